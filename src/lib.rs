@@ -1,0 +1,5 @@
+//! An auth gateway for WeChat mini-program backends: the library behind the `skeygate` command.
+
+pub mod clock;
+pub mod config;
+pub mod identity;

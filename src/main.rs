@@ -1,0 +1,2 @@
+//! skeygate.
+fn main() {}

@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-use super::route::Style;
-use super::values::Secret;
+use super::LOGIN_DEADLINE;
+use super::address;
+use super::headers::{self, place};
+use super::paths;
+use super::reader::Reader;
+use super::style::Style;
+use super::value::{Fault, boolean, duration, filled_list, list, text, text_or_none};
+use super::values::{Secret, TIMEOUT};
 
 /// One mini program.
 #[derive(Debug, Clone)]
@@ -65,4 +71,170 @@ pub enum CodeSource {
     Header(HeaderName),
     /// `query:NAME`.
     Query(String),
+}
+
+impl App {
+    /// `only` is whether there is no other app: then it is the default.
+    pub(super) fn read(table: &Reader<'_>, only: bool) -> Option<Self> {
+        let name = table.optional("name", Some(r#""""#), text_or_none(app_name));
+        let appid = table.required("appid", text(appid));
+        table.later("secret_next", r#""""#);
+        let secret = table.secret("secret", "secret_file");
+        let secret_previous = table.secret("secret_previous", "secret_previous_file");
+        let default = table.optional("default", Some("true"), boolean);
+        let hosts = table.key("hosts", "[]", list(text(paths::host)));
+        table.finish();
+        let appid = appid?;
+        if !usual(&appid) {
+            table.warning(
+                "appid",
+                "not of the usual form",
+                "WeChat's are `wx` and 16 characters of 0-9 and a-f",
+            );
+        }
+        let Some(secret) = secret else {
+            return missing_secret(table);
+        };
+        Some(Self {
+            name: name.flatten().unwrap_or_else(|| appid.clone()),
+            appid,
+            secret,
+            secret_previous,
+            default: only || default.unwrap_or(false),
+            hosts: hosts?,
+        })
+    }
+}
+
+/// Reports that there is no secret, unless what is wrong with it was said.
+fn missing_secret<T>(table: &Reader<'_>) -> Option<T> {
+    let empty = |name: &str| {
+        table
+            .value(name)
+            .is_some_and(|value| value.text().is_some_and(|text| text.is_empty()))
+    };
+    for name in ["secret", "secret_file"] {
+        if empty(name)
+            && !table.has(if name == "secret" {
+                "secret_file"
+            } else {
+                "secret"
+            })
+        {
+            table.error(
+                name,
+                "is empty",
+                Some("it is in the mini program's console, under development settings".to_owned()),
+            );
+            return None;
+        }
+    }
+    if !table.has("secret") && !table.has("secret_file") {
+        return table.missing("secret");
+    }
+    None
+}
+
+fn app_name(text: &str) -> Result<String, Fault> {
+    if text.len() > 64
+        || !text
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
+    {
+        return Err(Fault::new("is not a name").help("up to 64 of A-Z, a-z, 0-9, `-`, `_`, `.`"));
+    }
+    Ok(text.to_owned())
+}
+
+fn appid(text: &str) -> Result<String, Fault> {
+    let plain = text
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    if text.is_empty() || text.len() > 64 || !plain {
+        return Err(Fault::new("is not an appid")
+            .help("it starts with `wx`; see the mini program's console"));
+    }
+    Ok(text.to_owned())
+}
+
+fn usual(appid: &str) -> bool {
+    appid.len() == 18
+        && appid.strip_prefix("wx").is_some_and(|rest| {
+            rest.bytes()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        })
+}
+
+impl Wechat {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let wechat = Self {
+            api_base: table.key(
+                "api_base",
+                r#""https://api.weixin.qq.com""#,
+                text(address::api_base),
+            )?,
+            proxy: table.key("proxy", r#""""#, text_or_none(address::proxy))?,
+            connect_timeout: table.key(
+                "connect_timeout",
+                r#""2s""#,
+                duration(*TIMEOUT.start()..=LOGIN_DEADLINE),
+            )?,
+            timeout: table.key(
+                "timeout",
+                r#""4s""#,
+                duration(*TIMEOUT.start()..=LOGIN_DEADLINE),
+            )?,
+        };
+        table.finish();
+        Some(wechat)
+    }
+}
+
+impl Login {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        table.later("rate_limit", "{}");
+        let login = Self {
+            path: table.key("path", r#""/login""#, text(login_path))?,
+            methods: table.key("methods", r#"["POST"]"#, filled_list(text(login_method)))?,
+            style: Style::read(table)?,
+            app: table.key("app", r#""""#, text_or_none(|text| Ok(text.to_owned())))?,
+            code_from: table.key("code_from", CODE_FROM, filled_list(text(CodeSource::parse)))?,
+            create_users: table.key("create_users", "true", boolean)?,
+        };
+        table.finish();
+        Some(login)
+    }
+}
+
+const CODE_FROM: &str = r#"["json:code", "form:code", "header:x-wx-code", "query:code"]"#;
+
+fn login_path(text: &str) -> Result<String, Fault> {
+    let path = paths::exact_path(text)?;
+    if paths::is_reserved(&path) {
+        return Err(
+            Fault::new("lies under /_gateway, which is the gateway's own")
+                .help("write another path, as in \"/login\""),
+        );
+    }
+    Ok(path)
+}
+
+fn login_method(text: &str) -> Result<Method, Fault> {
+    match paths::method(text)? {
+        method @ (Method::GET | Method::POST) => Ok(method),
+        _ => Err(Fault::new("cannot be a login").help("write \"POST\" or \"GET\"")),
+    }
+}
+
+impl CodeSource {
+    fn parse(text: &str) -> Result<Self, Fault> {
+        let place = place(text, &["json", "form", "header", "query"])?;
+        let name = place.name.to_owned();
+        Ok(match place.kind {
+            "json" => Self::Json(name),
+            "form" => Self::Form(name),
+            "header" => Self::Header(headers::carrier(&name)?),
+            _ => Self::Query(name),
+        })
+    }
 }

@@ -1,6 +1,12 @@
 //! `[identity]`.
 
+use std::ops::Range;
+
 use http::HeaderName;
+
+use super::headers;
+use super::reader::Reader;
+use super::value::{Fault, Value, choice, did_you_mean, map, text};
 
 /// `[identity]`: the headers that tell the upstream who is calling, presets included.
 #[derive(Debug, Clone)]
@@ -27,4 +33,131 @@ pub enum TemplatePart {
     Unionid,
     /// `{appid}`.
     Appid,
+}
+
+/// The headers of `preset = "wxcloudrun"`, the names that WeChat's own cloud hosting uses.
+const WXCLOUDRUN: [(&str, &str); 4] = [
+    ("x-wx-openid", "{openid}"),
+    ("x-wx-unionid", "{unionid}"),
+    ("x-wx-appid", "{appid}"),
+    ("x-wx-source", "wx_client"),
+];
+
+const HEADERS: &str = r#"{ "X-Openid" = "{openid}", "X-User-Id" = "{user_id}", "X-Unionid" = "{unionid}", "X-Wx-Appid" = "{appid}" }"#;
+
+impl Identity {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let sign = table.table("sign");
+        sign.later("secret", r#""""#);
+        sign.later("header", r#""X-Gateway-Signature""#);
+        sign.finish();
+        let written = table.key("headers", HEADERS, map(header));
+        let preset = table.key(
+            "preset",
+            r#""""#,
+            choice(&[("", &WXCLOUDRUN[..0]), ("wxcloudrun", &WXCLOUDRUN[..])]),
+        );
+        table.finish();
+        let mut identity = Self {
+            headers: Vec::new(),
+        };
+        for (at, name, template) in written? {
+            identity.add(table, "headers", name, template, at);
+        }
+        for (name, template) in preset? {
+            let template = Template::parse(template).ok()?;
+            identity.add(
+                table,
+                "preset",
+                HeaderName::from_static(name),
+                template,
+                table.at("preset"),
+            );
+        }
+        Some(identity)
+    }
+
+    /// Adds a header, once: PHP reads names that differ in case or marks as one, so they must not say two things.
+    fn add(
+        &mut self,
+        table: &Reader<'_>,
+        key: &str,
+        name: HeaderName,
+        template: Template,
+        at: Range<usize>,
+    ) {
+        let folded = headers::fold(name.as_str());
+        match self
+            .headers
+            .iter()
+            .find(|(known, _)| headers::fold(known.as_str()) == folded)
+        {
+            None => self.headers.push((name, template)),
+            Some((_, known)) if *known == template => {}
+            Some((known, _)) => {
+                let message = format!(
+                    "identity.{key}: `{name}` and `{known}` are one header to PHP and CGI, with two values"
+                );
+                let help = Some("keep one of the two".to_owned());
+                table.cx.error(at, message, help);
+            }
+        }
+    }
+}
+
+/// Where the header's name stands, the name, and what it says.
+fn header(name: &Value<'_>, value: &Value<'_>) -> Option<(Range<usize>, HeaderName, Template)> {
+    let at = name.span.clone();
+    let name = text(|text: &str| {
+        let name = headers::name(text)?;
+        headers::free_for_identity(&name)?;
+        Ok(name)
+    })(name);
+    let template = text(Template::parse)(value);
+    let (name, template) = name.zip(template)?;
+    Some((at, name, template))
+}
+
+impl Template {
+    /// Text and `{openid}`, `{user_id}`, `{unionid}`, `{appid}`.
+    fn parse(text: &str) -> Result<Self, Fault> {
+        const FIELDS: [&str; 4] = ["openid", "user_id", "unionid", "appid"];
+        if text.is_empty()
+            || text.trim() != text
+            || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
+        {
+            return Err(Fault::new("is not a header value")
+                .help("use visible ASCII characters and {openid}, {user_id}, {unionid}, {appid}"));
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((plain, tail)) = rest.split_once('{') {
+            if !plain.is_empty() {
+                parts.push(TemplatePart::Text(plain.to_owned()));
+            }
+            let Some((field, tail)) = tail.split_once('}') else {
+                return Err(Fault::new("has a `{` without a `}`"));
+            };
+            parts.push(match field {
+                "openid" => TemplatePart::Openid,
+                "user_id" => TemplatePart::UserId,
+                "unionid" => TemplatePart::Unionid,
+                "appid" => TemplatePart::Appid,
+                _ => {
+                    let help = did_you_mean(field, FIELDS.into_iter());
+                    let help = help.unwrap_or_else(|| {
+                        "there are {openid}, {user_id}, {unionid}, {appid}".to_owned()
+                    });
+                    return Err(
+                        Fault::new(format!("has {{{field}}}, which no identity holds")).help(help),
+                    );
+                }
+            });
+            rest = tail;
+        }
+        if !rest.is_empty() {
+            parts.push(TemplatePart::Text(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
 }

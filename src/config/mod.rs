@@ -1,28 +1,54 @@
 //! gateway.toml: its tables, read and checked once. A `Config` that exists is valid: nothing after this module checks a
 //! key again, and only this module reads files and the environment.
 
+mod address;
 mod apps;
+mod check;
+mod environment;
+mod headers;
 mod identity;
+mod keys;
+mod mask;
+mod paths;
+mod problem;
+mod read;
+mod reader;
 mod redis;
 mod route;
 mod server;
 mod session;
+mod source;
+mod style;
+#[cfg(test)]
+mod tests;
+mod units;
 mod upstream;
+mod value;
 mod values;
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::time::Duration;
+
+use toml::de::DeTable;
+
+use self::reader::Cx;
+use self::source::{Finding, Source};
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
 pub use self::identity::{Identity, Template, TemplatePart};
+pub use self::keys::{KeyInfo, keys};
+pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
 pub use self::redis::Redis;
 pub use self::route::{
-    Action, Auth, CustomStyle, EncodedByte, HeaderRules, OnBadToken, PathPattern, Respond, Route,
-    Style,
+    Action, Auth, EncodedByte, HeaderRules, OnBadToken, PathPattern, Respond, Route,
 };
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, UnderscoreHeaders};
 pub use self::session::{Session, SessionStoreKind, TokenSource, UserStoreKind, Users};
+pub use self::style::{CustomStyle, Style};
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};
 pub use self::values::{ListenAddress, Secret};
 
@@ -57,3 +83,88 @@ pub struct Config {
 
 /// The whole time one login may take, from the first byte of its answer backwards.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// gateway.toml may be this large, in bytes.
+const FILE_LIMIT: u64 = 1 << 20;
+
+/// A configuration that can be used, and what should be looked at in it.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    /// The whole file.
+    pub config: Config,
+    /// In file order; empty for a good file.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// Reads the file, with the environment of this process. Files that it names are looked for from its own folder.
+    ///
+    /// # Errors
+    /// The file cannot be read, is not UTF-8 or larger than 1 MiB, or holds problems: all of them are in the error.
+    pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+        let file = path.display().to_string();
+        let unreadable = |source| ConfigError::Unreadable {
+            file: file.clone(),
+            source,
+        };
+        let mut bytes = Vec::new();
+        let opened = File::open(path).map_err(unreadable)?;
+        opened
+            .take(FILE_LIMIT + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+        if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_LIMIT {
+            return Err(ConfigError::TooLarge { file });
+        }
+        match str::from_utf8(&bytes) {
+            Ok(text) => Self::parse(&file, text, &environment::process_variable),
+            Err(error) => {
+                let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
+                let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+                Err(ConfigError::NotText { file, line })
+            }
+        }
+    }
+
+    /// Reads the text of a file called `name`, which stands in messages and whose folder is where relative paths of
+    /// secret files start. `environment` answers for `${NAME}`.
+    ///
+    /// # Errors
+    /// The text holds problems: all of them are in the error.
+    pub fn parse(
+        name: &str,
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, ConfigError> {
+        // A byte order mark is nothing that an editor shows.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let source = Source::new(name, text);
+        let (document, syntax) = DeTable::parse_recoverable(text);
+        if !syntax.is_empty() {
+            // What follows from a forgotten quote would only hide it.
+            return Err(report(&source, name, source.syntax(&syntax)));
+        }
+        let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
+        let cx = Cx::new(text, environment, folder);
+        let config = read::tables(&cx, document.get_ref());
+        let (errors, warnings): (Vec<Finding>, Vec<Finding>) = cx
+            .found
+            .take()
+            .into_iter()
+            .partition(|found| found.severity == Severity::Error);
+        match config {
+            Some(config) if errors.is_empty() => Ok(Loaded {
+                config,
+                warnings: source.problems(warnings),
+            }),
+            _ => Err(report(&source, name, errors)),
+        }
+    }
+}
+
+fn report(source: &Source<'_>, name: &str, errors: Vec<Finding>) -> ConfigError {
+    ConfigError::Invalid {
+        file: name.to_owned(),
+        problems: source.problems(errors),
+    }
+}

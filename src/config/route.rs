@@ -1,10 +1,18 @@
-//! `[[routes]]` and the styles of answers.
+//! `[[routes]]`.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
-use super::session::TokenSource;
+use super::headers;
+use super::paths;
+use super::reader::Reader;
+use super::server::Server;
+use super::session::{Session, TokenSource};
+use super::style::{self, Style};
+use super::value::{Fault, Value, body_limit, choice, duration, list, map, text, text_or_none};
+use super::values::TIMEOUT;
 
 /// One route: host + path + methods → upstream + auth.
 #[derive(Debug, Clone)]
@@ -108,31 +116,208 @@ pub struct HeaderRules {
     pub remove: Vec<HeaderName>,
 }
 
-/// The wire shape of login answers and refusals.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Style {
-    /// `{"skey", "expires_in", "user_id", "is_new"}`; refusals with `error`, `errcode`, `errmsg`, `request_id`.
-    Plain,
-    /// `{"token"}`; refusals `{"errcode", "errmsg"}`.
-    Token,
-    /// `{"sessionid"}`; refusals as `token`.
-    Sessionid,
-    /// `{"code":0,"data":{"skey","userinfo"}}`; `code:-1` for not_logged_in alone.
-    Wafer2,
-    /// As `plain`, but every refusal is HTTP 200.
-    Errcode200,
-    /// A table of one's own.
-    Custom(CustomStyle),
+impl Route {
+    /// `server` and `session` hold what a route that does not say so follows.
+    pub(super) fn read(
+        table: &Reader<'_>,
+        server: Option<&Server>,
+        session: Option<&Session>,
+    ) -> Option<Self> {
+        let path = table.required("path", text(route_path));
+        let hosts = table.key("hosts", "[]", list(text(paths::host_pattern)));
+        let methods = table.key("methods", "[]", list(text(paths::method)));
+        let action = Action::read(table);
+        let auth = table.key("auth", r#""required""#, choice(&AUTH));
+        let style = Style::read(table);
+        let strip_prefix = table.key("strip_prefix", r#""""#, text_or_none(paths::prefix));
+        let add_prefix = table.key("add_prefix", r#""""#, text_or_none(paths::prefix));
+        let token_from = table.key("token_from", "[]", list(text(TokenSource::parse)));
+        let on_bad_token = table.key("on_bad_token", r#""anonymous""#, choice(&ON_BAD_TOKEN));
+        let max_body = table.optional("max_body", Some(r#""20MiB""#), body_limit);
+        let timeout = table.optional("timeout", Some(r#""30s""#), duration(TIMEOUT));
+        table.later("rate_limit", "{}");
+        let allow_encoded = table.key("allow_encoded", "[]", list(choice(&ENCODED)));
+        let request_headers = HeaderRules::read(&table.table("request_headers"));
+        let response_headers = HeaderRules::read(&table.table("response_headers"));
+        table.finish();
+        let token_from = token_from
+            .filter(|sources| !sources.is_empty())
+            .or_else(|| Some(session?.token_from.clone()));
+        let route = Self {
+            path: path?,
+            hosts: hosts?,
+            methods: methods?,
+            action: action?,
+            auth: auth?,
+            style: style?,
+            strip_prefix: strip_prefix?,
+            add_prefix: add_prefix?,
+            token_from: token_from?,
+            on_bad_token: on_bad_token?,
+            max_body: max_body.or_else(|| Some(server?.max_body))?,
+            timeout,
+            allow_encoded: allow_encoded?,
+            request_headers: request_headers?,
+            response_headers: response_headers?,
+        };
+        route.check(table);
+        Some(route)
+    }
+
+    /// Reports keys that contradict each other.
+    fn check(&self, table: &Reader<'_>) {
+        let leave_out = || Some("leave it out".to_owned());
+        if self.auth != Auth::Optional && table.has("on_bad_token") {
+            table.error(
+                "on_bad_token",
+                "says something only where auth = \"optional\"",
+                leave_out(),
+            );
+        }
+        if matches!(self.action, Action::Respond(_)) {
+            for name in [
+                "strip_prefix",
+                "add_prefix",
+                "timeout",
+                "request_headers",
+                "allow_encoded",
+            ] {
+                if table.has(name) {
+                    table.error(
+                        name,
+                        "says nothing on a route that answers by itself",
+                        leave_out(),
+                    );
+                }
+            }
+        }
+        let Some(strip) = &self.strip_prefix else {
+            return;
+        };
+        let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = &self.path;
+        let fits = path
+            .strip_prefix(strip.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if !fits {
+            let what = format!("not every path of this route starts with `{strip}`");
+            table.error(
+                "strip_prefix",
+                &what,
+                Some(format!(
+                    "write a part of the route's own path, `{self_path}`",
+                    self_path = self.path
+                )),
+            );
+        }
+    }
 }
 
-/// A style of one's own.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CustomStyle {
-    /// JSON text of a login answer; `{skey}`, `{expires_in}`, `{user_id}`, `{openid}`, `{is_new}` are filled in. Required, must be
-    /// JSON after filling.
-    pub login: String,
-    /// HTTP status of refusals; `None`: the one of the error.
-    pub refusal_status: Option<StatusCode>,
-    /// JSON text of a refusal; `{error}`, `{errcode}`, `{errmsg}`, `{request_id}` are filled in. `None`: as `plain`.
-    pub refusal: Option<String>,
+const AUTH: [(&str, Auth); 3] = [
+    ("required", Auth::Required),
+    ("optional", Auth::Optional),
+    ("off", Auth::Off),
+];
+const ON_BAD_TOKEN: [(&str, OnBadToken); 2] = [
+    ("anonymous", OnBadToken::Anonymous),
+    ("reject", OnBadToken::Reject),
+];
+const ENCODED: [(&str, EncodedByte); 2] = [("/", EncodedByte::Slash), ("%", EncodedByte::Percent)];
+
+impl fmt::Display for PathPattern {
+    /// As it is written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(prefix) => write!(f, "{prefix}/*"),
+        }
+    }
+}
+
+fn route_path(text: &str) -> Result<PathPattern, Fault> {
+    let pattern = paths::pattern(text)?;
+    let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = &pattern;
+    if paths::is_reserved(path) {
+        return Err(
+            Fault::new("lies under /_gateway, which is the gateway's own")
+                .help("write another path"),
+        );
+    }
+    Ok(pattern)
+}
+
+impl Action {
+    /// Exactly one of `upstream` and `respond`.
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let upstream = table.optional("upstream", None, text(|text| Ok(text.to_owned())));
+        let respond = Respond::read(&table.table("respond"));
+        match (table.has("upstream"), table.has("respond")) {
+            (true, true) => {
+                let help = Some("keep one of the two: forward, or answer".to_owned());
+                table.error("respond", "`upstream` is written too", help);
+                None
+            }
+            (true, false) => upstream.map(Self::Forward),
+            (false, true) => respond.map(Self::Respond),
+            (false, false) => table.missing("upstream"),
+        }
+    }
+}
+
+impl Respond {
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let status = table.key("status", "200", style::status);
+        let body = table.key("body", r#""""#, text(|text| Ok(text.to_owned())));
+        let content_type = table.key(
+            "content_type",
+            r#""text/plain; charset=utf-8""#,
+            text(headers::value),
+        );
+        table.finish();
+        let (status, body) = (status?, body?);
+        if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && !body.is_empty() {
+            table.error(
+                "body",
+                &format!("an answer with status {} has no body", status.as_u16()),
+                Some("leave it out".to_owned()),
+            );
+        }
+        Some(Self {
+            status,
+            body,
+            content_type: content_type?,
+        })
+    }
+}
+
+impl HeaderRules {
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let set = table.key("set", "{}", map(rule));
+        let remove = table.key("remove", "[]", list(rule_name));
+        table.finish();
+        Some(Self {
+            set: set?,
+            remove: remove?,
+        })
+    }
+}
+
+/// Both are read before either is asked for, so that both are reported.
+fn rule(name: &Value<'_>, value: &Value<'_>) -> Option<(HeaderName, HeaderValue)> {
+    let (name, value) = (rule_name(name), text(headers::value)(value));
+    name.zip(value)
+}
+
+fn rule_name(value: &Value<'_>) -> Option<HeaderName> {
+    text(|text: &str| {
+        let name = headers::name(text)?;
+        if headers::is_framing(&name) {
+            let help = if name == http::header::HOST {
+                "see `host` of the upstream"
+            } else {
+                "the gateway takes care of it"
+            };
+            return Err(Fault::new("is not a route's to change").help(help));
+        }
+        Ok(name)
+    })(value)
 }

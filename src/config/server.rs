@@ -5,7 +5,14 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::values::ListenAddress;
+use super::address;
+use super::paths::exact_path;
+use super::reader::Reader;
+use super::value::{
+    Fault, Value, body_limit, choice, duration, filled_list, integer, list, nearest, share, size,
+    text, text_or_none,
+};
+use super::values::{ListenAddress, TIMEOUT};
 
 /// `[server]`.
 #[derive(Debug, Clone)]
@@ -106,4 +113,139 @@ pub struct AccessLog {
     pub sample: f64,
     /// Exact paths that get a line only when they fail. Default none.
     pub skip: Vec<String>,
+}
+
+impl Server {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let tls = table.table("tls");
+        for name in ["cert_file", "key_file", "client_ca_file"] {
+            tls.later(name, r#""""#);
+        }
+        tls.finish();
+        let shutdown = Shutdown::read(&table.table("shutdown"));
+        let server = Self {
+            listen: table.key(
+                "listen",
+                r#"["0.0.0.0:8080"]"#,
+                filled_list(text(address::listen)),
+            )?,
+            workers: table.key("workers", r#""auto""#, workers)?,
+            max_connections: table.key("max_connections", "10000", integer(1..=1_000_000_usize))?,
+            trusted_proxies: table.key("trusted_proxies", "[]", list(text(address::network)))?,
+            max_header_bytes: table.key("max_header_bytes", r#""32KiB""#, header_bytes)?,
+            max_body: table.key("max_body", r#""20MiB""#, body_limit)?,
+            header_timeout: table.key("header_timeout", r#""10s""#, duration(TIMEOUT))?,
+            idle_timeout: table.key("idle_timeout", r#""75s""#, duration(TIMEOUT))?,
+            body_timeout: table.key("body_timeout", r#""30s""#, duration(TIMEOUT))?,
+            path_policy: table.key("path_policy", r#""strict""#, choice(&PATH_POLICIES))?,
+            underscore_headers: table.key(
+                "underscore_headers",
+                r#""drop""#,
+                choice(&UNDERSCORES),
+            )?,
+            shutdown: shutdown?,
+        };
+        table.finish();
+        Some(server)
+    }
+}
+
+const PATH_POLICIES: [(&str, PathPolicy); 2] =
+    [("strict", PathPolicy::Strict), ("raw", PathPolicy::Raw)];
+const UNDERSCORES: [(&str, UnderscoreHeaders); 2] = [
+    ("drop", UnderscoreHeaders::Drop),
+    ("keep", UnderscoreHeaders::Keep),
+];
+
+impl Shutdown {
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        table.later("not_ready_for", r#""0s""#);
+        let hour = Duration::from_secs(3600);
+        let drain = table.key("drain", r#""20s""#, duration(Duration::ZERO..=hour));
+        table.finish();
+        Some(Self { drain: drain? })
+    }
+}
+
+impl Admin {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        table.later("token", r#""""#);
+        let listen = table.key(
+            "listen",
+            r#""127.0.0.1:9091""#,
+            text_or_none(address::socket),
+        );
+        table.finish();
+        Some(Self { listen: listen? })
+    }
+}
+
+impl Log {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let access = AccessLog::read(&table.table("access"));
+        let format = table.key("format", r#""auto""#, choice(&LOG_FORMATS));
+        let level = table.key("level", r#""info""#, text(level));
+        table.finish();
+        Some(Self {
+            format: format?,
+            level: level?,
+            access: access?,
+        })
+    }
+}
+
+const LOG_FORMATS: [(&str, LogFormat); 3] = [
+    ("auto", LogFormat::Auto),
+    ("json", LogFormat::Json),
+    ("text", LogFormat::Text),
+];
+
+impl AccessLog {
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let sample = table.key("sample", "1.0", share);
+        let skip = table.key("skip", "[]", list(text(exact_path)));
+        table.finish();
+        Some(Self {
+            sample: sample?,
+            skip: skip?,
+        })
+    }
+}
+
+fn workers(value: &Value<'_>) -> Option<Workers> {
+    if value.item.is_integer() {
+        return integer(1..=1024_usize)(value).map(Workers::Count);
+    }
+    text(|text: &str| match text {
+        "auto" => Ok(Workers::Auto),
+        _ => Err(Fault::new("is not a number of threads")
+            .help("write \"auto\", or a number without quotes")),
+    })(value)
+}
+
+fn header_bytes(value: &Value<'_>) -> Option<usize> {
+    size(8 << 10..=1 << 20)(value).and_then(|bytes| usize::try_from(bytes).ok())
+}
+
+/// A filter, checked. A word that is neither a level nor a module would be taken as a module, and silence all others.
+fn level(text: &str) -> Result<String, Fault> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    let help = "write a level, or module=level pairs, as in \"info,skeygate=debug\"";
+    for directive in text.split(',').map(str::trim) {
+        let lower = directive.to_ascii_lowercase();
+        if directive.contains(['=', ':', '['])
+            || LEVELS.contains(&lower.as_str())
+            || directive == "skeygate"
+        {
+            continue;
+        }
+        if let Some(level) = nearest(directive, LEVELS.into_iter()) {
+            return Err(Fault::new("is not a log level").help(format!("did you mean `{level}`?")));
+        }
+        return Err(Fault::new("is not a log level").help(help));
+    }
+    match tracing_subscriber::EnvFilter::builder().parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(Fault::new(format!("is not a log filter: {error}")).help(help)),
+    }
 }

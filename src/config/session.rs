@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use http::HeaderName;
 
+use super::headers::{self, place};
+use super::reader::Reader;
+use super::units::show_duration;
+use super::value::{Fault, choice, choose, duration, filled_list, integer, list, text};
 use super::values::Secret;
 
 /// `[session]`.
@@ -68,4 +72,180 @@ pub enum UserStoreKind {
     Memory,
     /// No user ids: the upstream gets the openid alone.
     Off,
+}
+
+const MINUTE: Duration = Duration::from_secs(60);
+const TEN_YEARS: Duration = Duration::from_secs(3650 * 86_400);
+/// HKDF takes them as they are, so they have to be hard to guess.
+const SEAL_KEY_LENGTH: usize = 32;
+
+impl Session {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let cache = table.table("cache");
+        cache.later("size", "0");
+        cache.later("ttl", r#""2s""#);
+        cache.later("stale", r#""60s""#);
+        cache.finish();
+        let store = table.key("store", r#""redis""#, choice(&STORES));
+        let ttl = table.key("ttl", r#""7d""#, duration(MINUTE..=TEN_YEARS));
+        let renew_every = table.optional(
+            "renew_every",
+            Some(r#""10m""#),
+            duration(Duration::from_secs(1)..=TEN_YEARS),
+        );
+        let max_age = table.key("max_age", r#""30d""#, duration(MINUTE..=TEN_YEARS));
+        let max_per_user = table.key("max_per_user", "0", integer(0..=1000_u32));
+        let seal_keys = seal_keys(table);
+        let sources = table.key(
+            "token_from",
+            TOKEN_FROM,
+            filled_list(text(shared_token_source)),
+        );
+        table.finish();
+        let (ttl, max_age) = (ttl?, max_age?);
+        whole_seconds(table, "ttl", ttl);
+        whole_seconds(table, "max_age", max_age);
+        if renew_every.is_some_and(|renew| renew >= ttl) {
+            let help = format!("write less than {}, or leave it out", show_duration(ttl));
+            table.error(
+                "renew_every",
+                "a session would end before it is renewed",
+                Some(help),
+            );
+        }
+        if max_age < ttl {
+            let (ttl, max_age) = (show_duration(ttl), show_duration(max_age));
+            let what = format!(
+                "an idle session would live for {ttl}, but max_age ends it after {max_age}"
+            );
+            table.error(
+                "ttl",
+                &what,
+                Some(format!(
+                    "write max_age = \"{ttl}\" or more, or a shorter ttl"
+                )),
+            );
+        }
+        Some(Self {
+            store: store?,
+            ttl,
+            renew_every: renew_every.unwrap_or_else(|| (ttl / 10).min(MINUTE * 10)),
+            max_age,
+            max_per_user: max_per_user?,
+            seal_keys: seal_keys?,
+            token_from: sources?,
+        })
+    }
+}
+
+const TOKEN_FROM: &str = r#"["header:skey", "header:x-wx-skey", "bearer"]"#;
+const STORES: [(&str, SessionStoreKind); 2] = [
+    ("redis", SessionStoreKind::Redis),
+    ("memory", SessionStoreKind::Memory),
+];
+
+impl Users {
+    /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
+    pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
+        table.later("sql", "{}");
+        table.later("webhook", "{}");
+        let store = table.optional("store", Some(r#""redis""#), text(user_store));
+        table.finish();
+        let store = match (store, sessions) {
+            (Some(store), _) => store,
+            (None, Some(SessionStoreKind::Memory)) => UserStoreKind::Memory,
+            (None, _) => UserStoreKind::Redis,
+        };
+        Some(Self { store })
+    }
+}
+
+impl TokenSource {
+    /// `header:NAME`, `bearer`, `query:NAME`, `cookie:NAME`, `form:NAME` or `json:NAME`.
+    pub(super) fn parse(text: &str) -> Result<Self, Fault> {
+        let place = place(
+            text,
+            &["header", "bearer", "query", "cookie", "form", "json"],
+        )?;
+        let name = place.name.to_owned();
+        Ok(match place.kind {
+            "header" => Self::Header(headers::carrier(&name)?),
+            "bearer" => Self::Bearer,
+            "query" => Self::Query(name),
+            "cookie" => Self::Cookie(headers::cookie(&name)?),
+            "form" => Self::Form(name),
+            _ => Self::Json(name),
+        })
+    }
+}
+
+fn shared_token_source(text: &str) -> Result<TokenSource, Fault> {
+    match TokenSource::parse(text)? {
+        TokenSource::Query(_) => Err(Fault::new("would allow skeys in every query string").help(
+            "query strings end up in logs and histories; write it in the token_from of the routes that need it",
+        )),
+        source => Ok(source),
+    }
+}
+
+fn user_store(text: &str) -> Result<UserStoreKind, Fault> {
+    if matches!(text, "sql" | "webhook") {
+        return Err(Fault::new("is not available in this version")
+            .help("write \"redis\", \"memory\" or \"off\""));
+    }
+    let words = [
+        ("redis", UserStoreKind::Redis),
+        ("memory", UserStoreKind::Memory),
+        ("off", UserStoreKind::Off),
+    ];
+    choose(text, &words)
+}
+
+/// The keys of the list, or the lines of the file.
+fn seal_keys(table: &Reader<'_>) -> Option<Vec<Secret>> {
+    let written = table.key("seal_keys", "[]", list(text(seal_key)));
+    let file = table.optional(
+        "seal_keys_file",
+        Some(r#""""#),
+        text(|text| Ok(text.to_owned())),
+    );
+    let written = written?;
+    let Some(path) = file.filter(|path| !path.is_empty()) else {
+        return Some(written);
+    };
+    if !written.is_empty() {
+        table.error(
+            "seal_keys_file",
+            "`seal_keys` is written too",
+            Some("keep one of the two".to_owned()),
+        );
+        return None;
+    }
+    let text = table.secret_file("seal_keys_file", &path)?;
+    let keys: Result<Vec<Secret>, Fault> = text.expose().lines().map(seal_key).collect();
+    match keys {
+        Ok(keys) => Some(keys),
+        Err(fault) => table.value("seal_keys_file")?.fault("", fault),
+    }
+}
+
+fn seal_key(text: &str) -> Result<Secret, Fault> {
+    if text.chars().count() < SEAL_KEY_LENGTH {
+        return Err(Fault::about(format!(
+            "a key is shorter than {SEAL_KEY_LENGTH} characters"
+        ))
+        .help("make one with `openssl rand -base64 32`"));
+    }
+    Ok(Secret::new(text))
+}
+
+fn whole_seconds(table: &Reader<'_>, name: &str, duration: Duration) {
+    if duration.subsec_nanos() != 0 {
+        let help = format!("write \"{}s\"", duration.as_secs());
+        table.error(
+            name,
+            "is not whole seconds, which Redis counts in",
+            Some(help),
+        );
+    }
 }

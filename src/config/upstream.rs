@@ -3,6 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
+use super::address;
+use super::reader::Reader;
+use super::value::{Fault, Value, duration, integer, text};
+use super::values::TIMEOUT;
+
 /// One upstream service.
 #[derive(Debug, Clone)]
 pub struct Upstream {
@@ -47,4 +54,65 @@ pub enum HostHeader {
     Upstream,
     /// Any other text: this.
     Fixed(String),
+}
+
+impl Upstream {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let server = table.required("servers", one_server);
+        table.later("balance", r#""least_request""#);
+        for name in ["health", "passive", "tls"] {
+            table.later(name, "{}");
+        }
+        let idle_timeout = table.key("idle_timeout", r#""4s""#, duration(TIMEOUT));
+        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
+        let response_timeout = table.key("response_timeout", r#""30s""#, duration(TIMEOUT));
+        let host = table.key("host", r#""preserve""#, text(host_header));
+        let retries = table.key("retries", "1", integer(0..=3_u32));
+        let max_in_flight = table.key("max_in_flight", "1024", integer(1..=1_000_000_usize));
+        let max_pending = table.key("max_pending", "1024", integer(0..=1_000_000_usize));
+        table.finish();
+        Some(Self {
+            server: server?,
+            idle_timeout: idle_timeout?,
+            connect_timeout: connect_timeout?,
+            response_timeout: response_timeout?,
+            host: host?,
+            retries: retries?,
+            max_in_flight: max_in_flight?,
+            max_pending: max_pending?,
+        })
+    }
+}
+/// The list, of which one server is available.
+fn one_server(value: &Value<'_>) -> Option<ServerAddress> {
+    let DeValue::Array(items) = value.item else {
+        return value.wrong("a list in [ ]");
+    };
+    let mut servers = items.iter().map(|item| value.inside(item));
+    let Some(first) = servers.next() else {
+        return value.problem("is an empty list; one server is needed", None);
+    };
+    if let Some(second) = servers.next() {
+        let help = "name one server, or a Kubernetes service or DNS name that stands for several";
+        return second.problem(
+            "more than one server is not available in this version",
+            Some(help.to_owned()),
+        );
+    }
+    if first.item.is_table() {
+        let help = "write the address alone, as in \"http://127.0.0.1:8000\"";
+        return first.problem(
+            "a server with a weight is not available in this version",
+            Some(help.to_owned()),
+        );
+    }
+    text(address::server)(&first)
+}
+
+fn host_header(text: &str) -> Result<HostHeader, Fault> {
+    Ok(match text {
+        "preserve" => HostHeader::Preserve,
+        "upstream" => HostHeader::Upstream,
+        _ => HostHeader::Fixed(address::host_header(text)?),
+    })
 }

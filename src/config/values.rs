@@ -2,7 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
+
+/// What any deadline may be: a thousandth of a second to a day.
+pub(super) const TIMEOUT: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(86_400);
 
 /// A text that no log, error or debug print ever shows.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,0 +1,120 @@
+//! What a value takes from outside the file: environment variables and the files of secrets.
+
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::value::Fault;
+use super::values::Secret;
+
+/// A secret is a line, not a disk image.
+const SECRET_FILE_LIMIT: u64 = 64 * 1024;
+
+/// The variable of the process, if it is set and UTF-8.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "config is the one place that reads the environment"
+)]
+pub(super) fn process_variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. A variable that is empty takes the default too, as
+/// in a shell.
+pub(super) fn fill(
+    text: &str,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, Fault> {
+    let mut filled = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("${") {
+        let (head, tail) = (
+            rest.get(..at).unwrap_or_default(),
+            rest.get(at + 2..).unwrap_or_default(),
+        );
+        if let Some(head) = head.strip_suffix('$') {
+            filled.push_str(head);
+            filled.push_str("${");
+            rest = tail;
+            continue;
+        }
+        filled.push_str(head);
+        let Some((inside, tail)) = tail.split_once('}') else {
+            return Err(Fault::about("`${` has no `}`").help("write `$${` for a plain `${`"));
+        };
+        filled.push_str(&variable(inside, environment)?);
+        rest = tail;
+    }
+    filled.push_str(rest);
+    Ok(filled)
+}
+
+fn variable(inside: &str, environment: &dyn Fn(&str) -> Option<String>) -> Result<String, Fault> {
+    let (name, default) = match inside.split_once(":-") {
+        Some((name, default)) => (name, Some(default)),
+        None => (inside, None),
+    };
+    let well_formed = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        && name
+            .bytes()
+            .next()
+            .is_some_and(|byte| !byte.is_ascii_digit());
+    if !well_formed {
+        return Err(Fault::about(
+            "the name between `${` and `}` is not one of an environment variable",
+        )
+        .help("write `${NAME}` or `${NAME:-default}`, and `$${` for a plain `${`"));
+    }
+    match (environment(name), default) {
+        (Some(value), Some(default)) if value.is_empty() => Ok(default.to_owned()),
+        (Some(value), _) => Ok(value),
+        (None, Some(default)) => Ok(default.to_owned()),
+        (None, None) => Err(
+            Fault::about(format!("the environment variable `{name}` is not set"))
+                .help(format!("set it, or give a default: `${{{name}:-…}}`")),
+        ),
+    }
+}
+
+/// What was read from a secret's file.
+pub(super) struct SecretFile {
+    /// Without the one line end that editors and `echo` add.
+    pub(super) secret: Secret,
+    /// Whether every user of the machine may read it.
+    pub(super) world_readable: bool,
+}
+
+/// Reads the file of a secret, relative to `folder` where the path is.
+pub(super) fn read_secret(folder: &Path, path: &str) -> Result<SecretFile, Fault> {
+    let unreadable = |error: std::io::Error| Fault::new(format!("cannot be read: {error}"));
+    let file = File::open(folder.join(path)).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    let mut text = String::new();
+    let read = file
+        .take(SECRET_FILE_LIMIT + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| {
+            if error.kind() == std::io::ErrorKind::InvalidData {
+                return Fault::new("is not a text file in UTF-8");
+            }
+            unreadable(error)
+        })?;
+    if u64::try_from(read).unwrap_or(u64::MAX) > SECRET_FILE_LIMIT {
+        return Err(Fault::new(
+            "is larger than 64 KiB, so it is not a secret's file",
+        ));
+    }
+    let text = text.strip_suffix('\n').map_or(text.as_str(), |line| {
+        line.strip_suffix('\r').unwrap_or(line)
+    });
+    if text.is_empty() {
+        return Err(Fault::new("is an empty file"));
+    }
+    Ok(SecretFile {
+        secret: Secret::new(text),
+        world_readable: metadata.mode() & 0o004 != 0,
+    })
+}

@@ -1,0 +1,186 @@
+//! Which parts of a gateway.toml may hold a secret. Works on the text alone, since a file that is not TOML (a quote
+//! forgotten in a password) has to be shown masked too. In doubt it hides too much.
+
+use std::ops::Range;
+
+/// Names that look like a secret's to `is_secret` and are not.
+const PLAIN: [&str; 4] = ["token_from", "on_bad_token", "key_prefix", "secrets"];
+
+/// Names of keys that hold a secret, or a URL that may hold one.
+const SECRET: [&str; 7] = [
+    "secret",
+    "secret_next",
+    "secret_previous",
+    "password",
+    "token",
+    "seal_keys",
+    "url",
+];
+
+/// Whether the value of a key of this name is hidden: a secret's name, one that is two letters away from it, or one that
+/// speaks of secrets.
+pub(super) fn is_secret(name: &str) -> bool {
+    let name = name.trim().to_ascii_lowercase();
+    if PLAIN.contains(&name.as_str()) || name.ends_with("_file") {
+        return false;
+    }
+    let speaks = ["secret", "passw", "pwd", "token", "seal", "key"]
+        .iter()
+        .any(|word| name.contains(word));
+    speaks
+        || SECRET.iter().any(|secret| {
+            let far = if secret.len() < 5 { 0 } else { 2 };
+            strsim::osa_distance(secret, &name) <= far
+        })
+}
+
+/// Byte ranges to hide, in order: the values of secret keys, to the end of their line and over every line they span, and
+/// what stands between `://` and `@` in a line.
+pub(super) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    let mut key_may_start = true;
+    while let Some(lexeme) = lexeme(text, at) {
+        at = lexeme.range.end;
+        match lexeme.kind {
+            Kind::Word | Kind::Text => {
+                let bare = lexeme.kind == Kind::Word;
+                let name = text.get(lexeme.range.clone()).unwrap_or_default();
+                let name = name.trim_matches(['"', '\'']);
+                let assigned = text
+                    .get(at..)
+                    .unwrap_or_default()
+                    .trim_start_matches([' ', '\t']);
+                let assigned = assigned.starts_with(['=', ':', '.']);
+                if key_may_start && (bare || assigned) && is_secret(name) {
+                    let value = value_range(text, at);
+                    at = value.end;
+                    ranges.push(value);
+                }
+                key_may_start = false;
+            }
+            Kind::Newline => key_may_start = true,
+            Kind::Mark => {
+                let mark = text.get(lexeme.range.clone()).unwrap_or_default();
+                key_may_start = matches!(mark, "{" | "," | "." | "[");
+            }
+            Kind::Blank => {}
+        }
+    }
+    let mut start = 0;
+    for line in text.split_inclusive('\n') {
+        ranges.extend(user_info(text, start..start + line.len()));
+        start += line.len();
+    }
+    ranges
+}
+
+/// Hides the name and password of a URL in a text that is quoted in a message.
+pub(super) fn without_user_info(text: &str) -> String {
+    match user_info(text, 0..text.len()) {
+        Some(range) => {
+            let (head, tail) = (text.get(..range.start), text.get(range.end..));
+            format!("{}…{}", head.unwrap_or_default(), tail.unwrap_or_default())
+        }
+        None => text.to_owned(),
+    }
+}
+
+/// What stands between `://` and the last `@` of a text.
+fn user_info(text: &str, range: Range<usize>) -> Option<Range<usize>> {
+    let part = text.get(range.clone())?;
+    let start = part.find("://")? + 3;
+    let length = part.get(start..)?.rfind('@')?;
+    (length > 0).then(|| range.start + start..range.start + start + length)
+}
+
+/// The value after a secret key: to the end of the line, on over brackets and long strings, and the next line when
+/// nothing stands on this one.
+fn value_range(text: &str, from: usize) -> Range<usize> {
+    let (mut at, mut depth, mut start) = (from, 0_usize, None);
+    while let Some(lexeme) = lexeme(text, at) {
+        let part = text.get(lexeme.range.clone()).unwrap_or_default();
+        match lexeme.kind {
+            Kind::Newline if depth == 0 && start.is_some() => break,
+            Kind::Newline | Kind::Blank => {}
+            // The sign after the name is shown, so that a reader sees where the value was.
+            Kind::Mark if start.is_none() && matches!(part, "=" | ":" | ".") => {}
+            Kind::Mark | Kind::Word | Kind::Text => {
+                start.get_or_insert(lexeme.range.start);
+                match part {
+                    "[" => depth += 1,
+                    "]" => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+            }
+        }
+        at = lexeme.range.end;
+    }
+    start.unwrap_or(at)..at
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// Letters, digits, `_`, `-`.
+    Word,
+    /// A string of any of the four kinds; one without an end goes to the end of the line, or of the file.
+    Text,
+    Newline,
+    /// Blanks and comments.
+    Blank,
+    /// Any other character.
+    Mark,
+}
+
+struct Lexeme {
+    kind: Kind,
+    range: Range<usize>,
+}
+
+/// The next piece of the text from `at` on; `None` at its end.
+fn lexeme(text: &str, at: usize) -> Option<Lexeme> {
+    let rest = text.get(at..)?;
+    let first = rest.chars().next()?;
+    let run = |wanted: fn(char) -> bool| rest.find(|c| !wanted(c)).unwrap_or(rest.len());
+    let (kind, length) = match first {
+        '\n' => (Kind::Newline, 1),
+        ' ' | '\t' | '\r' => (Kind::Blank, 1),
+        '#' => (Kind::Blank, run(|c| c != '\n')),
+        '"' | '\'' => (Kind::Text, string_length(rest, first)),
+        c if is_word(c) => (Kind::Word, run(is_word)),
+        c => (Kind::Mark, c.len_utf8()),
+    };
+    Some(Lexeme {
+        kind,
+        range: at..at + length,
+    })
+}
+
+fn is_word(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '-')
+}
+
+fn string_length(rest: &str, quote: char) -> usize {
+    let long = if quote == '"' { "\"\"\"" } else { "'''" };
+    let is_long = rest.starts_with(long);
+    let opening = if is_long { 3 } else { 1 };
+    let mut escaped = false;
+    for (offset, character) in rest.char_indices().skip(opening) {
+        if escaped {
+            escaped = false;
+        } else if character == '\\' && quote == '"' {
+            escaped = true;
+        } else if character == '\n' && !is_long {
+            return offset;
+        } else if is_long
+            && rest
+                .get(offset..)
+                .is_some_and(|tail| tail.starts_with(long))
+        {
+            return offset + 3;
+        } else if character == quote && !is_long {
+            return offset + 1;
+        }
+    }
+    rest.len()
+}

@@ -1,0 +1,177 @@
+//! Paths, hosts and methods as they are written in the file. A path is canonical or refused: the request's path is made
+//! canonical before it is compared, so another spelling would never match.
+
+use http::Method;
+
+use super::route::PathPattern;
+use super::value::Fault;
+
+/// A path of one place, e.g. `/login`.
+pub(super) fn exact_path(text: &str) -> Result<String, Fault> {
+    if text.contains('*') {
+        return Err(Fault::new("has a `*`, where one exact path is needed"));
+    }
+    canonical(text)?;
+    Ok(text.to_owned())
+}
+
+/// The path of a route: exact, or with `/*` at its end.
+pub(super) fn pattern(text: &str) -> Result<PathPattern, Fault> {
+    let Some(prefix) = text.strip_suffix("/*") else {
+        if let Some(start) = text.strip_suffix('*').filter(|start| !start.contains('*')) {
+            return Err(Fault::new("has a `*` inside a segment").help(format!("write `{start}/*`")));
+        }
+        if text.contains('*') {
+            return Err(Fault::new("has a `*` before its end")
+                .help("`*` is allowed only as the last segment, `/*`"));
+        }
+        return exact_path(text).map(PathPattern::Exact);
+    };
+    if prefix.contains('*') {
+        return Err(Fault::new("has a `*` before its end")
+            .help("`*` is allowed only as the last segment, `/*`"));
+    }
+    if !prefix.is_empty() {
+        canonical(text)?;
+    }
+    Ok(PathPattern::Prefix(prefix.to_owned()))
+}
+
+/// What is cut from or put before a path: canonical, without a slash at its end.
+pub(super) fn prefix(text: &str) -> Result<String, Fault> {
+    let path = exact_path(text)?;
+    match path.strip_suffix('/') {
+        Some("") => Err(Fault::new("changes nothing").help("leave it out")),
+        Some(shorter) => Err(Fault::new("ends with a slash").help(format!("write `{shorter}`"))),
+        None => Ok(path),
+    }
+}
+
+/// A path that requests are answered at by the gateway, or below which they are.
+pub(super) fn is_reserved(path: &str) -> bool {
+    path == "/_gateway" || path.starts_with("/_gateway/")
+}
+
+/// Refuses a path that is not in the one spelling that requests are compared in.
+fn canonical(text: &str) -> Result<(), Fault> {
+    if !text.starts_with('/') {
+        return Err(Fault::new("does not start with `/`").help(format!("write `/{text}`")));
+    }
+    if let Some(mark) = text.chars().find(|c| matches!(c, '?' | '#')) {
+        return Err(Fault::new(format!("has a `{mark}`"))
+            .help("write the path alone; queries take no part in routing"));
+    }
+    if text.contains('\\') {
+        return Err(Fault::new("has a `\\`").help("write `/`"));
+    }
+    let respelled = respell(text)?;
+    for segment in respelled.split('/') {
+        if matches!(segment, "." | "..") || segment.starts_with("..;") || segment.starts_with(".;")
+        {
+            return Err(Fault::new(format!("has the segment `{segment}`"))
+                .help("write the path that it leads to"));
+        }
+    }
+    if respelled != text {
+        return Err(
+            Fault::new("is not in its canonical spelling").help(format!("write `{respelled}`"))
+        );
+    }
+    Ok(())
+}
+
+/// The canonical spelling: unreserved characters plain, the rest encoded with capitals, slashes single.
+fn respell(text: &str) -> Result<String, Fault> {
+    let mut out = String::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'%' => {
+                let digits = bytes.next().zip(bytes.next());
+                let value = digits.and_then(|(high, low)| Some(hex(high)? * 16 + hex(low)?));
+                match value {
+                    None => {
+                        return Err(Fault::new("has a `%` that encodes nothing")
+                            .help("write `%25` for a percent sign"));
+                    }
+                    Some(b'/' | b'\\' | b';' | b'%' | b'?' | b'#' | 0..=0x1f | 0x7f) => {
+                        return Err(Fault::new("has an encoded byte that servers read differently")
+                            .help("requests with %2F, %5C, %3B, %25, %3F, %23 or control characters are not routed by them"));
+                    }
+                    Some(byte) if is_unreserved(byte) => out.push(char::from(byte)),
+                    Some(byte) => out.push_str(&format!("%{byte:02X}")),
+                }
+            }
+            b'/' if out.ends_with('/') => {}
+            byte if is_unreserved(byte) || b"/!$&'()*+,;=:@".contains(&byte) => {
+                out.push(char::from(byte));
+            }
+            byte => out.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    Ok(out)
+}
+
+fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    char::from(digit)
+        .to_digit(16)
+        .and_then(|value| u8::try_from(value).ok())
+}
+
+/// A host name in lower case, no port; with `*.` in front every name below it.
+pub(super) fn host_pattern(text: &str) -> Result<String, Fault> {
+    match text.strip_prefix("*.") {
+        Some(rest) => host(rest).map(|rest| format!("*.{rest}")),
+        None => host(text),
+    }
+}
+
+/// A host name in lower case, no port.
+pub(super) fn host(text: &str) -> Result<String, Fault> {
+    if text.contains("://") || text.contains('/') {
+        return Err(Fault::new("is not a host name")
+            .help("write the name alone, as in \"api.example.com\""));
+    }
+    if let Some((name, _)) = text.split_once(':') {
+        return Err(
+            Fault::new("has a port; hosts are compared without").help(format!("write \"{name}\""))
+        );
+    }
+    if text.contains('*') {
+        return Err(Fault::new("has a `*`")
+            .help("a route may write `*.example.com` for every name below it"));
+    }
+    if !text.is_ascii() {
+        return Err(Fault::new("is not ASCII")
+            .help("write the name as it is on the wire, starting with `xn--`"));
+    }
+    let well_formed = text.len() <= 253
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        });
+    if !well_formed {
+        return Err(Fault::new("is not a host name"));
+    }
+    Ok(text.to_ascii_lowercase())
+}
+
+/// A method, in capitals as on the wire.
+pub(super) fn method(text: &str) -> Result<Method, Fault> {
+    if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
+        return Err(
+            Fault::new("is not a method").help(format!("write \"{}\"", text.to_ascii_uppercase()))
+        );
+    }
+    match Method::from_bytes(text.as_bytes()) {
+        Ok(Method::CONNECT) => Err(Fault::new("makes a tunnel, which is never forwarded")),
+        Ok(method) => Ok(method),
+        Err(_) => Err(Fault::new("is not a method")),
+    }
+}

@@ -1,0 +1,169 @@
+//! The whole file: each table read by its own reader, then what no table can see alone.
+
+use std::collections::BTreeMap;
+
+use toml::de::DeTable;
+
+use super::apps::{App, Login, Wechat};
+use super::identity::Identity;
+use super::reader::{Cx, Reader};
+use super::redis::Redis;
+use super::route::Route;
+use super::server::{Admin, Log, Server};
+use super::session::{Session, Users};
+use super::upstream::Upstream;
+use super::{Config, check};
+
+/// Entries of one kind that could be read, each with its reader, for messages about it.
+pub(super) struct Entries<'a, T> {
+    pub(super) entries: Vec<(Reader<'a>, T)>,
+    /// Whether every entry that is written could be read: else nothing can be said about what is missing.
+    pub(super) complete: bool,
+}
+
+impl<T> Entries<'_, T> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &T> + Clone {
+        self.entries.iter().map(|(_, entry)| entry)
+    }
+}
+
+/// All tables, before they are compared with each other.
+pub(super) struct Tables<'a> {
+    pub(super) server: (Reader<'a>, Server),
+    pub(super) admin: (Reader<'a>, Admin),
+    pub(super) session: (Reader<'a>, Session),
+    pub(super) users: (Reader<'a>, Users),
+    pub(super) identity: Identity,
+    pub(super) apps: Entries<'a, App>,
+    pub(super) login: Entries<'a, Login>,
+    pub(super) upstreams: Entries<'a, Upstream>,
+    pub(super) upstream_names: Vec<String>,
+    pub(super) routes: Entries<'a, Route>,
+    redis: Redis,
+    wechat: Wechat,
+    log: Log,
+}
+
+/// Reads all tables and compares them. Problems are in `cx`; `None` or not, the configuration is good only when there is
+/// no error among them.
+pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Config> {
+    let top = Reader::top(cx, document);
+    let (server_table, admin_table, redis_table) =
+        (top.table("server"), top.table("admin"), top.table("redis"));
+    let server = Server::read(&server_table);
+    let admin = Admin::read(&admin_table);
+    let redis = Redis::read(&redis_table);
+    let (session_table, users_table) = (top.table("session"), top.table("users"));
+    let session = Session::read(&session_table);
+    let users = Users::read(&users_table, session.as_ref().map(|session| session.store));
+    let apps = top.entries("apps", "app", &["name", "appid"]);
+    let only = apps.len() == 1;
+    let apps = read_all(apps, |table| App::read(table, only));
+    let wechat = Wechat::read(&top.table("wechat"));
+    let login = top.entries("login", "login", &["path"]);
+    let login = logins(login);
+    let identity = Identity::read(&top.table("identity"));
+    let upstreams = top.named("upstreams", "upstream");
+    let upstream_names: Vec<String> = upstreams.iter().map(|(name, _)| name.clone()).collect();
+    let upstreams = read_all(
+        upstreams.into_iter().map(|(_, table)| table).collect(),
+        Upstream::read,
+    );
+    let routes = top.entries("routes", "route", &["path"]);
+    let routes = read_all(routes, |table| {
+        Route::read(table, server.as_ref(), session.as_ref())
+    });
+    top.later("check", "{}");
+    top.later("cors", "{}");
+    let log = Log::read(&top.table("log"));
+    top.finish();
+    cx.report_unknown();
+    let tables = Tables {
+        server: (server_table, server?),
+        admin: (admin_table, admin?),
+        session: (session_table, session?),
+        users: (users_table, users?),
+        identity: identity?,
+        apps,
+        login,
+        upstreams,
+        upstream_names,
+        routes,
+        redis: redis?,
+        wechat: wechat?,
+        log: log?,
+    };
+    check::errors(cx, &tables);
+    check::warnings(&tables);
+    Some(tables.into_config())
+}
+
+fn read_all<'a, T>(
+    tables: Vec<Reader<'a>>,
+    read: impl Fn(&Reader<'a>) -> Option<T>,
+) -> Entries<'a, T> {
+    let mut complete = true;
+    let mut entries = Vec::new();
+    for table in tables {
+        let entry = read(&table);
+        if !table.written() {
+            continue;
+        }
+        match entry {
+            Some(entry) => entries.push((table, entry)),
+            None => complete = false,
+        }
+    }
+    Entries { entries, complete }
+}
+
+/// As `read_all`, but where no login is written the defaults make one.
+fn logins(tables: Vec<Reader<'_>>) -> Entries<'_, Login> {
+    let mut complete = true;
+    let mut entries = Vec::new();
+    for table in tables {
+        match Login::read(&table) {
+            Some(login) => entries.push((table, login)),
+            None => complete = false,
+        }
+    }
+    Entries { entries, complete }
+}
+
+impl Tables<'_> {
+    fn into_config(self) -> Config {
+        let names = self.upstream_names.into_iter();
+        let upstreams: BTreeMap<_, _> = names
+            .zip(
+                self.upstreams
+                    .entries
+                    .into_iter()
+                    .map(|(_, upstream)| upstream),
+            )
+            .collect();
+        Config {
+            server: self.server.1,
+            admin: self.admin.1,
+            redis: self.redis,
+            session: self.session.1,
+            users: self.users.1,
+            apps: self.apps.entries.into_iter().map(|(_, app)| app).collect(),
+            wechat: self.wechat,
+            login: self
+                .login
+                .entries
+                .into_iter()
+                .map(|(_, login)| login)
+                .collect(),
+            identity: self.identity,
+            upstreams,
+            routes: self
+                .routes
+                .entries
+                .into_iter()
+                .map(|(_, route)| route)
+                .collect(),
+            log: self.log,
+        }
+    }
+}

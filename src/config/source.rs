@@ -1,0 +1,148 @@
+//! The text of gateway.toml with what a report needs from it: line and column of a place, and the line to show.
+
+use std::ops::Range;
+
+use super::mask;
+use super::problem::{Excerpt, Problem, Severity};
+
+/// Something wrong at a place in the text, before line and column are known.
+#[derive(Debug, Clone)]
+pub(super) struct Finding {
+    pub(super) severity: Severity,
+    /// Bytes of the text; empty at 0 where no place is to blame.
+    pub(super) span: Range<usize>,
+    pub(super) message: String,
+    pub(super) help: Option<String>,
+}
+
+/// The line of a byte of a text, from 1.
+pub(super) fn line(text: &str, at: usize) -> usize {
+    let head = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
+    1 + head.iter().filter(|byte| **byte == b'\n').count()
+}
+
+/// The text and the ranges of it that must not be shown.
+pub(super) struct Source<'a> {
+    name: &'a str,
+    text: &'a str,
+    masked: Vec<Range<usize>>,
+}
+
+impl<'a> Source<'a> {
+    pub(super) fn new(name: &'a str, text: &'a str) -> Self {
+        let masked = mask::secret_ranges(text);
+        Self { name, text, masked }
+    }
+
+    /// What the parser found, the first of each line: the others mostly follow from it.
+    pub(super) fn syntax(&self, errors: &[toml::de::Error]) -> Vec<Finding> {
+        let mut findings: Vec<Finding> = Vec::new();
+        for error in errors {
+            let at = error.span().unwrap_or(self.text.len()..self.text.len());
+            let number = line(self.text, at.start);
+            if findings
+                .iter()
+                .any(|found| line(self.text, found.span.start) == number)
+            {
+                continue;
+            }
+            let message = error.message();
+            let help = if message.starts_with("string values must be quoted") {
+                Some("put the value in quotes".to_owned())
+            } else if message.starts_with("duplicate key") {
+                Some(
+                    "each key and table is written once; a list of entries has [[two]] brackets"
+                        .to_owned(),
+                )
+            } else {
+                None
+            };
+            findings.push(Finding {
+                severity: Severity::Error,
+                // An error at the very start still has a line to show.
+                span: at.start..at.end.max(at.start + 1),
+                message: format!(
+                    "not TOML: {}",
+                    message.trim_end_matches(", expected literal string")
+                ),
+                help,
+            });
+        }
+        findings
+    }
+
+    /// The findings in file order, as they are shown.
+    pub(super) fn problems(&self, mut findings: Vec<Finding>) -> Vec<Problem> {
+        findings.sort_by_key(|found| found.span.start);
+        findings
+            .into_iter()
+            .map(|found| self.problem(found))
+            .collect()
+    }
+
+    fn problem(&self, finding: Finding) -> Problem {
+        let Finding {
+            severity,
+            span,
+            message,
+            help,
+        } = finding;
+        let line_start = self
+            .text
+            .get(..span.start)
+            .and_then(|head| head.rfind('\n'))
+            .map_or(0, |at| at + 1);
+        // A column inside a secret would tell its length.
+        let hidden = self
+            .masked
+            .iter()
+            .find(|range| range.start < span.start && span.start <= range.end);
+        let start = hidden
+            .map_or(span.start, |range| range.start.max(line_start))
+            .min(self.text.len());
+        let before = self.text.get(line_start..start).unwrap_or_default();
+        Problem {
+            severity,
+            file: self.name.to_owned(),
+            line: line(self.text, start),
+            column: before.chars().count() + 1,
+            message,
+            help,
+            excerpt: (span != (0..0)).then(|| self.excerpt(line_start, &span)),
+        }
+    }
+
+    /// The line from `line_start` on, masked, with carets below the part of `span` that lies in it.
+    fn excerpt(&self, line_start: usize, span: &Range<usize>) -> Excerpt {
+        let rest = self.text.get(line_start..).unwrap_or_default();
+        let line = rest.lines().next().unwrap_or_default();
+        let mut text = String::with_capacity(line.len());
+        let (mut width, mut indent, mut end) = (0, None, 0);
+        for (offset, character) in line.char_indices() {
+            let at = line_start + offset;
+            let hidden = self.masked.iter().find(|range| range.contains(&at));
+            let first_hidden = hidden.is_some_and(|range| range.start == at || offset == 0);
+            if hidden.is_none() || first_hidden {
+                // A tab would move the carets away from what they mark.
+                text.push(match character {
+                    _ if hidden.is_some() => '…',
+                    character if character.is_control() => ' ',
+                    character => character,
+                });
+                width += 1;
+            }
+            if at >= span.start && indent.is_none() {
+                indent = Some(width.max(1) - 1);
+            }
+            if at < span.end {
+                end = width;
+            }
+        }
+        let indent = indent.unwrap_or(width);
+        Excerpt {
+            text,
+            indent,
+            carets: end.saturating_sub(indent).max(1),
+        }
+    }
+}

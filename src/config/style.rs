@@ -1,0 +1,148 @@
+//! The wire shapes of login answers and refusals.
+
+use http::StatusCode;
+use toml::de::DeValue;
+
+use super::reader::Reader;
+use super::value::{Fault, Value, choose, did_you_mean, integer, text};
+
+/// The wire shape of login answers and refusals.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Style {
+    /// `{"skey", "expires_in", "user_id", "is_new"}`; refusals with `error`, `errcode`, `errmsg`, `request_id`.
+    Plain,
+    /// `{"token"}`; refusals `{"errcode", "errmsg"}`.
+    Token,
+    /// `{"sessionid"}`; refusals as `token`.
+    Sessionid,
+    /// `{"code":0,"data":{"skey","userinfo"}}`; `code:-1` for not_logged_in alone.
+    Wafer2,
+    /// As `plain`, but every refusal is HTTP 200.
+    Errcode200,
+    /// A table of one's own.
+    Custom(CustomStyle),
+}
+
+/// A style of one's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CustomStyle {
+    /// JSON text of a login answer; `{skey}`, `{expires_in}`, `{user_id}`, `{openid}`, `{is_new}` are filled in. Required, must be
+    /// JSON after filling.
+    pub login: String,
+    /// HTTP status of refusals; `None`: the one of the error.
+    pub refusal_status: Option<StatusCode>,
+    /// JSON text of a refusal; `{error}`, `{errcode}`, `{errmsg}`, `{request_id}` are filled in. `None`: as `plain`.
+    pub refusal: Option<String>,
+}
+
+/// The names of the styles that have one.
+const STYLES: [(&str, Style); 5] = [
+    ("plain", Style::Plain),
+    ("token", Style::Token),
+    ("sessionid", Style::Sessionid),
+    ("wafer2", Style::Wafer2),
+    ("errcode200", Style::Errcode200),
+];
+
+/// What a login answer may hold, each with a sample.
+const LOGIN_FIELDS: [(&str, &str); 5] = [
+    ("skey", "k"),
+    ("expires_in", "604800"),
+    ("user_id", "1"),
+    ("openid", "o"),
+    ("is_new", "true"),
+];
+
+/// What a refusal may hold, each with a sample.
+const REFUSAL_FIELDS: [(&str, &str); 4] = [
+    ("error", "not_logged_in"),
+    ("errcode", "40001"),
+    ("errmsg", "not logged in"),
+    ("request_id", "r"),
+];
+
+impl Style {
+    /// The key `style` of a table: a name or a table of one's own.
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let custom = CustomStyle::read(&table.table_value("style"));
+        table.key("style", r#""plain""#, move |value| match value.item {
+            DeValue::Table(_) => custom.clone().map(Self::Custom),
+            _ => text(named)(value),
+        })
+    }
+}
+
+fn named(text: &str) -> Result<Style, Fault> {
+    if text == "wafer1" {
+        return Err(Fault::new("is not available in this version"));
+    }
+    choose(text, &STYLES)
+}
+
+impl CustomStyle {
+    fn read(table: &Reader<'_>) -> Option<Self> {
+        let login = table.required("login", text(login_template));
+        let refusal_status = table.optional("refusal_status", None, status);
+        let refusal = table.optional(
+            "refusal",
+            None,
+            text(|text: &str| template(text, &REFUSAL_FIELDS)),
+        );
+        table.finish();
+        Some(Self {
+            login: login?,
+            refusal_status,
+            refusal,
+        })
+    }
+}
+
+/// An HTTP status that ends a request.
+pub(super) fn status(value: &Value<'_>) -> Option<StatusCode> {
+    integer(200..=599_u16)(value).and_then(|status| StatusCode::from_u16(status).ok())
+}
+
+fn login_template(text: &str) -> Result<String, Fault> {
+    let login = template(text, &LOGIN_FIELDS)?;
+    if !login.contains("{skey}") {
+        return Err(Fault::about("the login answer has no {skey}")
+            .help("without it nobody can log in; write \"{skey}\" where the client looks for it"));
+    }
+    Ok(login)
+}
+
+/// A JSON text with `{name}` places, checked by filling in samples.
+fn template(text: &str, fields: &[(&str, &str)]) -> Result<String, Fault> {
+    let mut filled = text.to_owned();
+    for (name, sample) in fields {
+        filled = filled.replace(&format!("{{{name}}}"), sample);
+    }
+    if let Some(name) = placeholder(&filled) {
+        let known: Vec<String> = fields
+            .iter()
+            .map(|(name, _)| format!("{{{name}}}"))
+            .collect();
+        let help = did_you_mean(name, fields.iter().map(|(name, _)| *name))
+            .unwrap_or_else(|| format!("there are {}", known.join(", ")));
+        return Err(Fault::about(format!("there is no {{{name}}} to fill in")).help(help));
+    }
+    match serde_json::from_str::<serde_json::Value>(&filled) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(
+            Fault::about(format!("is not JSON once it is filled in: {error}"))
+                .help("texts need quotes of their own: {\"token\":\"{skey}\"}"),
+        ),
+    }
+}
+
+/// The first `{name}` in a text; JSON's own braces are followed by a quote, a blank or a brace.
+fn placeholder(text: &str) -> Option<&str> {
+    text.split('{').skip(1).find_map(|rest| {
+        let (name, _) = rest.split_once('}')?;
+        let word = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        word.then_some(name)
+    })
+}

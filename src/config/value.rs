@@ -1,0 +1,366 @@
+//! One value of the file, and how it becomes what the tables hold. Each reader reports what is wrong at the value's own
+//! place and returns `None`; nothing stops at the first problem.
+
+use std::fmt::Display;
+use std::ops::{Range, RangeInclusive};
+use std::time::Duration;
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+use super::environment;
+use super::mask;
+use super::reader::Cx;
+use super::source::Finding;
+use super::units::{parse_duration, parse_size, show_duration, show_size};
+
+/// Why a text is not what was wanted.
+#[derive(Debug)]
+pub(super) struct Fault {
+    what: String,
+    help: Option<String>,
+    /// Whether the message starts with the text itself.
+    quote: bool,
+}
+
+impl Fault {
+    /// `what` goes on from the text: "is not a duration".
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: None,
+            quote: true,
+        }
+    }
+
+    /// `what` stands alone.
+    pub(super) fn about(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: None,
+            quote: false,
+        }
+    }
+
+    /// What to write instead.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+}
+
+/// A value with its place and what its messages start with.
+pub(super) struct Value<'a> {
+    pub(super) cx: &'a Cx<'a>,
+    pub(super) item: &'a DeValue<'a>,
+    pub(super) span: Range<usize>,
+    pub(super) label: String,
+}
+
+impl<'a> Value<'a> {
+    /// Reports; always `None`, so that a reader can end with it.
+    pub(super) fn problem<T>(&self, what: impl Display, help: Option<String>) -> Option<T> {
+        self.cx
+            .error(self.span.clone(), format!("{}: {what}", self.label), help);
+        None
+    }
+
+    /// A value inside this one, under the same label.
+    pub(super) fn inside(&self, item: &'a Spanned<DeValue<'a>>) -> Self {
+        Self {
+            cx: self.cx,
+            item: item.get_ref(),
+            span: item.span(),
+            label: self.label.clone(),
+        }
+    }
+
+    /// The string, environment variables filled in.
+    pub(super) fn text(&self) -> Option<String> {
+        let DeValue::String(text) = self.item else {
+            return self.wrong("a text in quotes");
+        };
+        match environment::fill(text, self.cx.environment) {
+            Ok(filled) => Some(filled),
+            Err(fault) => self.problem(fault.what, fault.help),
+        }
+    }
+
+    /// Reports what is wrong with the text of this value. The text is quoted as it stands in the file: what came from the
+    /// environment is not shown, it may be a secret in the wrong place.
+    pub(super) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
+        let raw = self.item.as_str().unwrap_or(text);
+        let help = fault
+            .help
+            .filter(|help| raw == text || !help.contains(text));
+        if !fault.quote {
+            return self.problem(fault.what, help);
+        }
+        if text.is_empty() {
+            return self.problem(format!("the empty text {}", fault.what), help);
+        }
+        self.problem(
+            format!("`{}` {}", mask::without_user_info(raw), fault.what),
+            help,
+        )
+    }
+
+    /// Reports that the value is of another kind.
+    pub(super) fn wrong<T>(&self, wanted: &str) -> Option<T> {
+        let (is, help) = match self.item {
+            DeValue::String(_) => ("a text in quotes", None),
+            DeValue::Integer(_) => ("a bare number", None),
+            DeValue::Float(_) => ("a number with a fraction", None),
+            DeValue::Boolean(_) => ("true or false", None),
+            DeValue::Datetime(_) => ("a date", Some("put it in quotes".to_owned())),
+            DeValue::Array(_) => ("a list", None),
+            DeValue::Table(_) => ("a table", None),
+        };
+        self.problem(format!("is {is}, where {wanted} is needed"), help)
+    }
+}
+
+/// A text that `parse` understands.
+pub(super) fn text<T>(
+    parse: impl Fn(&str) -> Result<T, Fault>,
+) -> impl Fn(&Value<'_>) -> Option<T> {
+    move |value: &Value<'_>| {
+        let text = value.text()?;
+        parse(&text).map_or_else(|fault| value.fault(&text, fault), Some)
+    }
+}
+
+/// As `text`, but the empty text is `None`.
+pub(super) fn text_or_none<T>(
+    parse: impl Fn(&str) -> Result<T, Fault>,
+) -> impl Fn(&Value<'_>) -> Option<Option<T>> {
+    text(move |text: &str| {
+        if text.is_empty() {
+            Ok(None)
+        } else {
+            parse(text).map(Some)
+        }
+    })
+}
+
+/// One of a few words.
+pub(super) fn choice<T: Clone>(words: &[(&'static str, T)]) -> impl Fn(&Value<'_>) -> Option<T> {
+    let words = words.to_vec();
+    text(move |text: &str| choose(text, &words))
+}
+
+/// The meaning of a word.
+pub(super) fn choose<T: Clone>(text: &str, words: &[(&'static str, T)]) -> Result<T, Fault> {
+    if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
+        return Ok(meaning.clone());
+    }
+    let known: Vec<String> = words
+        .iter()
+        .map(|(word, _)| format!("\"{word}\""))
+        .collect();
+    let help = did_you_mean(text, words.iter().map(|(word, _)| *word))
+        .unwrap_or_else(|| format!("write one of {}", known.join(", ")));
+    Err(Fault::new("is not known here").help(help))
+}
+
+/// A list; each element is read, so that each bad one is reported.
+pub(super) fn list<T>(
+    read: impl Fn(&Value<'_>) -> Option<T>,
+) -> impl Fn(&Value<'_>) -> Option<Vec<T>> {
+    move |value: &Value<'_>| {
+        let DeValue::Array(items) = value.item else {
+            return value.wrong("a list in [ ]");
+        };
+        let read: Vec<Option<T>> = items.iter().map(|item| read(&value.inside(item))).collect();
+        read.into_iter().collect()
+    }
+}
+
+/// A list with at least one element.
+pub(super) fn filled_list<T>(
+    read: impl Fn(&Value<'_>) -> Option<T>,
+) -> impl Fn(&Value<'_>) -> Option<Vec<T>> {
+    let read = list(read);
+    move |value: &Value<'_>| {
+        let items = read(value)?;
+        if items.is_empty() {
+            value.problem("is an empty list; at least one is needed", None)
+        } else {
+            Some(items)
+        }
+    }
+}
+
+/// A table of free names, in their alphabetical order. `read` gets the name and its value.
+pub(super) fn map<T>(
+    read: impl Fn(&Value<'_>, &Value<'_>) -> Option<T>,
+) -> impl Fn(&Value<'_>) -> Option<Vec<T>> {
+    move |value: &Value<'_>| {
+        let DeValue::Table(table) = value.item else {
+            return value.wrong("a table { name = \"value\" }");
+        };
+        let read = |(name, item): (&Spanned<_>, &Spanned<DeValue<'_>>)| {
+            let text = DeValue::String(std::borrow::Cow::Borrowed(AsRef::<str>::as_ref(
+                name.get_ref(),
+            )));
+            let name = Value {
+                cx: value.cx,
+                item: &text,
+                span: name.span(),
+                label: value.label.clone(),
+            };
+            read(
+                &name,
+                &Value {
+                    cx: value.cx,
+                    item: item.get_ref(),
+                    span: item.span(),
+                    label: value.label.clone(),
+                },
+            )
+        };
+        let read: Vec<Option<T>> = table.iter().map(read).collect();
+        read.into_iter().collect()
+    }
+}
+
+/// A whole number in a range.
+pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&Value<'_>) -> Option<T>
+where
+    T: Copy + PartialOrd + Display + TryFrom<i64>,
+{
+    move |value: &Value<'_>| {
+        let DeValue::Integer(written) = value.item else {
+            return value.wrong("a whole number without quotes");
+        };
+        let number = i64::from_str_radix(written.as_str(), written.radix()).ok();
+        let number = number
+            .and_then(|number| T::try_from(number).ok())
+            .filter(|number| range.contains(number));
+        if number.is_none() {
+            let (least, most) = (range.start(), range.end());
+            return value.problem(
+                format!("`{written}` is out of range"),
+                Some(format!("write {least} to {most}")),
+            );
+        }
+        number
+    }
+}
+
+/// A number from 0 to 1.
+pub(super) fn share(value: &Value<'_>) -> Option<f64> {
+    let number: Option<f64> = match value.item {
+        DeValue::Float(written) => written.as_str().parse().ok(),
+        DeValue::Integer(written) => written.as_str().parse().ok(),
+        _ => return value.wrong("a number from 0.0 to 1.0"),
+    };
+    let number = number.filter(|number| (0.0..=1.0).contains(number));
+    number.or_else(|| value.problem("is out of range", Some("write 0.0 to 1.0".to_owned())))
+}
+
+/// `true` or `false`.
+pub(super) fn boolean(value: &Value<'_>) -> Option<bool> {
+    match value.item {
+        DeValue::Boolean(yes) => Some(*yes),
+        _ => value.wrong("true or false, without quotes,"),
+    }
+}
+
+/// A duration in a range.
+pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value<'_>) -> Option<Duration> {
+    move |value: &Value<'_>| {
+        if let DeValue::Integer(number) = value.item {
+            return value.problem(
+                format!("the duration `{number}` has no unit"),
+                Some(format!(
+                    "write \"{number}s\" for seconds; other units are ms, m, h, d"
+                )),
+            );
+        }
+        let range = range.clone();
+        text(move |text: &str| {
+            let duration = parse_duration(text)?;
+            if range.contains(&duration) {
+                return Ok(duration);
+            }
+            let (least, most) = (show_duration(*range.start()), show_duration(*range.end()));
+            Err(Fault::new("is out of range").help(format!("write \"{least}\" to \"{most}\"")))
+        })(value)
+    }
+}
+
+/// A size in bytes, in a range.
+pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value<'_>) -> Option<u64> {
+    move |value: &Value<'_>| {
+        if let DeValue::Integer(number) = value.item {
+            return value.problem(
+                format!("the size `{number}` has no unit"),
+                Some(format!(
+                    "write \"{number}B\" for bytes; other units are KiB, MiB, GiB"
+                )),
+            );
+        }
+        let range = range.clone();
+        text(move |text: &str| {
+            let size = parse_size(text)?;
+            if range.contains(&size) {
+                return Ok(size);
+            }
+            let (least, most) = (show_size(*range.start()), show_size(*range.end()));
+            Err(Fault::new("is out of range").help(format!("write \"{least}\" to \"{most}\"")))
+        })(value)
+    }
+}
+
+/// A limit on bodies: a size, or `"none"`.
+pub(super) fn body_limit(value: &Value<'_>) -> Option<Option<u64>> {
+    if value.item.as_str() == Some("none") {
+        return Some(None);
+    }
+    size(0..=1 << 50)(value).map(Some)
+}
+
+/// The known word that `text` was probably meant to be, as a help text.
+pub(super) fn did_you_mean<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<String> {
+    nearest(text, words).map(|word| format!("did you mean `{word}`?"))
+}
+
+/// The known word nearest to `text`, if one is near: a third of its letters may differ, or one may be the other's start.
+pub(super) fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let lower = text.to_ascii_lowercase().replace('-', "_");
+    let far = |word: &str| {
+        let plain = word.to_ascii_lowercase().replace('-', "_");
+        let distance = strsim::osa_distance(&plain, &lower);
+        let part = lower.len() >= 3
+            && (plain.starts_with(&lower) || (plain.len() >= 3 && lower.starts_with(&plain)));
+        if part { distance.min(1) } else { distance }
+    };
+    let near = words
+        .map(|word| (far(word), word))
+        .min_by_key(|(distance, _)| *distance);
+    near.filter(|(distance, word)| *distance <= (word.len() / 3).clamp(1, 3))
+        .map(|(_, word)| word)
+}
+
+impl Cx<'_> {
+    /// Reports an error at a place.
+    pub(super) fn error(&self, span: Range<usize>, message: String, help: Option<String>) {
+        self.found.borrow_mut().push(Finding {
+            severity: super::problem::Severity::Error,
+            span,
+            message,
+            help,
+        });
+    }
+
+    /// Reports a warning at a place.
+    pub(super) fn warning(&self, span: Range<usize>, message: String, help: &str) {
+        self.found.borrow_mut().push(Finding {
+            severity: super::problem::Severity::Warning,
+            span,
+            message,
+            help: Some(help.to_owned()),
+        });
+    }
+}

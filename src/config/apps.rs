@@ -79,7 +79,7 @@ impl App {
         let name = table.optional("name", Some(r#""""#), text_or_none(app_name));
         let appid = table.required("appid", text(appid));
         table.later("secret_next", r#""""#);
-        let secret = table.secret("secret", "secret_file");
+        let secret = table.required_secret("secret", "secret_file");
         let secret_previous = table.secret("secret_previous", "secret_previous_file");
         let default = table.optional("default", Some("true"), boolean);
         let hosts = table.key("hosts", "[]", list(text(paths::host)));
@@ -92,47 +92,15 @@ impl App {
                 "WeChat's are `wx` and 16 characters of 0-9 and a-f",
             );
         }
-        let Some(secret) = secret else {
-            return missing_secret(table);
-        };
         Some(Self {
             name: name.flatten().unwrap_or_else(|| appid.clone()),
             appid,
-            secret,
+            secret: secret?,
             secret_previous,
             default: only || default.unwrap_or(false),
             hosts: hosts?,
         })
     }
-}
-
-/// Reports that there is no secret, unless what is wrong with it was said.
-fn missing_secret<T>(table: &Reader<'_>) -> Option<T> {
-    let empty = |name: &str| {
-        table
-            .value(name)
-            .is_some_and(|value| value.text().is_some_and(|text| text.is_empty()))
-    };
-    for name in ["secret", "secret_file"] {
-        if empty(name)
-            && !table.has(if name == "secret" {
-                "secret_file"
-            } else {
-                "secret"
-            })
-        {
-            table.error(
-                name,
-                "is empty",
-                Some("it is in the mini program's console, under development settings".to_owned()),
-            );
-            return None;
-        }
-    }
-    if !table.has("secret") && !table.has("secret_file") {
-        return table.missing("secret");
-    }
-    None
 }
 
 fn app_name(text: &str) -> Result<String, Fault> {

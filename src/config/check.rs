@@ -8,9 +8,9 @@ use super::apps::CodeSource;
 use super::headers::fold;
 use super::read::Tables;
 use super::reader::{Cx, Reader};
-use super::route::{Action, Auth, HeaderRules, PathPattern, Route};
+use super::route::{Action, HeaderRules, Route};
 use super::server::{PathPolicy, UnderscoreHeaders};
-use super::session::{SessionStoreKind, TokenSource, UserStoreKind};
+use super::session::TokenSource;
 use super::value::nearest;
 use super::values::ListenAddress;
 
@@ -314,95 +314,5 @@ fn check_sources<'n>(
                 Some(help.to_owned()),
             );
         }
-    }
-}
-
-/// Reports what works, but probably not as meant. Nothing is said about entries that could not be read.
-pub(super) fn warnings(tables: &Tables<'_>) {
-    if tables.routes.complete {
-        unused_upstreams(tables);
-    }
-    for (table, route) in &tables.routes.entries {
-        let everything = route.path == PathPattern::Prefix(String::new());
-        if everything && route.auth == Auth::Off && matches!(route.action, Action::Forward(_)) {
-            let help =
-                "write auth = \"required\" here, and \"off\" for the paths that need no login";
-            table.warning(
-                "auth",
-                "off for every path without a route of its own",
-                help,
-            );
-        }
-    }
-    if tables.apps.complete && tables.login.complete {
-        unused_apps(tables);
-    }
-    let (table, server) = &tables.server;
-    let open = |address: &ListenAddress| matches!(address, ListenAddress::Tcp(address) if address.ip().is_unspecified());
-    if server.path_policy == PathPolicy::Raw && server.listen.iter().any(open) {
-        table.warning(
-            "path_policy",
-            "raw, on a listener for every network",
-            "write \"strict\" unless another proxy cleans paths first",
-        );
-    }
-    if server
-        .trusted_proxies
-        .iter()
-        .any(|network| network.prefix_len() == 0)
-    {
-        let help = "name the networks of your own proxies: anybody can now choose the address that is logged";
-        table.warning("trusted_proxies", "every address is trusted", help);
-    }
-    let (table, users) = &tables.users;
-    if users.store == UserStoreKind::Memory && tables.session.1.store == SessionStoreKind::Redis {
-        let help = "write \"redis\": sessions outlive this process, and replicas would disagree on who is who";
-        table.warning("store", "user ids end with this process", help);
-    }
-}
-
-fn unused_upstreams(tables: &Tables<'_>) {
-    let used = |name: &str| {
-        tables
-            .routes
-            .values()
-            .any(|route| matches!(&route.action, Action::Forward(to) if to == name))
-    };
-    if !tables.upstreams.complete {
-        return;
-    }
-    for (name, (table, _)) in tables.upstream_names.iter().zip(&tables.upstreams.entries) {
-        if !used(name) {
-            table.warning(
-                "servers",
-                &format!("no route uses `{name}`"),
-                "remove it, or name it in a route",
-            );
-        }
-    }
-}
-
-fn unused_apps(tables: &Tables<'_>) {
-    let chosen_per_request = tables.login.values().any(|login| login.app.is_none());
-    for (table, app) in &tables.apps.entries {
-        let named = tables
-            .login
-            .values()
-            .any(|login| login.app.as_ref() == Some(&app.name));
-        if !named && !chosen_per_request {
-            table.warning(
-                "appid",
-                "no login uses this app",
-                "remove it, or name it in a [[login]]",
-            );
-        }
-    }
-    let mut apps = tables.apps.entries.iter();
-    if let Some((table, _)) = apps.next().filter(|_| chosen_per_request)
-        && tables.apps.entries.len() > 1
-        && !tables.apps.values().any(|app| app.default)
-    {
-        let help = "write default = true in one app: a login that chooses none by header, host or Referer is refused";
-        table.warning("default", "no app is the default", help);
     }
 }

@@ -25,6 +25,7 @@ mod units;
 mod upstream;
 mod value;
 mod values;
+mod warnings;
 
 use std::collections::BTreeMap;
 use std::fs::File;

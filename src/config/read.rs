@@ -12,7 +12,7 @@ use super::route::Route;
 use super::server::{Admin, Log, Server};
 use super::session::{Session, Users};
 use super::upstream::Upstream;
-use super::{Config, check};
+use super::{Config, check, warnings};
 
 /// Entries of one kind that could be read, each with its reader, for messages about it.
 pub(super) struct Entries<'a, T> {
@@ -94,7 +94,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         log: log?,
     };
     check::errors(cx, &tables);
-    check::warnings(&tables);
+    warnings::report(&tables);
     Some(tables.into_config())
 }
 

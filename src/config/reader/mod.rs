@@ -2,6 +2,9 @@
 //! line come the value, the report of unknown keys, "did you mean", and the list of keys. Reading goes on after a
 //! problem, with the key's default in the place of what was wrong.
 
+mod entries;
+mod secret;
+
 use std::cell::RefCell;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,20 +12,18 @@ use std::path::PathBuf;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::environment;
-use super::keys::KeyInfo;
-use super::source::{Finding, line};
-use super::value::{Value, nearest, text};
-use super::values::Secret;
+use crate::config::keys::KeyInfo;
+use crate::config::source::{Finding, line};
+use crate::config::value::{Value, nearest};
 
 /// What all readers of one file share.
-pub(super) struct Cx<'a> {
+pub(in crate::config) struct Cx<'a> {
     text: &'a str,
-    pub(super) environment: &'a dyn Fn(&str) -> Option<String>,
+    pub(in crate::config) environment: &'a dyn Fn(&str) -> Option<String>,
     /// Of gateway.toml: where relative paths of secret files start.
-    pub(super) folder: PathBuf,
-    pub(super) found: RefCell<Vec<Finding>>,
-    pub(super) keys: RefCell<Vec<KeyInfo>>,
+    pub(in crate::config) folder: PathBuf,
+    pub(in crate::config) found: RefCell<Vec<Finding>>,
+    pub(in crate::config) keys: RefCell<Vec<KeyInfo>>,
     unknown: RefCell<Vec<Unknown>>,
 }
 
@@ -35,7 +36,7 @@ struct Unknown {
 }
 
 impl<'a> Cx<'a> {
-    pub(super) fn new(
+    pub(in crate::config) fn new(
         text: &'a str,
         environment: &'a dyn Fn(&str) -> Option<String>,
         folder: PathBuf,
@@ -51,7 +52,7 @@ impl<'a> Cx<'a> {
     }
 
     /// Reports the unknown keys; after all tables were read, since a key may belong to another table.
-    pub(super) fn report_unknown(&self) {
+    pub(in crate::config) fn report_unknown(&self) {
         for Unknown {
             span,
             label,
@@ -80,8 +81,8 @@ impl<'a> Cx<'a> {
 }
 
 /// One table of the file, or one that was not written and has only defaults.
-pub(super) struct Reader<'a> {
-    pub(super) cx: &'a Cx<'a>,
+pub(in crate::config) struct Reader<'a> {
+    pub(in crate::config) cx: &'a Cx<'a>,
     table: Option<&'a DeTable<'a>>,
     span: Range<usize>,
     /// As in the list of keys: `server.shutdown`, `upstreams.NAME`.
@@ -95,7 +96,7 @@ pub(super) struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The file itself.
-    pub(super) fn top(cx: &'a Cx<'a>, table: &'a DeTable<'a>) -> Self {
+    pub(in crate::config) fn top(cx: &'a Cx<'a>, table: &'a DeTable<'a>) -> Self {
         Self::new(cx, Some(table), 0..0, String::new(), String::new())
     }
 
@@ -118,40 +119,40 @@ impl<'a> Reader<'a> {
     }
 
     /// Whether the table stands in the file.
-    pub(super) fn written(&self) -> bool {
+    pub(in crate::config) fn written(&self) -> bool {
         self.table.is_some()
     }
 
     /// Whether the key stands in the file.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(in crate::config) fn has(&self, name: &str) -> bool {
         self.item(name).is_some()
     }
 
     /// Where a key's value is, else where its table is.
-    pub(super) fn at(&self, name: &str) -> Range<usize> {
+    pub(in crate::config) fn at(&self, name: &str) -> Range<usize> {
         self.item(name)
             .map_or_else(|| self.span.clone(), Spanned::span)
     }
 
     /// The line of a key, from 1; else of its table.
-    pub(super) fn line(&self, name: &str) -> usize {
+    pub(in crate::config) fn line(&self, name: &str) -> usize {
         line(self.cx.text, self.at(name).start)
     }
 
     /// Reports an error at a key, the message starting with this table and the key.
-    pub(super) fn error(&self, name: &str, what: &str, help: Option<String>) {
+    pub(in crate::config) fn error(&self, name: &str, what: &str, help: Option<String>) {
         self.cx
             .error(self.at(name), format!("{}{name}: {what}", self.label), help);
     }
 
     /// Reports a warning at a key, the message starting with this table and the key.
-    pub(super) fn warning(&self, name: &str, what: &str, help: &str) {
+    pub(in crate::config) fn warning(&self, name: &str, what: &str, help: &str) {
         self.cx
             .warning(self.at(name), format!("{}{name}: {what}", self.label), help);
     }
 
     /// A key with a default, which is written as in the file.
-    pub(super) fn key<T>(
+    pub(in crate::config) fn key<T>(
         &self,
         name: &'static str,
         default: &'static str,
@@ -164,7 +165,7 @@ impl<'a> Reader<'a> {
 
     /// A key whose default depends on other keys: `None` when it is not written, or wrong. `default` is what it usually
     /// comes to.
-    pub(super) fn optional<T>(
+    pub(in crate::config) fn optional<T>(
         &self,
         name: &'static str,
         default: Option<&'static str>,
@@ -175,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A key that must be written.
-    pub(super) fn required<T>(
+    pub(in crate::config) fn required<T>(
         &self,
         name: &'static str,
         read: impl Fn(&Value<'_>) -> Option<T>,
@@ -188,7 +189,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports a missing key, if the table is written at all.
-    pub(super) fn missing<T>(&self, name: &str) -> Option<T> {
+    pub(in crate::config) fn missing<T>(&self, name: &str) -> Option<T> {
         if self.written() {
             self.cx.error(
                 self.span.clone(),
@@ -200,7 +201,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A key of a later version: known, and refused with anything but the value that means what is done without it.
-    pub(super) fn later(&self, name: &'static str, off: &'static str) {
+    pub(in crate::config) fn later(&self, name: &'static str, off: &'static str) {
         self.declare(name, Some(off), false);
         let Some(value) = self.value(name) else {
             return;
@@ -215,66 +216,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A secret under `name`, or the path of its file under `file_name`; not both. The empty text is none.
-    pub(super) fn secret(&self, name: &'static str, file_name: &'static str) -> Option<Secret> {
-        let direct = self.optional(name, Some(r#""""#), text(|text| Ok(text.to_owned())));
-        let file = self.optional(file_name, Some(r#""""#), text(|text| Ok(text.to_owned())));
-        let (direct, file) = (
-            direct.filter(|text| !text.is_empty()),
-            file.filter(|path| !path.is_empty()),
-        );
-        match (direct, file) {
-            (Some(_), Some(_)) => {
-                self.error(
-                    file_name,
-                    &format!("`{name}` is written too"),
-                    Some("keep one of the two".to_owned()),
-                );
-                None
-            }
-            (Some(text), None) => {
-                if text.to_ascii_lowercase().starts_with("change-me") {
-                    self.warning(
-                        name,
-                        "still the placeholder",
-                        "put the real value, or `${VARIABLE}`",
-                    );
-                }
-                if text.trim() != text {
-                    self.error(
-                        name,
-                        "starts or ends with a blank",
-                        Some("remove the blank".to_owned()),
-                    );
-                    return None;
-                }
-                Some(Secret::new(text))
-            }
-            (None, Some(path)) => self.secret_file(file_name, &path),
-            (None, None) => None,
-        }
-    }
-
-    /// Reads the file of a secret.
-    pub(super) fn secret_file(&self, name: &str, path: &str) -> Option<Secret> {
-        match environment::read_secret(&self.cx.folder, path) {
-            Ok(file) => {
-                if file.world_readable {
-                    let help = "chmod 640 or less, or defaultMode: 0440 for a Kubernetes secret";
-                    self.warning(
-                        name,
-                        &format!("every user of this machine can read `{path}`"),
-                        help,
-                    );
-                }
-                Some(file.secret)
-            }
-            Err(fault) => self.value(name)?.fault(path, fault),
-        }
-    }
-
     /// A table inside this one, `[server.shutdown]` or `{ … }`; when it is not written, one with defaults only.
-    pub(super) fn table(&self, name: &'static str) -> Self {
+    pub(in crate::config) fn table(&self, name: &'static str) -> Self {
         self.declared.borrow_mut().push(name);
         let (table, span) = match self.item(name) {
             None => (None, self.span.clone()),
@@ -295,7 +238,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Reader of a table that is the value of a key which may be something else too; not written: defaults only.
-    pub(super) fn table_value(&self, name: &'static str) -> Self {
+    pub(in crate::config) fn table_value(&self, name: &'static str) -> Self {
         let item = self.item(name);
         let table = item.and_then(|item| item.get_ref().as_table());
         self.inner(
@@ -317,111 +260,8 @@ impl<'a> Reader<'a> {
         inner
     }
 
-    /// The entries of `[[name]]`, labelled by `noun` and the first of `titles` that they have; when there is none, one
-    /// that is not written.
-    pub(super) fn entries(&self, name: &'static str, noun: &str, titles: &[&str]) -> Vec<Self> {
-        self.declared.borrow_mut().push(name);
-        let mut entries = Vec::new();
-        if let Some(item) = self.item(name) {
-            let wrong = || {
-                let help = Some(format!("write [[{name}]], with two brackets, before each"));
-                self.cx.error(
-                    item.span(),
-                    format!("{name}: is not a list of tables"),
-                    help,
-                );
-            };
-            match item.get_ref() {
-                DeValue::Array(items) => {
-                    for (index, item) in items.iter().enumerate() {
-                        let Some(table) = item.get_ref().as_table() else {
-                            wrong();
-                            continue;
-                        };
-                        let title = titles
-                            .iter()
-                            .find_map(|title| table.get(*title)?.get_ref().as_str());
-                        let title = title.map_or_else(
-                            || format!("{noun} #{}: ", index + 1),
-                            |title| format!("{noun} `{title}`: "),
-                        );
-                        entries.push(Self::new(
-                            self.cx,
-                            Some(table),
-                            item.span(),
-                            name.to_owned(),
-                            title,
-                        ));
-                    }
-                }
-                _ => wrong(),
-            }
-        }
-        if entries.is_empty() {
-            entries.push(Self::new(
-                self.cx,
-                None,
-                0..0,
-                name.to_owned(),
-                format!("{noun}: "),
-            ));
-        }
-        for (index, entry) in entries.iter_mut().enumerate() {
-            entry.listed = index == 0;
-        }
-        entries
-    }
-
-    /// The tables `[name.X]` by their names, labelled by `noun`; when there is none, one that is not written.
-    pub(super) fn named(&self, name: &'static str, noun: &str) -> Vec<(String, Self)> {
-        self.declared.borrow_mut().push(name);
-        let path = format!("{name}.NAME");
-        let mut named = Vec::new();
-        if let Some(item) = self.item(name) {
-            match item.get_ref() {
-                DeValue::Table(tables) => {
-                    for (key, item) in tables.iter() {
-                        let key = key.get_ref().to_string();
-                        let Some(table) = item.get_ref().as_table() else {
-                            let help = Some(format!("write [{name}.{key}] and its keys below"));
-                            self.cx.error(
-                                item.span(),
-                                format!("{name}.{key}: is not a table"),
-                                help,
-                            );
-                            continue;
-                        };
-                        let label = format!("{noun} `{key}`: ");
-                        named.push((
-                            key,
-                            Self::new(self.cx, Some(table), item.span(), path.clone(), label),
-                        ));
-                    }
-                }
-                _ => {
-                    let help = Some(format!("write [{name}.NAME], with a name of your choice"));
-                    self.cx.error(
-                        item.span(),
-                        format!("{name}: is not a table of tables"),
-                        help,
-                    );
-                }
-            }
-        }
-        if named.is_empty() {
-            named.push((
-                String::new(),
-                Self::new(self.cx, None, 0..0, path, format!("{noun}: ")),
-            ));
-        }
-        for (index, (_, entry)) in named.iter_mut().enumerate() {
-            entry.listed = index == 0;
-        }
-        named
-    }
-
     /// Notes every key that was not asked for. Call it when all were.
-    pub(super) fn finish(&self) {
+    pub(in crate::config) fn finish(&self) {
         let Some(table) = self.table else { return };
         let known = self.declared.borrow();
         for (key, _) in table.iter() {
@@ -438,7 +278,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of a key, for a second look.
-    pub(super) fn value(&self, name: &str) -> Option<Value<'a>> {
+    pub(in crate::config) fn value(&self, name: &str) -> Option<Value<'a>> {
         let item = self.item(name)?;
         let label = format!("{}{name}", self.label);
         Some(Value {

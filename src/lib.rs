@@ -2,4 +2,6 @@
 
 pub mod clock;
 pub mod config;
+pub mod fake_wechat;
 pub mod identity;
+pub mod wechat;

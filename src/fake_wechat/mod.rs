@@ -1,0 +1,156 @@
+//! A stand-in for WeChat's server API, for `skeygate dev` and for tests: an HTTP server on loopback that keeps WeChat's rules
+//! (codes of five minutes and one use, one session_key per user, errcodes under status 200, `text/plain`) and breaks them when
+//! told to. Users are any names; what WeChat would know about them is computed, so a test knows it too.
+//! It is driven by the methods of `FakeWechat` or by POST requests with JSON to `/_mock/…`; see `control`.
+
+mod control;
+mod fault;
+mod ids;
+mod jscode2session;
+mod render;
+mod server;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, MutexGuard};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+pub use self::fault::{DropWhen, Fault};
+use self::server::Shared;
+use self::state::State;
+pub use self::state::{Endpoint, FakeApp, Settings};
+
+/// A running fake; it stops when dropped.
+#[derive(Debug)]
+pub struct FakeWechat {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: JoinHandle<()>,
+}
+
+impl FakeWechat {
+    /// Listens on `address`, which must be a loopback address; port 0 takes a free one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// `InvalidInput` for an address that others can reach; else what binding it said.
+    pub async fn start(address: SocketAddr, apps: Vec<FakeApp>) -> io::Result<Self> {
+        if !address.ip().is_loopback() {
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!(
+                    "the fake wechat lets anybody log in as anybody; {address} is not a loopback address"
+                ),
+            ));
+        }
+        let seed = ids::seed()?;
+        let listener = TcpListener::bind(address).await?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(State::new(apps, seed)));
+        let accepting = tokio::spawn(server::accept(listener, Arc::clone(&shared)));
+        Ok(Self {
+            address,
+            shared,
+            accepting,
+        })
+    }
+
+    /// What `wechat.api_base` must be to use it, e.g. `http://127.0.0.1:34567`.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What wx.login would give `user` in the mini program `appid`: 32 characters, good once and for 300 s. The user's
+    /// session_key is replaced if it is older than `Settings::rotate_min`.
+    #[must_use]
+    pub fn new_code(&self, appid: &str, user: &str) -> String {
+        self.state().wx_login(appid, user)
+    }
+
+    /// As `new_code`, but the code is the one given, e.g. one with blanks.
+    pub fn issue_code(&self, appid: &str, user: &str, code: &str) {
+        self.state().issue(appid, user, code);
+    }
+
+    /// The openid of `user` in `appid`; always the same.
+    #[must_use]
+    pub fn openid(&self, appid: &str, user: &str) -> String {
+        ids::openid(appid, user)
+    }
+
+    /// The unionid of `user` in every app of the open-platform account `account`; always the same.
+    #[must_use]
+    pub fn unionid(&self, account: &str, user: &str) -> String {
+        ids::unionid(account, user)
+    }
+
+    /// The live session_key of `user` in `appid`; `None` before the first wx.login.
+    #[must_use]
+    pub fn session_key(&self, appid: &str, user: &str) -> Option<String> {
+        self.state().session_key(appid, user)
+    }
+
+    /// Calls of `endpoint` so far, those that met a fault included.
+    #[must_use]
+    pub fn calls(&self, endpoint: Endpoint) -> u64 {
+        self.shared.calls(endpoint)
+    }
+
+    /// Waits until `endpoint` has been called `count` times in all.
+    pub async fn wait_for_calls(&self, endpoint: Endpoint, count: u64) {
+        self.shared.wait_for_calls(endpoint, count).await;
+    }
+
+    /// The coming calls of `endpoint` meet this fault, after those queued before it.
+    pub fn push_fault(&self, endpoint: Endpoint, fault: Fault) {
+        self.state().push_fault(endpoint, fault);
+    }
+
+    /// Moves the fake's clock forward.
+    pub fn advance(&self, by: Duration) {
+        self.state().advance(by);
+    }
+
+    /// From now on WeChat rates `user` a high risk, in every app (40226).
+    pub fn block(&self, user: &str) {
+        self.state().block(user);
+    }
+
+    /// Ties the app to an open-platform account, or unties it; its users' unionids come or go with the next login.
+    pub fn set_account(&self, appid: &str, account: Option<&str>) {
+        self.state().set_account(appid, account);
+    }
+
+    /// Replaces the app's secret, as the WeChat console does on a reset.
+    pub fn set_secret(&self, appid: &str, secret: &str) {
+        self.state().set_secret(appid, secret);
+    }
+
+    /// Replaces all settings.
+    pub fn set(&self, settings: Settings) {
+        self.state().set(settings);
+    }
+
+    /// Forgets codes, keys, faults, blocks, settings and counts. Apps and clock stay.
+    pub fn reset(&self) {
+        self.shared.reset();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.shared.state()
+    }
+}
+
+impl Drop for FakeWechat {
+    fn drop(&mut self) {
+        // Its connections are tasks of the same set and end with it.
+        self.accepting.abort();
+    }
+}

@@ -1,0 +1,206 @@
+//! The client: one HTTP connection pool towards WeChat, and the call that turns a login code into an openid.
+
+use std::fmt;
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::debug;
+
+use super::answer::{self, Exchanged, Hidden};
+use super::error::{Flaw, Stage, WechatError, WechatSetupError};
+use super::login_code::LoginCode;
+use super::tls;
+use crate::config;
+
+/// Largest answer that is read. Real ones have some 200 bytes.
+const MAX_BODY_BYTES: usize = 64 * 1024;
+/// Waits before the second and the third try.
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
+/// Kept short: a connection that WeChat has closed meanwhile costs a login.
+const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// All but RFC 3986's unreserved characters. A blank becomes `%20`, which every parser reads alike, unlike `+`.
+const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// WeChat's server API.
+pub struct Wechat {
+    http: reqwest::Client,
+    jscode2session: Url,
+    timeout: Duration,
+}
+
+impl Wechat {
+    /// Sets up the client; nothing is sent yet. Reads the system's root certificates.
+    ///
+    /// # Errors
+    /// `ApiBase` and `Proxy` for a URL that cannot be used, `Tls` and `Client` when this machine cannot make a TLS client.
+    pub fn new(config: &config::Wechat) -> Result<Self, WechatSetupError> {
+        let base = Url::parse(&config.api_base)
+            .ok()
+            .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
+            .ok_or_else(|| WechatSetupError::ApiBase(config.api_base.clone()))?;
+        let jscode2session = base
+            .join("/sns/jscode2session")
+            .map_err(|_| WechatSetupError::ApiBase(config.api_base.clone()))?;
+
+        let client_error = |error: reqwest::Error| WechatSetupError::Client(error.without_url());
+        let builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls::client_config().map_err(WechatSetupError::Tls)?)
+            .https_only(base.scheme() == "https")
+            // The secret is in the query: it must not follow a redirect, nor go out as a Referer, nor to a proxy that only
+            // the environment names.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .no_proxy()
+            // What may be repeated is decided below, by what WeChat said.
+            .retry(reqwest::retry::never())
+            .http1_only()
+            .user_agent(concat!("skeygate/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(config.connect_timeout)
+            .pool_idle_timeout(POOL_IDLE_TIMEOUT);
+        let builder = match &config.proxy {
+            None => builder,
+            Some(proxy) => {
+                let proxy = reqwest::Proxy::all(proxy.as_str())
+                    .map_err(|error| WechatSetupError::Proxy(error.without_url()))?;
+                builder.proxy(proxy)
+            }
+        };
+        Ok(Self {
+            http: builder.build().map_err(client_error)?,
+            jscode2session,
+            timeout: config.timeout,
+        })
+    }
+
+    /// What `code` is worth in `app`. It is asked at most three times, 100 and 300 ms apart, and again only when WeChat said
+    /// that it is busy or no connection came about; never after a timeout. Each call has `wechat.timeout`, all together end
+    /// at `deadline`.
+    ///
+    /// # Errors
+    /// One variant of `WechatError` per cause; of several tries, the last one's.
+    pub async fn exchange(
+        &self,
+        app: &config::App,
+        code: &LoginCode,
+        deadline: Instant,
+    ) -> Result<Exchanged, WechatError> {
+        let url = self.jscode2session_url(app, code);
+        let hidden = Hidden {
+            secret: &app.secret,
+            code,
+        };
+        let mut pauses = RETRY_PAUSES.into_iter();
+        loop {
+            let answer = self.call(url.clone(), deadline).await;
+            let error = match answer.and_then(|body| answer::parse(&body, &hidden)) {
+                Ok(exchanged) => return Ok(exchanged),
+                Err(error) => error,
+            };
+            if !code_is_unspent(&error) {
+                return Err(error);
+            }
+            let Some(again) = pauses
+                .next()
+                .map(|pause| Instant::now() + pause)
+                .filter(|again| *again < deadline)
+            else {
+                return Err(error);
+            };
+            debug!(%error, appid = app.appid, "asking wechat again");
+            sleep_until(again).await;
+        }
+    }
+
+    fn jscode2session_url(&self, app: &config::App, code: &LoginCode) -> Url {
+        let encoded = |text| utf8_percent_encode(text, QUERY_VALUE);
+        let query = format!(
+            "appid={}&secret={}&js_code={}&grant_type=authorization_code",
+            encoded(&app.appid),
+            encoded(app.secret.expose()),
+            encoded(code.expose()),
+        );
+        let mut url = self.jscode2session.clone();
+        url.set_query(Some(&query));
+        url
+    }
+
+    /// The body of a 200 answer.
+    async fn call(&self, url: Url, deadline: Instant) -> Result<Vec<u8>, WechatError> {
+        let started = Instant::now();
+        let end = deadline.min(started + self.timeout);
+        let timeout = |during| WechatError::Timeout {
+            after: started.elapsed(),
+            during,
+        };
+        if end <= started {
+            return Err(timeout(Stage::Connecting));
+        }
+        match timeout_at(end, self.get(url)).await {
+            Err(_) => Err(timeout(Stage::Answering)),
+            Ok(Err(Broken::Timeout)) => Err(timeout(Stage::Connecting)),
+            Ok(Err(Broken::Unreachable(error))) => Err(WechatError::Unreachable(error)),
+            Ok(Err(Broken::Dropped(error))) => Err(WechatError::Dropped(error)),
+            Ok(Err(Broken::Flaw(what))) => Err(WechatError::BadAnswer { what }),
+            Ok(Ok(body)) => Ok(body),
+        }
+    }
+
+    async fn get(&self, url: Url) -> Result<Vec<u8>, Broken> {
+        let mut response = self.http.get(url).send().await?;
+        // WeChat answers 200 with `errcode` in the body; whatever has another status is not WeChat's answer.
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(Broken::Flaw(Flaw::Status(response.status().as_u16())));
+        }
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await? {
+            if body.len() + chunk.len() > MAX_BODY_BYTES {
+                return Err(Broken::Flaw(Flaw::TooLarge));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(body)
+    }
+}
+
+// By hand: the HTTP client would print its proxy, whose URL may hold a password.
+impl fmt::Debug for Wechat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Wechat")
+            .field("jscode2session", &self.jscode2session.as_str())
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How one call went wrong.
+enum Broken {
+    Timeout,
+    Unreachable(reqwest::Error),
+    Dropped(reqwest::Error),
+    Flaw(Flaw),
+}
+
+impl From<reqwest::Error> for Broken {
+    fn from(error: reqwest::Error) -> Self {
+        // The one place where the HTTP client's errors come in. They print the URL, and the URL holds the secret.
+        let error = error.without_url();
+        if error.is_connect() && error.is_timeout() {
+            Self::Timeout
+        } else if error.is_connect() {
+            Self::Unreachable(error)
+        } else {
+            Self::Dropped(error)
+        }
+    }
+}
+
+/// Whether the same code may be sent once more without hiding what became of it the first time.
+fn code_is_unspent(error: &WechatError) -> bool {
+    matches!(error, WechatError::Busy(_) | WechatError::Unreachable(_))
+}

@@ -1,0 +1,19 @@
+//! WeChat's server API: a login code becomes an openid and a session_key. One client, one call, one deadline; what WeChat
+//! answers is checked before anyone sees it. Neither the AppSecret nor a login code nor a session_key is in any error or
+//! log line of this module. Single-flight and the client's answer are left to the login step.
+
+mod answer;
+mod client;
+mod errcode;
+mod error;
+mod login_code;
+mod tls;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::answer::Exchanged;
+pub use self::client::Wechat;
+pub use self::errcode::{Class, KNOWN, Known, lookup};
+pub use self::error::{Flaw, Refusal, Stage, WechatError, WechatSetupError};
+pub use self::login_code::LoginCode;

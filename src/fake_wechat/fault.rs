@@ -5,7 +5,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-/// One entry of an endpoint's queue of faults. Fields may be combined; `Fault::default()` changes nothing for one call.
+/// One entry of an endpoint's queue of faults. Fields may be combined; `Fault::default()` changes
+/// nothing for one call.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {

@@ -1,5 +1,5 @@
-//! What WeChat knows about a user, computed from names by SHA-256: the same in every fake and every run, but for codes and
-//! request ids, which never repeat.
+//! What WeChat knows about a user, computed from names by SHA-256: the same in every fake and every
+//! run, but for codes and request ids, which never repeat.
 
 use std::io;
 

@@ -1,7 +1,8 @@
-//! A stand-in for WeChat's server API, for `skeygate dev` and for tests: an HTTP server on loopback that keeps WeChat's rules
-//! (codes of five minutes and one use, one session_key per user, errcodes under status 200, `text/plain`) and breaks them when
-//! told to. Users are any names; what WeChat would know about them is computed, so a test knows it too.
-//! It is driven by the methods of `FakeWechat` or by POST requests with JSON to `/_mock/…`; see `control`.
+//! A stand-in for WeChat's server API, for `skeygate dev` and for tests: an HTTP server on loopback
+//! that keeps WeChat's rules (codes of five minutes and one use, one session_key per user, errcodes
+//! under status 200, `text/plain`) and breaks them when told to. Users are any names; what WeChat
+//! would know about them is computed, so a test knows it too. It is driven by the methods of
+//! `FakeWechat` or by POST requests with JSON to `/_mock/…`; see `control`.
 
 mod control;
 mod fault;
@@ -36,7 +37,8 @@ pub struct FakeWechat {
 }
 
 impl FakeWechat {
-    /// Listens on `address`, which must be a loopback address; port 0 takes a free one. Must be called within a tokio runtime.
+    /// Listens on `address`, which must be a loopback address; port 0 takes a free one. Must be
+    /// called within a tokio runtime.
     ///
     /// # Errors
     /// `InvalidInput` for an address that others can reach; else what binding it said.
@@ -45,7 +47,8 @@ impl FakeWechat {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
-                    "the fake wechat lets anybody log in as anybody; {address} is not a loopback address"
+                    "the fake wechat lets anybody log in as anybody; {address} is not a loopback \
+                     address"
                 ),
             ));
         }
@@ -67,8 +70,8 @@ impl FakeWechat {
         format!("http://{}", self.address)
     }
 
-    /// What wx.login would give `user` in the mini program `appid`: 32 characters, good once and for 300 s. The user's
-    /// session_key is replaced if it is older than `Settings::rotate_min`.
+    /// What wx.login would give `user` in the mini program `appid`: 32 characters, good once and
+    /// for 300 s. The user's session_key is replaced if it is older than `Settings::rotate_min`.
     #[must_use]
     pub fn new_code(&self, appid: &str, user: &str) -> String {
         self.state().wx_login(appid, user)
@@ -123,7 +126,8 @@ impl FakeWechat {
         self.state().block(user);
     }
 
-    /// Ties the app to an open-platform account, or unties it; its users' unionids come or go with the next login.
+    /// Ties the app to an open-platform account, or unties it; its users' unionids come or go with
+    /// the next login.
     pub fn set_account(&self, appid: &str, account: Option<&str>) {
         self.state().set_account(appid, account);
     }

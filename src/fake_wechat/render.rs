@@ -1,5 +1,5 @@
-//! Answers as WeChat writes them: JSON under `text/plain`, errors under status 200, an errmsg that ends in a rid; and the same
-//! bent by a fault.
+//! Answers as WeChat writes them: JSON under `text/plain`, errors under status 200, an errmsg that
+//! ends in a rid; and the same bent by a fault.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -140,7 +140,8 @@ impl Body for Answer {
         match this.ending {
             Ending::Whole => Poll::Ready(None),
             Ending::BreaksOff => {
-                // One turn without data makes hyper send what it has; with the error at once it would send nothing.
+                // One turn without data makes hyper send what it has; with the error at once it
+                // would send nothing.
                 this.ending = Ending::BreaksOffNow;
                 cx.waker().wake_by_ref();
                 Poll::Pending

@@ -22,7 +22,8 @@ use super::state::{Endpoint, State};
 
 /// Connections at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4096;
-/// Before the next accept when one has failed: no descriptors are left, and some must be closed first.
+/// Before the next accept when one has failed: no descriptors are left, and some must be closed
+/// first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// For the head of a request, and for the next request on a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);

@@ -29,13 +29,15 @@ pub struct FakeApp {
 /// What can be set while it runs.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// wx.login replaces a session_key that is older than this. Default 0: each time, the hard case.
+    /// wx.login replaces a session_key that is older than this. Default 0: each time, the hard
+    /// case.
     pub rotate_min: Duration,
     /// Exchanges of one user in a minute before 45011. Default 100.
     pub rate_per_minute: u32,
     /// Whether the caller's address is on the IP allow-list. Default true; false answers 40164.
     pub ip_allowed: bool,
-    /// Whether the code `dev-<user>` logs that user in, any number of times, without wx.login. Default false.
+    /// Whether the code `dev-<user>` logs that user in, any number of times, without wx.login.
+    /// Default false.
     pub accept_any_code: bool,
 }
 

@@ -22,7 +22,8 @@ async fn start() -> FakeWechat {
         .unwrap()
 }
 
-/// Sends one request on a connection of its own; head and body of what came back, both empty if nothing did.
+/// Sends one request on a connection of its own; head and body of what came back, both empty if
+/// nothing did.
 async fn ask(fake: &FakeWechat, method: &str, target: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(fake.address).await.unwrap();
     let length = body.len();

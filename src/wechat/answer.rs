@@ -1,5 +1,5 @@
-//! The body of a jscode2session answer, read. Nothing is assumed about the order of fields, about fields that are not asked
-//! for, or about the content type, which WeChat sets to text/plain.
+//! The body of a jscode2session answer, read. Nothing is assumed about the order of fields, about
+//! fields that are not asked for, or about the content type, which WeChat sets to text/plain.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,8 +26,9 @@ pub struct Exchanged {
     pub openid: String,
     /// The user's key, in base64 as it came: 16 bytes.
     pub session_key: Secret,
-    /// WeChat's id of the user over all apps of one open-platform account, 1 to 128 visible ASCII characters; `None` when the
-    /// mini program is bound to no account. It may be absent now and come later.
+    /// WeChat's id of the user over all apps of one open-platform account, 1 to 128 visible ASCII
+    /// characters; `None` when the mini program is bound to no account. It may be absent now and
+    /// come later.
     pub unionid: Option<String>,
 }
 
@@ -70,7 +71,8 @@ pub(super) fn parse(body: &[u8], hidden: &Hidden<'_>) -> Result<Exchanged, Wecha
     })
 }
 
-/// 0 when absent, which is how WeChat says success today; `None` when there is one that is not a number.
+/// 0 when absent, which is how WeChat says success today; `None` when there is one that is not a
+/// number.
 fn errcode_of(fields: &Map<String, Value>) -> Option<i64> {
     match fields.get("errcode") {
         None | Some(Value::Null) => Some(0),

@@ -1,4 +1,5 @@
-//! The client: one HTTP connection pool towards WeChat, and the call that turns a login code into an openid.
+//! The client: one HTTP connection pool towards WeChat, and the call that turns a login code into
+//! an openid.
 
 use std::fmt;
 use std::time::Duration;
@@ -20,7 +21,8 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
 /// Kept short: a connection that WeChat has closed meanwhile costs a login.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// All but RFC 3986's unreserved characters. A blank becomes `%20`, which every parser reads alike, unlike `+`.
+/// All but RFC 3986's unreserved characters. A blank becomes `%20`, which every parser reads alike,
+/// unlike `+`.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -38,7 +40,8 @@ impl Wechat {
     /// Sets up the client; nothing is sent yet. Reads the system's root certificates.
     ///
     /// # Errors
-    /// `ApiBase` and `Proxy` for a URL that cannot be used, `Tls` and `Client` when this machine cannot make a TLS client.
+    /// `ApiBase` and `Proxy` for a URL that cannot be used, `Tls` and `Client` when this machine
+    /// cannot make a TLS client.
     pub fn new(config: &config::Wechat) -> Result<Self, WechatSetupError> {
         let base = Url::parse(&config.api_base)
             .ok()
@@ -52,8 +55,8 @@ impl Wechat {
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config().map_err(WechatSetupError::Tls)?)
             .https_only(base.scheme() == "https")
-            // The secret is in the query: it must not follow a redirect, nor go out as a Referer, nor to a proxy that only
-            // the environment names.
+            // The secret is in the query: it must not follow a redirect, nor go out as a Referer,
+            // nor to a proxy that only the environment names.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .no_proxy()
@@ -78,9 +81,9 @@ impl Wechat {
         })
     }
 
-    /// What `code` is worth in `app`. It is asked at most three times, 100 and 300 ms apart, and again only when WeChat said
-    /// that it is busy or no connection came about; never after a timeout. Each call has `wechat.timeout`, all together end
-    /// at `deadline`.
+    /// What `code` is worth in `app`. It is asked at most three times, 100 and 300 ms apart, and
+    /// again only when WeChat said that it is busy or no connection came about; never after a
+    /// timeout. Each call has `wechat.timeout`, all together end at `deadline`.
     ///
     /// # Errors
     /// One variant of `WechatError` per cause; of several tries, the last one's.
@@ -95,8 +98,9 @@ impl Wechat {
             secret: &app.secret,
             code,
         };
-        let mut pauses = RETRY_PAUSES.into_iter();
+        let mut tries = 0;
         loop {
+            tries += 1;
             let answer = self.call(url.clone(), deadline).await;
             let error = match answer.and_then(|body| answer::parse(&body, &hidden)) {
                 Ok(exchanged) => return Ok(exchanged),
@@ -105,11 +109,7 @@ impl Wechat {
             if !code_is_unspent(&error) {
                 return Err(error);
             }
-            let Some(again) = pauses
-                .next()
-                .map(|pause| Instant::now() + pause)
-                .filter(|again| *again < deadline)
-            else {
+            let Some(again) = next_try(tries, Instant::now(), deadline) else {
                 return Err(error);
             };
             debug!(%error, appid = app.appid, "asking wechat again");
@@ -153,7 +153,8 @@ impl Wechat {
 
     async fn get(&self, url: Url) -> Result<Vec<u8>, Broken> {
         let mut response = self.http.get(url).send().await?;
-        // WeChat answers 200 with `errcode` in the body; whatever has another status is not WeChat's answer.
+        // WeChat answers 200 with `errcode` in the body; whatever has another status is not
+        // WeChat's answer.
         if response.status() != reqwest::StatusCode::OK {
             return Err(Broken::Flaw(Flaw::Status(response.status().as_u16())));
         }
@@ -188,7 +189,8 @@ enum Broken {
 
 impl From<reqwest::Error> for Broken {
     fn from(error: reqwest::Error) -> Self {
-        // The one place where the HTTP client's errors come in. They print the URL, and the URL holds the secret.
+        // The one place where the HTTP client's errors come in. They print the URL, and the URL
+        // holds the secret.
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
             Self::Timeout
@@ -203,4 +205,27 @@ impl From<reqwest::Error> for Broken {
 /// Whether the same code may be sent once more without hiding what became of it the first time.
 fn code_is_unspent(error: &WechatError) -> bool {
     matches!(error, WechatError::Busy(_) | WechatError::Unreachable(_))
+}
+
+/// When to call again after this many calls; `None`: the last failure is the answer, now rather
+/// than after a useless wait.
+fn next_try(tries: usize, now: Instant, deadline: Instant) -> Option<Instant> {
+    let pause = RETRY_PAUSES.get(tries.checked_sub(1)?)?;
+    Some(now + *pause).filter(|again| *again < deadline)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_try_comes_after_its_pause_unless_the_deadline_comes_first() {
+        let now = Instant::now();
+        let at = |millis| now + Duration::from_millis(millis);
+        assert_eq!(next_try(1, now, at(101)), Some(at(100)));
+        assert_eq!(next_try(2, now, at(301)), Some(at(300)));
+        assert_eq!(next_try(1, now, at(100)), None);
+        assert_eq!(next_try(2, now, at(300)), None);
+        assert_eq!(next_try(3, now, at(5000)), None);
+    }
 }

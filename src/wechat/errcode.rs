@@ -1,4 +1,5 @@
-//! WeChat's errcodes and what each one means for a login. A code that is not in the table is `None`, never a guess.
+//! WeChat's errcodes and what each one means for a login. A code that is not in the table is
+//! `None`, never a guess.
 
 /// What an errcode says happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +46,8 @@ pub const KNOWN: &[Known] = &[
     known(
         40001,
         Class::Misconfigured,
-        "the AppSecret or access_token is wrong or was replaced; compare `apps.secret` with the WeChat console",
+        "the AppSecret or access_token is wrong or was replaced; compare `apps.secret` with the \
+         WeChat console",
     ),
     known(40002, Class::GatewayBug, "the grant_type is wrong"),
     known(40003, Class::GatewayBug, "the openid is wrong"),
@@ -58,8 +60,8 @@ pub const KNOWN: &[Known] = &[
     known(
         40029,
         Class::CodeInvalid,
-        "the login code is unknown, older than 5 minutes, or of another mini program; if most logins fail like this, \
-         `apps.appid` is not the appid of the client",
+        "the login code is unknown, older than 5 minutes, or of another mini program; if most \
+         logins fail like this, `apps.appid` is not the appid of the client",
     ),
     known(
         40125,
@@ -74,8 +76,8 @@ pub const KNOWN: &[Known] = &[
     known(
         40164,
         Class::Misconfigured,
-        "this gateway's address is not on the mini program's IP allow-list; add the address that errmsg names in the \
-         WeChat console",
+        "this gateway's address is not on the mini program's IP allow-list; add the \
+         address that errmsg names in the WeChat console",
     ),
     known(
         40226,
@@ -106,7 +108,8 @@ pub const KNOWN: &[Known] = &[
     known(
         45009,
         Class::QuotaExceeded,
-        "the mini program has used up its quota for this call; ask for more, or clear it, in the WeChat console",
+        "the mini program has used up its quota for this call; ask for more, or clear it, in \
+         the WeChat console",
     ),
     known(
         45011,
@@ -121,7 +124,8 @@ pub const KNOWN: &[Known] = &[
     known(
         48001,
         Class::Misconfigured,
-        "the mini program may not use this call; its account is not verified or the interface not granted",
+        "the mini program may not use this call; its account is not verified or the \
+         interface not granted",
     ),
     known(
         50002,
@@ -136,7 +140,8 @@ pub const KNOWN: &[Known] = &[
     known(
         61004,
         Class::Misconfigured,
-        "this gateway's address is not registered; add it to the mini program's IP allow-list in the WeChat console",
+        "this gateway's address is not registered; add it to the mini program's IP allow-list in the \
+         WeChat console",
     ),
     known(87008, Class::GatewayBug, "the sig_method is wrong"),
     known(
@@ -147,7 +152,8 @@ pub const KNOWN: &[Known] = &[
     known(
         89503,
         Class::Misconfigured,
-        "the first call from a new address waits for the mini program's administrator to confirm it on the phone",
+        "the first call from a new address waits for the mini program's administrator to confirm it on \
+         the phone",
     ),
 ];
 

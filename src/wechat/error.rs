@@ -1,5 +1,6 @@
-//! What can go wrong in a call to WeChat. The texts are for the operator: they name cause and cure, and hold neither a
-//! secret nor a login code nor a session_key. Which HTTP status a client gets is not decided here.
+//! What can go wrong in a call to WeChat. The texts are for the operator: they name cause and cure,
+//! and hold neither a secret nor a login code nor a session_key. Which HTTP status a client gets is
+//! not decided here.
 
 use std::error::Error;
 use std::fmt;
@@ -22,7 +23,8 @@ pub enum WechatError {
     Busy(Refusal),
     /// The mini program as a whole is over its quota (45009).
     QuotaExceeded(Refusal),
-    /// Appid, secret, address or account are not as WeChat wants them; only the operator can change that.
+    /// Appid, secret, address or account are not as WeChat wants them; only the operator can change
+    /// that.
     Misconfigured(Refusal),
     /// WeChat found the call itself wrong.
     GatewayBug(Refusal),
@@ -37,7 +39,8 @@ pub enum WechatError {
     Dropped(reqwest::Error),
     /// No connection came about, each time it was tried, so nothing was sent.
     Unreachable(reqwest::Error),
-    /// No answer in time. Never repeated: the login code may be spent, and a second call would hide that.
+    /// No answer in time. Never repeated: the login code may be spent, and a second call would hide
+    /// that.
     Timeout {
         /// How long the call waited.
         after: Duration,
@@ -101,8 +104,9 @@ pub enum WechatSetupError {
 }
 
 impl WechatError {
-    /// Whether it stays until somebody changes something, in the configuration, the WeChat console or this program; if so it
-    /// belongs in the log as an error, with the errcode. What passes by itself, or is the client's doing, does not.
+    /// Whether it stays until somebody changes something, in the configuration, the WeChat console
+    /// or this program; if so it belongs in the log as an error, with the errcode. What passes by
+    /// itself, or is the client's doing, does not.
     #[must_use]
     pub fn operator_must_act(&self) -> bool {
         match self {
@@ -169,26 +173,29 @@ impl fmt::Display for WechatError {
             | Self::Unknown(refusal) => write!(f, "exchanging a login code: {refusal}"),
             Self::BadAnswer { what } => write!(f, "exchanging a login code: {what}"),
             Self::Dropped(_) => f.write_str(
-                "exchanging a login code: the connection to wechat broke before its answer was whole; the client has to \
-                 call wx.login again",
+                "exchanging a login code: the connection to wechat broke before its answer was \
+                 whole; the client has to call wx.login again",
             ),
             Self::Unreachable(_) => f.write_str(
-                "connecting to wechat; check name resolution, the way out to the internet and `wechat.proxy`",
+                "connecting to wechat; check name resolution, the way out to the internet and \
+                 `wechat.proxy`",
             ),
             Self::Timeout {
                 after,
                 during: Stage::Connecting,
             } => write!(
                 f,
-                "connecting to wechat: no connection within {after:?}; check the way out to the internet and \
-                 `wechat.proxy`"
+                "connecting to wechat: no connection within {} ms; check the way out to the \
+                 internet and `wechat.proxy`",
+                after.as_millis()
             ),
             Self::Timeout {
                 after,
                 during: Stage::Answering,
             } => write!(
                 f,
-                "exchanging a login code: no answer from wechat within {after:?} (`wechat.timeout`)"
+                "exchanging a login code: no answer from wechat within {} ms (`wechat.timeout`)",
+                after.as_millis()
             ),
         }
     }
@@ -222,11 +229,13 @@ impl fmt::Display for Flaw {
         match self {
             Self::Status(status) => write!(
                 f,
-                "http status {status} instead of 200; check that `wechat.api_base` and `wechat.proxy` lead to wechat"
+                "http status {status} instead of 200; check that `wechat.api_base` and \
+                 `wechat.proxy` lead to wechat"
             ),
             Self::TooLarge => f.write_str("the answer is larger than 64 KiB"),
             Self::NotJson => f.write_str(
-                "the answer is not json; check that `wechat.api_base` and `wechat.proxy` lead to wechat",
+                "the answer is not json; check that `wechat.api_base` and `wechat.proxy` lead to \
+                 wechat",
             ),
             Self::NotAnObject => f.write_str("the answer is not a json object"),
             Self::Errcode => f.write_str("the answer's errcode is not a number"),
@@ -242,7 +251,8 @@ impl fmt::Display for WechatSetupError {
         match self {
             Self::ApiBase(url) => write!(
                 f,
-                "`wechat.api_base` is `{url}`; write scheme and host, such as `https://api.weixin.qq.com`"
+                "`wechat.api_base` is `{url}`; write scheme and host, such as \
+                 `https://api.weixin.qq.com`"
             ),
             Self::Proxy(_) => f.write_str("`wechat.proxy` is not a url; write `http://host:port`"),
             Self::Tls(_) => f.write_str("setting up tls towards wechat"),

@@ -5,14 +5,15 @@ use std::fmt;
 /// Longest login code that is sent on. WeChat's own have 32 characters today.
 const MAX_LENGTH: usize = 128;
 
-/// A login code: 1 to 128 printable ASCII characters. Whoever holds one may log in as its user for five minutes, so neither
-/// Debug nor Display shows it.
+/// A login code: 1 to 128 printable ASCII characters. Whoever holds one may log in as its user for
+/// five minutes, so neither Debug nor Display shows it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LoginCode(String);
 
 impl LoginCode {
-    /// `None` for an empty or overlong text, or one with a character outside 0x20 to 0x7e. The blank is allowed because the
-    /// developer tools hand out `the code is a mock one` under a test appid.
+    /// `None` for an empty or overlong text, or one with a character outside 0x20 to 0x7e. The
+    /// blank is allowed because the developer tools hand out `the code is a mock one` under a test
+    /// appid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let printable = text.bytes().all(|byte| (0x20..=0x7e).contains(&byte));

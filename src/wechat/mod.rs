@@ -1,6 +1,7 @@
-//! WeChat's server API: a login code becomes an openid and a session_key. One client, one call, one deadline; what WeChat
-//! answers is checked before anyone sees it. Neither the AppSecret nor a login code nor a session_key is in any error or
-//! log line of this module. Single-flight and the client's answer are left to the login step.
+//! WeChat's server API: a login code becomes an openid and a session_key. One client, one call, one
+//! deadline; what WeChat answers is checked before anyone sees it. Neither the AppSecret nor a
+//! login code nor a session_key is in any error or log line of this module. Single-flight and the
+//! client's answer are left to the login step.
 
 mod answer;
 mod client;

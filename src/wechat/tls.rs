@@ -1,12 +1,13 @@
-//! TLS towards WeChat: our own configuration, so that neither a process-wide provider nor a CA bundle on disk is needed.
+//! TLS towards WeChat: our own configuration, so that neither a process-wide provider nor a CA
+//! bundle on disk is needed.
 
 use std::sync::Arc;
 
 use rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 
-/// Trusts the roots compiled in and those of the system (a company's own, say). The former are why the gateway also works in
-/// an image that holds nothing but its binary.
+/// Trusts the roots compiled in and those of the system (a company's own, say). The former are why
+/// the gateway also works in an image that holds nothing but its binary.
 pub(super) fn client_config() -> Result<ClientConfig, rustls::Error> {
     let mut roots = RootCertStore::empty();
     roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
@@ -21,7 +22,8 @@ pub(super) fn client_config() -> Result<ClientConfig, rustls::Error> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // One call per connection at a time: a stalled HTTP/2 connection would stall every login at once.
+    // One call per connection at a time: a stalled HTTP/2 connection would stall every login at
+    // once.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

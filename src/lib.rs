@@ -4,4 +4,7 @@ pub mod clock;
 pub mod config;
 pub mod fake_wechat;
 pub mod identity;
+pub mod redis;
+#[cfg(test)]
+mod testing;
 pub mod wechat;

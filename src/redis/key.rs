@@ -1,0 +1,24 @@
+//! Key names made of foreign text.
+
+use std::borrow::Cow;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
+
+/// `text` as one part of a key name: everything but letters, digits, `-` and `_` is percent-encoded, so that no two lists of
+/// parts joined by `:` give one name, and a brace never moves a key to another cluster slot.
+pub(crate) fn key_part(text: &str) -> Cow<'_, str> {
+    utf8_percent_encode(text, ESCAPED).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn separators_and_braces_in_a_part_are_escaped() {
+        assert_eq!(key_part("oGZ_a-1"), "oGZ_a-1");
+        assert_eq!(key_part("a:b}%"), "a%3Ab%7D%25");
+    }
+}

@@ -1,0 +1,286 @@
+//! The link to Redis: a few shared, pipelined connections that repair themselves. Every command has one deadline
+//! (`redis.timeout`), whatever state Redis is in, and may be dropped half-way without harm to others. Key names and what
+//! they hold belong to `session` and `users`.
+//!
+//! One server for now. Sentinel and cluster differ in how a slot is connected and checked, which is `address` and
+//! `supervisor`; callers keep to one key per command or script, so nothing above this module would change.
+
+mod address;
+mod error;
+mod facts;
+mod health;
+mod key;
+mod slot;
+mod supervisor;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{
+    Cmd, FromRedisValue, Pipeline, RedisResult, Value, cmd, from_redis_value,
+};
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+pub use self::address::RedisConfigError;
+pub use self::error::StoreError;
+pub use self::facts::{Persistence, RedisFacts};
+pub(crate) use self::key::key_part;
+
+use self::error::Failure;
+use self::health::{Health, SILENT_COMMANDS};
+use self::slot::{Slot, State};
+use crate::config;
+
+/// Shared by everything that talks to Redis. A clone costs one reference count; the connections end with the last one.
+#[derive(Clone)]
+pub struct RedisLink {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    slots: Box<[Arc<Slot>]>,
+    next: AtomicUsize,
+    health: Arc<Health>,
+    timeout: Duration,
+    connect_timeout: Duration,
+    supervisors: Vec<AbortHandle>,
+}
+
+/// A connection to send one command on.
+struct Picked<'a> {
+    slot: &'a Slot,
+    connection: MultiplexedConnection,
+    generation: u64,
+}
+
+impl RedisLink {
+    /// Starts connecting and returns at once: a Redis that is away is no reason not to start, `ping` tells. Must be called
+    /// within a tokio runtime.
+    ///
+    /// # Errors
+    /// `redis.url` cannot be used.
+    pub fn connect(config: &config::Redis) -> Result<Self, RedisConfigError> {
+        let info = address::connection_info(config)?;
+        let health = Arc::new(Health::new(&info.addr().to_string()));
+        let pool = address::pool(config, info)?;
+        let slots: Box<[Arc<Slot>]> = (0..config.connections.max(1))
+            .map(|_| Arc::new(Slot::new()))
+            .collect();
+        let supervisors = slots
+            .iter()
+            .map(|slot| {
+                let run =
+                    supervisor::supervise(Arc::clone(slot), Arc::clone(&health), pool.clone());
+                tokio::spawn(run).abort_handle()
+            })
+            .collect();
+        Ok(Self {
+            shared: Arc::new(Shared {
+                slots,
+                next: AtomicUsize::new(0),
+                health,
+                timeout: config.timeout,
+                connect_timeout: config.connect_timeout,
+                supervisors,
+            }),
+        })
+    }
+
+    /// Host and port, or the socket's path; for logs.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.shared.health.address()
+    }
+
+    /// How long Redis takes to answer. Waits for a first connection, so that it can be asked right after `connect`.
+    ///
+    /// # Errors
+    /// `Unavailable`, within `redis.connect_timeout` plus `redis.timeout`.
+    pub async fn ping(&self) -> Result<Duration, StoreError> {
+        let mut picked = self
+            .pick(Instant::now() + self.shared.connect_timeout)
+            .await?;
+        picked.connection.set_response_timeout(self.shared.timeout);
+        let start = Instant::now();
+        let reply = picked.connection.send_packed_command(&cmd("PING")).await;
+        self.settle(&picked, reply)
+            .map_err(|failure| self.refuse(failure))?;
+        Ok(start.elapsed())
+    }
+
+    /// Sends a command once. When the connection breaks under it, whether Redis has executed it stays unknown.
+    ///
+    /// # Errors
+    /// `Unavailable` within `redis.timeout`; `Corrupt` when the answer is not a `T`.
+    pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let reply = self.attempt(command, self.deadline()).await?;
+        self.understand(reply.map_err(|failure| self.refuse(failure))?)
+    }
+
+    /// As `query`, for a command that may be executed twice: sent again, within the same deadline, when the connection
+    /// broke under it, so that a restart of Redis or a killed connection is not felt.
+    ///
+    /// # Errors
+    /// As `query`.
+    pub async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let deadline = self.deadline();
+        let mut reply = self.attempt(command, deadline).await?;
+        // Each attempt finds one more dead connection, so one more than there are meets a new one.
+        for _ in 0..self.shared.slots.len() {
+            let Err(Failure::Lost(_)) = reply else { break };
+            reply = self.attempt(command, deadline).await?;
+        }
+        self.understand(reply.map_err(|failure| self.refuse(failure))?)
+    }
+
+    /// Sends several commands in one go; with `atomic()` they are one transaction.
+    ///
+    /// # Errors
+    /// As `query`, also when only one of the commands is refused.
+    pub async fn pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
+        let mut picked = self.pick(self.deadline()).await?;
+        let reply = commands.query_async::<Value>(&mut picked.connection).await;
+        let reply = self
+            .settle(&picked, reply)
+            .map_err(|failure| self.refuse(failure))?;
+        self.understand(reply)
+    }
+
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.shared.timeout
+    }
+
+    async fn attempt(
+        &self,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<Result<Value, Failure>, StoreError> {
+        let mut picked = self.pick(deadline).await?;
+        let reply = picked.connection.send_packed_command(command).await;
+        Ok(self.settle(&picked, reply))
+    }
+
+    /// The next connection in turn that lives. Only when there is none, waits for one that is just being made.
+    async fn pick(&self, deadline: Instant) -> Result<Picked<'_>, StoreError> {
+        if self.shared.health.is_open() {
+            return Err(self.unavailable(&format!("no answer to {SILENT_COMMANDS} commands")));
+        }
+        if let Some(picked) = self.live() {
+            return Ok(picked);
+        }
+        self.wait(deadline).await
+    }
+
+    fn live(&self) -> Option<Picked<'_>> {
+        let slots = &self.shared.slots;
+        let start = self.shared.next.fetch_add(1, Ordering::Relaxed);
+        (0..slots.len()).find_map(|step| {
+            let slot = slots.get(start.wrapping_add(step) % slots.len())?;
+            match &**slot.state() {
+                State::Live {
+                    connection,
+                    generation,
+                } => Some(Picked {
+                    slot,
+                    connection: connection.clone(),
+                    generation: *generation,
+                }),
+                State::Connecting | State::Down(_) => None,
+            }
+        })
+    }
+
+    async fn wait(&self, deadline: Instant) -> Result<Picked<'_>, StoreError> {
+        let mut cause = None;
+        for slot in &self.shared.slots {
+            let settled = slot.settled();
+            tokio::pin!(settled);
+            // Registered before the state is read: a slot that settles in between is not missed.
+            settled.as_mut().enable();
+            if matches!(**slot.state(), State::Connecting)
+                && tokio::time::timeout_at(deadline, settled).await.is_err()
+            {
+                self.shared.health.unanswered();
+                return Err(self.unavailable("no connection in time"));
+            }
+            if let State::Down(text) = &**slot.state() {
+                cause = Some(text.clone());
+            }
+            if let Some(mut picked) = self.live() {
+                let left = deadline.saturating_duration_since(Instant::now());
+                picked.connection.set_response_timeout(left);
+                return Ok(picked);
+            }
+        }
+        Err(self.unavailable(&cause.unwrap_or_else(|| "no connection".to_owned())))
+    }
+
+    /// Tells slot and breaker how the command went.
+    fn settle(&self, picked: &Picked<'_>, reply: RedisResult<Value>) -> Result<Value, Failure> {
+        let failure = match reply.and_then(Value::extract_error) {
+            Ok(value) => {
+                picked.slot.answered();
+                self.shared.health.answered();
+                return Ok(value);
+            }
+            Err(error) => Failure::of(&error),
+        };
+        match &failure {
+            Failure::Silent => {
+                picked.slot.unanswered();
+                self.shared.health.unanswered();
+            }
+            // Not counted: a link whose connections are all gone refuses by itself, and a burst of commands cut off at
+            // once must not close the door on the connection that is just being made.
+            Failure::Lost(_) => picked.slot.lost(picked.generation),
+            Failure::Useless(_) => {
+                picked.slot.useless();
+                self.shared.health.answered();
+            }
+            Failure::Refused(_) | Failure::Garbled(_) => {
+                picked.slot.answered();
+                self.shared.health.answered();
+            }
+        }
+        Err(failure)
+    }
+
+    fn understand<T: FromRedisValue>(&self, value: Value) -> Result<T, StoreError> {
+        from_redis_value(value).map_err(|_| StoreError::Corrupt {
+            what: format!("redis at {}: a reply of another type", self.address()),
+        })
+    }
+
+    fn refuse(&self, failure: Failure) -> StoreError {
+        match failure {
+            Failure::Silent => {
+                self.unavailable(&format!("no answer within {:?}", self.shared.timeout))
+            }
+            Failure::Lost(text) | Failure::Useless(text) | Failure::Refused(text) => {
+                self.unavailable(&text)
+            }
+            Failure::Garbled(text) => StoreError::Corrupt {
+                what: format!("redis at {}: {text}", self.address()),
+            },
+        }
+    }
+
+    fn unavailable(&self, reason: &str) -> StoreError {
+        StoreError::Unavailable {
+            cause: format!("redis at {}: {reason}", self.address()),
+        }
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for supervisor in &self.supervisors {
+            supervisor.abort();
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Keeps one slot connected: pings, notices, replaces. A clone of a dead connection never recovers by itself, and a frozen
+//! server looks alive to the socket, so both have to be found out here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use deadpool_redis::redis::aio::MultiplexedConnection;
+use deadpool_redis::redis::{Value, cmd};
+use deadpool_redis::{Connection, Pool, PoolError};
+use tokio::time::Instant;
+
+use super::error::Failure;
+use super::health::Health;
+use super::slot::{Slot, State};
+
+/// Between two pings of a connection that answers. Also the least life of a connection replaced for being useless.
+const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Between two pings of one that does not: with the ping's own deadline well under the second promised after an outage.
+const PROBE_AGAIN: Duration = Duration::from_millis(100);
+/// Unanswered pings in a row that condemn a connection.
+const SILENT_PINGS: u32 = 3;
+/// Pause after a failed attempt to connect: doubles from the first to the last.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
+
+/// Runs until its task is aborted.
+pub(super) async fn supervise(slot: Arc<Slot>, health: Arc<Health>, pool: Pool) {
+    let mut pause = BACKOFF.0;
+    let mut down = false;
+    loop {
+        match connect(&pool).await {
+            Ok(object) => {
+                if std::mem::take(&mut down) {
+                    tracing::info!(redis.address = health.address(), "redis is connected again");
+                }
+                pause = BACKOFF.0;
+                slot.set_live(object.clone());
+                health.answered();
+                watch(&slot, &health, object.clone()).await;
+                tracing::debug!(
+                    redis.address = health.address(),
+                    "replacing a redis connection"
+                );
+                slot.set_connecting();
+                // Taken out of the pool, which would hand the dead connection out again.
+                drop(Connection::take(object));
+            }
+            Err(cause) => {
+                if !std::mem::replace(&mut down, true) {
+                    tracing::warn!(redis.address = health.address(), error = %cause, "redis cannot be reached");
+                }
+                slot.set_down(cause);
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(BACKOFF.1);
+            }
+        }
+    }
+}
+
+/// A connection that has answered a ping: a socket alone proves nothing.
+async fn connect(pool: &Pool) -> Result<Connection, String> {
+    let object = match pool.get().await {
+        Ok(object) => object,
+        Err(PoolError::Backend(error)) => return Err(cause_of(Failure::of(&error))),
+        Err(other) => return Err(other.to_string()),
+    };
+    match ping(&mut object.clone()).await {
+        // Loading or short of memory: the commands themselves will say so.
+        Ok(()) | Err(Failure::Refused(_)) => Ok(object),
+        Err(failure) => {
+            drop(Connection::take(object));
+            Err(cause_of(failure))
+        }
+    }
+}
+
+/// Returns when the connection has to be replaced.
+async fn watch(slot: &Slot, health: &Health, mut connection: MultiplexedConnection) {
+    let since = Instant::now();
+    let mut silent = 0;
+    loop {
+        let pause = if silent == 0 && !health.is_open() {
+            PROBE_EVERY
+        } else {
+            PROBE_AGAIN
+        };
+        tokio::select! {
+            () = slot.suspected() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+        if !matches!(**slot.state(), State::Live { .. }) {
+            return;
+        }
+        if slot.take_useless() && since.elapsed() >= PROBE_EVERY {
+            return;
+        }
+        match ping(&mut connection).await {
+            Ok(()) | Err(Failure::Refused(_)) => {
+                silent = 0;
+                slot.answered();
+                health.answered();
+            }
+            Err(Failure::Silent) => {
+                silent += 1;
+                health.unanswered();
+                if silent >= SILENT_PINGS || slot.silent_commands_condemn() {
+                    return;
+                }
+            }
+            Err(Failure::Lost(_) | Failure::Useless(_) | Failure::Garbled(_)) => return,
+        }
+    }
+}
+
+async fn ping(connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+    connection
+        .send_packed_command(&cmd("PING"))
+        .await
+        .and_then(Value::extract_error)
+        .map(drop)
+        .map_err(|error| Failure::of(&error))
+}
+
+fn cause_of(failure: Failure) -> String {
+    match failure {
+        Failure::Silent => "no answer to the connection attempt".to_owned(),
+        Failure::Lost(text)
+        | Failure::Useless(text)
+        | Failure::Refused(text)
+        | Failure::Garbled(text) => text,
+    }
+}

@@ -1,0 +1,173 @@
+//! What unit tests of several modules share: a Redis of one's own, a server that answers one thing, and settings.
+
+use std::net::TcpListener as StdListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+
+use crate::config::{self, Secret};
+use crate::redis::RedisLink;
+
+/// `[redis]` with its defaults.
+pub(crate) fn redis_config(url: &str) -> config::Redis {
+    config::Redis {
+        url: Secret::new(url),
+        username: None,
+        password: None,
+        key_prefix: "skeygate:".to_owned(),
+        connections: 2,
+        connect_timeout: Duration::from_millis(500),
+        timeout: Duration::from_millis(300),
+    }
+}
+
+/// An app whose secret is made from its id.
+pub(crate) fn app(appid: &str) -> config::App {
+    config::App {
+        name: appid.to_owned(),
+        appid: appid.to_owned(),
+        secret: Secret::new(format!("secret of {appid}")),
+        secret_previous: None,
+        default: false,
+        hosts: Vec::new(),
+    }
+}
+
+/// A redis-server on a free loopback port, without persistence; killed when dropped.
+pub(crate) struct RedisServer {
+    port: u16,
+    arguments: Vec<String>,
+    process: Child,
+}
+
+impl RedisServer {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// With more command-line arguments.
+    pub(crate) async fn start_with(arguments: &[&str]) -> Self {
+        let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
+        // Another program may take the port between our look and Redis's bind.
+        for _ in 0..5 {
+            let port = free_port();
+            if let Some(process) = launch(port, &arguments).await {
+                return Self {
+                    port,
+                    arguments,
+                    process,
+                };
+            }
+        }
+        panic!("redis-server did not become ready on five ports");
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}/0", self.port)
+    }
+
+    pub(crate) fn link(&self) -> RedisLink {
+        RedisLink::connect(&redis_config(&self.url())).unwrap()
+    }
+
+    /// Stops the process without closing its sockets.
+    pub(crate) fn freeze(&self) {
+        self.signal("STOP");
+    }
+
+    pub(crate) fn thaw(&self) {
+        self.signal("CONT");
+    }
+
+    /// `kill -9`.
+    pub(crate) async fn kill(&mut self) {
+        self.process.kill().await.unwrap();
+    }
+
+    /// A new, empty server on the same port.
+    pub(crate) async fn restart(&mut self) {
+        self.process = launch(self.port, &self.arguments)
+            .await
+            .expect("redis-server starts again on its port");
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.process.id().expect("redis-server runs").to_string();
+        let status = std::process::Command::new("kill")
+            .args(["-s", name, &pid])
+            .status()
+            .unwrap();
+        assert!(status.success(), "kill -s {name} {pid}");
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = StdListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// `None` when the server ended before it was ready.
+async fn launch(port: u16, arguments: &[String]) -> Option<Child> {
+    let mut process = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
+        .args(["--save", "", "--appendonly", "no", "--dir", "/tmp"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("this test needs redis-server on the PATH: install the package `redis-server`");
+    let output = process.stdout.take().expect("stdout is piped");
+    let mut lines = BufReader::new(output).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line.contains("eady to accept connections") {
+            // Read on, so that the server never blocks on a full pipe.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return Some(process);
+        }
+    }
+    None
+}
+
+/// A server that answers every command with `reply`, from then on whenever it is asked. Returns its URL.
+pub(crate) async fn answering(reply: &'static str) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}/0", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0_u8; 4096];
+                while let Ok(count) = stream.read(&mut buffer).await {
+                    // Each command is one array, so it has one `*` at the start of a line.
+                    let text = String::from_utf8_lossy(&buffer[..count]).into_owned();
+                    let commands = text.split("\r\n").filter(|l| l.starts_with('*')).count();
+                    if count == 0
+                        || stream
+                            .write_all(reply.repeat(commands).as_bytes())
+                            .await
+                            .is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    url
+}
+
+/// Asks again until `ready` says yes; panics with `what` after ten seconds.
+pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
+    let mut ticks = tokio::time::interval(Duration::from_millis(5));
+    for _ in 0..2000 {
+        if ready().await {
+            return;
+        }
+        ticks.tick().await;
+    }
+    panic!("waited in vain until {what}");
+}

@@ -5,6 +5,8 @@ pub mod config;
 pub mod fake_wechat;
 pub mod identity;
 pub mod redis;
+pub mod session;
 #[cfg(test)]
 mod testing;
+pub mod users;
 pub mod wechat;

@@ -1,0 +1,100 @@
+//! When a session ends and when it is prolonged: arithmetic on the moments it names, no clock of its own.
+//!
+//! Idle time is counted by the store alone. A gateway whose clock jumps must not log anybody out, so the clock decides
+//! only what a jump cannot spoil much: the age, and whether to renew.
+
+use std::time::Duration;
+
+use super::Session;
+use crate::config;
+
+/// How long a session over the limit of its user still lives: time for requests under way and for a second device to notice.
+pub(super) const GRACE: Duration = Duration::from_secs(30);
+/// How long a user's session_keys are kept after his last login.
+pub(super) const SESSION_KEYS_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Live time of a login's lock: a little more than the login may take, so that it does not end under its holder.
+pub(super) const LOGIN_LOCK_FOR: Duration =
+    config::LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
+/// How long a login's result is repeated to whoever sends the same code.
+pub(super) const LOGIN_RESULT_FOR: Duration = Duration::from_secs(10);
+
+/// `session.ttl`, `session.renew_every`, `session.max_age` and `session.max_per_user`.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Lifetime {
+    pub(super) ttl: Duration,
+    pub(super) renew_every: Duration,
+    pub(super) max_age: Duration,
+    /// `None` is no limit.
+    pub(super) max_per_user: Option<usize>,
+}
+
+impl Lifetime {
+    pub(super) fn new(config: &config::Session) -> Self {
+        let max_per_user = usize::try_from(config.max_per_user).unwrap_or(usize::MAX);
+        Self {
+            ttl: config.ttl,
+            renew_every: config.renew_every,
+            max_age: config.max_age,
+            max_per_user: Some(max_per_user).filter(|&max| max > 0),
+        }
+    }
+
+    /// Of a new session: until it ends unless it is used.
+    pub(super) fn at_first(&self) -> Duration {
+        self.ttl.min(self.max_age)
+    }
+
+    /// Whether its age alone ends it.
+    pub(super) fn is_over(&self, session: &Session, now: u64) -> bool {
+        self.left_of_age(session, now).is_zero()
+    }
+
+    /// Whether it is time to prolong. A moment of renewal that lies ahead means that a clock was set back: then as well.
+    pub(super) fn renewal_is_due(&self, session: &Session, now: u64) -> bool {
+        now.abs_diff(session.renewed) >= self.renew_every.as_secs().max(1)
+    }
+
+    /// What a renewal at `now` gives.
+    pub(super) fn once_renewed(&self, session: &Session, now: u64) -> Duration {
+        self.ttl.min(self.left_of_age(session, now))
+    }
+
+    fn left_of_age(&self, session: &Session, now: u64) -> Duration {
+        let age = Duration::from_secs(now.saturating_sub(session.created));
+        self.max_age.saturating_sub(age)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::{identity, session_config};
+
+    fn session(created: u64, renewed: u64) -> Session {
+        Session {
+            identity: identity("o1"),
+            created,
+            renewed,
+            device: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_renewal_never_reaches_beyond_the_greatest_age() {
+        let lifetime = Lifetime::new(&session_config());
+        let day = 24 * 3600;
+        let left = lifetime.once_renewed(&session(0, 0), 29 * day);
+        assert_eq!(left, Duration::from_secs(day));
+        assert!(!lifetime.is_over(&session(0, 0), 30 * day - 1));
+        assert!(lifetime.is_over(&session(0, 0), 30 * day));
+    }
+
+    #[test]
+    fn renewal_is_due_after_renew_every_and_after_a_clock_set_back() {
+        let lifetime = Lifetime::new(&session_config());
+        assert!(!lifetime.renewal_is_due(&session(0, 1000), 1599));
+        assert!(lifetime.renewal_is_due(&session(0, 1000), 1600));
+        assert!(!lifetime.renewal_is_due(&session(0, 1000), 999));
+        assert!(lifetime.renewal_is_due(&session(0, 100_000), 1000));
+    }
+}

@@ -1,0 +1,220 @@
+//! Sessions of one process, with the rules of those in Redis. Ends are counted by the monotonic clock.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::time::Instant;
+
+use super::expiring::ExpiringMap;
+use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION_KEYS_FOR};
+use super::login::code_hash;
+use super::{LoginClaim, LoginTicket, NewSession, Session, Skey, cut_device};
+use crate::clock;
+use crate::config::{self, Secret};
+use crate::identity::Identity;
+use crate::redis::StoreError;
+
+/// Sessions that end with the process. A clone shares them.
+#[derive(Clone)]
+pub struct MemorySessions {
+    lifetime: Lifetime,
+    state: Arc<Mutex<State>>,
+}
+
+struct State {
+    sessions: ExpiringMap<Held>,
+    /// Hashes of a user's sessions, oldest first.
+    lists: ExpiringMap<Vec<String>>,
+    rings: ExpiringMap<Vec<Secret>>,
+    logins: ExpiringMap<Login>,
+}
+
+struct Held {
+    session: Session,
+    created: Instant,
+    renewed: Instant,
+    ending: bool,
+}
+
+enum Login {
+    Running([u8; 16]),
+    Finished(Vec<u8>),
+}
+
+impl MemorySessions {
+    pub(super) fn new(config: &config::Session) -> Self {
+        Self {
+            lifetime: Lifetime::new(config),
+            state: Arc::new(Mutex::new(State {
+                sessions: ExpiringMap::new(),
+                lists: ExpiringMap::new(),
+                rings: ExpiringMap::new(),
+                logins: ExpiringMap::new(),
+            })),
+        }
+    }
+
+    pub(super) fn find(&self, skey: &Skey) -> Option<Session> {
+        let hash = skey.hash();
+        let now = Instant::now();
+        let mut state = self.state();
+        let (held, _) = state.sessions.find(&hash, now)?;
+        if held.ending || now - held.renewed < self.lifetime.renew_every {
+            return Some(held.session.clone());
+        }
+        held.renewed = now;
+        held.session.renewed = clock::unix_seconds();
+        let session = held.session.clone();
+        let ends = (now + self.lifetime.ttl).min(held.created + self.lifetime.max_age);
+        state.sessions.set_end(&hash, ends);
+        Some(session)
+    }
+
+    pub(super) fn create(
+        &self,
+        identity: &Identity,
+        device: &str,
+    ) -> Result<NewSession, StoreError> {
+        let skey = Skey::random()?;
+        let hash = skey.hash();
+        let unix = clock::unix_seconds();
+        let session = Session {
+            identity: identity.clone(),
+            created: unix,
+            renewed: unix,
+            device: cut_device(device).to_owned(),
+        };
+        let expires_in = self.lifetime.at_first();
+        let now = Instant::now();
+        let held = Held {
+            session: session.clone(),
+            created: now,
+            renewed: now,
+            ending: false,
+        };
+        let mut state = self.state();
+        state.sweep(now);
+        state.sessions.insert(&hash, held, now + expires_in);
+        state.list(&user_of(identity), hash, &self.lifetime, now);
+        Ok(NewSession {
+            skey,
+            session,
+            expires_in,
+        })
+    }
+
+    pub(super) fn revoke(&self, skey: &Skey) -> Option<Session> {
+        let hash = skey.hash();
+        let now = Instant::now();
+        let mut state = self.state();
+        let held = state.sessions.remove(&hash, now)?;
+        let user = user_of(&held.session.identity);
+        if let Some((list, _)) = state.lists.find(&user, now) {
+            list.retain(|listed| *listed != hash);
+        }
+        Some(held.session)
+    }
+
+    pub(super) fn remember_session_key(&self, appid: &str, openid: &str, session_key: &Secret) {
+        let now = Instant::now();
+        let name = openid_of(appid, openid);
+        let mut state = self.state();
+        let mut ring = state.rings.remove(&name, now).unwrap_or_default();
+        ring.retain(|kept| kept != session_key);
+        ring.insert(0, session_key.clone());
+        ring.truncate(2);
+        state.rings.insert(&name, ring, now + SESSION_KEYS_FOR);
+    }
+
+    pub(super) fn session_keys(&self, appid: &str, openid: &str) -> Vec<Secret> {
+        let mut state = self.state();
+        let ring = state.rings.find(&openid_of(appid, openid), Instant::now());
+        ring.map(|(ring, _)| ring.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn claim_login(&self, appid: &str, code: &str) -> Result<LoginClaim, StoreError> {
+        let ticket = LoginTicket::new(appid, code_hash(appid, code))?;
+        let now = Instant::now();
+        let mut state = self.state();
+        state.sweep(now);
+        match state.logins.find(&ticket.place, now) {
+            Some((Login::Running(_), _)) => Ok(LoginClaim::Pending),
+            Some((Login::Finished(result), _)) => Ok(LoginClaim::Done(result.clone())),
+            None => {
+                let running = Login::Running(ticket.mark);
+                state
+                    .logins
+                    .insert(&ticket.place, running, now + LOGIN_LOCK_FOR);
+                Ok(LoginClaim::Won(ticket))
+            }
+        }
+    }
+
+    pub(super) fn finish_login(&self, ticket: LoginTicket, result: &[u8]) {
+        let now = Instant::now();
+        let LoginTicket { place, mark, .. } = ticket;
+        let mut state = self.state();
+        match state.logins.find(&place, now) {
+            Some((Login::Running(holder), _)) if *holder == mark => {}
+            None => {}
+            Some((Login::Running(_) | Login::Finished(_), _)) => return,
+        }
+        let finished = Login::Finished(result.to_vec());
+        state
+            .logins
+            .insert(&place, finished, now + LOGIN_RESULT_FOR);
+    }
+
+    pub(super) fn release_login(&self, ticket: LoginTicket) {
+        let now = Instant::now();
+        let LoginTicket { place, mark, .. } = ticket;
+        let mut state = self.state();
+        if let Some((Login::Running(holder), _)) = state.logins.find(&place, now)
+            && *holder == mark
+        {
+            state.logins.remove(&place, now);
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Each change is complete before the next statement that could panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn sweep(&mut self, now: Instant) {
+        self.sessions.sweep(now);
+        self.lists.sweep(now);
+        self.rings.sweep(now);
+        self.logins.sweep(now);
+    }
+
+    /// Lists a new session and ends the user's oldest beyond the limit, with grace.
+    fn list(&mut self, user: &str, hash: String, lifetime: &Lifetime, now: Instant) {
+        let mut list = self.lists.remove(user, now).unwrap_or_default();
+        list.retain(|listed| self.sessions.find(listed, now).is_some());
+        list.push(hash);
+        let limit = lifetime.max_per_user.unwrap_or(usize::MAX);
+        for oldest in list.iter().take(list.len().saturating_sub(limit)) {
+            if let Some((held, ends)) = self.sessions.find(oldest, now)
+                && !held.ending
+            {
+                held.ending = true;
+                self.sessions.set_end(oldest, ends.min(now + GRACE));
+            }
+        }
+        self.lists.insert(user, list, now + lifetime.max_age);
+    }
+}
+
+fn user_of(identity: &Identity) -> String {
+    match &identity.user_id {
+        Some(user_id) => user_id.clone(),
+        None => openid_of(&identity.appid, &identity.openid),
+    }
+}
+
+/// A NUL is in neither.
+fn openid_of(appid: &str, openid: &str) -> String {
+    [appid, "\0", openid].concat()
+}

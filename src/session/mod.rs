@@ -1,0 +1,201 @@
+//! The skey → session store, and what else a login leaves behind: the user's session_keys and one answer per code. A
+//! session that is not found, has ended or does not open is `None`; only a store that cannot answer is an error.
+
+mod expiring;
+mod lifetime;
+mod login;
+mod memory;
+mod record;
+mod redis;
+mod scripts;
+mod seal;
+mod skey;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+pub use self::login::{LoginClaim, LoginTicket};
+pub use self::memory::MemorySessions;
+pub use self::redis::RedisSessions;
+pub use self::seal::{SealError, Sealer};
+pub use self::skey::Skey;
+
+use crate::config::{self, Secret};
+use crate::identity::Identity;
+use crate::redis::{RedisLink, StoreError};
+
+/// What an skey opens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Session {
+    /// Whose it is.
+    pub identity: Identity,
+    /// When he logged in; seconds since 1970.
+    pub created: u64,
+    /// When it was last prolonged; seconds since 1970.
+    pub renewed: u64,
+    /// What the login said of the device, cut to 128 bytes; may be empty.
+    pub device: String,
+}
+
+/// A session just stored.
+#[derive(Debug)]
+pub struct NewSession {
+    /// For the caller alone, once.
+    pub skey: Skey,
+    /// What it opens.
+    pub session: Session,
+    /// Until it ends unless it is used.
+    pub expires_in: Duration,
+}
+
+/// Where sessions are kept: `session.store`. A clone shares the same sessions.
+#[derive(Clone)]
+pub enum SessionStore {
+    /// Shared by all replicas.
+    Redis(RedisSessions),
+    /// In this process.
+    Memory(MemorySessions),
+}
+
+impl SessionStore {
+    /// Sessions in Redis, sealed.
+    #[must_use]
+    pub fn redis(
+        link: RedisLink,
+        key_prefix: &str,
+        config: &config::Session,
+        apps: &[config::App],
+    ) -> Self {
+        Self::Redis(RedisSessions::new(link, key_prefix, config, apps))
+    }
+
+    /// Sessions that end with the process.
+    #[must_use]
+    pub fn memory(config: &config::Session) -> Self {
+        Self::Memory(MemorySessions::new(config))
+    }
+
+    /// The session an skey opens. One round trip; prolongs it, where that is due, behind the caller's back.
+    ///
+    /// # Errors
+    /// The store cannot answer: not to be taken for "not logged in".
+    pub async fn find(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
+        match self {
+            Self::Redis(store) => store.find(skey).await,
+            Self::Memory(store) => Ok(store.find(skey)),
+        }
+    }
+
+    /// A new session, in the store before this returns. Ends the user's oldest ones, after 30 s of grace, where there are
+    /// more than `session.max_per_user`.
+    ///
+    /// # Errors
+    /// It may not be stored; no skey is given out then.
+    pub async fn create(
+        &self,
+        identity: &Identity,
+        device: &str,
+    ) -> Result<NewSession, StoreError> {
+        match self {
+            Self::Redis(store) => store.create(identity, device).await,
+            Self::Memory(store) => store.create(identity, device),
+        }
+    }
+
+    /// Ends a session at once. `None` when there was none.
+    ///
+    /// # Errors
+    /// The store did not confirm it: the session may live on.
+    pub async fn revoke(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
+        match self {
+            Self::Redis(store) => store.revoke(skey).await,
+            Self::Memory(store) => Ok(store.revoke(skey)),
+        }
+    }
+
+    /// Keeps a user's newest session_key and the one before it, for 30 days.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn remember_session_key(
+        &self,
+        appid: &str,
+        openid: &str,
+        session_key: &Secret,
+    ) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(store) => store.remember_session_key(appid, openid, session_key).await,
+            Self::Memory(store) => {
+                store.remember_session_key(appid, openid, session_key);
+                Ok(())
+            }
+        }
+    }
+
+    /// The user's session_keys, newest first; at most two.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn session_keys(&self, appid: &str, openid: &str) -> Result<Vec<Secret>, StoreError> {
+        match self {
+            Self::Redis(store) => store.session_keys(appid, openid).await,
+            Self::Memory(store) => Ok(store.session_keys(appid, openid)),
+        }
+    }
+
+    /// Asks for the right to exchange a code. On `Pending`, ask again after some 50 ms, within the login's deadline.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn claim_login(&self, appid: &str, code: &str) -> Result<LoginClaim, StoreError> {
+        match self {
+            Self::Redis(store) => store.claim_login(appid, code).await,
+            Self::Memory(store) => store.claim_login(appid, code),
+        }
+    }
+
+    /// Leaves `result` for 10 s to all who send the same code. Does nothing when another has taken over since.
+    ///
+    /// # Errors
+    /// The store cannot answer; the others will find the code used.
+    pub async fn finish_login(&self, ticket: LoginTicket, result: &[u8]) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(store) => store.finish_login(ticket, result).await,
+            Self::Memory(store) => {
+                store.finish_login(ticket, result);
+                Ok(())
+            }
+        }
+    }
+
+    /// Gives the right back: the next to ask gets it. Does nothing when another has taken over since.
+    ///
+    /// # Errors
+    /// The store cannot answer; the right ends by itself.
+    pub async fn release_login(&self, ticket: LoginTicket) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(store) => store.release_login(ticket).await,
+            Self::Memory(store) => {
+                store.release_login(ticket);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A device's description, cut at a character's border: every request reads it.
+fn cut_device(device: &str) -> &str {
+    const LONGEST: usize = 128;
+    device
+        .get(..device.floor_char_boundary(LONGEST))
+        .unwrap_or_default()
+}
+
+impl From<SealError> for StoreError {
+    fn from(error: SealError) -> Self {
+        Self::Unavailable {
+            cause: error.to_string(),
+        }
+    }
+}

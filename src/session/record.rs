@@ -1,0 +1,92 @@
+//! A session as it is written down before it is sealed: JSON with one-letter names, because it is read on every request.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
+
+use super::Session;
+use crate::identity::Identity;
+
+#[derive(Serialize, Deserialize)]
+struct Record<'a> {
+    #[serde(borrow, rename = "a")]
+    appid: Cow<'a, str>,
+    #[serde(borrow, rename = "o")]
+    openid: Cow<'a, str>,
+    #[serde(borrow, rename = "u", default, skip_serializing_if = "Option::is_none")]
+    unionid: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "i", default, skip_serializing_if = "Option::is_none")]
+    user_id: Option<Cow<'a, str>>,
+    #[serde(rename = "c")]
+    created: u64,
+    #[serde(rename = "r")]
+    renewed: u64,
+    #[serde(borrow, rename = "d", default, skip_serializing_if = "str::is_empty")]
+    device: Cow<'a, str>,
+}
+
+pub(super) fn write(session: &Session) -> Vec<u8> {
+    let identity = &session.identity;
+    let record = Record {
+        appid: Cow::Borrowed(&identity.appid),
+        openid: Cow::Borrowed(&identity.openid),
+        unionid: identity.unionid.as_deref().map(Cow::Borrowed),
+        user_id: identity.user_id.as_deref().map(Cow::Borrowed),
+        created: session.created,
+        renewed: session.renewed,
+        device: Cow::Borrowed(&session.device),
+    };
+    // Texts and numbers always serialize.
+    serde_json::to_vec(&record).unwrap_or_default()
+}
+
+/// `None` when it is not a session, or names nobody.
+pub(super) fn read(text: &[u8]) -> Option<Session> {
+    let record: Record<'_> = serde_json::from_slice(text).ok()?;
+    if record.openid.is_empty() || record.appid.is_empty() {
+        return None;
+    }
+    Some(Session {
+        identity: Identity {
+            appid: record.appid.into_owned(),
+            openid: record.openid.into_owned(),
+            unionid: record.unionid.map(Cow::into_owned),
+            user_id: record.user_id.map(Cow::into_owned),
+        },
+        created: record.created,
+        renewed: record.renewed,
+        device: record.device.into_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::identity;
+
+    #[test]
+    fn a_session_is_read_as_it_was_written() {
+        let mut session = Session {
+            identity: identity("o\"1"),
+            created: 1,
+            renewed: 2,
+            device: "iPhone \u{4e2d}".to_owned(),
+        };
+        assert_eq!(read(&write(&session)), Some(session.clone()));
+        session.identity.unionid = None;
+        session.identity.user_id = None;
+        session.device.clear();
+        assert_eq!(
+            String::from_utf8(write(&session)).unwrap(),
+            r#"{"a":"wx1","o":"o\"1","c":1,"r":2}"#
+        );
+        assert_eq!(read(&write(&session)), Some(session));
+    }
+
+    #[test]
+    fn a_record_that_names_nobody_is_no_session() {
+        assert_eq!(read(br#"{"a":"wx1","o":"","c":1,"r":2}"#), None);
+        assert_eq!(read(b"[]"), None);
+        assert_eq!(read(b""), None);
+    }
+}

@@ -1,0 +1,429 @@
+//! Sessions in Redis. The only place that knows their key names; under `redis.key_prefix`:
+//!
+//! | key | value | lives |
+//! |---|---|---|
+//! | `s:<hash of the skey>` | mark, then the sealed session | `session.ttl`, within `session.max_age` |
+//! | `u:{<user>}:sessions` | sorted set of those hashes by time of login | `session.max_age` after the last login |
+//! | `k:{<appid>:<openid>}` | list: fingerprint, then the sealed session_key; newest first, two at most | 30 d |
+//! | `l:<hash of appid and code>` | `L` and the holder's mark, or `R` and the sealed result | 6 s, then 10 s |
+//!
+//! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use deadpool_redis::redis::{Cmd, cmd, pipe};
+use ring::digest::{SHA256, digest};
+
+use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION_KEYS_FOR};
+use super::login::code_hash;
+use super::seal::{HEAD_LEN, Sealer};
+use super::{LoginClaim, LoginTicket, NewSession, Session, Skey, cut_device, record, scripts};
+use crate::clock;
+use crate::config::{self, Secret};
+use crate::identity::Identity;
+use crate::redis::{RedisLink, StoreError, key_part};
+
+/// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
+const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;
+/// First bytes of a session_key's hash; tells a repeated one without opening it.
+const FINGERPRINT_LEN: usize = 8;
+/// A user's list is looked through for ended sessions when it is longer than this and no limit asks for it anyway.
+const LIST_CHECKED_FROM: usize = 64;
+/// Microseconds after which a listed session that is not there has ended. Before, its login may still be storing it.
+const STORED_WITHIN: f64 = 60e6;
+
+/// Sessions shared by all replicas.
+#[derive(Clone)]
+pub struct RedisSessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    link: RedisLink,
+    prefix: String,
+    sealer: Sealer,
+    lifetime: Lifetime,
+    /// When a value that does not open was last told of; seconds since 1970.
+    last_warning: AtomicU64,
+}
+
+impl RedisSessions {
+    pub(super) fn new(
+        link: RedisLink,
+        key_prefix: &str,
+        config: &config::Session,
+        apps: &[config::App],
+    ) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                link,
+                prefix: key_prefix.to_owned(),
+                sealer: Sealer::new(&config.seal_keys, apps),
+                lifetime: Lifetime::new(config),
+                last_warning: AtomicU64::new(0),
+            }),
+        }
+    }
+
+    pub(super) async fn find(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
+        self.find_at(skey, clock::unix_seconds()).await
+    }
+
+    /// `find` at a given time; seconds since 1970.
+    pub(super) async fn find_at(
+        &self,
+        skey: &Skey,
+        now: u64,
+    ) -> Result<Option<Session>, StoreError> {
+        let inner = &self.inner;
+        let name = inner.session_name(&skey.hash());
+        let found: Option<Vec<u8>> = inner.link.read(&get(&name)).await?;
+        let Some(mut value) = found else {
+            return Ok(None);
+        };
+        let Some(session) = inner.open_session(&name, &mut value) else {
+            return Ok(None);
+        };
+        if inner.lifetime.is_over(&session, now) {
+            return Ok(None);
+        }
+        if value.first() == Some(&scripts::LIVE) && inner.lifetime.renewal_is_due(&session, now) {
+            value.truncate(VALUE_HEAD_LEN);
+            let (inner, session) = (Arc::clone(inner), session.clone());
+            tokio::spawn(async move {
+                if let Err(error) = inner.renew(&name, &value, session, now).await {
+                    tracing::debug!(error = %error, "a session was not prolonged");
+                }
+            });
+        }
+        Ok(Some(session))
+    }
+
+    pub(super) async fn create(
+        &self,
+        identity: &Identity,
+        device: &str,
+    ) -> Result<NewSession, StoreError> {
+        self.create_at(identity, device, clock::unix_seconds())
+            .await
+    }
+
+    /// `create` at a given time; seconds since 1970.
+    pub(super) async fn create_at(
+        &self,
+        identity: &Identity,
+        device: &str,
+        now: u64,
+    ) -> Result<NewSession, StoreError> {
+        let inner = &self.inner;
+        let skey = Skey::random()?;
+        let hash = skey.hash();
+        let session = Session {
+            identity: identity.clone(),
+            created: now,
+            renewed: now,
+            device: cut_device(device).to_owned(),
+        };
+        let expires_in = inner.lifetime.at_first();
+        let list = inner.list_name(identity);
+        // Listed first: a session that is listed and not there is dropped later, one that is there and not listed could
+        // not be ended by user.
+        let max_age = whole_seconds(inner.lifetime.max_age);
+        let listed: usize = inner
+            .link
+            .query(eval(scripts::LIST, &list).arg(&hash).arg(max_age))
+            .await?;
+        let name = inner.session_name(&hash);
+        let value = inner.seal_session(&name, &session)?;
+        let set = cmd("SET")
+            .arg(&name)
+            .arg(value)
+            .arg("EX")
+            .arg(whole_seconds(expires_in))
+            .to_owned();
+        inner.link.query::<()>(&set).await?;
+        if inner.lifetime.max_per_user.is_some() || listed > LIST_CHECKED_FROM {
+            // The login is good whatever comes of this; the next one tidies up again.
+            if let Err(error) = inner.tidy(&list, &hash).await {
+                tracing::warn!(error = %error, "a user's older sessions were not looked through");
+            }
+        }
+        Ok(NewSession {
+            skey,
+            session,
+            expires_in,
+        })
+    }
+
+    pub(super) async fn revoke(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
+        let inner = &self.inner;
+        let hash = skey.hash();
+        let name = inner.session_name(&hash);
+        let mut commands = pipe();
+        commands
+            .atomic()
+            .cmd("GET")
+            .arg(&name)
+            .cmd("DEL")
+            .arg(&name);
+        let (found, _): (Option<Vec<u8>>, i64) = inner.link.pipeline(&commands).await?;
+        let Some(session) = found.and_then(|mut value| inner.open_session(&name, &mut value))
+        else {
+            return Ok(None);
+        };
+        let list = inner.list_name(&session.identity);
+        let unlist = cmd("ZREM").arg(list).arg(hash).to_owned();
+        if let Err(error) = inner.link.query::<()>(&unlist).await {
+            tracing::debug!(error = %error, "an ended session stays listed");
+        }
+        Ok(Some(session))
+    }
+
+    pub(super) async fn remember_session_key(
+        &self,
+        appid: &str,
+        openid: &str,
+        session_key: &Secret,
+    ) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let name = inner.ring_name(appid, openid);
+        let text = session_key.expose().as_bytes();
+        let hash = digest(&SHA256, &[name.as_bytes(), b"\0", text].concat());
+        let fingerprint = hash.as_ref().get(..FINGERPRINT_LEN).unwrap_or_default();
+        let value = inner.sealer.seal(appid, &name, fingerprint, text)?;
+        let remember = eval(scripts::REMEMBER, &name)
+            .arg(fingerprint)
+            .arg(value)
+            .arg(whole_seconds(SESSION_KEYS_FOR))
+            .to_owned();
+        inner.link.query(&remember).await
+    }
+
+    pub(super) async fn session_keys(
+        &self,
+        appid: &str,
+        openid: &str,
+    ) -> Result<Vec<Secret>, StoreError> {
+        let inner = &self.inner;
+        let name = inner.ring_name(appid, openid);
+        let values: Vec<Vec<u8>> = inner
+            .link
+            .read(cmd("LRANGE").arg(&name).arg(0).arg(-1))
+            .await?;
+        Ok(values
+            .into_iter()
+            .filter_map(|mut value| inner.open_text(&name, value.get_mut(FINGERPRINT_LEN..)?))
+            .map(Secret::new)
+            .collect())
+    }
+
+    pub(super) async fn claim_login(
+        &self,
+        appid: &str,
+        code: &str,
+    ) -> Result<LoginClaim, StoreError> {
+        let inner = &self.inner;
+        let place = format!("{}l:{}", inner.prefix, code_hash(appid, code));
+        let ticket = LoginTicket::new(appid, place)?;
+        let mut commands = pipe();
+        commands
+            .cmd("SET")
+            .arg(&ticket.place)
+            .arg(lock_of(&ticket))
+            .arg("NX")
+            .arg("PX")
+            .arg(milliseconds(LOGIN_LOCK_FOR))
+            .cmd("GET")
+            .arg(&ticket.place);
+        let (won, found): (Option<String>, Option<Vec<u8>>) =
+            inner.link.pipeline(&commands).await?;
+        if won.is_some() {
+            return Ok(LoginClaim::Won(ticket));
+        }
+        let Some(mut value) = found else {
+            // Ended between the two commands.
+            return Ok(LoginClaim::Pending);
+        };
+        let Some((b'R', sealed)) = value.split_first_mut() else {
+            return Ok(LoginClaim::Pending);
+        };
+        // A result that does not open, say from a replica with other keys, lasts ten seconds.
+        Ok(inner
+            .open(&ticket.place, sealed)
+            .map_or(LoginClaim::Pending, |result| {
+                LoginClaim::Done(result.to_vec())
+            }))
+    }
+
+    pub(super) async fn finish_login(
+        &self,
+        ticket: LoginTicket,
+        result: &[u8],
+    ) -> Result<(), StoreError> {
+        let inner = &self.inner;
+        let value = inner
+            .sealer
+            .seal(&ticket.appid, &ticket.place, b"R", result)?;
+        let finish = eval(scripts::FINISH, &ticket.place)
+            .arg(lock_of(&ticket))
+            .arg(value)
+            .arg(milliseconds(LOGIN_RESULT_FOR))
+            .to_owned();
+        inner.link.query(&finish).await
+    }
+
+    pub(super) async fn release_login(&self, ticket: LoginTicket) -> Result<(), StoreError> {
+        let release = eval(scripts::RELEASE, &ticket.place)
+            .arg(lock_of(&ticket))
+            .to_owned();
+        self.inner.link.query(&release).await
+    }
+}
+
+impl Inner {
+    fn session_name(&self, hash: &str) -> String {
+        [&self.prefix, "s:", hash].concat()
+    }
+
+    fn list_name(&self, identity: &Identity) -> String {
+        let prefix = &self.prefix;
+        match &identity.user_id {
+            Some(user_id) => format!("{prefix}u:{{{}}}:sessions", key_part(user_id)),
+            // No user directory: one user per openid.
+            None => {
+                let (appid, openid) = (key_part(&identity.appid), key_part(&identity.openid));
+                format!("{prefix}u:{{{appid}:{openid}}}:sessions")
+            }
+        }
+    }
+
+    fn ring_name(&self, appid: &str, openid: &str) -> String {
+        let (appid, openid) = (key_part(appid), key_part(openid));
+        format!("{}k:{{{appid}:{openid}}}", self.prefix)
+    }
+
+    fn seal_session(&self, name: &str, session: &Session) -> Result<Vec<u8>, StoreError> {
+        let text = record::write(session);
+        let appid = &session.identity.appid;
+        Ok(self.sealer.seal(appid, name, &[scripts::LIVE], &text)?)
+    }
+
+    fn open_session(&self, name: &str, value: &mut [u8]) -> Option<Session> {
+        let (_, sealed) = value.split_first_mut()?;
+        let text = self.open(name, sealed)?;
+        record::read(text)
+    }
+
+    fn open_text(&self, name: &str, sealed: &mut [u8]) -> Option<String> {
+        let text = self.open(name, sealed)?;
+        std::str::from_utf8(text).ok().map(str::to_owned)
+    }
+
+    /// `None`, and a word in the log, for what does not open.
+    fn open<'a>(&self, name: &str, sealed: &'a mut [u8]) -> Option<&'a [u8]> {
+        match self.sealer.open(name, sealed) {
+            Ok(text) => Some(text),
+            Err(error) => {
+                // Once a minute: after a rotation every request with an old skey comes here.
+                let now = clock::unix_seconds();
+                let last = self.last_warning.load(Ordering::Relaxed);
+                if now.abs_diff(last) >= 60 {
+                    self.last_warning.store(now, Ordering::Relaxed);
+                    tracing::warn!(error = %error, "a stored value does not open and counts as absent");
+                }
+                None
+            }
+        }
+    }
+
+    /// Prolongs a session that is still what was read; `head` is the head of that.
+    async fn renew(
+        &self,
+        name: &str,
+        head: &[u8],
+        mut session: Session,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let lasts = self.lifetime.once_renewed(&session, now);
+        session.renewed = now;
+        let value = self.seal_session(name, &session)?;
+        let renew = eval(scripts::RENEW, name)
+            .arg(head)
+            .arg(value)
+            .arg(whole_seconds(lasts))
+            .to_owned();
+        self.link.query(&renew).await
+    }
+
+    /// Drops ended sessions from a user's list and ends the oldest beyond the limit, with grace. Looks only after the new
+    /// session is stored: of two logins at once the later to look sees both.
+    async fn tidy(&self, list: &str, own_hash: &str) -> Result<(), StoreError> {
+        let range = cmd("ZRANGE")
+            .arg(list)
+            .arg(0)
+            .arg(999)
+            .arg("WITHSCORES")
+            .to_owned();
+        let listed: Vec<(String, f64)> = self.link.read(&range).await?;
+        let now = listed
+            .iter()
+            .find(|(hash, _)| hash == own_hash)
+            .map_or(0.0, |(_, time)| *time);
+        let mut commands = pipe();
+        for (hash, _) in &listed {
+            commands.cmd("EXISTS").arg(self.session_name(hash));
+        }
+        if listed.is_empty() {
+            return Ok(());
+        }
+        let live: Vec<bool> = self.link.pipeline(&commands).await?;
+        let (live, gone): (Vec<_>, Vec<_>) = listed.into_iter().zip(live).partition(|x| x.1);
+        let gone: Vec<String> = gone
+            .into_iter()
+            .filter(|((_, time), _)| now - time > STORED_WITHIN)
+            .map(|((hash, _), _)| hash)
+            .collect();
+        if !gone.is_empty() {
+            self.link
+                .query::<()>(cmd("ZREM").arg(list).arg(gone))
+                .await?;
+        }
+        let limit = self.lifetime.max_per_user.unwrap_or(usize::MAX);
+        // Those in their grace are still among the oldest: they are counted, and ended once more to no effect.
+        for ((hash, _), _) in live.iter().take(live.len().saturating_sub(limit)) {
+            let end = eval(scripts::END, &self.session_name(hash))
+                .arg(whole_seconds(GRACE))
+                .to_owned();
+            self.link.query::<()>(&end).await?;
+        }
+        Ok(())
+    }
+}
+
+fn get(name: &str) -> Cmd {
+    let mut get = Cmd::with_capacity(2, 3 + name.len());
+    get.arg("GET").arg(name);
+    get
+}
+
+fn eval(script: &str, key: &str) -> Cmd {
+    cmd("EVAL").arg(script).arg(1).arg(key).to_owned()
+}
+
+fn lock_of(ticket: &LoginTicket) -> Vec<u8> {
+    [b"L", ticket.mark.as_slice()].concat()
+}
+
+/// Redis refuses an expiry of 0.
+fn whole_seconds(duration: Duration) -> u64 {
+    duration.as_secs().max(1)
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

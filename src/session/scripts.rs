@@ -1,0 +1,63 @@
+//! What Redis must do in one step. Each script touches one key, so each also works in a cluster. Sent whole every time: they
+//! run at logins and renewals only, and a script cache that forgot would cost a second round trip.
+
+/// First byte of a session that may be prolonged. `E` stands there once it is ending.
+pub(super) const LIVE: u8 = b'L';
+
+/// Prolongs a session only if it is still what was read, so that a revoked or ending one stays so.
+/// Key: session. Arguments: head of the value read, new value, seconds.
+pub(super) const RENEW: &str = "
+local v = redis.call('GET', KEYS[1])
+if v and string.sub(v, 1, #ARGV[1]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+  return 1
+end
+return 0";
+
+/// Lets a session end within the seconds of grace. Marks it, because a renewal could undo a shorter time alone.
+/// Key: session. Argument: seconds.
+pub(super) const END: &str = "
+local v = redis.call('GET', KEYS[1])
+if not v or string.sub(v, 1, 1) ~= 'L' then return 0 end
+local left = redis.call('TTL', KEYS[1])
+local grace = tonumber(ARGV[1])
+if left < 1 or left > grace then left = grace end
+redis.call('SET', KEYS[1], 'E' .. string.sub(v, 2), 'EX', left)
+return 1";
+
+/// Adds a session to its user's list, drops what is past the greatest age, and returns how many are listed. Redis's clock
+/// orders them, so that replicas with different clocks agree which is the newest.
+/// Key: list. Arguments: session hash, greatest age in seconds.
+pub(super) const LIST: &str = "
+local t = redis.call('TIME')
+local now = t[1] * 1000000 + t[2]
+local oldest = now - ARGV[2] * 1000000
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('%.0f', oldest))
+redis.call('ZADD', KEYS[1], string.format('%.0f', now), ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZCARD', KEYS[1])";
+
+/// Puts a session_key first in the ring of two, once.
+/// Key: ring. Arguments: fingerprint of the session_key, fingerprint and sealed session_key, seconds.
+pub(super) const REMEMBER: &str = "
+for _, v in ipairs(redis.call('LRANGE', KEYS[1], 0, -1)) do
+  if string.sub(v, 1, #ARGV[1]) == ARGV[1] then redis.call('LREM', KEYS[1], 0, v) end
+end
+redis.call('LPUSH', KEYS[1], ARGV[2])
+redis.call('LTRIM', KEYS[1], 0, 1)
+redis.call('EXPIRE', KEYS[1], ARGV[3])
+return 1";
+
+/// Replaces a login's lock by its result, unless it is another's lock by now.
+/// Key: login. Arguments: our lock, result, milliseconds.
+pub(super) const FINISH: &str = "
+local v = redis.call('GET', KEYS[1])
+if v and v ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+return 1";
+
+/// Removes a login's lock if it is still ours.
+/// Key: login. Argument: our lock.
+pub(super) const RELEASE: &str = "
+if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
+return 0";

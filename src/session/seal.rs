@@ -1,0 +1,274 @@
+//! Sealing what is stored, so that a dump of the store shows nothing and who can write it can forge nothing: AES-256-GCM,
+//! the store's key name as associated data, so that a value copied to another name does not open. Keys are derived once,
+//! at start.
+//!
+//! A sealed value: version (1 byte), key id (4), nonce (12), ciphertext, tag (16). The nonce is random; 2^32 values under
+//! one key are far below what makes two alike (NIST SP 800-38D), and no value outlives 30 days by default.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::config::{App, Secret};
+
+const VERSION: u8 = 1;
+const ID_LEN: usize = 4;
+/// Bytes before the ciphertext. They differ from value to value, so they identify one.
+pub(super) const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
+
+/// Seals and opens with the keys of one configuration.
+pub struct Sealer {
+    keys: Vec<SealKey>,
+    /// Which key seals for an app, where each app has its own.
+    by_app: HashMap<String, usize>,
+}
+
+struct SealKey {
+    id: [u8; ID_LEN],
+    key: LessSafeKey,
+}
+
+/// Why nothing was sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SealError {
+    /// The operating system gave no random numbers.
+    NoRandomness,
+    /// Neither `session.seal_keys` nor an app's secret is there to derive a key from.
+    NoKey,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRandomness => "sealing: the operating system gave no random numbers",
+            Self::NoKey => "sealing: no key; set session.seal_keys or an app's secret",
+        })
+    }
+}
+
+impl std::error::Error for SealError {}
+
+/// Why a value did not open. None of them is an error to a caller: it is as if nothing were stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum OpenError {
+    /// Not a sealed value.
+    Malformed,
+    /// Sealed under a key we do not have (any more).
+    UnknownKey,
+    /// Changed, or copied from another name.
+    Forged,
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "not a sealed value",
+            Self::UnknownKey => {
+                "sealed under an unknown key; after a rotation keep the old one as secret_previous or in session.seal_keys"
+            }
+            Self::Forged => "changed, or copied from another key",
+        })
+    }
+}
+
+impl Sealer {
+    /// Keys from `session.seal_keys` when there are any (the first seals), else from each app's secrets (the current one
+    /// seals that app's values). All open.
+    #[must_use]
+    pub fn new(seal_keys: &[Secret], apps: &[App]) -> Self {
+        let mut sealer = Self {
+            keys: Vec::new(),
+            by_app: HashMap::new(),
+        };
+        for secret in seal_keys {
+            sealer.keys.push(SealKey::derive(secret, ""));
+        }
+        if seal_keys.is_empty() {
+            for app in apps {
+                sealer.by_app.insert(app.appid.clone(), sealer.keys.len());
+                sealer.keys.push(SealKey::derive(&app.secret, &app.appid));
+                if let Some(previous) = &app.secret_previous {
+                    sealer.keys.push(SealKey::derive(previous, &app.appid));
+                }
+            }
+        }
+        sealer
+    }
+
+    /// `mark`, then `plain` sealed for `appid` under the store's key name. The mark is neither hidden nor protected.
+    pub(super) fn seal(
+        &self,
+        appid: &str,
+        name: &str,
+        mark: &[u8],
+        plain: &[u8],
+    ) -> Result<Vec<u8>, SealError> {
+        let chosen = self.by_app.get(appid).copied().unwrap_or(0);
+        let key = self.keys.get(chosen).ok_or(SealError::NoKey)?;
+        let mut nonce = [0_u8; NONCE_LEN];
+        SystemRandom::new()
+            .fill(&mut nonce)
+            .map_err(|_| SealError::NoRandomness)?;
+        let tag_len = AES_256_GCM.tag_len();
+        let mut value = Vec::with_capacity(mark.len() + HEAD_LEN + plain.len() + tag_len);
+        value.extend_from_slice(mark);
+        value.push(VERSION);
+        value.extend_from_slice(&key.id);
+        value.extend_from_slice(&nonce);
+        let start = value.len();
+        value.extend_from_slice(plain);
+        let tag = key
+            .key
+            .seal_in_place_separate_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                value.get_mut(start..).unwrap_or_default(),
+            )
+            // Only a text of 64 GiB is refused.
+            .map_err(|_| SealError::NoKey)?;
+        value.extend_from_slice(tag.as_ref());
+        Ok(value)
+    }
+
+    /// The plaintext of a value found under `name`, decrypted where it lies; the head stays as it is.
+    pub(super) fn open<'a>(&self, name: &str, value: &'a mut [u8]) -> Result<&'a [u8], OpenError> {
+        let (head, text) = value
+            .split_at_mut_checked(HEAD_LEN)
+            .ok_or(OpenError::Malformed)?;
+        let [VERSION, id_and_nonce @ ..] = &*head else {
+            return Err(OpenError::Malformed);
+        };
+        let (id, nonce) = id_and_nonce
+            .split_first_chunk::<ID_LEN>()
+            .ok_or(OpenError::Malformed)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| OpenError::Malformed)?;
+        let key = self
+            .keys
+            .iter()
+            .find(|key| key.id == *id)
+            .ok_or(OpenError::UnknownKey)?;
+        key.key
+            .open_in_place(nonce, Aad::from(name.as_bytes()), text)
+            .map(|plain| &*plain)
+            .map_err(|_| OpenError::Forged)
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealer({} keys)", self.keys.len())
+    }
+}
+
+impl SealKey {
+    /// The app is part of the derivation: two apps with one secret still have two keys.
+    #[expect(
+        clippy::expect_used,
+        reason = "HKDF-SHA256 gives up to 8160 bytes; 32 and 4 are asked for"
+    )]
+    fn derive(secret: &Secret, appid: &str) -> Self {
+        let seed = Salt::new(HKDF_SHA256, b"skeygate seal 1").extract(secret.expose().as_bytes());
+        let key: UnboundKey = seed
+            .expand(&[b"key ", appid.as_bytes()], &AES_256_GCM)
+            .expect("a short output")
+            .into();
+        let mut id = [0; ID_LEN];
+        seed.expand(&[b"id ", appid.as_bytes()], IdLen)
+            .and_then(|output| output.fill(&mut id))
+            .expect("a short output");
+        Self {
+            id,
+            key: LessSafeKey::new(key),
+        }
+    }
+}
+
+struct IdLen;
+
+impl KeyType for IdLen {
+    fn len(&self) -> usize {
+        ID_LEN
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::app;
+
+    fn sealed(sealer: &Sealer, name: &str) -> Vec<u8> {
+        sealer.seal("wx1", name, b"", b"hello").unwrap()
+    }
+
+    #[test]
+    fn a_value_opens_under_its_own_name_and_hides_its_text() {
+        let sealer = Sealer::new(&[], &[app("wx1")]);
+        let mut value = sealed(&sealer, "s:a");
+        assert!(!value.windows(5).any(|window| window == b"hello"));
+        assert_eq!(sealer.open("s:a", &mut value).unwrap(), b"hello");
+        let mut value = sealed(&sealer, "s:a");
+        assert_eq!(sealer.open("s:b", &mut value), Err(OpenError::Forged));
+    }
+
+    #[test]
+    fn any_changed_byte_and_any_shorter_value_is_refused() {
+        let sealer = Sealer::new(&[], &[app("wx1")]);
+        let whole = sealed(&sealer, "s:a");
+        for place in 0..whole.len() {
+            let mut value = whole.clone();
+            value[place] ^= 1;
+            assert!(sealer.open("s:a", &mut value).is_err(), "byte {place}");
+            let mut value = whole[..place].to_vec();
+            assert!(sealer.open("s:a", &mut value).is_err(), "length {place}");
+        }
+    }
+
+    #[test]
+    fn a_rotated_secret_opens_old_values_while_it_is_the_previous_one() {
+        let before = Sealer::new(&[], &[app("wx1")]);
+        let mut rotated = app("wx1");
+        rotated.secret_previous = Some(rotated.secret);
+        rotated.secret = Secret::new("new secret");
+        let after = Sealer::new(&[], &[app("wx0"), rotated.clone()]);
+        assert_eq!(
+            after.open("s:a", &mut sealed(&before, "s:a")).unwrap(),
+            b"hello"
+        );
+        assert_eq!(
+            before.open("s:a", &mut sealed(&after, "s:a")),
+            Err(OpenError::UnknownKey)
+        );
+        rotated.secret_previous = None;
+        assert_eq!(
+            Sealer::new(&[], &[rotated]).open("s:a", &mut sealed(&before, "s:a")),
+            Err(OpenError::UnknownKey)
+        );
+    }
+
+    #[test]
+    fn the_first_seal_key_seals_and_all_open() {
+        let keys = [Secret::new("one"), Secret::new("two")];
+        let [one, two] = &keys;
+        let both = Sealer::new(&keys, &[app("wx1")]);
+        let only_one = Sealer::new(std::slice::from_ref(one), &[app("wx1")]);
+        let only_two = Sealer::new(std::slice::from_ref(two), &[]);
+        assert!(only_one.open("n", &mut sealed(&both, "n")).is_ok());
+        assert!(both.open("n", &mut sealed(&only_two, "n")).is_ok());
+        assert!(only_two.open("n", &mut sealed(&both, "n")).is_err());
+    }
+
+    #[test]
+    fn two_apps_with_one_secret_have_two_keys() {
+        let mut other = app("wx2");
+        other.secret = app("wx1").secret;
+        let first = Sealer::new(&[], &[app("wx1")]);
+        let second = Sealer::new(&[], &[other]);
+        assert_eq!(
+            second.open("n", &mut sealed(&first, "n")),
+            Err(OpenError::UnknownKey)
+        );
+    }
+}

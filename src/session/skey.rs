@@ -1,0 +1,90 @@
+//! The skey: our login token. It opens a session to whoever holds it, so it is never printed and never stored; stores know
+//! its hash.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+
+use super::seal::SealError;
+
+/// 20 to 128 characters of `[A-Za-z0-9_-]`. Ours have 43, from 256 random bits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Skey(String);
+
+impl Skey {
+    /// A new one, from the operating system's random numbers.
+    ///
+    /// # Errors
+    /// The operating system gave none.
+    pub fn random() -> Result<Self, SealError> {
+        let mut bytes = [0_u8; 32];
+        SystemRandom::new()
+            .fill(&mut bytes)
+            .map_err(|_| SealError::NoRandomness)?;
+        Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
+    }
+
+    /// `None` for what cannot be an skey and is not worth a look-up.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let fits = (20..=128).contains(&text.len()) && text.bytes().all(allowed);
+        fits.then(|| Self(text.to_owned()))
+    }
+
+    /// The text itself. Every call is a place to review.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+
+    /// What stores may know: base64url of SHA-256, 43 characters.
+    #[must_use]
+    pub fn hash(&self) -> String {
+        URL_SAFE_NO_PAD.encode(digest(&SHA256, self.0.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Skey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Skey(..)")
+    }
+}
+
+impl fmt::Display for Skey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(skey)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_skey_has_43_characters_parses_and_is_never_printed() {
+        let skey = Skey::random().unwrap();
+        assert_eq!(skey.expose().len(), 43);
+        assert_eq!(Skey::parse(skey.expose()), Some(skey.clone()));
+        assert_eq!(format!("{skey} {skey:?}"), "(skey) Skey(..)");
+    }
+
+    #[test]
+    fn what_cannot_be_an_skey_is_refused() {
+        assert!(Skey::parse(&"a".repeat(19)).is_none());
+        assert!(Skey::parse(&"a".repeat(129)).is_none());
+        assert!(Skey::parse(&format!("{}*", "a".repeat(30))).is_none());
+        assert!(Skey::parse(&format!("{}é", "a".repeat(30))).is_none());
+        assert!(Skey::parse(&"a".repeat(20)).is_some());
+        assert!(Skey::parse(&"-_".repeat(64)).is_some());
+    }
+
+    #[test]
+    fn the_hash_is_sha_256_in_base64url() {
+        let skey = Skey::parse("abcdefghijklmnopqrstuvwxyz").unwrap();
+        assert_eq!(skey.hash(), "ccSA35PWri8e-tFEfGbJUl4xYhjPUfyNntgy8trxi3M");
+    }
+}

@@ -1,0 +1,239 @@
+//! The rules both stores keep; each is tried on both.
+
+use std::time::Duration;
+
+use super::{LoginClaim, SessionStore, Skey};
+use crate::config::{self, Secret, SessionStoreKind};
+use crate::identity::Identity;
+use crate::testing::{RedisServer, app};
+
+pub(super) fn identity(openid: &str) -> Identity {
+    Identity {
+        appid: "wx1".to_owned(),
+        openid: openid.to_owned(),
+        unionid: Some("union1".to_owned()),
+        user_id: Some(format!("user of {openid}")),
+    }
+}
+
+pub(super) fn session_config() -> config::Session {
+    config::Session {
+        store: SessionStoreKind::Redis,
+        ttl: Duration::from_secs(7 * 24 * 3600),
+        renew_every: Duration::from_secs(600),
+        max_age: Duration::from_secs(30 * 24 * 3600),
+        max_per_user: 0,
+        seal_keys: Vec::new(),
+        token_from: Vec::new(),
+    }
+}
+
+/// One store of each kind. The server lives as long as the first value.
+async fn both(config: &config::Session) -> (RedisServer, [SessionStore; 2]) {
+    let server = RedisServer::start().await;
+    let redis = SessionStore::redis(server.link(), "gate:", config, &[app("wx1")]);
+    (server, [redis, SessionStore::memory(config)])
+}
+
+#[tokio::test]
+async fn a_session_is_found_until_it_is_revoked() {
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let new = store.create(&identity("o1"), "phone").await.unwrap();
+        assert_eq!(new.expires_in, session_config().ttl);
+        let found = store.find(&new.skey).await.unwrap();
+        assert_eq!(found.as_ref(), Some(&new.session));
+        assert_eq!(found.unwrap().device, "phone");
+        let revoked = store.revoke(&new.skey).await.unwrap();
+        assert_eq!(revoked, Some(new.session));
+        assert_eq!(store.find(&new.skey).await.unwrap(), None);
+        assert_eq!(store.revoke(&new.skey).await.unwrap(), None);
+        let unknown = Skey::random().unwrap();
+        assert_eq!(store.find(&unknown).await.unwrap(), None);
+    }
+}
+
+#[tokio::test]
+async fn a_login_never_ends_other_sessions_when_there_is_no_limit() {
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let mut skeys = Vec::new();
+        for _ in 0..70 {
+            let new = store.create(&identity("o1"), "").await.unwrap();
+            skeys.push(new.skey);
+        }
+        for skey in skeys {
+            assert!(store.find(&skey).await.unwrap().is_some());
+        }
+    }
+}
+
+#[tokio::test]
+async fn users_without_an_id_are_told_apart_by_app_and_openid() {
+    let mut config = session_config();
+    config.max_per_user = 1;
+    let (_server, stores) = both(&config).await;
+    for store in stores {
+        for openid in ["o1", "o2", "o1:x"] {
+            let mut identity = identity(openid);
+            identity.user_id = None;
+            let new = store.create(&identity, "").await.unwrap();
+            let found = store.find(&new.skey).await.unwrap().unwrap();
+            assert_eq!(found.identity, identity);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_device_is_cut_at_a_character() {
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let new = store
+            .create(&identity("o1"), &"\u{4e2d}".repeat(100))
+            .await
+            .unwrap();
+        let found = store.find(&new.skey).await.unwrap().unwrap();
+        assert_eq!(found.device, "\u{4e2d}".repeat(42));
+    }
+}
+
+#[tokio::test]
+async fn the_newest_two_session_keys_are_kept_newest_first_and_each_once() {
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let keys = async || {
+            let keys = store.session_keys("wx1", "o1").await.unwrap();
+            keys.iter()
+                .map(|key| key.expose().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert!(keys().await.is_empty());
+        for key in ["one", "two", "two", "three", "two"] {
+            store
+                .remember_session_key("wx1", "o1", &Secret::new(key))
+                .await
+                .unwrap();
+        }
+        assert_eq!(keys().await, ["two", "three"]);
+        assert!(store.session_keys("wx1", "o2").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn of_many_claims_of_one_code_one_wins_and_all_get_its_result() {
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let claims = (0..50).map(|_| {
+            let store = store.clone();
+            tokio::spawn(async move { store.claim_login("wx1", "code").await.unwrap() })
+        });
+        let mut tickets = Vec::new();
+        for claim in claims.collect::<Vec<_>>() {
+            match claim.await.unwrap() {
+                LoginClaim::Won(ticket) => tickets.push(ticket),
+                LoginClaim::Pending => {}
+                LoginClaim::Done(_) => panic!("nobody has finished"),
+            }
+        }
+        assert_eq!(tickets.len(), 1);
+        let ticket = tickets.pop().unwrap();
+        store.finish_login(ticket, b"answer").await.unwrap();
+        let after = store.claim_login("wx1", "code").await.unwrap();
+        assert_eq!(after, LoginClaim::Done(b"answer".to_vec()));
+        let other_app = store.claim_login("wx2", "code").await.unwrap();
+        assert!(matches!(other_app, LoginClaim::Won(_)));
+    }
+}
+
+#[tokio::test]
+async fn a_released_code_can_be_claimed_again_and_a_late_release_frees_nobody_elses() {
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let claim = async || store.claim_login("wx1", "code").await.unwrap();
+        let LoginClaim::Won(first) = claim().await else {
+            panic!("the first claim wins")
+        };
+        let late = super::LoginTicket {
+            appid: first.appid.clone(),
+            place: first.place.clone(),
+            mark: first.mark,
+        };
+        store.release_login(first).await.unwrap();
+        let LoginClaim::Won(second) = claim().await else {
+            panic!("a released code is free")
+        };
+        let too_late = super::LoginTicket {
+            appid: late.appid.clone(),
+            place: late.place.clone(),
+            mark: late.mark,
+        };
+        store.release_login(late).await.unwrap();
+        assert_eq!(claim().await, LoginClaim::Pending);
+        store.finish_login(too_late, b"old").await.unwrap();
+        assert_eq!(claim().await, LoginClaim::Pending);
+        store.finish_login(second, b"new").await.unwrap();
+        assert_eq!(claim().await, LoginClaim::Done(b"new".to_vec()));
+    }
+}
+
+// The memory store by a clock that tests move; the same in Redis is tried with its own expiry.
+
+fn memory(max_per_user: u32) -> SessionStore {
+    let mut config = session_config();
+    config.max_per_user = max_per_user;
+    SessionStore::memory(&config)
+}
+
+async fn login(store: &SessionStore) -> Skey {
+    store.create(&identity("o1"), "").await.unwrap().skey
+}
+
+async fn lives(store: &SessionStore, skey: &Skey) -> bool {
+    store.find(skey).await.unwrap().is_some()
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_memory_a_used_session_slides_until_its_greatest_age() {
+    let store = memory(0);
+    let (used, idle) = (login(&store).await, login(&store).await);
+    let day = Duration::from_secs(24 * 3600);
+    for _ in 0..29 {
+        tokio::time::advance(day).await;
+        assert!(lives(&store, &used).await);
+    }
+    assert!(!lives(&store, &idle).await);
+    tokio::time::advance(day).await;
+    assert!(!lives(&store, &used).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_memory_the_oldest_session_over_the_limit_ends_after_its_grace_though_used() {
+    let store = memory(2);
+    let mut skeys = Vec::new();
+    for _ in 0..3 {
+        tokio::time::advance(Duration::from_secs(700)).await;
+        skeys.push(login(&store).await);
+    }
+    tokio::time::advance(Duration::from_secs(29)).await;
+    assert!(lives(&store, &skeys[0]).await);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert!(!lives(&store, &skeys[0]).await);
+    assert!(lives(&store, &skeys[1]).await);
+    assert!(lives(&store, &skeys[2]).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_memory_a_lost_login_frees_its_code_and_a_result_is_kept_ten_seconds() {
+    let store = memory(0);
+    let claim = async || store.claim_login("wx1", "code").await.unwrap();
+    assert!(matches!(claim().await, LoginClaim::Won(_)));
+    tokio::time::advance(Duration::from_secs(6)).await;
+    let LoginClaim::Won(ticket) = claim().await else {
+        panic!("the lock has ended")
+    };
+    store.finish_login(ticket, b"answer").await.unwrap();
+    tokio::time::advance(Duration::from_millis(9900)).await;
+    assert!(matches!(claim().await, LoginClaim::Done(_)));
+    tokio::time::advance(Duration::from_millis(100)).await;
+    assert!(matches!(claim().await, LoginClaim::Won(_)));
+}

@@ -1,0 +1,84 @@
+//! The user directory: who an openid or unionid belongs to. One person keeps one id over all apps that WeChat gives one
+//! unionid for, also when the unionid turns up later: the older id stays, the newer becomes its alias.
+
+mod id;
+mod memory;
+mod redis;
+#[cfg(test)]
+mod tests;
+
+pub use self::memory::MemoryUsers;
+pub use self::redis::RedisUsers;
+
+use crate::redis::{RedisLink, StoreError};
+
+/// Where user ids come from: `users.store`. A clone shares the same users.
+#[derive(Clone)]
+pub enum UserDirectory {
+    /// Shared by all replicas.
+    Redis(RedisUsers),
+    /// In this process.
+    Memory(MemoryUsers),
+    /// Nobody has an id.
+    Off,
+}
+
+/// Whether an unknown user gets an id: `create_users` of the login.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CreateUsers {
+    /// He gets one.
+    Yes,
+    /// He stays unknown.
+    No,
+}
+
+/// What the directory knows of a user.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    /// Him.
+    User {
+        /// Decimal, at most 16 digits.
+        user_id: String,
+        /// Whether this call made him.
+        is_new: bool,
+    },
+    /// Nothing, and none was to be made.
+    Unknown,
+    /// There is no directory.
+    NoDirectory,
+}
+
+impl UserDirectory {
+    /// Users kept in Redis for good.
+    #[must_use]
+    pub fn redis(link: RedisLink, key_prefix: &str) -> Self {
+        Self::Redis(RedisUsers::new(link, key_prefix))
+    }
+
+    /// Users that end with the process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::Memory(MemoryUsers::new())
+    }
+
+    /// The user of an openid, found by it or by his unionid, and what is new about him noted down. Any number of calls at
+    /// once for one person, on any replica, give one id.
+    ///
+    /// # Errors
+    /// The directory cannot answer, or holds something that is not a user id.
+    pub async fn find_or_create(
+        &self,
+        appid: &str,
+        openid: &str,
+        unionid: Option<&str>,
+        create: CreateUsers,
+    ) -> Result<Found, StoreError> {
+        // An empty one would join strangers.
+        let unionid = unionid.filter(|unionid| !unionid.is_empty());
+        match self {
+            Self::Redis(users) => users.find_or_create(appid, openid, unionid, create).await,
+            Self::Memory(users) => users.find_or_create(appid, openid, unionid, create),
+            Self::Off => Ok(Found::NoDirectory),
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! The user directory in Redis. The only place that knows its key names; under `redis.key_prefix`:
+//!
+//! | key | value | lives |
+//! |---|---|---|
+//! | `o:<appid>:<openid>` | user id | for good |
+//! | `n:<unionid>` | user id | for good |
+//! | `a:<user id>` | the older id that this one turned out to be | for good |
+//! | `i:<user id>` | claimed | 1 d |
+//!
+//! Each step touches one key and is either "set unless there is one" or "replace what I read", so that logins at once on
+//! several replicas agree, and a crash between two steps leaves an unused id or a join that the next login completes.
+
+#[cfg(test)]
+mod tests;
+
+use deadpool_redis::redis::{Cmd, cmd, pipe};
+
+use super::id::UserId;
+use super::{CreateUsers, Found};
+use crate::clock;
+use crate::redis::{RedisLink, StoreError, key_part};
+
+/// Sets a key unless there is one; returns what is there then. Arguments: value.
+const CLAIM: &str = "
+local v = redis.call('GET', KEYS[1])
+if v then return v end
+redis.call('SET', KEYS[1], ARGV[1])
+return ARGV[1]";
+
+/// Replaces a value if it is still what was read. Arguments: value read, new value.
+const REPLACE: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2])
+return 1";
+
+/// Seconds for which no other login gets the same id, should a clock be set back.
+const ID_CLAIMED_FOR: u64 = 86_400;
+/// Draws of an id before giving up: with 4096 per millisecond a second one is rare.
+const DRAWS: usize = 16;
+/// Aliases followed before the directory counts as damaged: each join adds one, and a person has few apps.
+const ALIASES: usize = 64;
+
+/// Users shared by all replicas.
+#[derive(Clone)]
+pub struct RedisUsers {
+    link: RedisLink,
+    prefix: String,
+}
+
+impl RedisUsers {
+    pub(super) fn new(link: RedisLink, key_prefix: &str) -> Self {
+        Self {
+            link,
+            prefix: key_prefix.to_owned(),
+        }
+    }
+
+    pub(super) async fn find_or_create(
+        &self,
+        appid: &str,
+        openid: &str,
+        unionid: Option<&str>,
+        create: CreateUsers,
+    ) -> Result<Found, StoreError> {
+        let by_openid = self.openid_name(appid, openid);
+        let by_unionid = unionid.map(|unionid| self.unionid_name(unionid));
+        let (known, joined) = self.read(&by_openid, by_unionid.as_deref()).await?;
+        let (mut id, is_new) = match (known.or(joined), create) {
+            (Some(id), _) => (self.resolve(id).await?, false),
+            (None, CreateUsers::No) => return Ok(Found::Unknown),
+            // Under the unionid first: of two apps' logins at once, both then find one id before either openid has one.
+            (None, CreateUsers::Yes) => {
+                self.make(by_unionid.as_deref().unwrap_or(&by_openid))
+                    .await?
+            }
+        };
+        if known != Some(id) {
+            id = self.point(&by_openid, id).await?;
+        }
+        if let Some(name) = &by_unionid
+            && joined != Some(id)
+        {
+            let stays = self.point(name, id).await?;
+            if stays != id {
+                id = self.point(&by_openid, stays).await?;
+            }
+        }
+        Ok(Found::User {
+            user_id: id.to_string(),
+            is_new,
+        })
+    }
+
+    /// A new id under `name`, or the one another login was faster with: then ours stays unused, and is never an alias.
+    async fn make(&self, name: &str) -> Result<(UserId, bool), StoreError> {
+        let drawn = self.draw().await?;
+        let there = self.claim(name, drawn).await?;
+        Ok((self.resolve(there).await?, there == drawn))
+    }
+
+    /// Makes `name` lead to the same person as `id`, joining the two ids when it leads elsewhere. Returns the one that stays.
+    async fn point(&self, name: &str, id: UserId) -> Result<UserId, StoreError> {
+        let there = self.claim(name, id).await?;
+        if there == id {
+            return Ok(id);
+        }
+        let stays = self.join(there, id).await?;
+        if there != stays {
+            // Lost against another login's replacement: both lead to the same person.
+            let replace = eval(REPLACE, name)
+                .arg(there.to_string())
+                .arg(stays.to_string())
+                .to_owned();
+            self.link.query::<()>(&replace).await?;
+        }
+        Ok(stays)
+    }
+
+    /// Makes two ids one person: the newer becomes an alias of the older. Returns the older.
+    async fn join(&self, one: UserId, other: UserId) -> Result<UserId, StoreError> {
+        let (mut one, mut other) = (self.resolve(one).await?, self.resolve(other).await?);
+        for _ in 0..ALIASES {
+            if one == other {
+                return Ok(one);
+            }
+            let (older, newer) = (one.min(other), one.max(other));
+            let alias_of = self.claim(&self.alias_name(newer), older).await?;
+            if alias_of == older {
+                tracing::info!(
+                    user.id = %older,
+                    user.alias = %newer,
+                    "two user ids are one person; the older stays"
+                );
+            }
+            // Another login may have made it the alias of a third.
+            (one, other) = (self.resolve(alias_of).await?, self.resolve(older).await?);
+        }
+        Err(self.endless())
+    }
+
+    /// Follows aliases, which always lead to smaller ids.
+    async fn resolve(&self, mut id: UserId) -> Result<UserId, StoreError> {
+        for _ in 0..ALIASES {
+            let name = self.alias_name(id);
+            let found: Option<String> = self.link.read(&get(&name)).await?;
+            match self.parse(found)? {
+                Some(older) if older < id => id = older,
+                Some(_) => return Err(self.endless()),
+                None => return Ok(id),
+            }
+        }
+        Err(self.endless())
+    }
+
+    /// An id that nobody else was given.
+    async fn draw(&self) -> Result<UserId, StoreError> {
+        for _ in 0..DRAWS {
+            let id = UserId::draw(clock::unix_millis())?;
+            let claim = cmd("SET")
+                .arg(format!("{}i:{id}", self.prefix))
+                .arg(1)
+                .arg("NX")
+                .arg("EX")
+                .arg(ID_CLAIMED_FOR)
+                .to_owned();
+            let claimed: Option<String> = self.link.query(&claim).await?;
+            if claimed.is_some() {
+                return Ok(id);
+            }
+        }
+        Err(StoreError::Unavailable {
+            cause: format!("drawing a user id: {DRAWS} in a row were taken"),
+        })
+    }
+
+    async fn read(
+        &self,
+        by_openid: &str,
+        by_unionid: Option<&str>,
+    ) -> Result<(Option<UserId>, Option<UserId>), StoreError> {
+        let mut commands = pipe();
+        commands.cmd("GET").arg(by_openid);
+        if let Some(name) = by_unionid {
+            commands.cmd("GET").arg(name);
+        }
+        let found: Vec<Option<String>> = self.link.pipeline(&commands).await?;
+        let mut found = found.into_iter();
+        let (known, joined) = (found.next().flatten(), found.next().flatten());
+        Ok((self.parse(known)?, self.parse(joined)?))
+    }
+
+    async fn claim(&self, name: &str, id: UserId) -> Result<UserId, StoreError> {
+        let claim = eval(CLAIM, name).arg(id.to_string()).to_owned();
+        let there: String = self.link.query(&claim).await?;
+        Ok(self.parse(Some(there))?.unwrap_or(id))
+    }
+
+    fn parse(&self, text: Option<String>) -> Result<Option<UserId>, StoreError> {
+        let Some(text) = text else { return Ok(None) };
+        match UserId::parse(&text) {
+            Some(id) => Ok(Some(id)),
+            None => Err(StoreError::Corrupt {
+                what: format!("redis at {}: a user's key holds no id", self.link.address()),
+            }),
+        }
+    }
+
+    fn endless(&self) -> StoreError {
+        StoreError::Corrupt {
+            what: format!(
+                "redis at {}: a user's aliases do not end",
+                self.link.address()
+            ),
+        }
+    }
+
+    fn openid_name(&self, appid: &str, openid: &str) -> String {
+        format!("{}o:{}:{}", self.prefix, key_part(appid), key_part(openid))
+    }
+
+    fn unionid_name(&self, unionid: &str) -> String {
+        format!("{}n:{}", self.prefix, key_part(unionid))
+    }
+
+    fn alias_name(&self, id: UserId) -> String {
+        format!("{}a:{id}", self.prefix)
+    }
+}
+
+fn get(name: &str) -> Cmd {
+    cmd("GET").arg(name).to_owned()
+}
+
+fn eval(script: &str, key: &str) -> Cmd {
+    cmd("EVAL").arg(script).arg(1).arg(key).to_owned()
+}

@@ -1,0 +1,460 @@
+//! Holds gateway.toml and docs/CONFIGURATION.md to the keys that the code reads, and the source tree to its layers.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use skeygate::config::{Config, KeyInfo, keys};
+
+#[test]
+fn gateway_toml_runs_once_its_marked_values_are_set() {
+    let text = file("gateway.toml");
+    assert_eq!(text.matches("<== SET THIS:").count(), 3);
+    let loaded =
+        Config::parse("gateway.toml", &text, &no_environment).expect("gateway.toml is good");
+    let warnings: Vec<&str> = loaded
+        .warnings
+        .iter()
+        .map(|problem| problem.message.as_str())
+        .collect();
+    assert_eq!(
+        warnings,
+        ["app `wx0000000000000000`: secret: still the placeholder"]
+    );
+    let set = text.replace("change-me", "0123456789abcdef0123456789abcdef");
+    let loaded =
+        Config::parse("gateway.toml", &set, &no_environment).expect("gateway.toml is good");
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn gateway_toml_holds_every_key_that_works_with_its_default() {
+    let text = uncommented(&file("gateway.toml"));
+    if let Err(error) = Config::parse("gateway.toml", &text, &no_environment) {
+        panic!("with every comment taken off:\n{error}");
+    }
+    let document: toml::Table = text.parse().expect("gateway.toml is TOML");
+    let mut found = Vec::new();
+    collect(&document, "", &keys(), &mut found);
+    let working: Vec<KeyInfo> = keys().into_iter().filter(|key| key.available).collect();
+    assert!(working.len() > 80, "only {} keys", working.len());
+    for key in &working {
+        let name = format!("{}.{}", key.table, key.key);
+        let first = found.iter().find(|(found, _)| *found == name);
+        let (_, value) = first.unwrap_or_else(|| panic!("gateway.toml does not have {name}"));
+        // One of the three marked values: its default is none.
+        if let Some(default) = key.default.filter(|_| name != "apps.secret") {
+            assert_eq!(
+                *value,
+                value_of(default),
+                "{name} in gateway.toml is not the default"
+            );
+        }
+    }
+    let known: BTreeSet<String> = working
+        .iter()
+        .map(|key| format!("{}.{}", key.table, key.key))
+        .collect();
+    let extra: Vec<&String> = found
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !known.contains(*name))
+        .collect();
+    assert!(
+        extra.is_empty(),
+        "gateway.toml has keys that do not work: {extra:?}"
+    );
+}
+
+#[test]
+fn the_reference_lists_every_key_with_its_default() {
+    let text = file("docs/CONFIGURATION.md");
+    let mut rows = Vec::new();
+    let (mut table, mut in_keys) = (String::new(), false);
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("##") {
+            table = title
+                .trim_start_matches('#')
+                .trim()
+                .trim_matches(['[', ']'])
+                .to_owned();
+        }
+        in_keys = line == "| key | type | default | meaning |" || in_keys && line.starts_with('|');
+        if let Some(row) = line.strip_prefix("| `").filter(|_| in_keys) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            assert_eq!(
+                cells.len(),
+                4,
+                "a row with a `|` too many or too few: {line}"
+            );
+            rows.push((
+                table.clone(),
+                cells[0].trim_end_matches('`').to_owned(),
+                cells[2].trim_matches('`').to_owned(),
+            ));
+        }
+    }
+    let working: Vec<KeyInfo> = keys().into_iter().filter(|key| key.available).collect();
+    assert!(rows.len() > 80, "only {} rows", rows.len());
+    for key in &working {
+        let row = rows
+            .iter()
+            .find(|(table, name, _)| *table == key.table && name == key.key);
+        let (_, _, default) =
+            row.unwrap_or_else(|| panic!("the reference does not have {}.{}", key.table, key.key));
+        match key.default {
+            Some(expected) => assert_eq!(
+                default, expected,
+                "the default of {}.{}",
+                key.table, key.key
+            ),
+            None => assert!(
+                default == "required" || default == "none",
+                "{}.{} has no default",
+                key.table,
+                key.key
+            ),
+        }
+    }
+    for (table, name, _) in &rows {
+        let known = working
+            .iter()
+            .any(|key| key.table == *table && key.key == name);
+        assert!(known, "the reference has {table}.{name}, the code does not");
+    }
+    assert_eq!(rows.len(), working.len(), "a key is listed twice");
+}
+
+#[test]
+fn the_reference_lists_every_key_of_later_versions() {
+    let text = file("docs/CONFIGURATION.md");
+    let (_, section) = text
+        .split_once("## Not available in this version")
+        .expect("the section");
+    let listed: Vec<String> = section
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.replace(['|', '`'], ""))
+        .collect();
+    let listed: Vec<Vec<&str>> = listed
+        .iter()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let later: Vec<String> = keys()
+        .iter()
+        .filter(|key| !key.available)
+        .map(|key| {
+            format!(
+                "{}.{} {}",
+                key.table,
+                key.key,
+                key.default.unwrap_or_default()
+            )
+        })
+        .map(|line| line.trim_start_matches('.').to_owned())
+        .collect();
+    assert!(later.len() > 10);
+    let later: Vec<Vec<&str>> = later
+        .iter()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(listed, later);
+}
+
+#[test]
+fn the_examples_in_the_reference_are_what_the_code_says() {
+    let text = file("docs/CONFIGURATION.md");
+    let blocks = |kind: &str| -> Vec<String> {
+        let fence = format!("```{kind}\n");
+        text.split(&fence)
+            .skip(1)
+            .filter_map(|rest| Some(rest.split_once("```")?.0.to_owned()))
+            .collect()
+    };
+    let (files, reports) = (blocks("toml"), blocks("text"));
+    assert_eq!((files.len(), reports.len()), (2, 1));
+    let secret = |name: &str| (name == "WX_SECRET").then(|| "0123456789abcdef".to_owned());
+    let smallest =
+        Config::parse("gateway.toml", &files[0], &secret).expect("the smallest file is good");
+    assert_eq!(smallest.warnings, []);
+    let error =
+        Config::parse("gateway.toml", &files[1], &no_environment).expect_err("the bad file is bad");
+    assert_eq!(error.to_string(), reports[0].trim_end());
+}
+
+/// From the top down: a module imports only from lines below its own. What stands in one line does not know the others.
+const LAYERS: [&[&str]; 12] = [
+    &["main"],
+    &["cli"],
+    &["server", "fake_wechat"],
+    &["admin"],
+    &["gateway"],
+    &["request_log"],
+    &["auth", "login", "forward"],
+    &["error"],
+    &["session", "users", "wechat", "route"],
+    &["redis", "http"],
+    &["config"],
+    &["identity", "clock"],
+];
+
+#[test]
+fn imports_point_down_only() {
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        let module = module_path(&path);
+        let from = module.first().cloned().unwrap_or_default();
+        // lib.rs only names the modules.
+        if from == "lib" {
+            continue;
+        }
+        for to in imports(&text, &module) {
+            seen += 1;
+            let (above, below) = (rank(&from), rank(&to));
+            if above >= below && from != to
+                || from == "fake_wechat" && !may_fake(&to)
+                || to == "fake_wechat" && from != "cli"
+            {
+                wrong.push(format!("{}: {from} imports {to}", path.display()));
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} imports were seen");
+    assert!(
+        wrong.is_empty(),
+        "imports that do not point down:\n{}",
+        wrong.join("\n")
+    );
+}
+
+#[test]
+fn only_config_reads_files_and_environment() {
+    let words = [
+        "std::env",
+        "env::var",
+        "fs::read",
+        "File::open",
+        "tokio::fs",
+    ];
+    assert_eq!(
+        users_of(&words, |module| module == "config"),
+        [] as [String; 0]
+    );
+}
+
+#[test]
+fn only_main_and_cli_print_and_exit() {
+    let words = [
+        "println!",
+        "eprintln!",
+        "print!(",
+        "eprint!(",
+        "dbg!",
+        "process::exit",
+    ];
+    assert_eq!(
+        users_of(&words, |module| matches!(module, "main" | "cli")),
+        [] as [String; 0]
+    );
+}
+
+#[test]
+fn stores_and_wechat_know_no_requests_of_the_server() {
+    let outside = |module: &str| !matches!(module, "session" | "users" | "wechat" | "redis");
+    assert_eq!(
+        users_of(&["hyper::", "http::Request", "http::Response"], outside),
+        [] as [String; 0]
+    );
+}
+
+fn may_fake(module: &str) -> bool {
+    matches!(
+        module,
+        "fake_wechat" | "http" | "config" | "clock" | "wechat"
+    )
+}
+
+fn rank(module: &str) -> usize {
+    let rank = LAYERS.iter().position(|layer| layer.contains(&module));
+    rank.unwrap_or_else(|| panic!("the module `{module}` has no layer; give it one in LAYERS"))
+}
+
+/// Places in the source where one of the words is used outside of the modules that may.
+fn users_of(words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        if module_path(&path).first().is_some_and(|module| may(module)) {
+            continue;
+        }
+        for (index, line) in text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| !line.trim_start().starts_with("//"))
+        {
+            if words.iter().any(|word| line.contains(word)) {
+                found.push(format!("{}:{}: {}", path.display(), index + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+/// The modules at the top of the crate that a file names by `crate::` or `super::`.
+fn imports(text: &str, module: &[String]) -> Vec<String> {
+    let mut found = Vec::new();
+    let code: String = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"))
+        .collect::<Vec<_>>()
+        .join("\n");
+    for (at, _) in code.match_indices("crate::") {
+        found.extend(names(&code[at + "crate::".len()..]));
+    }
+    for line in code
+        .lines()
+        .filter_map(|line| line.trim_start().strip_prefix("use super::"))
+    {
+        // `module` is the file's own path, so its parent is one shorter.
+        let (mut depth, mut rest) = (module.len().saturating_sub(1), line);
+        while let Some(shorter) = rest.strip_prefix("super::") {
+            (depth, rest) = (depth.saturating_sub(1), shorter);
+        }
+        if depth == 0 {
+            found.extend(names(rest))
+        } else {
+            found.push(module[0].clone())
+        }
+    }
+    found
+}
+
+/// The first names of what follows `crate::`, also of `{a::b, c::{d, e}}`.
+fn names(text: &str) -> Vec<String> {
+    let word = |text: &str| {
+        text.trim_start()
+            .chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect::<String>()
+    };
+    let Some(list) = text.strip_prefix('{') else {
+        return vec![word(text)];
+    };
+    let (mut names, mut depth, mut at_start) = (Vec::new(), 0, true);
+    for (offset, character) in list.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth == 0 => break,
+            '}' => depth -= 1,
+            ',' if depth == 0 => at_start = true,
+            c if c.is_whitespace() => {}
+            _ if at_start => {
+                names.push(word(&list[offset..]));
+                at_start = false;
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// `src/config/reader/mod.rs` is `config, reader`.
+fn module_path(path: &Path) -> Vec<String> {
+    let inside = path
+        .strip_prefix(root().join("src"))
+        .expect("a path below src");
+    let names = inside.with_extension("");
+    let names = names.iter().map(|name| name.to_string_lossy().into_owned());
+    names.filter(|name| name != "mod").collect()
+}
+
+/// Every source file, without its tests.
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).expect("src can be read") {
+            let path = entry.expect("src can be read").path();
+            let is_tests = path.file_stem().is_some_and(|name| name == "tests");
+            if path.is_dir() && !is_tests {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") && !is_tests {
+                let text = fs::read_to_string(&path).expect("source files can be read");
+                let code = text
+                    .split("#[cfg(test)]\nmod tests {")
+                    .next()
+                    .unwrap_or_default();
+                found.push((path, code.to_owned()));
+            }
+        }
+    }
+    assert!(found.len() > 10, "only {} source files", found.len());
+    found
+}
+
+/// The keys of a table and of those in it, by their names in the list of keys, in the order of the list's entries.
+fn collect(
+    table: &toml::Table,
+    path: &str,
+    keys: &[KeyInfo],
+    found: &mut Vec<(String, toml::Value)>,
+) {
+    for (name, value) in table {
+        let inner = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        if keys.iter().any(|key| {
+            key.table == path && key.key == name && (!value.is_table() || key.key != "style")
+        }) {
+            found.push((format!("{path}.{name}"), value.clone()));
+        }
+        let is_table = |path: &str| {
+            keys.iter()
+                .any(|key| key.table == path || key.table.starts_with(&format!("{path}.")))
+        };
+        match value {
+            toml::Value::Table(inside) if name == "upstreams" => {
+                for upstream in inside.values().filter_map(toml::Value::as_table) {
+                    collect(upstream, "upstreams.NAME", keys, found);
+                }
+            }
+            toml::Value::Table(inside) if is_table(&inner) => collect(inside, &inner, keys, found),
+            toml::Value::Array(entries) if is_table(&inner) => {
+                for entry in entries.iter().filter_map(toml::Value::as_table) {
+                    collect(entry, &inner, keys, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The file with the `#` in front of keys and tables taken off; prose has a blank after its `#`.
+fn uncommented(text: &str) -> String {
+    let is_key = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn value_of(text: &str) -> toml::Value {
+    let table: toml::Table = format!("value = {text}")
+        .parse()
+        .expect("a default is TOML");
+    table["value"].clone()
+}
+
+fn file(name: &str) -> String {
+    fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("reading {name}: {error}"))
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn no_environment(_: &str) -> Option<String> {
+    None
+}

@@ -26,6 +26,18 @@ pub struct FakeApp {
     pub account: Option<String>,
 }
 
+impl FakeApp {
+    /// An app that is bound to no account.
+    #[must_use]
+    pub fn new(appid: &str, secret: &str) -> Self {
+        Self {
+            appid: appid.to_owned(),
+            secret: secret.to_owned(),
+            account: None,
+        }
+    }
+}
+
 /// What can be set while it runs.
 #[derive(Debug, Clone)]
 pub struct Settings {

@@ -37,6 +37,10 @@ async fn ask(fake: &FakeWechat, method: &str, target: &str, body: &str) -> (Stri
     (head.to_owned(), body.to_owned())
 }
 
+fn fault(fields: Value) -> Fault {
+    serde_json::from_value(fields).unwrap()
+}
+
 fn right_query(appid: &str, code: &str) -> String {
     format!("appid={appid}&secret=secret-of-{appid}&js_code={code}&grant_type=authorization_code")
 }
@@ -125,28 +129,16 @@ async fn only_a_success_spends_a_code() {
     let fake = start().await;
     let code = fake.new_code(APP, "alice");
     let refusals = [
-        Fault {
-            errcode: Some(-1),
-            ..Fault::default()
-        },
-        Fault {
-            body: Some("<html>".to_owned()),
-            ..Fault::default()
-        },
-        Fault {
-            drop: Some(DropWhen::Before),
-            ..Fault::default()
-        },
+        fault(json!({ "errcode": -1 })),
+        fault(json!({ "body": "<html>" })),
+        fault(json!({ "drop": "before" })),
     ];
     let target = format!("/sns/jscode2session?{}", right_query(APP, &code));
     for fault in refusals {
         fake.push_fault(CALL, fault);
         ask(&fake, "GET", &target, "").await;
     }
-    let lost = Fault {
-        drop: Some(DropWhen::After),
-        ..Fault::default()
-    };
+    let lost = fault(json!({ "drop": "after" }));
     fake.push_fault(CALL, lost);
     let lost = ask(&fake, "GET", &target, "").await;
     assert_eq!(lost, (String::new(), String::new()));
@@ -233,14 +225,7 @@ async fn dev_codes_work_only_when_switched_on_and_then_again_and_again() {
 async fn faults_come_in_their_order_and_number() {
     let fake = start().await;
     for (times, errcode) in [(2, 1), (0, 2), (1, 3), (-1, 4), (1, 5)] {
-        fake.push_fault(
-            CALL,
-            Fault {
-                times,
-                errcode: Some(errcode),
-                ..Fault::default()
-            },
-        );
+        fake.push_fault(CALL, fault(json!({ "times": times, "errcode": errcode })));
     }
     for errcode in [1, 1, 3, 4, 4, 4] {
         assert_eq!(exchange(&fake, APP, "x").await["errcode"], errcode);
@@ -250,14 +235,7 @@ async fn faults_come_in_their_order_and_number() {
 #[tokio::test]
 async fn a_truncated_answer_breaks_off_where_it_was_told_to() {
     let fake = start().await;
-    fake.push_fault(
-        CALL,
-        Fault {
-            truncate: Some(5),
-            body: Some("0123456789".to_owned()),
-            ..Fault::default()
-        },
-    );
+    fake.push_fault(CALL, fault(json!({ "truncate": 5, "body": "0123456789" })));
     let (head, body) = ask(&fake, "GET", "/sns/jscode2session", "").await;
     assert!(head.contains("content-length: 10"), "{head}");
     assert_eq!(body, "01234");
@@ -266,13 +244,7 @@ async fn a_truncated_answer_breaks_off_where_it_was_told_to() {
 #[tokio::test]
 async fn a_call_that_waits_is_counted_and_can_be_waited_for() {
     let fake = start().await;
-    fake.push_fault(
-        CALL,
-        Fault {
-            delay_ms: 3_600_000,
-            ..Fault::default()
-        },
-    );
+    fake.push_fault(CALL, fault(json!({ "delay_ms": 3_600_000 })));
     tokio::select! {
         answer = exchange(&fake, APP, "x") => panic!("answered: {answer}"),
         () = fake.wait_for_calls(CALL, 1) => {}
@@ -322,6 +294,15 @@ async fn the_controls_do_what_the_methods_do() {
     order(&fake, "reset", json!({})).await;
     assert_eq!(fake.calls(CALL), 0);
     assert_eq!(exchange(&fake, APP, "dev-eve").await["errcode"], 40029);
+}
+
+#[tokio::test]
+async fn no_code_comes_twice_not_even_after_a_reset() {
+    let fake = start().await;
+    let first = fake.new_code(APP, "alice");
+    fake.reset();
+    assert_ne!(fake.new_code(APP, "alice"), first);
+    assert_eq!(exchange(&fake, APP, &first).await["errcode"], 40029);
 }
 
 #[tokio::test]

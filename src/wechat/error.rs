@@ -177,7 +177,7 @@ impl fmt::Display for WechatError {
                  whole; the client has to call wx.login again",
             ),
             Self::Unreachable(_) => f.write_str(
-                "connecting to wechat; check name resolution, the way out to the internet and \
+                "connecting to wechat; check name resolution, certificates, the way out to the internet and \
                  `wechat.proxy`",
             ),
             Self::Timeout {

@@ -1,11 +1,23 @@
 //! An auth gateway for WeChat mini-program backends: the library behind the `skeygate` command.
 
+pub mod auth;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod error;
 pub mod fake_wechat;
+pub mod forward;
+pub mod gateway;
+pub mod http;
 pub mod identity;
+pub mod logging;
+pub mod login;
 pub mod redis;
+pub mod request_log;
+pub mod route;
+pub mod server;
 pub mod session;
+pub mod style;
 #[cfg(test)]
 mod testing;
 pub mod users;

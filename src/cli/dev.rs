@@ -1,0 +1,153 @@
+//! `skeygate dev`: the whole gateway on one machine, with a pretended WeChat and, unless `--to` names one, a service that echoes.
+
+mod echo;
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{BAD_CONFIG, UNAVAILABLE, fail, run, say};
+use crate::config::{Config, ListenAddress, Loaded, SessionStoreKind};
+use crate::fake_wechat::{FakeApp, FakeWechat, Settings};
+use crate::logging;
+use crate::server::Server;
+
+const APPID: &str = "wx0123456789abcdef";
+const SECRET: &str = "no-secret-of-anybody";
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// The service to stand in front of, as http://host:port. Without it, one that answers with what it was sent.
+    #[arg(long, value_name = "URL")]
+    to: Option<String>,
+    /// The port on 127.0.0.1 to take requests on.
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    port: u16,
+}
+
+pub(super) fn dev(arguments: &Arguments) -> ExitCode {
+    match run::single_threaded() {
+        Ok(runtime) => runtime.block_on(serve(arguments)),
+        Err(error) => fail(&format!("starting: {error}"), 1),
+    }
+}
+
+async fn serve(arguments: &Arguments) -> ExitCode {
+    let parts = async {
+        let wechat = FakeWechat::start(loopback(0), vec![FakeApp::new(APPID, SECRET)]).await?;
+        wechat.set(Settings {
+            accept_any_code: true,
+            ..Settings::default()
+        });
+        let upstream = match &arguments.to {
+            Some(url) => url.clone(),
+            None => format!("http://{}", echo::start(loopback(0)).await?),
+        };
+        io::Result::Ok((wechat, upstream))
+    };
+    let (wechat, upstream) = match parts.await {
+        Ok(parts) => parts,
+        Err(error) => return fail(&format!("starting: {error}"), UNAVAILABLE),
+    };
+    let Loaded { config, .. } = match configuration(arguments.port, &wechat.url(), &upstream) {
+        Ok(loaded) => loaded,
+        Err(text) => return fail(&text, BAD_CONFIG),
+    };
+    debug_assert_eq!(config.session.store, SessionStoreKind::Memory);
+    let server = match Server::bind(config.clone()).await {
+        Ok(server) => server,
+        Err(error) => return fail(&format!("{error}; --port names another port"), UNAVAILABLE),
+    };
+    let address = server.addresses().iter().find_map(|address| match address {
+        ListenAddress::Tcp(address) => Some(*address),
+        ListenAddress::Unix(_) => None,
+    });
+    say(&welcome(
+        address.unwrap_or_else(|| loopback(arguments.port)),
+        arguments.to.as_deref(),
+    ));
+    let log = match logging::init(&config.log, true) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("starting the log: {error}"), 1),
+    };
+    let shutdown = CancellationToken::new();
+    if let Err(error) = run::watch_signals(shutdown.clone()) {
+        return fail(&format!("watching signals: {error}"), 1);
+    }
+    server.run(shutdown).await;
+    log.flush();
+    ExitCode::SUCCESS
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    (Ipv4Addr::LOCALHOST, port).into()
+}
+
+/// A gateway.toml like any other; only its store and its WeChat are pretended.
+fn configuration(port: u16, wechat: &str, upstream: &str) -> Result<Loaded, String> {
+    let text = format!(
+        r#"
+        [server]
+        listen = ["127.0.0.1:{port}"]
+        shutdown = {{ drain = "1s" }}
+        [admin]
+        listen = ""
+        [session]
+        store = "memory"
+        [[apps]]
+        appid = "{APPID}"
+        secret = "{SECRET}"
+        [wechat]
+        api_base = "{wechat}"
+        [upstreams.dev]
+        servers = [{}]
+        [[routes]]
+        path = "/*"
+        upstream = "dev"
+        [[routes]]
+        path = "/public/*"
+        upstream = "dev"
+        auth = "optional"
+        [log]
+        format = "text"
+        "#,
+        serde_json::Value::from(upstream),
+    );
+    Config::parse("skeygate dev", &text, &|_| None).map_err(|error| match error.problems() {
+        [only] => format!("--to {upstream}: {only}"),
+        _ => error.to_string(),
+    })
+}
+
+fn welcome(address: SocketAddr, to: Option<&str>) -> String {
+    let mut text = String::new();
+    let service = to.unwrap_or("a service that echoes what it is sent");
+    let login = format!(
+        "curl -s http://{address}/login -H 'Content-Type: application/json' -d '{{\"code\":\"dev-alice\"}}'"
+    );
+    // Writing to a String cannot fail.
+    let _ = write!(
+        text,
+        r#"
+skeygate dev: http://{address} in front of {service}
+
+  NOT FOR PRODUCTION: WeChat is pretended, and the code dev-NAME logs NAME in without asking anybody.
+  Sessions are in memory and end with this process. Only this machine can reach it.
+
+Log in:
+  {login}
+
+Ask as alice (the service is told X-Openid and X-User-Id):
+  curl -s http://{address}/hello -H "skey: $({login} | sed 's/.*"skey":"\([^"]*\).*/\1/')"
+
+Ask as nobody (401; on /public/ nobody is let in, without an identity):
+  curl -si http://{address}/hello
+
+Ctrl-C ends it. Each request below is one line of the log.
+"#
+    );
+    text
+}

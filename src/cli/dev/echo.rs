@@ -1,0 +1,57 @@
+//! A service that answers with what it was sent, so that it can be seen what an upstream gets.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::body::Incoming;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Bytes of a body that are echoed; of a longer one, none.
+const LIMIT: usize = 1 << 20;
+
+/// Starts it; it ends with the runtime.
+pub(super) async fn start(address: SocketAddr) -> io::Result<SocketAddr> {
+    let listener = TcpListener::bind(address).await?;
+    let address = listener.local_addr()?;
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let connection =
+                http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo));
+            tokio::spawn(connection);
+        }
+    });
+    Ok(address)
+}
+
+async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (parts, body) = request.into_parts();
+    let body = Limited::new(body, LIMIT).collect().await;
+    let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
+    let header = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
+        (
+            name.as_str().to_owned(),
+            Value::from(String::from_utf8_lossy(value.as_bytes())),
+        )
+    };
+    let seen = json!({
+        "method": parts.method.as_str(),
+        "target": parts.uri.to_string(),
+        "headers": parts.headers.iter().map(header).collect::<serde_json::Map<_, _>>(),
+        "body": body.unwrap_or_default(),
+    });
+    let text = serde_json::to_string_pretty(&seen).unwrap_or_default() + "\n";
+    let mut response = Response::new(Full::from(text));
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(response)
+}

@@ -1,0 +1,143 @@
+//! `skeygate explain`.
+
+use std::process::ExitCode;
+
+use hyper::Request;
+use hyper::header::{HOST, HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+
+use super::{BAD_CONFIG, File, fail, run, say};
+use crate::config::{Auth, Config};
+use crate::gateway::{Explanation, Forwarding, Gateway};
+use crate::login::Logins;
+use crate::session::SessionStore;
+use crate::users::UserDirectory;
+use crate::wechat::Wechat;
+
+/// EX_USAGE of sysexits(3).
+const USAGE: u8 = 64;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: File,
+    /// GET, POST, …
+    #[arg(value_name = "METHOD")]
+    method: String,
+    /// Path and query, e.g. /api/x?y=1; or a whole URL.
+    #[arg(value_name = "TARGET")]
+    target: String,
+    /// A request header, as "Name: value"; may be given several times. `Host: localhost` is there unless given.
+    #[arg(long, short = 'H', value_name = "HEADER")]
+    header: Vec<String>,
+}
+
+pub(super) fn explain(arguments: &Arguments) -> ExitCode {
+    let config = match arguments.file.load() {
+        Ok(loaded) => loaded.config,
+        Err(status) => return status,
+    };
+    let parts = match parts(arguments) {
+        Ok(parts) => parts,
+        Err(text) => return fail(&text, USAGE),
+    };
+    let runtime = match run::single_threaded() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("starting: {error}"), 1),
+    };
+    let explained: Result<Explanation, String> =
+        runtime.block_on(async { Ok(gateway(config)?.explain(parts)) });
+    match explained {
+        Ok(explanation) => {
+            lines(&explanation).iter().for_each(|line| say(line));
+            ExitCode::SUCCESS
+        }
+        Err(text) => fail(&text, BAD_CONFIG),
+    }
+}
+
+/// A gateway that asks nobody.
+fn gateway(config: Config) -> Result<Gateway, String> {
+    let wechat = Wechat::new(&config.wechat).map_err(|error| error.to_string())?;
+    let sessions = SessionStore::memory(&config.session);
+    let logins = Logins {
+        wechat,
+        users: UserDirectory::Off,
+        sessions: sessions.clone(),
+    };
+    Ok(Gateway::new(config, sessions, logins))
+}
+
+fn parts(arguments: &Arguments) -> Result<Parts, String> {
+    let mut request = Request::builder()
+        .method(arguments.method.as_str())
+        .uri(&arguments.target);
+    let mut has_host = false;
+    for header in &arguments.header {
+        let malformed = || format!("--header {header:?}: write \"Name: value\"");
+        let (name, value) = header.split_once(':').ok_or_else(malformed)?;
+        let name = HeaderName::try_from(name.trim()).map_err(|_| malformed())?;
+        let value = HeaderValue::try_from(value.trim()).map_err(|_| malformed())?;
+        has_host |= name == HOST;
+        request = request.header(name, value);
+    }
+    if !has_host && arguments.target.starts_with('/') {
+        request = request.header(HOST, "localhost");
+    }
+    let request = request
+        .body(())
+        .map_err(|error| format!("the request: {error}"))?;
+    Ok(request.into_parts().0)
+}
+
+fn lines(explanation: &Explanation) -> Vec<String> {
+    let mut lines = Vec::new();
+    let mut line = |name: &str, text: &str| lines.push(format!("{name:<10}{text}"));
+    if let Some(path) = &explanation.path {
+        line("path", path);
+    }
+    if let Some(endpoint) = explanation.endpoint {
+        line("endpoint", &format!("{endpoint}, answered by the gateway"));
+    }
+    if let Some((route, auth)) = &explanation.route {
+        let auth = match auth {
+            Auth::Required => "required",
+            Auth::Optional => "optional",
+            Auth::Off => "off",
+        };
+        line("route", &format!("{route} (auth {auth})"));
+        let skey = explanation.skey.map_or("none found".to_owned(), |place| {
+            format!("found in {place}; taken to be good")
+        });
+        line("skey", &skey);
+    }
+    if let Some(status) = explanation.responds {
+        line("answers", &status.to_string());
+    }
+    if let Some(Forwarding {
+        upstream: (name, address),
+        target,
+        removed,
+        set,
+    }) = &explanation.forwarding
+    {
+        line("upstream", &format!("{name} at {address}"));
+        line("target", target);
+        for name in removed {
+            line("removed", name.as_str());
+        }
+        for (name, value) in set {
+            line(
+                "set",
+                &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
+            );
+        }
+    }
+    if let Some((answer, cause)) = &explanation.refusal {
+        line(
+            "refused",
+            &format!("{} {}: {cause}", answer.status.as_u16(), answer.name),
+        );
+    }
+    lines
+}

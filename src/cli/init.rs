@@ -1,0 +1,42 @@
+//! `skeygate init`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use super::{fail, say};
+
+/// The commented example, which a test holds to the code.
+const EXAMPLE: &str = include_str!("../../gateway.toml");
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// Where to write it. A file that is there already is not touched.
+    #[arg(value_name = "FILE", default_value = "gateway.toml")]
+    file: PathBuf,
+}
+
+pub(super) fn init(arguments: &Arguments) -> ExitCode {
+    let name = arguments.file.display();
+    let written = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(&arguments.file)
+        .and_then(|mut file| file.write_all(EXAMPLE.as_bytes()));
+    match written {
+        Ok(()) => {
+            say(&format!(
+                "Wrote {name}. Set the three values marked SET THIS, then:"
+            ));
+            say(&format!("  skeygate check --config {name}"));
+            say(&format!("  skeygate run --config {name}"));
+            ExitCode::SUCCESS
+        }
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fail(
+            &format!("writing {name}: it is there already; name another file"),
+            1,
+        ),
+        Err(error) => fail(&format!("writing {name}: {error}"), 1),
+    }
+}

@@ -1,0 +1,109 @@
+//! The commands. Only here is anything printed, and only here does the process end.
+
+mod check;
+mod dev;
+mod explain;
+mod healthcheck;
+mod init;
+mod run;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Config, Loaded};
+
+/// EX_CONFIG of sysexits(3): the configuration is bad.
+const BAD_CONFIG: u8 = 78;
+/// EX_UNAVAILABLE: a port or Redis cannot be had.
+const UNAVAILABLE: u8 = 69;
+
+/// Auth gateway for WeChat mini-program backends.
+///
+/// Stands in front of any HTTP service, answers the login endpoint itself, checks the skey of every request against Redis, and
+/// tells the service who is calling, in X-Openid and X-User-Id.
+///
+/// Try it: `skeygate dev`. Put it to work: `skeygate init`, fill in the three marked values, `skeygate check`, `skeygate run`.
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve, as gateway.toml says.
+    ///
+    /// Ends with 0 after SIGTERM or SIGINT, once requests under way are finished (server.shutdown.drain at most; a second signal
+    /// ends it at once); with 78 when gateway.toml is bad; with 69 when a port or Redis is not to be had at start.
+    Run(File),
+    /// Say whether gateway.toml is good, and all that is wrong with it.
+    ///
+    /// Reads secret files and environment variables as `run` would, connects to nothing. Ends with 0 or 78.
+    Check(File),
+    /// Try it out: no Redis, no appid, no internet. Not for production.
+    Dev(dev::Arguments),
+    /// Show what would happen to a request, without sending it.
+    ///
+    /// Prints route, auth, where the skey was found, which headers are removed and added, and the upstream. Asks neither Redis
+    /// nor the upstream: an skey is taken to be good.
+    Explain(explain::Arguments),
+    /// Write a commented gateway.toml with every key.
+    Init(init::Arguments),
+    /// Ask a running gateway whether it is ready; for images without a shell.
+    ///
+    /// Asks /readyz on admin.listen. Ends with 0 when it is, else with 1.
+    Healthcheck(healthcheck::Arguments),
+}
+
+/// Where the configuration is.
+#[derive(Debug, Clone, clap::Args)]
+struct File {
+    /// The configuration file.
+    #[arg(
+        long,
+        short,
+        value_name = "FILE",
+        env = "SKEYGATE_CONFIG",
+        default_value = "gateway.toml"
+    )]
+    config: PathBuf,
+}
+
+/// Runs the command that the arguments name.
+#[must_use]
+pub fn main() -> ExitCode {
+    match Arguments::parse().command {
+        Command::Run(file) => run::run(&file),
+        Command::Check(file) => check::check(&file),
+        Command::Dev(arguments) => dev::dev(&arguments),
+        Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
+    }
+}
+
+impl File {
+    /// The configuration, or the exit status after all that is wrong with it has been said.
+    fn load(&self) -> Result<Loaded, ExitCode> {
+        Config::load(&self.config).map_err(|error| fail(&error.to_string(), BAD_CONFIG))
+    }
+}
+
+/// Prints a line for the reader. A reader who is gone needs none.
+fn say(line: &str) {
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+/// Prints what went wrong.
+fn complain(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+fn fail(text: &str, status: u8) -> ExitCode {
+    complain(text);
+    ExitCode::from(status)
+}

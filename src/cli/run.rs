@@ -1,0 +1,238 @@
+//! `skeygate run`: start-up, signals, end.
+
+use std::io::{self, IsTerminal as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::{BAD_CONFIG, File, UNAVAILABLE, fail};
+use crate::config::{Action, Auth, Config, Loaded, Route, Workers};
+use crate::logging::{self, LogSink};
+use crate::redis::{Persistence, RedisLink};
+use crate::server::{Ended, Server, StartError};
+
+/// Time that Redis gets to answer at start; containers often start at once.
+const REDIS_PATIENCE: Duration = Duration::from_secs(5);
+const ASK_AGAIN: Duration = Duration::from_millis(200);
+
+pub(super) fn run(file: &File) -> ExitCode {
+    let Loaded { config, warnings } = match file.load() {
+        Ok(loaded) => loaded,
+        Err(status) => return status,
+    };
+    let log = match logging::init(&config.log, io::stdout().is_terminal()) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("starting the log: {error}"), BAD_CONFIG),
+    };
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.config.display(), "starting");
+    for warning in &warnings {
+        tracing::warn!(warning = %warning.to_string().replace('\n', " "), "configuration");
+    }
+    let workers = match config.server.workers {
+        Workers::Count(count) => count,
+        // Counts the control group's CPU quota.
+        Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
+    };
+    tell_of_panics();
+    raise_descriptor_limit(config.server.max_connections);
+    let runtime = match runtime(workers) {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("starting: {error}"), 1),
+    };
+    let status = runtime.block_on(serve(config));
+    // What is left was cut off; waiting for it again would outlast the drain.
+    runtime.shutdown_background();
+    end(&log, status)
+}
+
+/// One worker needs no threads that hand work to each other.
+fn runtime(workers: usize) -> io::Result<Runtime> {
+    if workers == 1 {
+        return single_threaded();
+    }
+    Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+}
+
+pub(super) fn single_threaded() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn end(log: &LogSink, status: ExitCode) -> ExitCode {
+    log.flush();
+    status
+}
+
+async fn serve(config: Config) -> ExitCode {
+    for route in &config.routes {
+        tell_of_route(route);
+    }
+    let server = match Server::bind(config).await {
+        Ok(server) => server,
+        Err(error) => {
+            let status = match &error {
+                StartError::Bind { .. } => UNAVAILABLE,
+                StartError::Redis(_) | StartError::Wechat(_) => BAD_CONFIG,
+            };
+            tracing::error!(%error, "cannot start");
+            return ExitCode::from(status);
+        }
+    };
+    if let Some(link) = server.redis()
+        && let Err(status) = greet_redis(link).await
+    {
+        return status;
+    }
+    for address in server.addresses() {
+        tracing::info!(listen = %address, "listening");
+    }
+    if let Some(address) = server.admin_address() {
+        tracing::info!(admin.listen = %address, "listening");
+    }
+    let shutdown = CancellationToken::new();
+    if let Err(error) = watch_signals(shutdown.clone()) {
+        tracing::error!(%error, "cannot watch signals");
+        return ExitCode::FAILURE;
+    }
+    match server.run(shutdown).await {
+        Ended::Drained => tracing::info!("stopped; everything under way was finished"),
+        Ended::CutOff(open) => {
+            tracing::warn!(
+                open,
+                "stopped; server.shutdown.drain was over and what was open was cut"
+            );
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn tell_of_route(route: &Route) {
+    let auth = match route.auth {
+        Auth::Required => "required",
+        Auth::Optional => "optional",
+        Auth::Off => "off",
+    };
+    let to = match &route.action {
+        Action::Forward(upstream) => upstream.as_str(),
+        Action::Respond(_) => "(answered here)",
+    };
+    let methods: Vec<&str> = route.methods.iter().map(hyper::Method::as_str).collect();
+    tracing::info!(
+        route = %route.path, hosts = route.hosts.join(" "), methods = methods.join(" "), auth, upstream = to,
+        "route"
+    );
+}
+
+/// Waits for Redis's first answer and tells what it is.
+async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
+    let asking = async {
+        loop {
+            match link.ping().await {
+                Ok(took) => return took,
+                Err(error) => {
+                    tracing::debug!(%error, "redis does not answer yet");
+                    tokio::time::sleep(ASK_AGAIN).await;
+                }
+            }
+        }
+    };
+    let Ok(took) = tokio::time::timeout(REDIS_PATIENCE, asking).await else {
+        let cause = link.ping().await.err().map(|error| error.to_string());
+        tracing::error!(
+            redis = link.address(),
+            cause,
+            "cannot start: redis does not answer; check redis.url, and that it runs"
+        );
+        return Err(ExitCode::from(UNAVAILABLE));
+    };
+    let elapsed_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    match link.info().await {
+        Ok(facts) => {
+            tracing::info!(
+                redis = link.address(),
+                version = facts.version,
+                elapsed_ms,
+                "redis answers"
+            );
+            if facts.persistence == Persistence::Off {
+                tracing::warn!(
+                    "redis keeps nothing over a restart: sessions end with it, and user ids of \
+                     users.store = \"redis\" are given out anew; set appendonly yes"
+                );
+            }
+        }
+        Err(error) => {
+            tracing::info!(redis = link.address(), elapsed_ms, facts = %error, "redis answers")
+        }
+    }
+    Ok(())
+}
+
+/// SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP is told of, not died of.
+pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+                _ = hangup.recv() => {
+                    tracing::warn!("reload is not available in this version; restart to apply changes");
+                    continue;
+                }
+            }
+            if shutdown.is_cancelled() {
+                tracing::warn!("second signal: ending at once");
+                if let Some(log) = logging::sink() {
+                    log.flush();
+                }
+                std::process::exit(1);
+            }
+            tracing::info!("draining: no new connections, requests under way are finished");
+            shutdown.cancel();
+        }
+    });
+    Ok(())
+}
+
+/// Panics go to the log like everything else. A request that panicked has been answered with 500.
+fn tell_of_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        tracing::error!(place, "a task panicked; please report this");
+    }));
+}
+
+/// Takes as many descriptors as the system allows, and says when they are too few: two for each request under way.
+fn raise_descriptor_limit(max_connections: usize) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: maximum,
+        maximum,
+    };
+    let limit = if setrlimit(Resource::Nofile, raised).is_ok() {
+        maximum
+    } else {
+        current
+    };
+    let needed = u64::try_from(max_connections)
+        .unwrap_or(u64::MAX)
+        .saturating_mul(3);
+    if let Some(limit) = limit
+        && limit < needed
+    {
+        tracing::warn!(
+            limit,
+            needed,
+            "few file descriptors for server.max_connections; raise the limit (ulimit -n, LimitNOFILE) or lower it"
+        );
+    }
+}

@@ -1,0 +1,321 @@
+//! One variant per way a request can end without the answer it asked for, and the one table that gives each its status, its name
+//! and its code. What the client reads is short and constant; causes go to the log.
+
+use std::fmt;
+
+use hyper::StatusCode;
+
+use crate::http::host::HostProblem;
+use crate::http::path::PathProblem;
+use crate::redis::StoreError;
+use crate::wechat::WechatError;
+
+/// How a request ended, when not as asked.
+#[derive(Debug)]
+pub enum Error {
+    /// The request is malformed; the text is constant and may be shown.
+    BadRequest(&'static str),
+    /// The path could be read differently by the upstream.
+    AmbiguousPath(PathProblem),
+    /// Several different skeys in one request.
+    ConflictingSkeys,
+    /// A login without a code.
+    LoginCodeMissing,
+    /// A login with a code that WeChat does not know, or that cannot be one.
+    LoginCodeInvalid(LoginRefusal),
+    /// A login with a code that was used before.
+    LoginCodeUsed(LoginRefusal),
+    /// No live session: no skey, an unknown, expired or revoked one alike.
+    NotLoggedIn(SkeyState),
+    /// WeChat rates the user high-risk.
+    LoginUserBlocked(LoginRefusal),
+    /// The user is not known and this login creates none.
+    UnknownUser,
+    /// No route matches.
+    NoRoute,
+    /// A route matches, but not for this method.
+    MethodNotAllowed {
+        /// For the `Allow` header.
+        allow: String,
+    },
+    /// The client sent its body too slowly.
+    RequestTimeout,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// WeChat limits this user's logins.
+    RateLimited(LoginRefusal),
+    /// A bug of ours.
+    Internal(String),
+    /// WeChat refuses our appid, secret or address: the operator must act.
+    WechatMisconfigured(LoginRefusal),
+    /// WeChat cannot be reached or answers nonsense.
+    WechatUnreachable(LoginRefusal),
+    /// WeChat is busy or the app's quota is spent.
+    WechatBusy(LoginRefusal),
+    /// WeChat did not answer in time.
+    WechatTimeout(LoginRefusal),
+    /// Redis cannot say whether there is a session.
+    StoreUnavailable(StoreError),
+    /// The user directory cannot be asked.
+    DirectoryUnavailable(StoreError),
+    /// The upstream takes no connection.
+    UpstreamRefused(String),
+    /// The upstream closed before its answer.
+    UpstreamReset(String),
+    /// The upstream answered something that is not HTTP.
+    UpstreamProtocol(String),
+    /// The upstream did not answer in time.
+    UpstreamTimeout(UpstreamWait),
+    /// As many requests as the upstream takes are under way, and as many wait.
+    Overloaded,
+}
+
+/// Why a login was refused: WeChat's own word, or what a login with the same code was told a moment ago.
+#[derive(Debug)]
+pub enum LoginRefusal {
+    /// This request asked WeChat.
+    Wechat(WechatError),
+    /// Another request with the same code asked.
+    Repeated,
+    /// It did not come to asking.
+    NotAsked(&'static str),
+}
+
+/// What was found where an skey should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SkeyState {
+    /// None.
+    Missing,
+    /// Something that cannot be an skey.
+    Malformed,
+    /// An skey without a session.
+    Unknown,
+}
+
+/// What an upstream was waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UpstreamWait {
+    /// A connection.
+    Connect,
+    /// The first byte of its answer.
+    FirstByte,
+}
+
+/// What a client is told of an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorAnswer {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// Stable name, also in `X-Gateway-Error`.
+    pub name: &'static str,
+    /// WeChat's number where there is one, else the HTTP status.
+    pub errcode: i64,
+    /// Short constant text.
+    pub errmsg: &'static str,
+    /// Seconds for `Retry-After`.
+    pub retry_after: Option<u32>,
+}
+
+impl Error {
+    /// The table. A new variant must choose here and nowhere else.
+    #[must_use]
+    pub fn answer(&self) -> ErrorAnswer {
+        let (status, name, errcode, errmsg, retry_after) = match self {
+            Self::BadRequest(text) => (400, "bad_request", 400, *text, None),
+            Self::AmbiguousPath(_) => (400, "ambiguous_path", 400, "ambiguous path", None),
+            Self::ConflictingSkeys => (
+                400,
+                "conflicting_skeys",
+                400,
+                "several different skeys",
+                None,
+            ),
+            Self::LoginCodeMissing => {
+                (400, "login_code_missing", 41008, "login code missing", None)
+            }
+            Self::LoginCodeInvalid(_) => {
+                (400, "login_code_invalid", 40029, "login code invalid", None)
+            }
+            Self::LoginCodeUsed(_) => (
+                400,
+                "login_code_used",
+                40163,
+                "login code used already",
+                None,
+            ),
+            Self::NotLoggedIn(_) => (401, "not_logged_in", 40001, "not logged in", None),
+            Self::LoginUserBlocked(_) => (
+                403,
+                "login_user_blocked",
+                40226,
+                "user blocked by wechat",
+                None,
+            ),
+            Self::UnknownUser => (403, "unknown_user", 403, "unknown user", None),
+            Self::NoRoute => (404, "no_route", 404, "not found", None),
+            Self::MethodNotAllowed { .. } => {
+                (405, "method_not_allowed", 405, "method not allowed", None)
+            }
+            Self::RequestTimeout => (408, "request_timeout", 408, "request timeout", None),
+            Self::BodyTooLarge => (413, "body_too_large", 413, "body too large", None),
+            Self::RateLimited(_) => (429, "rate_limited", 45011, "too many requests", Some(60)),
+            Self::Internal(_) => (500, "internal", 500, "internal error", None),
+            Self::WechatMisconfigured(_) => (
+                502,
+                "wechat_misconfigured",
+                502,
+                "login not available",
+                None,
+            ),
+            Self::WechatUnreachable(_) => {
+                (502, "wechat_unreachable", 502, "wechat not reachable", None)
+            }
+            Self::WechatBusy(refusal) => (
+                503,
+                "wechat_busy",
+                503,
+                "wechat busy",
+                Some(refusal.retry_after()),
+            ),
+            Self::WechatTimeout(_) => (504, "wechat_timeout", 504, "wechat timeout", None),
+            Self::StoreUnavailable(_) => (
+                503,
+                "store_unavailable",
+                503,
+                "session store unavailable",
+                Some(1),
+            ),
+            Self::DirectoryUnavailable(_) => (
+                503,
+                "directory_unavailable",
+                503,
+                "user directory unavailable",
+                Some(1),
+            ),
+            Self::UpstreamRefused(_) => {
+                (502, "upstream_refused", 502, "upstream not reachable", None)
+            }
+            Self::UpstreamReset(_) => (
+                502,
+                "upstream_reset",
+                502,
+                "upstream closed the connection",
+                None,
+            ),
+            Self::UpstreamProtocol(_) => (
+                502,
+                "upstream_protocol",
+                502,
+                "upstream answer not understood",
+                None,
+            ),
+            Self::UpstreamTimeout(_) => (504, "upstream_timeout", 504, "upstream timeout", None),
+            Self::Overloaded => (503, "overloaded", 503, "overloaded", Some(1)),
+        };
+        let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        ErrorAnswer {
+            status,
+            name,
+            errcode,
+            errmsg,
+            retry_after,
+        }
+    }
+
+    /// Whether it stays until the operator changes something.
+    #[must_use]
+    pub fn operator_must_act(&self) -> bool {
+        match self {
+            Self::Internal(_) => true,
+            Self::WechatMisconfigured(LoginRefusal::Wechat(cause))
+            | Self::WechatBusy(LoginRefusal::Wechat(cause)) => cause.operator_must_act(),
+            _ => false,
+        }
+    }
+
+    /// Whether the connection it came over cannot be trusted to be at a message border any more.
+    #[must_use]
+    pub fn ends_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::RequestTimeout | Self::BodyTooLarge | Self::BadRequest(_)
+        )
+    }
+}
+
+impl ErrorAnswer {
+    /// Whether it tells the client to log in again.
+    #[must_use]
+    pub fn is_not_logged_in(&self) -> bool {
+        self.errcode == 40001
+    }
+}
+
+impl LoginRefusal {
+    fn retry_after(&self) -> u32 {
+        match self {
+            Self::Wechat(WechatError::QuotaExceeded { .. }) => 60,
+            Self::Wechat(_) | Self::Repeated | Self::NotAsked(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for LoginRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Wechat(error) => error.fmt(f),
+            Self::Repeated => f.write_str("told to a login with the same code before"),
+            Self::NotAsked(why) => f.write_str(why),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    /// The cause, for the log.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::BadRequest(text) => f.write_str(text),
+            Self::AmbiguousPath(problem) => problem.fmt(f),
+            Self::ConflictingSkeys => f.write_str("the request holds several different skeys"),
+            Self::LoginCodeMissing => f.write_str("the login request holds no code"),
+            Self::NotLoggedIn(SkeyState::Missing) => f.write_str("no skey"),
+            Self::NotLoggedIn(SkeyState::Malformed) => f.write_str("malformed skey"),
+            Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),
+            Self::UnknownUser => f.write_str("unknown user and create_users = false"),
+            Self::NoRoute => f.write_str("no route matches"),
+            Self::MethodNotAllowed { allow } => write!(f, "the route takes {allow}"),
+            Self::RequestTimeout => f.write_str("the client sent its body too slowly"),
+            Self::BodyTooLarge => f.write_str("the body is over the limit"),
+            Self::LoginCodeInvalid(cause)
+            | Self::LoginCodeUsed(cause)
+            | Self::LoginUserBlocked(cause)
+            | Self::RateLimited(cause)
+            | Self::WechatMisconfigured(cause)
+            | Self::WechatUnreachable(cause)
+            | Self::WechatBusy(cause)
+            | Self::WechatTimeout(cause) => cause.fmt(f),
+            Self::StoreUnavailable(cause) | Self::DirectoryUnavailable(cause) => cause.fmt(f),
+            Self::Internal(cause)
+            | Self::UpstreamRefused(cause)
+            | Self::UpstreamReset(cause)
+            | Self::UpstreamProtocol(cause) => f.write_str(cause),
+            Self::UpstreamTimeout(UpstreamWait::Connect) => f.write_str("connecting took too long"),
+            Self::UpstreamTimeout(UpstreamWait::FirstByte) => {
+                f.write_str("no answer within the deadline")
+            }
+            Self::Overloaded => f.write_str("too many requests wait for the upstream"),
+        }
+    }
+}
+
+impl From<HostProblem> for Error {
+    fn from(problem: HostProblem) -> Self {
+        Self::BadRequest(problem.text())
+    }
+}
+
+impl From<PathProblem> for Error {
+    fn from(problem: PathProblem) -> Self {
+        Self::AmbiguousPath(problem)
+    }
+}

@@ -1,0 +1,141 @@
+//! Idle connections to one upstream. Latest first, so that few stay warm and the rest time out; each is checked before use.
+
+use std::mem::MaybeUninit;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use hyper::client::conn::http1::SendRequest;
+use socket2::Socket;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
+
+use super::request_body::{BodyWatch, RequestBody};
+
+/// A connection to an upstream.
+#[derive(Debug)]
+pub(super) struct Connection {
+    /// hyper's end.
+    pub(super) sender: SendRequest<RequestBody>,
+    /// A second descriptor of the same socket, to look at it without hyper.
+    pub(super) probe: Socket,
+}
+
+/// The idle connections. Their number is bounded by `max_in_flight`: each was in use once, under a permit.
+#[derive(Debug)]
+pub(super) struct Pool {
+    idle: Mutex<Vec<Idle>>,
+    idle_timeout: Duration,
+}
+
+#[derive(Debug)]
+struct Idle {
+    connection: Connection,
+    since: Instant,
+}
+
+impl Pool {
+    /// An empty pool, and a task that closes what was idle for too long; it ends with the pool.
+    pub(super) fn new(idle_timeout: Duration) -> Arc<Self> {
+        let pool = Arc::new(Self {
+            idle: Mutex::new(Vec::new()),
+            idle_timeout,
+        });
+        tokio::spawn(sweep(Arc::downgrade(&pool), idle_timeout));
+        pool
+    }
+
+    /// The latest idle connection that still stands.
+    ///
+    /// Where the request cannot be repeated, the socket itself is asked too: hyper may not have seen the upstream's close yet. A
+    /// repeatable one saves that system call.
+    pub(super) async fn take(&self, repeatable: bool) -> Option<Connection> {
+        loop {
+            let Idle {
+                mut connection,
+                since,
+            } = self.idle().pop()?;
+            if since.elapsed() >= self.idle_timeout {
+                // The others have been idle for longer still.
+                self.idle().clear();
+                return None;
+            }
+            if connection.sender.is_closed() || (!repeatable && !is_quiet(&connection.probe)) {
+                continue;
+            }
+            // The answer was read to its end, so what is left is for hyper's task to take notice.
+            if connection.sender.is_ready() || connection.sender.ready().await.is_ok() {
+                return Some(connection);
+            }
+        }
+    }
+
+    fn put(&self, connection: Connection) {
+        if !connection.sender.is_closed() {
+            self.idle().push(Idle {
+                connection,
+                since: Instant::now(),
+            });
+        }
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+async fn sweep(pool: Weak<Pool>, idle_timeout: Duration) {
+    let mut ticks = tokio::time::interval(idle_timeout.max(Duration::from_millis(100)));
+    loop {
+        ticks.tick().await;
+        let Some(pool) = pool.upgrade() else { return };
+        pool.idle().retain(|idle| {
+            idle.since.elapsed() < idle_timeout && !idle.connection.sender.is_closed()
+        });
+    }
+}
+
+/// Whether the socket is open and nothing unasked has come in.
+fn is_quiet(probe: &Socket) -> bool {
+    let mut byte = [MaybeUninit::uninit(); 1];
+    // The socket is non-blocking, as its twin is; `WouldBlock` is the only good answer.
+    let seen = probe.peek(&mut byte);
+    matches!(seen, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+}
+
+/// A connection in use, with its place among the requests under way. Goes back to the pool only when told that the exchange is
+/// complete; otherwise dropping it closes the connection.
+#[derive(Debug)]
+pub(super) struct Lease {
+    pool: Arc<Pool>,
+    connection: Connection,
+    request_body: Option<Arc<BodyWatch>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    pub(super) fn new(
+        pool: Arc<Pool>,
+        connection: Connection,
+        permit: OwnedSemaphorePermit,
+        request_body: Option<Arc<BodyWatch>>,
+    ) -> Self {
+        Self {
+            pool,
+            connection,
+            request_body,
+            _permit: permit,
+        }
+    }
+
+    /// The answer was read to its end. An upstream that answered before it read the whole request keeps the connection busy with
+    /// the rest, so that one is closed.
+    pub(super) fn complete(self) {
+        if self
+            .request_body
+            .as_ref()
+            .is_none_or(|body| body.has_ended())
+        {
+            self.pool.put(self.connection);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The body on its way to the upstream: counted, limited, and cut when the client stops sending.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use tokio::time::{Instant, Sleep};
+
+use crate::http::headers::{HeaderPolicy, clean_trailers};
+
+/// A request body as hyper's client reads it.
+#[derive(Debug)]
+pub struct RequestBody {
+    source: Source,
+    watch: Option<Arc<BodyWatch>>,
+}
+
+#[derive(Debug)]
+enum Source {
+    None,
+    /// Read before, for its token.
+    Whole(Option<Bytes>),
+    Stream(Box<Stream>),
+}
+
+#[derive(Debug)]
+struct Stream {
+    incoming: Incoming,
+    left: Option<u64>,
+    progress: Duration,
+    /// Armed only while the client is silent.
+    timer: Option<Pin<Box<Sleep>>>,
+    policy: Arc<HeaderPolicy>,
+}
+
+/// What others may ask about a body while hyper reads it.
+#[derive(Debug)]
+pub struct BodyWatch {
+    started: Instant,
+    progress_ms: AtomicU64,
+    bytes: AtomicU64,
+    ended: AtomicBool,
+    failure: AtomicU8,
+}
+
+/// Why the client's body broke off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyFailure {
+    /// Over the limit.
+    TooLarge,
+    /// No progress within the deadline.
+    TimedOut,
+    /// Cut off, or damaged framing.
+    Damaged,
+}
+
+impl fmt::Display for BodyFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooLarge => "the request body is over the limit",
+            Self::TimedOut => "the client stopped sending its body",
+            Self::Damaged => "the request body is damaged or incomplete",
+        })
+    }
+}
+
+impl std::error::Error for BodyFailure {}
+
+impl RequestBody {
+    /// No body.
+    #[must_use]
+    pub fn none() -> Self {
+        Self {
+            source: Source::None,
+            watch: None,
+        }
+    }
+
+    /// A body that was read before.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        let watch = BodyWatch::new();
+        watch.bytes.store(length(&bytes), Ordering::Relaxed);
+        watch.ended.store(true, Ordering::Relaxed);
+        Self {
+            source: Source::Whole(Some(bytes)),
+            watch: Some(watch),
+        }
+    }
+
+    /// A body that streams: at most `limit` bytes, each piece within `progress`.
+    #[must_use]
+    pub fn stream(
+        incoming: Incoming,
+        limit: Option<u64>,
+        progress: Duration,
+        policy: Arc<HeaderPolicy>,
+    ) -> Self {
+        if incoming.is_end_stream() {
+            return Self::none();
+        }
+        let stream = Stream {
+            incoming,
+            left: limit,
+            progress,
+            timer: None,
+            policy,
+        };
+        Self {
+            source: Source::Stream(Box::new(stream)),
+            watch: Some(BodyWatch::new()),
+        }
+    }
+
+    /// A view of the body that outlives it; `None` when there is no body.
+    #[must_use]
+    pub fn watch(&self) -> Option<Arc<BodyWatch>> {
+        self.watch.clone()
+    }
+}
+
+impl BodyWatch {
+    fn new() -> Arc<Self> {
+        Arc::new(Self {
+            started: Instant::now(),
+            progress_ms: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            ended: AtomicBool::new(false),
+            failure: AtomicU8::new(0),
+        })
+    }
+
+    /// When the last piece went through.
+    #[must_use]
+    pub fn last_progress(&self) -> Instant {
+        self.started + Duration::from_millis(self.progress_ms.load(Ordering::Relaxed))
+    }
+
+    /// Bytes read from the client so far.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the whole body went through.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
+    }
+
+    /// Why it broke off, if it did.
+    #[must_use]
+    pub fn failure(&self) -> Option<BodyFailure> {
+        match self.failure.load(Ordering::Relaxed) {
+            1 => Some(BodyFailure::TooLarge),
+            2 => Some(BodyFailure::TimedOut),
+            3 => Some(BodyFailure::Damaged),
+            _ => None,
+        }
+    }
+
+    fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.progress_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    fn fail(&self, failure: BodyFailure) -> BodyFailure {
+        let number = match failure {
+            BodyFailure::TooLarge => 1,
+            BodyFailure::TimedOut => 2,
+            BodyFailure::Damaged => 3,
+        };
+        self.failure.store(number, Ordering::Relaxed);
+        failure
+    }
+}
+
+impl Stream {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            let timer = self
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.progress)));
+            ready!(timer.as_mut().poll(cx));
+            return Poll::Ready(Some(Err(BodyFailure::TimedOut)));
+        };
+        self.timer = None;
+        let Some(frame) = frame else {
+            return Poll::Ready(None);
+        };
+        let Ok(mut frame) = frame else {
+            return Poll::Ready(Some(Err(BodyFailure::Damaged)));
+        };
+        if let Some(trailers) = frame.trailers_mut() {
+            clean_trailers(trailers, &self.policy);
+        }
+        if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
+            let Some(rest) = left.checked_sub(length(data)) else {
+                return Poll::Ready(Some(Err(BodyFailure::TooLarge)));
+            };
+            *left = rest;
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BodyFailure;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
+        let this = self.get_mut();
+        let stream = match &mut this.source {
+            Source::None => return Poll::Ready(None),
+            Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
+            Source::Stream(stream) => stream,
+        };
+        let frame = ready!(stream.poll(cx));
+        let Some(watch) = &this.watch else {
+            return Poll::Ready(frame);
+        };
+        match frame {
+            Some(Ok(frame)) => {
+                watch.advance(frame.data_ref().map_or(0, length));
+                if stream.incoming.is_end_stream() {
+                    watch.ended.store(true, Ordering::Relaxed);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(failure)) => Poll::Ready(Some(Err(watch.fail(failure)))),
+            None => {
+                watch.advance(0);
+                watch.ended.store(true, Ordering::Relaxed);
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::None => true,
+            Source::Whole(bytes) => bytes.is_none(),
+            Source::Stream(stream) => stream.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::None => SizeHint::with_exact(0),
+            Source::Whole(bytes) => SizeHint::with_exact(bytes.as_ref().map_or(0, length)),
+            Source::Stream(stream) => stream.incoming.size_hint(),
+        }
+    }
+}
+
+fn length(bytes: &Bytes) -> u64 {
+    u64::try_from(bytes.len()).unwrap_or(u64::MAX)
+}

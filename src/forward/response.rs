@@ -1,0 +1,159 @@
+//! The upstream's answer: its head made fit to pass on, its body streamed, its connection given back at the end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
+use hyper::{HeaderMap, Response, StatusCode};
+use tokio::time::Sleep;
+
+use super::pool::Lease;
+use super::tunnel::{Tunnel, Upgrade};
+use super::{Answer, with_source};
+use crate::error::Error;
+use crate::http::headers::remove_hop_by_hop;
+
+/// A header that only our own answers carry.
+const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
+
+/// The body of an answer. Ends with an error, never early, when the upstream breaks off or is silent for the route's deadline.
+#[derive(Debug)]
+pub struct ResponseBody {
+    incoming: Incoming,
+    lease: Option<Lease>,
+    idle: Duration,
+    /// Armed only while the upstream is silent.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// Why an answer broke off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct BrokenOff(String);
+
+impl std::fmt::Display for BrokenOff {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BrokenOff {}
+
+/// Makes the head fit to pass on and ties the connection to the body.
+pub(super) fn finish(
+    response: Response<Incoming>,
+    lease: Lease,
+    idle: Duration,
+    upgrade: Option<Upgrade>,
+) -> Result<Answer, Error> {
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        return switch(response, lease, upgrade);
+    }
+    let (mut parts, incoming) = response.into_parts();
+    check_framing(&parts.headers)?;
+    remove_hop_by_hop(&mut parts.headers);
+    parts.headers.remove(GATEWAY_ERROR);
+    let body = ResponseBody {
+        incoming,
+        lease: Some(lease),
+        idle,
+        timer: None,
+    };
+    Ok(Answer::Response(Response::from_parts(parts, body)))
+}
+
+/// Two framings for one answer: whoever reads it next may choose the other one.
+fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
+        let cause = "the answer has both Content-Length and Transfer-Encoding";
+        return Err(Error::UpstreamProtocol(cause.to_owned()));
+    }
+    Ok(())
+}
+
+fn switch(
+    mut response: Response<Incoming>,
+    lease: Lease,
+    upgrade: Option<Upgrade>,
+) -> Result<Answer, Error> {
+    let Some(upgrade) = upgrade else {
+        let cause = "the upstream switched protocols unasked";
+        return Err(Error::UpstreamProtocol(cause.to_owned()));
+    };
+    let agreed = response.headers().get(UPGRADE).is_some_and(|value| {
+        value
+            .as_bytes()
+            .eq_ignore_ascii_case(upgrade.protocol().as_bytes())
+    });
+    if !agreed {
+        let cause = "the upstream switched to another protocol than asked";
+        return Err(Error::UpstreamProtocol(cause.to_owned()));
+    }
+    let upstream = hyper::upgrade::on(&mut response);
+    let (mut parts, _) = response.into_parts();
+    remove_hop_by_hop(&mut parts.headers);
+    upgrade.mark(&mut parts.headers);
+    let tunnel = Tunnel::new(upgrade, upstream, lease);
+    Ok(Answer::Switched(
+        Response::from_parts(parts, ()),
+        Box::new(tunnel),
+    ))
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+            let timer = this
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
+            ready!(timer.as_mut().poll(cx));
+            let cause = "the upstream fell silent in the middle of its answer";
+            return Poll::Ready(Some(Err(Box::new(BrokenOff(cause.to_owned())))));
+        };
+        this.timer = None;
+        match frame {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    remove_hop_by_hop(trailers);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                this.lease = None;
+                Poll::Ready(Some(Err(Box::new(BrokenOff(with_source(&error))))))
+            }
+            None => {
+                if let Some(lease) = this.lease.take() {
+                    lease.complete();
+                }
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
+
+impl Drop for ResponseBody {
+    /// hyper does not ask again once a body of known length is complete, so its end is noticed here.
+    fn drop(&mut self) {
+        if let (true, Some(lease)) = (self.incoming.is_end_stream(), self.lease.take()) {
+            lease.complete();
+        }
+    }
+}

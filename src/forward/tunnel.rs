@@ -1,0 +1,207 @@
+//! WebSocket and other upgrades: after the upstream's 101, bytes both ways until one side ends or both are silent.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use hyper::header::{CONNECTION, HeaderValue, UPGRADE};
+use hyper::http::request::Parts;
+use hyper::upgrade::OnUpgrade;
+use hyper::{HeaderMap, Method, Version};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
+
+use super::pool::Lease;
+use crate::http::headers::connection_holds;
+
+/// A tunnel in which nothing moves for this long is closed. Live peers behind it send heartbeats far more often; peers that are
+/// gone are found by TCP keepalive before.
+const IDLE: Duration = Duration::from_secs(3600);
+
+/// A client's wish to switch protocols, with its end of the connection.
+#[derive(Debug)]
+pub struct Upgrade {
+    protocol: HeaderValue,
+    client: OnUpgrade,
+}
+
+/// Both ends of a switched connection.
+#[derive(Debug)]
+pub struct Tunnel {
+    upgrade: Upgrade,
+    upstream: OnUpgrade,
+    lease: Lease,
+}
+
+/// Bytes that went through a tunnel.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// From the client.
+    pub up: u64,
+    /// To the client.
+    pub down: u64,
+}
+
+impl Upgrade {
+    /// The upgrade a request asks for. `None` when it asks for none that passes: one protocol, by GET, over HTTP/1.1, named in
+    /// `Connection` too. Another version of HTTP never passes: its requests would reach the upstream unchecked.
+    pub fn take(parts: &mut Parts) -> Option<Self> {
+        if parts.method != Method::GET || parts.version != Version::HTTP_11 {
+            return None;
+        }
+        let mut lines = parts.headers.get_all(UPGRADE).iter();
+        let (Some(protocol), None) = (lines.next(), lines.next()) else {
+            return None;
+        };
+        let name = protocol.to_str().ok()?.to_ascii_lowercase();
+        let is_token = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-._+/".contains(&byte));
+        let is_http = ["h2", "h3", "http", "tls"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix));
+        if !is_token || is_http || !connection_holds(&parts.headers, "upgrade") {
+            return None;
+        }
+        let protocol = protocol.clone();
+        let client = parts.extensions.remove::<OnUpgrade>()?;
+        Some(Self { protocol, client })
+    }
+
+    /// The protocol's name.
+    #[must_use]
+    pub fn protocol(&self) -> &HeaderValue {
+        &self.protocol
+    }
+
+    /// Writes the two headers of an upgrade.
+    pub fn mark(&self, headers: &mut HeaderMap) {
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, self.protocol.clone());
+    }
+}
+
+impl Tunnel {
+    pub(super) fn new(upgrade: Upgrade, upstream: OnUpgrade, lease: Lease) -> Self {
+        Self {
+            upgrade,
+            upstream,
+            lease,
+        }
+    }
+
+    /// Carries bytes until both directions have ended, one side breaks off, or nothing moves for an hour. The connection's place
+    /// among the upstream's requests stays taken for as long.
+    pub async fn run(self) -> Traffic {
+        let Self {
+            upgrade,
+            upstream,
+            lease: _place,
+        } = self;
+        let (Ok(client), Ok(upstream)) = tokio::join!(upgrade.client, upstream) else {
+            return Traffic::default();
+        };
+        let activity = Arc::new(Activity::new());
+        let mut client = Counted::new(TokioIo::new(client), &activity);
+        let mut upstream = Counted::new(TokioIo::new(upstream), &activity);
+        tokio::select! {
+            // How it ends does not matter: both ends are closed then.
+            _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {}
+            () = activity.silence() => {}
+        }
+        Traffic {
+            up: client.read,
+            down: upstream.read,
+        }
+    }
+}
+
+/// When something last moved.
+struct Activity {
+    started: Instant,
+    last_ms: AtomicU64,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            last_ms: AtomicU64::new(0),
+        }
+    }
+
+    fn touch(&self) {
+        let elapsed = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.last_ms.store(elapsed, Ordering::Relaxed);
+    }
+
+    async fn silence(&self) {
+        loop {
+            let last = self.started + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
+            if last.elapsed() >= IDLE {
+                return;
+            }
+            tokio::time::sleep_until(last + IDLE).await;
+        }
+    }
+}
+
+/// One end of a tunnel, which counts what it reads.
+struct Counted<'a, S> {
+    stream: S,
+    activity: &'a Activity,
+    read: u64,
+}
+
+impl<'a, S> Counted<'a, S> {
+    fn new(stream: S, activity: &'a Activity) -> Self {
+        Self {
+            stream,
+            activity,
+            read: 0,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut this.stream).poll_read(cx, buf);
+        let read = buf.filled().len().saturating_sub(before);
+        if read > 0 {
+            this.read = this
+                .read
+                .saturating_add(u64::try_from(read).unwrap_or(u64::MAX));
+            this.activity.touch();
+        }
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<'_, S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

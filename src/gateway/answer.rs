@@ -1,0 +1,206 @@
+//! Answers on their way out: ours and the upstream's, with the log line tied to their end.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
+use hyper::header::{
+    ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+};
+use hyper::{Method, Response, StatusCode};
+
+use super::apply;
+use crate::config::{HeaderRules, Respond, Style};
+use crate::error::Error;
+use crate::forward::{BodyWatch, ResponseBody, Tunnel};
+use crate::request_log::Record;
+use crate::style;
+
+/// The name of the error, for programs that cannot read the body; nginx's `auth_request` for one.
+const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
+const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// An answer, and what goes on after its head.
+pub(super) struct Reply {
+    pub(super) response: Response<Body>,
+    pub(super) tunnel: Option<Box<Tunnel>>,
+    pub(super) request_body: Option<Arc<BodyWatch>>,
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum Body {
+    Ours(Full<Bytes>),
+    Upstream(ResponseBody),
+}
+
+/// A body that counts itself and writes the log line when it is done, or dropped before.
+#[derive(Debug)]
+pub struct AnswerBody {
+    body: Body,
+    log: Option<Log>,
+}
+
+#[derive(Debug)]
+struct Log {
+    record: Box<Record>,
+    request_body: Option<Arc<BodyWatch>>,
+    ended: bool,
+}
+
+impl Reply {
+    fn ours(response: Response<Body>) -> Self {
+        Self {
+            response,
+            tunnel: None,
+            request_body: None,
+        }
+    }
+
+    /// JSON that nobody may keep: it is about one caller at one moment.
+    pub(super) fn json(status: StatusCode, body: String) -> Self {
+        let mut response = Response::new(Body::text(body));
+        *response.status_mut() = status;
+        response.headers_mut().insert(CONTENT_TYPE, JSON);
+        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        Self::ours(response)
+    }
+
+    /// What an error says in the route's style.
+    pub(super) fn refusal(error: &Error, style: &Style, request_id: &str) -> Self {
+        let answer = error.answer();
+        let (status, body) = style::refusal(style, &answer, request_id);
+        let mut reply = Self::json(status, body);
+        let headers = reply.response.headers_mut();
+        headers.insert(GATEWAY_ERROR, HeaderValue::from_static(answer.name));
+        if let Some(seconds) = answer.retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Error::MethodNotAllowed { allow } = error
+            && let Ok(allow) = HeaderValue::from_str(allow)
+        {
+            headers.insert(ALLOW, allow);
+        }
+        if error.ends_connection() {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        reply
+    }
+
+    /// The fixed answer of a route.
+    pub(super) fn configured(respond: &Respond, rules: &HeaderRules) -> Self {
+        let mut response = Response::new(Body::text(respond.body.clone()));
+        *response.status_mut() = respond.status;
+        if !respond.body.is_empty() {
+            response
+                .headers_mut()
+                .insert(CONTENT_TYPE, respond.content_type.clone());
+        }
+        apply(rules, response.headers_mut());
+        Self::ours(response)
+    }
+}
+
+impl Body {
+    pub(super) fn empty() -> Self {
+        Self::Ours(Full::default())
+    }
+
+    fn text(text: String) -> Self {
+        Self::Ours(Full::from(text))
+    }
+}
+
+impl AnswerBody {
+    pub(super) fn new(
+        body: Body,
+        record: Box<Record>,
+        request_body: Option<Arc<BodyWatch>>,
+    ) -> Self {
+        // hyper reads no body where none is sent.
+        let status = record.status;
+        let ended = record.method == Method::HEAD || matches!(status, Some(204 | 304));
+        Self {
+            body,
+            log: Some(Log {
+                record,
+                request_body,
+                ended,
+            }),
+        }
+    }
+
+    /// Nothing, and no log line: somebody else has it.
+    pub(super) fn empty() -> Self {
+        Self {
+            body: Body::empty(),
+            log: None,
+        }
+    }
+}
+
+impl HttpBody for AnswerBody {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.body {
+            Body::Ours(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(Into::into))
+            }
+            Body::Upstream(body) => ready!(Pin::new(body).poll_frame(cx)),
+        };
+        let Some(log) = &mut this.log else {
+            return Poll::Ready(frame);
+        };
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len);
+                let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+                log.record.bytes_out = log.record.bytes_out.saturating_add(bytes);
+            }
+            Some(Err(error)) => {
+                log.ended = true;
+                log.record.error = Some(("upstream_broke_off", error.to_string()));
+            }
+            None => log.ended = true,
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.body {
+            Body::Ours(body) => body.is_end_stream(),
+            Body::Upstream(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.body {
+            Body::Ours(body) => HttpBody::size_hint(body),
+            Body::Upstream(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        let whole = self.is_end_stream();
+        let Some(log) = &mut self.log else { return };
+        if let Some(body) = &log.request_body {
+            log.record.bytes_in = body.bytes();
+        }
+        if !log.ended && !whole && log.record.error.is_none() {
+            let cause = "the client left in the middle of its answer";
+            log.record.error = Some(("client_left", cause.to_owned()));
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! Our own endpoints: login, logout, who am I. They come before routing, so no route can shadow them.
+
+use hyper::body::Body as _;
+use hyper::header::USER_AGENT;
+use hyper::{Method, StatusCode};
+use serde_json::json;
+
+use super::answer::Reply;
+use super::{Exchange, Gateway};
+use crate::auth::{self, Caller};
+use crate::clock;
+use crate::config::{Auth, Login, OnBadToken, Style};
+use crate::error::{Error, SkeyState};
+use crate::http::body::{self, BodyKind};
+use crate::login::{self, Attempt, LOGIN_BODY_LIMIT};
+use crate::request_log::AuthOutcome;
+use crate::session::{Session, Skey};
+use crate::style;
+use crate::users::CreateUsers;
+
+/// All below it is ours.
+const OWN_PREFIX: &str = "/_gateway";
+const LOGOUT: &str = "/_gateway/logout";
+const ME: &str = "/_gateway/me";
+
+/// One of our own endpoints.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Endpoint<'a> {
+    Login(&'a Login),
+    Logout,
+    Me,
+    /// Below our prefix, but nothing there.
+    Unknown,
+}
+
+impl Endpoint<'_> {
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Login(_) => "login",
+            Self::Logout => "logout",
+            Self::Me => "me",
+            Self::Unknown => "unknown",
+        }
+    }
+
+    /// A login's own style; for the others the first login's, since a client speaks one.
+    pub(super) fn style<'g>(&self, gateway: &'g Gateway) -> &'g Style
+    where
+        Self: 'g,
+    {
+        let entry = match self {
+            Self::Login(entry) => gateway
+                .login_entries
+                .iter()
+                .find(|known| known.path == entry.path),
+            Self::Logout | Self::Me | Self::Unknown => gateway.login_entries.first(),
+        };
+        entry.map_or(&Style::Plain, |entry| &entry.style)
+    }
+}
+
+impl Gateway {
+    /// The endpoint at a path, if it is one of ours.
+    pub(super) fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
+        if let Some(entry) = self.login_entries.iter().find(|entry| entry.path == path) {
+            return Some(Endpoint::Login(entry));
+        }
+        let below = path.strip_prefix(OWN_PREFIX)?;
+        match path {
+            LOGOUT => Some(Endpoint::Logout),
+            ME => Some(Endpoint::Me),
+            _ if below.is_empty() || below.starts_with('/') => Some(Endpoint::Unknown),
+            _ => None,
+        }
+    }
+
+    /// Answers a request to one of our endpoints.
+    pub(super) async fn serve(
+        &self,
+        endpoint: Endpoint<'_>,
+        exchange: Exchange<'_>,
+        host: Option<&str>,
+    ) -> Result<Reply, Error> {
+        exchange.record.endpoint = Some(endpoint.name());
+        match endpoint {
+            Endpoint::Login(entry) => {
+                allow(&exchange, &entry.methods)?;
+                self.serve_login(entry, exchange, host).await
+            }
+            Endpoint::Logout => {
+                allow(&exchange, &[Method::POST])?;
+                self.serve_logout(exchange).await
+            }
+            Endpoint::Me => {
+                allow(&exchange, &[Method::GET])?;
+                self.serve_me(exchange).await
+            }
+            Endpoint::Unknown => Err(Error::NoRoute),
+        }
+    }
+
+    async fn serve_login(
+        &self,
+        entry: &Login,
+        mut exchange: Exchange<'_>,
+        host: Option<&str>,
+    ) -> Result<Reply, Error> {
+        let body = if login::reads_body(entry) && !exchange.body.is_end_stream() {
+            let progress = self.server.body_timeout;
+            let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, progress).await?;
+            exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+            String::from_utf8(bytes.to_vec())
+                .map_err(|_| Error::BadRequest("the body is not UTF-8"))?
+        } else {
+            String::new()
+        };
+        let headers = &exchange.parts.headers;
+        // wx.request says JSON by itself; older clients send it as text.
+        let kind = body::kind(headers)
+            .or_else(|| body.trim_start().starts_with('{').then_some(BodyKind::Json));
+        let body = kind
+            .map(|kind| (kind, body.as_str()))
+            .filter(|(_, text)| !text.is_empty());
+        let code = login::find_code(entry, headers, exchange.query.as_deref(), body)?;
+        let app = login::choose_app(&self.apps, entry, headers, host)?;
+        let record = exchange.record;
+        record.appid = Some(app.appid.clone());
+        let device = headers
+            .get(USER_AGENT)
+            .and_then(|value| value.to_str().ok());
+        let create_users = if entry.create_users {
+            CreateUsers::Yes
+        } else {
+            CreateUsers::No
+        };
+        let device = device.unwrap_or_default().to_owned();
+        let attempt = Attempt {
+            app,
+            code,
+            device,
+            create_users,
+        };
+        let answer = self.logins.log_in(attempt).await?;
+        record.auth = AuthOutcome::User;
+        record.user_id.clone_from(&answer.user_id);
+        let expires_in = answer.expires_at.saturating_sub(clock::unix_seconds());
+        Ok(Reply::json(
+            StatusCode::OK,
+            style::login(&entry.style, &answer, expires_in),
+        ))
+    }
+
+    async fn serve_logout(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+        let (session, skey) = self.own_session(&mut exchange).await?;
+        let gone = self
+            .sessions
+            .revoke(&skey)
+            .await
+            .map_err(Error::StoreUnavailable)?;
+        tracing::debug!(user.id = ?session.identity.user_id, ended = gone.is_some(), "logged out");
+        let style = self
+            .login_entries
+            .first()
+            .map_or(&Style::Plain, |entry| &entry.style);
+        Ok(Reply::json(StatusCode::OK, style::done(style)))
+    }
+
+    async fn serve_me(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+        let (session, _) = self.own_session(&mut exchange).await?;
+        let Session {
+            identity, created, ..
+        } = session;
+        let body = json!({
+            "user_id": identity.user_id,
+            "openid": identity.openid,
+            "unionid": identity.unionid,
+            "appid": identity.appid,
+            "logged_in_at": created,
+        });
+        Ok(Reply::json(StatusCode::OK, body.to_string()))
+    }
+
+    /// The session of a request to one of our endpoints, and its skey.
+    async fn own_session(&self, exchange: &mut Exchange<'_>) -> Result<(Session, Skey), Error> {
+        let (mut taken, _) = self.take_skey(&self.every_source, exchange).await?;
+        let decision =
+            auth::authenticate(&self.sessions, Auth::Required, OnBadToken::Reject, &taken).await;
+        let record = &mut exchange.record;
+        record.store_time = decision.store_time;
+        record.token_source = taken.source;
+        record.auth = AuthOutcome::Refused;
+        match (decision.caller?, taken.skey.take()) {
+            (Caller::User(session), Some(skey)) => {
+                record.auth = AuthOutcome::User;
+                record.user_id.clone_from(&session.identity.user_id);
+                record.appid = Some(session.identity.appid.clone());
+                Ok((session, skey))
+            }
+            (Caller::User(_) | Caller::Anonymous, _) => Err(Error::NotLoggedIn(SkeyState::Missing)),
+        }
+    }
+}
+
+fn allow(exchange: &Exchange<'_>, methods: &[Method]) -> Result<(), Error> {
+    if methods.contains(&exchange.parts.method) {
+        return Ok(());
+    }
+    let allow = methods
+        .iter()
+        .map(Method::as_str)
+        .collect::<Vec<_>>()
+        .join(", ");
+    Err(Error::MethodNotAllowed { allow })
+}

@@ -1,0 +1,161 @@
+//! What would happen to a request: the steps themselves, run on a head alone. Neither store nor upstream is asked; an skey is taken
+//! to be good.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::http::request::Parts;
+use hyper::{HeaderMap, Uri};
+
+use super::outgoing::{self, Sender};
+use super::{Gateway, check_framing};
+use crate::auth::{self, Head, Question};
+use crate::config::{Action, Auth, PathPolicy, Route};
+use crate::error::{Error, ErrorAnswer};
+use crate::http::address::Peer;
+use crate::http::host;
+use crate::http::path::CanonicalPath;
+use crate::identity::Identity;
+use crate::route::Found;
+
+/// What is known about a request, as far as the steps went.
+#[derive(Debug, Default)]
+pub struct Explanation {
+    /// The one spelling of its path that counts.
+    pub path: Option<String>,
+    /// The route it takes, and what that asks of the caller.
+    pub route: Option<(String, Auth)>,
+    /// Our own endpoint, when it is one.
+    pub endpoint: Option<&'static str>,
+    /// Where its skey was found.
+    pub skey: Option<&'static str>,
+    /// What would be forwarded.
+    pub forwarding: Option<Forwarding>,
+    /// The fixed answer's status, when the route answers by itself.
+    pub responds: Option<u16>,
+    /// How it would be refused, and why.
+    pub refusal: Option<(ErrorAnswer, String)>,
+}
+
+/// A request as the upstream would get it.
+#[derive(Debug)]
+pub struct Forwarding {
+    /// Name and address.
+    pub upstream: (String, String),
+    /// Path and query.
+    pub target: String,
+    /// Headers that the upstream does not get.
+    pub removed: Vec<HeaderName>,
+    /// Headers that the upstream gets besides, or with another value.
+    pub set: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Gateway {
+    /// Runs the steps on a request's head, as if it came from 192.0.2.1, an address of nobody.
+    #[must_use]
+    pub fn explain(&self, parts: Parts) -> Explanation {
+        let mut explanation = Explanation::default();
+        if let Err(error) = self.explain_steps(parts, &mut explanation) {
+            explanation.refusal = Some((error.answer(), error.to_string()));
+        }
+        explanation
+    }
+
+    fn explain_steps(&self, mut parts: Parts, explanation: &mut Explanation) -> Result<(), Error> {
+        let came = parts.headers.clone();
+        check_framing(&parts)?;
+        let authority = host::authority(&parts)?;
+        self.policy.strip(&mut parts.headers);
+        let uri: Uri = parts.uri.clone();
+        let path = match self.server.path_policy {
+            PathPolicy::Strict => Some(CanonicalPath::parse(uri.path())?),
+            PathPolicy::Raw => None,
+        };
+        let text = path.as_ref().map_or(uri.path(), CanonicalPath::as_str);
+        explanation.path = Some(text.to_owned());
+        if let Some(endpoint) = self.endpoint(text) {
+            explanation.endpoint = Some(endpoint.name());
+            return Ok(());
+        }
+        let name = authority.as_ref().map(host::routing_name);
+        let route = match self.routes.find(name.as_deref(), text, &parts.method) {
+            Found::Route(route) => route,
+            Found::OtherMethods(allow) => return Err(Error::MethodNotAllowed { allow }),
+            Found::Nothing => return Err(Error::NoRoute),
+        };
+        explanation.route = Some((route.path.to_string(), route.auth));
+        if let Some(path) = &path {
+            path.check_encoded(&route.allow_encoded)?;
+        }
+        let mut query = uri.query().map(str::to_owned);
+        let mut head = Head {
+            headers: &mut parts.headers,
+            query: &mut query,
+        };
+        let taken = auth::take_from_head(&mut head, &route.token_from);
+        self.policy.strip_credentials(&mut parts.headers);
+        explanation.skey = taken.source;
+        let identity = match auth::question(route.auth, route.on_bad_token, &taken)? {
+            Question::Anonymous => None,
+            Question::WhoHas(_) => Some(somebody()),
+        };
+        match &route.action {
+            Action::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),
+            Action::Forward(upstream) => {
+                let target = outgoing::target(route, text, query.as_deref())?;
+                let sender = Sender {
+                    peer: Peer::Ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+                    trusted: false,
+                    authority: authority.as_ref(),
+                    id: "00000000000000000000000000000000",
+                };
+                let address =
+                    self.send_nowhere(&mut parts, &sender, upstream, route, identity.as_ref())?;
+                explanation.forwarding = Some(Forwarding {
+                    upstream: (upstream.clone(), address),
+                    target: target.to_string(),
+                    removed: came
+                        .keys()
+                        .filter(|name| !parts.headers.contains_key(*name))
+                        .cloned()
+                        .collect(),
+                    set: changed(&came, &parts.headers),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn send_nowhere(
+        &self,
+        parts: &mut Parts,
+        sender: &Sender<'_>,
+        upstream: &str,
+        route: &Route,
+        identity: Option<&Identity>,
+    ) -> Result<String, Error> {
+        let upstream = self.upstream(upstream)?;
+        self.upstream_headers(parts, sender, upstream, route, identity);
+        Ok(upstream.address().to_owned())
+    }
+}
+
+/// Stands for whoever has the skey.
+fn somebody() -> Identity {
+    Identity {
+        appid: "(appid)".to_owned(),
+        openid: "(openid)".to_owned(),
+        unionid: Some("(unionid)".to_owned()),
+        user_id: Some("(user_id)".to_owned()),
+    }
+}
+
+fn changed(came: &HeaderMap, goes: &HeaderMap) -> Vec<(HeaderName, HeaderValue)> {
+    let is_new = |(name, value): &(&HeaderName, &HeaderValue)| {
+        !came.get_all(*name).iter().any(|known| known == *value)
+    };
+    goes.iter()
+        .filter(is_new)
+        .map(|(name, value)| (name.clone(), value.clone()))
+        .collect()
+}

@@ -1,0 +1,362 @@
+//! One request, from its first sight to its one log line. `handle` wraps: id, clock, panic, refusal, log. `steps` is what happens
+//! in between, in the order that the security argument rests on (docs/ARCHITECTURE.md).
+
+mod answer;
+mod endpoints;
+mod explain;
+mod outgoing;
+mod panic;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hyper::body::Incoming;
+use hyper::header::{HeaderValue, TRANSFER_ENCODING};
+use hyper::http::request::Parts;
+use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::{Request, Response, Version};
+use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
+
+pub use self::answer::AnswerBody;
+use self::answer::{Body, Reply};
+pub use self::explain::{Explanation, Forwarding};
+use crate::auth::{self, Caller, Head, Taken};
+use crate::config::{
+    AccessLog, Action, App, Auth, Config, HeaderRules, Login, PathPolicy, Route, Server, Style,
+    TokenSource,
+};
+use crate::error::Error;
+use crate::forward::{self, Upstream};
+use crate::http::address::{Peer, client_address};
+use crate::http::headers::HeaderPolicy;
+use crate::http::host;
+use crate::http::path::CanonicalPath;
+use crate::http::request_id::{self, RequestIds};
+use crate::login::Logins;
+use crate::request_log::{AuthOutcome, Record};
+use crate::route::{Found, RouteTable};
+use crate::session::{Session, SessionStore};
+
+/// Everything a request needs. Made once from a configuration, shared by all connections.
+pub struct Gateway {
+    server: Server,
+    apps: Vec<Arc<App>>,
+    login_entries: Vec<Login>,
+    access_log: Arc<AccessLog>,
+    routes: RouteTable,
+    upstreams: HashMap<String, Arc<Upstream>>,
+    policy: Arc<HeaderPolicy>,
+    ids: RequestIds,
+    sessions: SessionStore,
+    logins: Arc<Logins>,
+    /// Where our own endpoints look for the skey: wherever any route does.
+    every_source: Vec<TokenSource>,
+    tunnels: TaskTracker,
+}
+
+/// A request on its way through the steps.
+struct Exchange<'a> {
+    parts: Parts,
+    body: Incoming,
+    peer: Peer,
+    /// The peer is a proxy whose word counts.
+    trusted: bool,
+    authority: Option<Authority>,
+    /// The query without the skey.
+    query: Option<String>,
+    record: &'a mut Record,
+}
+
+impl Gateway {
+    /// Puts the parts together. Connects to nothing.
+    #[must_use]
+    pub fn new(config: Config, sessions: SessionStore, logins: Logins) -> Self {
+        let routes: Vec<Arc<Route>> = config.routes.into_iter().map(Arc::new).collect();
+        let mut every_source = config.session.token_from;
+        for source in routes.iter().flat_map(|route| &route.token_from) {
+            if !every_source.contains(source) {
+                every_source.push(source.clone());
+            }
+        }
+        let credentials = every_source.iter().filter_map(|source| match source {
+            TokenSource::Header(name) => Some(name.clone()),
+            _ => None,
+        });
+        let credentials = credentials.collect();
+        let upstream = |(name, upstream)| (name, Arc::new(Upstream::new(upstream)));
+        Self {
+            policy: Arc::new(HeaderPolicy::new(
+                &config.identity,
+                credentials,
+                config.server.underscore_headers,
+            )),
+            server: config.server,
+            apps: config.apps.into_iter().map(Arc::new).collect(),
+            login_entries: config.login,
+            access_log: Arc::new(config.log.access),
+            routes: RouteTable::new(&routes),
+            upstreams: config.upstreams.into_iter().map(upstream).collect(),
+            ids: RequestIds::new(),
+            sessions,
+            logins: Arc::new(logins),
+            every_source,
+            tunnels: TaskTracker::new(),
+        }
+    }
+
+    /// What `[server]` says.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+
+    /// The tunnels that are open, to be waited for when draining.
+    #[must_use]
+    pub fn tunnels(&self) -> &TaskTracker {
+        &self.tunnels
+    }
+
+    /// Answers one request. Never fails: what goes wrong becomes an answer and a log line.
+    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+        let (parts, body) = request.into_parts();
+        let rules = Arc::clone(&self.access_log);
+        let mut record = Box::new(Record::new(
+            rules,
+            parts.method.clone(),
+            parts.version,
+            parts.uri.path(),
+        ));
+        let trusted = peer.is_trusted(&self.server.trusted_proxies);
+        let from_proxy = if trusted {
+            request_id::from_proxy(&parts.headers)
+        } else {
+            None
+        };
+        record.id = from_proxy.unwrap_or_else(|| self.ids.next());
+        record.client = client_address(peer, &parts.headers, &self.server.trusted_proxies);
+        let mut style = &Style::Plain;
+        let exchange = Exchange {
+            query: parts.uri.query().map(str::to_owned),
+            parts,
+            body,
+            peer,
+            trusted,
+            authority: None,
+            record: &mut record,
+        };
+        let outcome = panic::catch(self.steps(exchange, &mut style)).await;
+        let reply = outcome.unwrap_or_else(|| {
+            Err(Error::Internal(
+                "the request panicked; please report this".to_owned(),
+            ))
+        });
+        let reply = reply.unwrap_or_else(|error| {
+            record.fail(&error);
+            Reply::refusal(&error, style, &record.id)
+        });
+        self.finish(reply, record)
+    }
+
+    /// Adds what every answer carries, and ties the log line to the end of the body.
+    fn finish(&self, reply: Reply, mut record: Box<Record>) -> Response<AnswerBody> {
+        let Reply {
+            mut response,
+            tunnel,
+            request_body,
+        } = reply;
+        if let Ok(id) = HeaderValue::from_str(&record.id) {
+            response.headers_mut().insert("x-request-id", id);
+        }
+        record.status = Some(response.status().as_u16());
+        let Some(tunnel) = tunnel else {
+            return response.map(|body| AnswerBody::new(body, record, request_body));
+        };
+        self.tunnels.spawn(async move {
+            let traffic = tunnel.run().await;
+            record.bytes_in = traffic.up;
+            record.bytes_out = traffic.down;
+        });
+        response.map(|_| AnswerBody::empty())
+    }
+
+    /// The steps. Each either passes the request on or ends it; nothing is forwarded but at the very end.
+    async fn steps<'a>(
+        &'a self,
+        mut exchange: Exchange<'_>,
+        style: &mut &'a Style,
+    ) -> Result<Reply, Error> {
+        check_framing(&exchange.parts)?;
+        exchange.authority = host::authority(&exchange.parts)?;
+
+        // Before anything looks at the headers: on no route may a client say who it is.
+        self.policy.strip(&mut exchange.parts.headers);
+
+        let path_and_query = exchange.parts.uri.clone();
+        let path = match self.server.path_policy {
+            PathPolicy::Strict => Some(CanonicalPath::parse(path_and_query.path())?),
+            PathPolicy::Raw => None,
+        };
+        let text = path
+            .as_ref()
+            .map_or(path_and_query.path(), CanonicalPath::as_str);
+
+        let host = exchange.authority.as_ref().map(host::routing_name);
+        if let Some(endpoint) = self.endpoint(text) {
+            *style = endpoint.style(self);
+            return self.serve(endpoint, exchange, host.as_deref()).await;
+        }
+
+        let route = match self
+            .routes
+            .find(host.as_deref(), text, &exchange.parts.method)
+        {
+            Found::Route(route) => route,
+            Found::OtherMethods(allow) => return Err(Error::MethodNotAllowed { allow }),
+            Found::Nothing => return Err(Error::NoRoute),
+        };
+        *style = &route.style;
+        exchange.record.route = Some(Arc::clone(route));
+        if let Some(path) = &path {
+            path.check_encoded(&route.allow_encoded)?;
+        }
+
+        let (session, body) = self.authenticate(route, &mut exchange).await?;
+        match &route.action {
+            Action::Respond(respond) => Ok(Reply::configured(respond, &route.response_headers)),
+            Action::Forward(name) => {
+                let upstream = self.upstream(name)?;
+                let target = outgoing::target(route, text, exchange.query.as_deref())?;
+                self.forward(upstream, name, route, exchange, target, body, session)
+                    .await
+            }
+        }
+    }
+
+    /// Takes the skey out of the request and finds out who is calling.
+    async fn authenticate(
+        &self,
+        route: &Route,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(Option<Session>, outgoing::ReadBody), Error> {
+        let limit = route.max_body;
+        let length = hyper::body::Body::size_hint(&exchange.body).lower();
+        if limit.is_some_and(|limit| length > limit) {
+            return Err(Error::BodyTooLarge);
+        }
+        let (taken, body) = self.take_skey(&route.token_from, exchange).await?;
+        let decision =
+            auth::authenticate(&self.sessions, route.auth, route.on_bad_token, &taken).await;
+        let record = &mut exchange.record;
+        record.store_time = decision.store_time;
+        record.token_source = taken.source;
+        match decision.caller {
+            Ok(Caller::Anonymous) => {
+                if route.auth == Auth::Optional {
+                    record.auth = AuthOutcome::Anonymous;
+                }
+                Ok((None, body))
+            }
+            Ok(Caller::User(session)) => {
+                record.auth = AuthOutcome::User;
+                record.user_id.clone_from(&session.identity.user_id);
+                record.appid = Some(session.identity.appid.clone());
+                Ok((Some(session), body))
+            }
+            Err(error) => {
+                record.auth = AuthOutcome::Refused;
+                Err(error)
+            }
+        }
+    }
+
+    /// Searches head and, where a source is in the body, body. Headers that hold an skey on any route go from this one too.
+    async fn take_skey(
+        &self,
+        sources: &[TokenSource],
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(Taken, outgoing::ReadBody), Error> {
+        let headers = &mut exchange.parts.headers;
+        let mut head = Head {
+            headers,
+            query: &mut exchange.query,
+        };
+        let mut taken = auth::take_from_head(&mut head, sources);
+        self.policy.strip_credentials(&mut exchange.parts.headers);
+        let body =
+            outgoing::read_for_token(exchange, sources, self.server.body_timeout, &mut taken)
+                .await?;
+        Ok((taken, body))
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all that was found out on the way"
+    )]
+    async fn forward(
+        &self,
+        upstream: &Upstream,
+        name: &str,
+        route: &Route,
+        exchange: Exchange<'_>,
+        target: PathAndQuery,
+        body: outgoing::ReadBody,
+        session: Option<Session>,
+    ) -> Result<Reply, Error> {
+        let identity = session.map(|session| session.identity);
+        let (outgoing, record) =
+            self.outgoing(upstream, route, exchange, target, body, identity.as_ref());
+        record.upstream = Some((name.to_owned(), upstream.address().to_owned()));
+        let watch = outgoing.body.watch();
+        let sent = Instant::now();
+        let answer = upstream.forward(outgoing).await;
+        record.upstream_time = Some(sent.elapsed());
+        if let Some(watch) = &watch {
+            record.bytes_in = watch.bytes();
+        }
+        let mut reply = match answer? {
+            forward::Answer::Response(response) => Reply {
+                response: response.map(Body::Upstream),
+                tunnel: None,
+                request_body: watch,
+            },
+            forward::Answer::Switched(response, tunnel) => Reply {
+                response: response.map(|()| Body::empty()),
+                tunnel: Some(tunnel),
+                request_body: None,
+            },
+        };
+        apply(&route.response_headers, reply.response.headers_mut());
+        Ok(reply)
+    }
+
+    fn upstream(&self, name: &str) -> Result<&Arc<Upstream>, Error> {
+        let missing = || Error::Internal(format!("the route names the unknown upstream {name}"));
+        self.upstreams.get(name).ok_or_else(missing)
+    }
+}
+
+/// Refuses what hyper lets pass though two servers could frame it differently.
+fn check_framing(parts: &Parts) -> Result<(), Error> {
+    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
+    let Some(coding) = codings.next() else {
+        return Ok(());
+    };
+    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+    if !chunked || codings.next().is_some() || parts.version != Version::HTTP_11 {
+        return Err(Error::BadRequest(
+            "the transfer coding is not one final chunked",
+        ));
+    }
+    Ok(())
+}
+
+/// Sets and removes what the route says.
+fn apply(rules: &HeaderRules, headers: &mut hyper::HeaderMap) {
+    for name in &rules.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &rules.set {
+        headers.insert(name.clone(), value.clone());
+    }
+}

@@ -1,0 +1,264 @@
+//! Makes the request that the upstream gets out of the one that came.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::HeaderMap;
+use hyper::Version;
+use hyper::body::Body as _;
+use hyper::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, TRAILER};
+use hyper::http::request::Parts;
+use hyper::http::uri::{Authority, PathAndQuery};
+
+use super::{Exchange, Gateway, apply};
+use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, Taken};
+use crate::config::{HostHeader, Route, TokenSource};
+use crate::error::Error;
+use crate::forward::{Outgoing, RequestBody, Upgrade, Upstream};
+use crate::http::address::Peer;
+use crate::http::body::{self, BodyProblem};
+use crate::http::headers::{remove_forwarded, remove_hop_by_hop};
+use crate::http::path::CanonicalPath;
+use crate::http::request_id;
+use crate::identity::Identity;
+use crate::request_log::Record;
+
+/// A body that had to be read, without its skey; `None` when it streams.
+pub(super) type ReadBody = Option<Bytes>;
+
+impl Gateway {
+    /// Puts the upstream's request together.
+    pub(super) fn outgoing<'a>(
+        &self,
+        upstream: &Upstream,
+        route: &Route,
+        exchange: Exchange<'a>,
+        target: PathAndQuery,
+        read: ReadBody,
+        identity: Option<&Identity>,
+    ) -> (Outgoing, &'a mut Record) {
+        let Exchange {
+            mut parts,
+            body,
+            peer,
+            trusted,
+            authority,
+            record,
+            ..
+        } = exchange;
+        let sender = Sender {
+            peer,
+            trusted,
+            authority: authority.as_ref(),
+            id: &record.id,
+        };
+        let upgrade = self.upstream_headers(&mut parts, &sender, upstream, route, identity);
+        let body = match read {
+            Some(bytes) => {
+                parts.headers.remove(TRAILER);
+                parts
+                    .headers
+                    .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
+                RequestBody::whole(bytes)
+            }
+            None => RequestBody::stream(
+                body,
+                route.max_body,
+                self.server.body_timeout,
+                Arc::clone(&self.policy),
+            ),
+        };
+        let timeout = route.timeout.unwrap_or(upstream.config().response_timeout);
+        (
+            Outgoing {
+                parts,
+                target,
+                body,
+                timeout,
+                upgrade,
+            },
+            record,
+        )
+    }
+
+    /// Turns the client's headers into the upstream's. Hop-by-hop headers go before anything is set, so that no `Connection`
+    /// line can remove what we set; identity comes last, so that no rule can change it.
+    pub(super) fn upstream_headers(
+        &self,
+        parts: &mut Parts,
+        sender: &Sender<'_>,
+        upstream: &Upstream,
+        route: &Route,
+        identity: Option<&Identity>,
+    ) -> Option<Upgrade> {
+        let upgrade = Upgrade::take(parts);
+        let headers = &mut parts.headers;
+        remove_hop_by_hop(headers);
+        // Answered by us: reading the body, which comes after authentication, makes hyper say 100.
+        headers.remove(EXPECT);
+        if parts.version == Version::HTTP_2 {
+            join_cookies(headers);
+        }
+        let client_host = sender.authority.map(Authority::as_str);
+        set_forwarded(headers, sender.peer, sender.trusted, client_host);
+        set_trace(headers, sender.id);
+        let host = match &upstream.config().host {
+            HostHeader::Preserve => client_host.unwrap_or_else(|| upstream.address()),
+            HostHeader::Upstream => upstream.address(),
+            HostHeader::Fixed(host) => host,
+        };
+        if let Ok(host) = HeaderValue::from_str(host) {
+            headers.insert(HOST, host);
+        }
+        if let Some(upgrade) = &upgrade {
+            upgrade.mark(headers);
+        }
+        apply(&route.request_headers, headers);
+        if let Some(identity) = identity {
+            self.policy.inject(headers, identity);
+        }
+        upgrade
+    }
+}
+
+/// Who sent a request, as far as its headers tell the upstream.
+pub(super) struct Sender<'a> {
+    pub(super) peer: Peer,
+    pub(super) trusted: bool,
+    pub(super) authority: Option<&'a Authority>,
+    pub(super) id: &'a str,
+}
+
+/// What is asked of the upstream: the canonical path, rewritten as the route says, and the query as it came, without the skey.
+pub(super) fn target(
+    route: &Route,
+    path: &str,
+    query: Option<&str>,
+) -> Result<PathAndQuery, Error> {
+    let mut text = String::with_capacity(path.len() + query.map_or(0, str::len) + 16);
+    let rewritten = route.strip_prefix.is_some() || route.add_prefix.is_some();
+    if let Some(prefix) = &route.add_prefix {
+        text.push_str(prefix.trim_end_matches('/'));
+    }
+    let rest = match &route.strip_prefix {
+        None => path,
+        Some(prefix) => match path.strip_prefix(prefix.trim_end_matches('/')) {
+            Some("") => "/",
+            Some(rest) if rest.starts_with('/') => rest,
+            // At a segment border only: `/api` is not a prefix of `/apiary`.
+            Some(_) | None => path,
+        },
+    };
+    text.push_str(rest);
+    // A rewrite must not make out of harmless pieces what would have been refused as a whole.
+    if rewritten && CanonicalPath::parse(&text)?.as_str() != text {
+        return Err(Error::BadRequest(
+            "the path is ambiguous after its prefix was changed",
+        ));
+    }
+    if let Some(query) = query {
+        text.push('?');
+        text.push_str(query);
+    }
+    PathAndQuery::try_from(text).map_err(|_| Error::BadRequest("the request target is malformed"))
+}
+
+/// Reads the body where a source is in it and it is of that kind; takes the skey out.
+///
+/// # Errors
+/// Too long, too slow, damaged, or not what its `Content-Type` says.
+pub(super) async fn read_for_token(
+    exchange: &mut Exchange<'_>,
+    sources: &[TokenSource],
+    progress: Duration,
+    taken: &mut Taken,
+) -> Result<ReadBody, Error> {
+    let wanted =
+        |source: &TokenSource| matches!(source, TokenSource::Form(_) | TokenSource::Json(_));
+    if !sources.iter().any(wanted) || exchange.body.is_end_stream() {
+        return Ok(None);
+    }
+    let Some(kind) = body::kind(&exchange.parts.headers) else {
+        return Ok(None);
+    };
+    let bytes = body::read(&mut exchange.body, BODY_TOKEN_LIMIT, progress).await?;
+    exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    let text = String::from_utf8(bytes.to_vec())
+        .map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
+    let mut body = BodyText { kind, text };
+    auth::take_from_body(&mut body, sources, taken)?;
+    Ok(Some(Bytes::from(body.text)))
+}
+
+impl From<BodyProblem> for Error {
+    fn from(problem: BodyProblem) -> Self {
+        match problem {
+            BodyProblem::TooLarge => Self::BodyTooLarge,
+            BodyProblem::TimedOut => Self::RequestTimeout,
+            BodyProblem::Damaged => Self::BadRequest("the body is damaged or incomplete"),
+        }
+    }
+}
+
+/// HTTP/2 may send cookies in several lines, HTTP/1 may not (RFC 9113, 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    if headers.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let lines: Vec<&[u8]> = headers
+        .get_all(COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if let Ok(joined) = HeaderValue::from_bytes(&lines.join(b"; ".as_slice())) {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// `X-Forwarded-For`, `-Proto` and `-Host`: of a trusted proxy prolonged or kept, of anybody else written anew.
+fn set_forwarded(headers: &mut HeaderMap, peer: Peer, trusted: bool, host: Option<&str>) {
+    if !trusted {
+        remove_forwarded(headers);
+    }
+    if let Peer::Ip(address) = peer {
+        let mut list = Vec::new();
+        for line in headers.get_all("x-forwarded-for") {
+            list.extend_from_slice(line.as_bytes());
+            list.extend_from_slice(b", ");
+        }
+        list.extend_from_slice(address.to_string().as_bytes());
+        if let Ok(list) = HeaderValue::from_bytes(&list) {
+            headers.insert("x-forwarded-for", list);
+        }
+    }
+    if !headers.contains_key("x-forwarded-proto") {
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    }
+    if let (false, Some(Ok(host))) = (
+        headers.contains_key("x-forwarded-host"),
+        host.map(HeaderValue::from_str),
+    ) {
+        headers.insert("x-forwarded-host", host);
+    }
+}
+
+/// Our request id, and a `traceparent` unless a good one came along.
+fn set_trace(headers: &mut HeaderMap, id: &str) {
+    let mut lines = headers.get_all("traceparent").iter();
+    let known = lines
+        .next()
+        .is_some_and(|value| request_id::is_traceparent(value.as_bytes()))
+        && lines.next().is_none();
+    if let (false, Some(Ok(trace))) = (
+        known,
+        request_id::traceparent(id).map(HeaderValue::try_from),
+    ) {
+        headers.insert("traceparent", trace);
+        // State without its parent means nothing.
+        headers.remove("tracestate");
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("x-request-id", id);
+    }
+}

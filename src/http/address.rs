@@ -1,0 +1,111 @@
+//! Whose request it is, when proxies stand in between: `X-Forwarded-For` read from the right, through trusted networks only.
+
+use std::net::IpAddr;
+
+use hyper::HeaderMap;
+use ipnet::IpNet;
+
+/// The other end of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peer {
+    /// Over TCP.
+    Ip(IpAddr),
+    /// Over a Unix socket; has no address and is never trusted.
+    Unix,
+}
+
+impl Peer {
+    /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
+    #[must_use]
+    pub fn is_trusted(self, trusted: &[IpNet]) -> bool {
+        match self {
+            Self::Ip(address) => trusted.iter().any(|network| network.contains(&address)),
+            Self::Unix => false,
+        }
+    }
+}
+
+/// The client's address as far as it can be believed: the last address in `X-Forwarded-For` that no trusted proxy has. `None` for
+/// a Unix socket. An entry that is no address ends the walk: what stands left of it may be anything.
+#[must_use]
+pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let Peer::Ip(mut client) = peer else {
+        return None;
+    };
+    let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
+    if !is_trusted(client) {
+        return Some(client);
+    }
+    let lines: Vec<_> = headers.get_all("x-forwarded-for").iter().collect();
+    for line in lines.into_iter().rev() {
+        let Ok(text) = line.to_str() else { break };
+        for entry in text.rsplit(',') {
+            let Some(address) = parse(entry.trim()) else {
+                return Some(client);
+            };
+            client = address;
+            if !is_trusted(address) {
+                return Some(client);
+            }
+        }
+    }
+    Some(client)
+}
+
+/// An address with or without a port, as the common proxies write it.
+fn parse(entry: &str) -> Option<IpAddr> {
+    if let Ok(address) = entry.parse::<IpAddr>() {
+        return Some(address.to_canonical());
+    }
+    if let Ok(address) = entry.parse::<std::net::SocketAddr>() {
+        return Some(address.ip().to_canonical());
+    }
+    entry.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn client(peer: &str, lines: &[&str], trusted: &[&str]) -> String {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("x-forwarded-for", line.parse().unwrap());
+        }
+        let trusted: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
+        client_address(Peer::Ip(peer.parse().unwrap()), &headers, &trusted)
+            .unwrap()
+            .to_string()
+    }
+
+    #[test]
+    fn an_untrusted_peer_is_the_client_whatever_it_claims() {
+        assert_eq!(
+            client("203.0.113.9", &["1.1.1.1"], &["10.0.0.0/8"]),
+            "203.0.113.9"
+        );
+        assert_eq!(client("10.0.0.1", &["1.1.1.1"], &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn the_list_is_read_from_the_right_over_all_lines() {
+        let trusted = ["10.0.0.0/8"];
+        assert_eq!(
+            client("10.0.0.1", &["6.6.6.6, 1.2.3.4"], &trusted),
+            "1.2.3.4"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["6.6.6.6", "1.2.3.4, 10.0.0.7"], &trusted),
+            "1.2.3.4"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["6.6.6.6, nonsense, 10.0.0.7"], &trusted),
+            "10.0.0.7"
+        );
+        assert_eq!(
+            client("10.0.0.1", &["[2001:db8::1]:443"], &trusted),
+            "2001:db8::1"
+        );
+        assert_eq!(client("10.0.0.1", &[], &trusted), "10.0.0.1");
+    }
+}

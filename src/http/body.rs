@@ -1,0 +1,85 @@
+//! Bodies that are read whole, within a limit and a deadline: logins and opted-in body tokens. Everything else streams.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::HeaderMap;
+use hyper::body::{Body, Incoming};
+use hyper::header::CONTENT_TYPE;
+
+/// Why a body could not be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyProblem {
+    /// Longer than the limit.
+    TooLarge,
+    /// No progress within the deadline.
+    TimedOut,
+    /// Cut off, or damaged framing.
+    Damaged,
+}
+
+/// Reads a body of at most `limit` bytes; each piece must come within `progress`.
+///
+/// # Errors
+/// By cause; nothing of the body is kept then.
+pub async fn read(
+    body: &mut Incoming,
+    limit: u64,
+    progress: Duration,
+) -> Result<Bytes, BodyProblem> {
+    if body.size_hint().lower() > limit {
+        return Err(BodyProblem::TooLarge);
+    }
+    let mut whole = BytesMut::new();
+    loop {
+        let frame = tokio::time::timeout(progress, body.frame())
+            .await
+            .map_err(|_| BodyProblem::TimedOut)?;
+        let Some(frame) = frame else {
+            return Ok(whole.freeze());
+        };
+        let frame = frame.map_err(|_| BodyProblem::Damaged)?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        let size = whole.len().saturating_add(data.len());
+        if u64::try_from(size).unwrap_or(u64::MAX) > limit {
+            return Err(BodyProblem::TooLarge);
+        }
+        whole.extend_from_slice(&data);
+    }
+}
+
+/// The kinds of body whose fields we can read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyKind {
+    /// `application/json` or `…+json`.
+    Json,
+    /// `application/x-www-form-urlencoded`.
+    Form,
+}
+
+/// What the `Content-Type` says; `None` for any other or several.
+#[must_use]
+pub fn kind(headers: &HeaderMap) -> Option<BodyKind> {
+    let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    let (Some(line), None) = (lines.next(), lines.next()) else {
+        return None;
+    };
+    let essence = line
+        .to_str()
+        .ok()?
+        .split(';')
+        .next()?
+        .trim()
+        .to_ascii_lowercase();
+    match essence.as_str() {
+        "application/json" => Some(BodyKind::Json),
+        "application/x-www-form-urlencoded" => Some(BodyKind::Form),
+        other if other.starts_with("application/") && other.ends_with("+json") => {
+            Some(BodyKind::Json)
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,200 @@
+//! Finds a named field in a query, form, cookie or JSON text, and gives back the text without it. The other bytes stay as they
+//! came, but for JSON, whose members are written anew one after the other.
+
+use std::fmt;
+
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// A field that was found and the text without it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Taken {
+    /// Each value of the field, decoded, in order.
+    pub values: Vec<String>,
+    /// The text without the field.
+    pub rest: String,
+}
+
+/// A body that is not what it says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum JsonProblem {
+    /// Not a JSON object.
+    NotAnObject,
+    /// The field stands there twice; two readers may take different ones.
+    Duplicate,
+}
+
+impl fmt::Display for JsonProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotAnObject => "the body is not a JSON object",
+            Self::Duplicate => "the body holds a field twice",
+        })
+    }
+}
+
+/// Takes `name` out of a query or form text. `None` when it does not hold it.
+#[must_use]
+pub fn take_pair(text: &str, name: &str) -> Option<Taken> {
+    // Most texts do not hold the name, not even encoded.
+    if !text.contains(name) && !text.contains('%') && !text.contains('+') {
+        return None;
+    }
+    let mut values = Vec::new();
+    let mut rest = String::with_capacity(text.len());
+    for pair in text.split('&') {
+        match form_urlencoded::parse(pair.as_bytes()).next() {
+            Some((key, value)) if key == name => values.push(value.into_owned()),
+            _ => {
+                if !rest.is_empty() {
+                    rest.push('&');
+                }
+                rest.push_str(pair);
+            }
+        }
+    }
+    (!values.is_empty()).then_some(Taken { values, rest })
+}
+
+/// Takes the cookie `name` out of one `Cookie` line. `None` when it does not hold it.
+#[must_use]
+pub fn take_cookie(line: &str, name: &str) -> Option<Taken> {
+    let mut values = Vec::new();
+    let mut rest: Vec<&str> = Vec::new();
+    for pair in line
+        .split(';')
+        .map(str::trim)
+        .filter(|pair| !pair.is_empty())
+    {
+        match pair.split_once('=') {
+            Some((key, value)) if key.trim_end() == name => {
+                values.push(value.trim_start().trim_matches('"').to_owned());
+            }
+            _ => rest.push(pair),
+        }
+    }
+    (!values.is_empty()).then(|| Taken {
+        values,
+        rest: rest.join("; "),
+    })
+}
+
+/// Takes the top-level key `name` out of a JSON object. `Ok(None)` when it does not hold it; a value that is no text counts as
+/// held, and its value is the raw JSON, which no skey and no login code looks like.
+///
+/// # Errors
+/// Not a JSON object, or the key stands there twice.
+pub fn take_json(text: &str, name: &str) -> Result<Option<Taken>, JsonProblem> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let members = deserializer
+        .deserialize_map(Members)
+        .map_err(|_| JsonProblem::NotAnObject)?;
+    deserializer.end().map_err(|_| JsonProblem::NotAnObject)?;
+    let mut values = Vec::new();
+    let mut rest = String::with_capacity(text.len());
+    for (key, value) in &members {
+        if key == name {
+            let text = value.get();
+            values.push(serde_json::from_str(text).unwrap_or_else(|_| text.to_owned()));
+            continue;
+        }
+        rest.push(if rest.is_empty() { '{' } else { ',' });
+        rest.push_str(&serde_json::Value::from(key.as_str()).to_string());
+        rest.push(':');
+        rest.push_str(value.get());
+    }
+    if rest.is_empty() {
+        rest.push('{');
+    }
+    rest.push('}');
+    match values.len() {
+        0 => Ok(None),
+        1 => Ok(Some(Taken { values, rest })),
+        _ => Err(JsonProblem::Duplicate),
+    }
+}
+
+/// Reads an object as its members in order, values untouched.
+struct Members;
+
+impl<'de> Visitor<'de> for Members {
+    type Value = Vec<(String, &'de RawValue)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut members = Vec::new();
+        while let Some(member) = map.next_entry()? {
+            members.push(member);
+        }
+        Ok(members)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(values: &[&str], rest: &str) -> Taken {
+        Taken {
+            values: values.iter().map(|&value| value.to_owned()).collect(),
+            rest: rest.to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_pair_is_cut_out_and_the_rest_stays_byte_for_byte() {
+        assert_eq!(
+            take_pair("a=1&skey=K&b=%7e+x", "skey"),
+            Some(taken(&["K"], "a=1&b=%7e+x"))
+        );
+        assert_eq!(take_pair("%73key=K%41", "skey"), Some(taken(&["KA"], "")));
+        assert_eq!(
+            take_pair("skey=1&skey=2", "skey"),
+            Some(taken(&["1", "2"], ""))
+        );
+        assert_eq!(take_pair("xskey=1&skey2=2&a=skey", "skey"), None);
+        assert_eq!(take_pair("", "skey"), None);
+    }
+
+    #[test]
+    fn a_cookie_is_cut_out_of_its_line() {
+        assert_eq!(
+            take_cookie("a=1; sid=\"K\"; b=2", "sid"),
+            Some(taken(&["K"], "a=1; b=2"))
+        );
+        assert_eq!(take_cookie("sid=K", "sid"), Some(taken(&["K"], "")));
+        assert_eq!(take_cookie("xsid=K", "sid"), None);
+    }
+
+    #[test]
+    fn a_json_key_is_cut_out_and_the_other_values_stay_as_written() {
+        let text = "{\"a\": 1.50, \"t\\u006fken\": \"K\", \"b\" : {\"token\":1}, \"\u{540d}\":\"\\u540d\"}";
+        let rest = "{\"a\":1.50,\"b\":{\"token\":1},\"\u{540d}\":\"\\u540d\"}";
+        assert_eq!(take_json(text, "token"), Ok(Some(taken(&["K"], rest))));
+        assert_eq!(
+            take_json("{\"token\":\"K\"}", "token"),
+            Ok(Some(taken(&["K"], "{}")))
+        );
+        assert_eq!(
+            take_json("{\"token\":17}", "token"),
+            Ok(Some(taken(&["17"], "{}")))
+        );
+        assert_eq!(take_json("{}", "token"), Ok(None));
+    }
+
+    #[test]
+    fn doubled_keys_and_other_json_are_refused() {
+        let doubled = take_json("{\"token\":1,\"token\":2}", "token");
+        assert_eq!(doubled, Err(JsonProblem::Duplicate));
+        for text in ["[]", "1", "{\"a\":1} x", "", "{"] {
+            assert_eq!(
+                take_json(text, "token"),
+                Err(JsonProblem::NotAnObject),
+                "{text}"
+            );
+        }
+    }
+}

@@ -1,0 +1,323 @@
+//! Which headers pass, and the only place that writes identity headers.
+
+use hyper::HeaderMap;
+use hyper::header::{
+    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+
+use crate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
+use crate::identity::Identity;
+
+/// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
+/// defaults, and those of WeChat Cloud Run, which a backend that came from there still believes.
+const ALWAYS_STRIPPED: [&str; 11] = [
+    "x-openid",
+    "x-user-id",
+    "x-unionid",
+    "x-wx-appid",
+    "x-wx-openid",
+    "x-wx-unionid",
+    "x-wx-from-openid",
+    "x-wx-from-appid",
+    "x-wx-from-unionid",
+    "x-wx-source",
+    "x-wx-env",
+];
+
+/// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
+const HOP_BY_HOP: [HeaderName; 7] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    HeaderName::from_static("proxy-authenticate"),
+    TE,
+    TRANSFER_ENCODING,
+    UPGRADE,
+];
+
+/// What stays percent-encoded in an identity header: all but visible ASCII, and `%` itself.
+const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// The rules that a request's headers go through, made once from the configuration.
+#[derive(Debug)]
+pub struct HeaderPolicy {
+    stripped: Vec<String>,
+    injected: Vec<(HeaderName, Template)>,
+    credentials: Vec<HeaderName>,
+    underscore: UnderscoreHeaders,
+}
+
+impl HeaderPolicy {
+    /// Takes the names and templates, and the headers that carry an skey on any route.
+    #[must_use]
+    pub fn new(
+        identity: &IdentityConfig,
+        credentials: Vec<HeaderName>,
+        underscore: UnderscoreHeaders,
+    ) -> Self {
+        let mut stripped: Vec<String> = ALWAYS_STRIPPED
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect();
+        for (name, _) in &identity.headers {
+            let folded: String = name.as_str().bytes().map(fold).map(char::from).collect();
+            if !stripped.contains(&folded) {
+                stripped.push(folded);
+            }
+        }
+        Self {
+            stripped,
+            injected: identity.headers.clone(),
+            credentials,
+            underscore,
+        }
+    }
+
+    /// Whether a name is, or can be read by some server as, a name we set: equal once case is folded and everything but letters
+    /// and digits is taken as `-`. PHP, WSGI and CGI fold that far.
+    #[must_use]
+    pub fn is_identity(&self, name: &HeaderName) -> bool {
+        let name = name.as_str().as_bytes();
+        self.stripped.iter().any(|stripped| {
+            stripped.len() == name.len()
+                && stripped
+                    .bytes()
+                    .zip(name)
+                    .all(|(expected, &byte)| expected == fold(byte))
+        })
+    }
+
+    /// Removes what a client may not say: identity headers in every spelling and, by configuration, names with `_`.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        let drops = |name: &&HeaderName| {
+            self.is_identity(name)
+                || (self.underscore == UnderscoreHeaders::Drop && name.as_str().contains('_'))
+        };
+        // Nearly every request holds none, and then nothing is allocated.
+        if !headers.keys().any(|name| drops(&name)) {
+            return;
+        }
+        let doomed: Vec<HeaderName> = headers.keys().filter(drops).cloned().collect();
+        for name in doomed {
+            headers.remove(name);
+        }
+    }
+
+    /// Removes the headers that carry an skey on any route: a client that sends it everywhere must not hand it to an upstream.
+    pub fn strip_credentials(&self, headers: &mut HeaderMap) {
+        for name in &self.credentials {
+            headers.remove(name);
+        }
+    }
+
+    /// The names of the headers that an identity is written to.
+    pub fn injected_names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.injected.iter().map(|(name, _)| name)
+    }
+
+    /// Writes the caller's identity. A header whose template needs something the identity does not have is left out.
+    pub fn inject(&self, headers: &mut HeaderMap, identity: &Identity) {
+        for (name, template) in &self.injected {
+            if let Some(value) = fill(template, identity) {
+                headers.insert(name.clone(), value);
+            }
+        }
+    }
+}
+
+fn fold(byte: u8) -> u8 {
+    if byte.is_ascii_alphanumeric() {
+        byte.to_ascii_lowercase()
+    } else {
+        b'-'
+    }
+}
+
+/// The value, percent-encoded where it is not visible ASCII.
+fn fill(template: &Template, identity: &Identity) -> Option<HeaderValue> {
+    let part = |part: &TemplatePart| -> Option<String> {
+        let value = match part {
+            TemplatePart::Text(text) => return Some(text.clone()),
+            TemplatePart::Openid => &identity.openid,
+            TemplatePart::Appid => &identity.appid,
+            TemplatePart::UserId => identity.user_id.as_ref()?,
+            TemplatePart::Unionid => identity.unionid.as_ref()?,
+        };
+        Some(utf8_percent_encode(value, NOT_VISIBLE).to_string())
+    };
+    let text = match template.0.as_slice() {
+        [only] => part(only)?,
+        parts => parts.iter().map(part).collect::<Option<String>>()?,
+    };
+    HeaderValue::try_from(text).ok()
+}
+
+/// Removes the headers about the connection they came over: the fixed ones, and those that any `Connection` line names. `Host` and
+/// `Content-Length` stay though named: without them the message would mean something else.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(CONNECTION) {
+        for name in connection_names(headers) {
+            if name != HOST && name != CONTENT_LENGTH {
+                headers.remove(name);
+            }
+        }
+    }
+    for name in HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Whether any `Connection` line holds the token.
+#[must_use]
+pub fn connection_holds(headers: &HeaderMap, token: &str) -> bool {
+    headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .any(|entry| entry.trim().eq_ignore_ascii_case(token))
+}
+
+fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
+    let lines = headers.get_all(CONNECTION).iter();
+    let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+    entries
+        .filter_map(|entry| HeaderName::from_bytes(entry.trim_ascii()).ok())
+        .collect()
+}
+
+/// Removes what only a proxy in front may say, unless it is trusted: the whole `X-Forwarded-*` family, `Forwarded`, `X-Real-Ip`.
+pub fn remove_forwarded(headers: &mut HeaderMap) {
+    let is_forwarded = |name: &&HeaderName| {
+        let name = name.as_str();
+        name == "forwarded"
+            || name == "x-real-ip"
+            // With `_` in it the name passes only where those are kept; it still reads as one of the family.
+            || (name.len() > 11
+                && name.bytes().zip(*b"x-forwarded-").all(|(byte, expected)| fold(byte) == expected))
+    };
+    if headers.keys().any(|name| is_forwarded(&name)) {
+        let doomed: Vec<HeaderName> = headers.keys().filter(is_forwarded).cloned().collect();
+        for name in doomed {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Removes from trailers what must not pass: identity names, skeys, framing and anything a `Connection` header could mean.
+pub fn clean_trailers(trailers: &mut HeaderMap, policy: &HeaderPolicy) {
+    policy.strip(trailers);
+    policy.strip_credentials(trailers);
+    remove_hop_by_hop(trailers);
+    remove_forwarded(trailers);
+    for name in [HOST, CONTENT_LENGTH, TRAILER] {
+        trailers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy(underscore: UnderscoreHeaders) -> HeaderPolicy {
+        let header = |name: &str, part| (HeaderName::try_from(name).unwrap(), Template(vec![part]));
+        let identity = IdentityConfig {
+            headers: vec![
+                header("x-openid", TemplatePart::Openid),
+                header("x-user-id", TemplatePart::UserId),
+                header("x-uid.legacy", TemplatePart::UserId),
+            ],
+        };
+        HeaderPolicy::new(&identity, Vec::new(), underscore)
+    }
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let mut map = HeaderMap::new();
+        for (name, value) in lines {
+            map.append(HeaderName::try_from(*name).unwrap(), value.parse().unwrap());
+        }
+        map
+    }
+
+    fn names(map: &HeaderMap) -> Vec<&str> {
+        let mut names: Vec<&str> = map.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
+    #[test]
+    fn every_spelling_of_an_identity_header_is_stripped() {
+        let policy = policy(UnderscoreHeaders::Keep);
+        for separator in "-_.!#$%&'*+^`|~".chars() {
+            let mut map = headers(&[(&format!("X{separator}Openid"), "forged"), ("x-other", "1")]);
+            policy.strip(&mut map);
+            assert_eq!(names(&map), ["x-other"], "{separator}");
+        }
+        let mut map = headers(&[
+            ("x-openid", "1"),
+            ("x-openid", "2"),
+            ("X_USER.ID", "3"),
+            ("X-WX-OPENID", "4"),
+            ("x-uid-legacy", "5"),
+            ("x-openid-2", "stays"),
+            ("x_kept", "stays"),
+        ]);
+        policy.strip(&mut map);
+        assert_eq!(names(&map), ["x-openid-2", "x_kept"]);
+    }
+
+    #[test]
+    fn names_with_an_underscore_are_dropped_by_default() {
+        let mut map = headers(&[("x_any", "1"), ("x-any", "2")]);
+        policy(UnderscoreHeaders::Drop).strip(&mut map);
+        assert_eq!(names(&map), ["x-any"]);
+    }
+
+    #[test]
+    fn every_connection_line_counts_and_framing_stays() {
+        let mut map = headers(&[
+            ("connection", "keep-alive, X-A"),
+            ("connection", "x-b,host , content-length"),
+            ("x-a", "1"),
+            ("x-b", "1"),
+            ("host", "h"),
+            ("content-length", "3"),
+            ("te", "trailers"),
+            ("keep-alive", "5"),
+            ("upgrade", "h2c"),
+            ("proxy-connection", "x"),
+        ]);
+        remove_hop_by_hop(&mut map);
+        assert_eq!(names(&map), ["content-length", "host"]);
+    }
+
+    #[test]
+    fn the_forwarded_family_goes_as_a_whole() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "1"),
+            ("x-forwarded-prefix", "1"),
+            ("x_forwarded.proto", "1"),
+            ("forwarded", "1"),
+            ("x-real-ip", "1"),
+            ("x-forwarded", "stays"),
+        ]);
+        remove_forwarded(&mut map);
+        assert_eq!(names(&map), ["x-forwarded"]);
+    }
+
+    #[test]
+    fn an_identity_is_written_as_visible_ascii() {
+        let identity = Identity {
+            appid: "wx1".to_owned(),
+            openid: "o\u{540d} %\r\nX: y".to_owned(),
+            unionid: None,
+            user_id: Some("42".to_owned()),
+        };
+        let mut map = HeaderMap::new();
+        policy(UnderscoreHeaders::Drop).inject(&mut map, &identity);
+        assert_eq!(map.get("x-openid").unwrap(), "o%E5%90%8D%20%25%0D%0AX:%20y");
+        assert_eq!(map.get("x-user-id").unwrap(), "42");
+    }
+}

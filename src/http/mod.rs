@@ -1,0 +1,9 @@
+//! Tools on requests and answers: paths, headers, cookies, bodies, addresses. No I/O and no decisions about who may pass.
+
+pub mod address;
+pub mod body;
+pub mod field;
+pub mod headers;
+pub mod host;
+pub mod path;
+pub mod request_id;

@@ -1,0 +1,269 @@
+//! Where log lines go: into a bounded buffer, from which one thread writes them out in batches. Whoever logs never waits for the
+//! reader of the log; when that one stalls, lines are dropped and counted.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::time::SystemTime;
+
+use crate::config::{Log, LogFormat};
+
+/// Bytes that wait for the writer at most; about 4,000 lines.
+const CAPACITY: usize = 1 << 20;
+/// Time in which lines are gathered into one write.
+const GATHER: Duration = Duration::from_millis(10);
+/// Time the last lines get at the end.
+const LAST_LINES: Duration = Duration::from_secs(1);
+
+static SINK: OnceLock<LogSink> = OnceLock::new();
+
+/// The buffer. Clones share it.
+#[derive(Debug, Clone)]
+pub struct LogSink {
+    shared: Arc<Shared>,
+}
+
+/// How lines are laid out, once `auto` has been decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// One JSON object a line.
+    Json,
+    /// For reading.
+    Text,
+}
+
+#[derive(Debug)]
+struct Shared {
+    layout: Layout,
+    state: Mutex<State>,
+    filled: Condvar,
+    drained: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lines: Vec<u8>,
+    dropped: u64,
+    /// The writer has lines in hand.
+    busy: bool,
+    /// The writer waits for lines.
+    waiting: bool,
+}
+
+/// Sends the log of this process to standard output. Call once, early.
+///
+/// # Errors
+/// The level is no filter; the configuration holds one that is.
+pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
+    let layout = match log.format {
+        LogFormat::Auto if is_terminal => Layout::Text,
+        LogFormat::Text => Layout::Text,
+        LogFormat::Auto | LogFormat::Json => Layout::Json,
+    };
+    let filter = EnvFilter::try_new(&log.level).map_err(|error| error.to_string())?;
+    let sink = LogSink::start(layout, Box::new(io::stdout()));
+    let sink = SINK.get_or_init(|| sink).clone();
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(sink.clone())
+        .with_timer(SystemTime)
+        .with_ansi(false);
+    let installed = match layout {
+        Layout::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .with_span_list(false)
+            .try_init(),
+        Layout::Text => builder.with_target(false).compact().try_init(),
+    };
+    installed.map_err(|error| error.to_string())?;
+    Ok(sink)
+}
+
+/// The process's sink; `None` before `init`, as in tests.
+#[must_use]
+pub fn sink() -> Option<&'static LogSink> {
+    SINK.get()
+}
+
+impl LogSink {
+    /// A sink of its own, with its writing thread, which ends when the process does.
+    #[must_use]
+    pub fn start(layout: Layout, output: Box<dyn Write + Send>) -> Self {
+        let shared = Arc::new(Shared {
+            layout,
+            state: Mutex::default(),
+            filled: Condvar::new(),
+            drained: Condvar::new(),
+        });
+        let writer = Arc::clone(&shared);
+        // Without a thread nothing is written, but the gateway serves.
+        let _ = thread::Builder::new()
+            .name("log".to_owned())
+            .spawn(move || writer.write(output));
+        Self { shared }
+    }
+
+    /// How lines are laid out.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.shared.layout
+    }
+
+    /// Takes one whole line, its line feed included. Dropped when the buffer is full.
+    pub fn line(&self, line: &[u8]) {
+        let mut state = self.shared.lock();
+        if state.lines.len().saturating_add(line.len()) > CAPACITY {
+            state.dropped = state.dropped.saturating_add(1);
+            return;
+        }
+        state.lines.extend_from_slice(line);
+        let wake = std::mem::take(&mut state.waiting);
+        drop(state);
+        if wake {
+            self.shared.filled.notify_one();
+        }
+    }
+
+    /// Waits until everything is written, at most a second.
+    pub fn flush(&self) {
+        let state = self.shared.lock();
+        let unwritten = |state: &mut State| state.busy || !state.lines.is_empty();
+        let _ = self
+            .shared
+            .drained
+            .wait_timeout_while(state, LAST_LINES, unwritten);
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, mut output: Box<dyn Write + Send>) {
+        let mut batch = Vec::new();
+        loop {
+            let mut state = self.lock();
+            state.busy = false;
+            if state.lines.is_empty() {
+                self.drained.notify_all();
+            }
+            while state.lines.is_empty() {
+                state.waiting = true;
+                state = self
+                    .filled
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+            }
+            state.waiting = false;
+            state.busy = true;
+            drop(state);
+            // Gathering turns thousands of lines a second into a hundred writes.
+            thread::sleep(GATHER);
+            let mut state = self.lock();
+            std::mem::swap(&mut batch, &mut state.lines);
+            let dropped = std::mem::take(&mut state.dropped);
+            drop(state);
+            // A reader that is gone is no reason to stop serving.
+            let _ = output.write_all(&batch).and_then(|()| output.flush());
+            batch.clear();
+            if dropped > 0 {
+                tracing::warn!(
+                    lines = dropped,
+                    "the log was not read fast enough; lines were dropped"
+                );
+            }
+        }
+    }
+}
+
+/// Gathers one event into one line.
+#[derive(Debug)]
+pub struct EventLine<'a> {
+    sink: &'a LogSink,
+    line: Vec<u8>,
+}
+
+impl Write for EventLine<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.line.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for EventLine<'_> {
+    fn drop(&mut self) {
+        if !self.line.is_empty() {
+            self.sink.line(&self.line);
+        }
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogSink {
+    type Writer = EventLine<'a>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        EventLine {
+            sink: self,
+            line: Vec::with_capacity(256),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use super::*;
+
+    /// An output whose every write waits for permission, as a pipe does that nobody reads.
+    struct Stalled {
+        permission: Receiver<()>,
+        written: Sender<Vec<u8>>,
+    }
+
+    impl Write for Stalled {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let _ = self.permission.recv();
+            let _ = self.written.send(bytes.to_vec());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_stalled_reader_costs_lines_and_never_blocks_the_writer_of_them() {
+        let (permit, permission) = channel();
+        let (written, output) = channel();
+        let sink = LogSink::start(
+            Layout::Json,
+            Box::new(Stalled {
+                permission,
+                written,
+            }),
+        );
+        let line = [b'x'; 1024];
+        // Three times the capacity, while nothing is read.
+        for _ in 0..3 * CAPACITY / line.len() {
+            sink.line(&line);
+        }
+        drop(permit);
+        sink.flush();
+        let written: usize = output.try_iter().map(|batch| batch.len()).sum();
+        assert!(written >= CAPACITY, "{written}");
+        assert!(written <= 2 * CAPACITY, "{written}");
+    }
+}

@@ -1,0 +1,198 @@
+//! One login: a code becomes a user and a session. The same code twice at the same time, or within ten seconds, is one login, on
+//! whatever replica it arrives.
+
+mod request;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, reads_body};
+use crate::clock;
+use crate::config::{App, LOGIN_DEADLINE};
+use crate::error::{Error, LoginRefusal};
+use crate::identity::Identity;
+use crate::session::{LoginClaim, SessionStore};
+use crate::style::LoginAnswer;
+use crate::users::{CreateUsers, Found, UserDirectory};
+use crate::wechat::{LoginCode, Wechat, WechatError};
+
+/// Pause between two looks at a login that another request is making.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+
+/// What a login needs.
+pub struct Logins {
+    /// Exchanges codes.
+    pub wechat: Wechat,
+    /// Knows the users.
+    pub users: UserDirectory,
+    /// Keeps sessions, and what equal logins share.
+    pub sessions: SessionStore,
+}
+
+/// One request to log in.
+#[derive(Debug, Clone)]
+pub struct Attempt {
+    /// The mini program the code is for.
+    pub app: Arc<App>,
+    /// The code.
+    pub code: LoginCode,
+    /// What the client says of itself.
+    pub device: String,
+    /// Whether unknown users are let in.
+    pub create_users: CreateUsers,
+}
+
+/// What equal logins are told. Sealed by the store: it holds an skey.
+#[derive(Serialize, Deserialize)]
+enum Shared {
+    Answer(LoginAnswer),
+    CodeInvalid,
+    CodeUsed,
+    UserBlocked,
+    UnknownUser,
+}
+
+impl Logins {
+    /// Logs in. Goes on when the caller leaves: the code is spent once WeChat has seen it, and the answer then waits for the
+    /// client's next try.
+    ///
+    /// # Errors
+    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s.
+    pub async fn log_in(self: &Arc<Self>, attempt: Attempt) -> Result<LoginAnswer, Error> {
+        let logins = Arc::clone(self);
+        let running = tokio::spawn(async move { logins.log_in_once(attempt).await });
+        match running.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Error::Internal("a login panicked".to_owned())),
+        }
+    }
+
+    async fn log_in_once(&self, attempt: Attempt) -> Result<LoginAnswer, Error> {
+        let deadline = Instant::now() + LOGIN_DEADLINE;
+        loop {
+            let claim = self
+                .sessions
+                .claim_login(&attempt.app.appid, attempt.code.expose())
+                .await;
+            match claim.map_err(Error::StoreUnavailable)? {
+                LoginClaim::Done(shared) => return told_before(&shared),
+                LoginClaim::Pending if Instant::now() + LOOK_AGAIN >= deadline => {
+                    let why = "an equal login did not end in time";
+                    return Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)));
+                }
+                LoginClaim::Pending => tokio::time::sleep(LOOK_AGAIN).await,
+                LoginClaim::Won(ticket) => {
+                    let work = tokio::time::timeout_at(deadline, self.exchange(&attempt, deadline));
+                    let outcome = work.await.unwrap_or_else(|_| {
+                        let why = "the login took longer than 5 s";
+                        Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)))
+                    });
+                    // The answer stands whether or not it can be shared: a store that fails now costs an equal login an error.
+                    let _ = match shareable(&outcome) {
+                        Some(shared) => self.sessions.finish_login(ticket, &shared).await,
+                        None => self.sessions.release_login(ticket).await,
+                    };
+                    return outcome;
+                }
+            }
+        }
+    }
+
+    async fn exchange(&self, attempt: &Attempt, deadline: Instant) -> Result<LoginAnswer, Error> {
+        let app = &attempt.app;
+        let exchanged = self
+            .wechat
+            .exchange(app, &attempt.code, deadline)
+            .await
+            .map_err(refused_by_wechat)?;
+        let found = self
+            .users
+            .find_or_create(
+                &app.appid,
+                &exchanged.openid,
+                exchanged.unionid.as_deref(),
+                attempt.create_users,
+            )
+            .await
+            .map_err(Error::DirectoryUnavailable)?;
+        let (user_id, is_new) = match found {
+            Found::User { user_id, is_new } => (Some(user_id), is_new),
+            Found::Unknown => return Err(Error::UnknownUser),
+            Found::NoDirectory => (None, false),
+        };
+        let identity = Identity {
+            appid: app.appid.clone(),
+            openid: exchanged.openid,
+            unionid: exchanged.unionid,
+            user_id,
+        };
+        self.sessions
+            .remember_session_key(&identity.appid, &identity.openid, &exchanged.session_key)
+            .await
+            .map_err(Error::StoreUnavailable)?;
+        let new = self
+            .sessions
+            .create(&identity, &attempt.device)
+            .await
+            .map_err(Error::StoreUnavailable)?;
+        Ok(LoginAnswer {
+            skey: new.skey.expose().to_owned(),
+            expires_at: clock::unix_seconds().saturating_add(new.expires_in.as_secs()),
+            user_id: identity.user_id,
+            openid: identity.openid,
+            appid: identity.appid,
+            is_new,
+        })
+    }
+}
+
+/// What equal logins may be told; `None` where trying again may end better.
+fn shareable(outcome: &Result<LoginAnswer, Error>) -> Option<Vec<u8>> {
+    let shared = match outcome {
+        Ok(answer) => Shared::Answer(answer.clone()),
+        Err(Error::LoginCodeInvalid(_)) => Shared::CodeInvalid,
+        Err(Error::LoginCodeUsed(_)) => Shared::CodeUsed,
+        Err(Error::LoginUserBlocked(_)) => Shared::UserBlocked,
+        Err(Error::UnknownUser) => Shared::UnknownUser,
+        Err(_) => return None,
+    };
+    serde_json::to_vec(&shared).ok()
+}
+
+fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
+    match serde_json::from_slice(shared) {
+        Ok(Shared::Answer(answer)) => Ok(answer),
+        Ok(Shared::CodeInvalid) => Err(Error::LoginCodeInvalid(LoginRefusal::Repeated)),
+        Ok(Shared::CodeUsed) => Err(Error::LoginCodeUsed(LoginRefusal::Repeated)),
+        Ok(Shared::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
+        Ok(Shared::UnknownUser) => Err(Error::UnknownUser),
+        Err(_) => Err(Error::Internal(
+            "the result of an equal login is not readable".to_owned(),
+        )),
+    }
+}
+
+fn refused_by_wechat(error: WechatError) -> Error {
+    let bug = matches!(error, WechatError::GatewayBug(_));
+    if bug {
+        return Error::Internal(error.to_string());
+    }
+    let outcome = match &error {
+        WechatError::CodeInvalid(_) => Error::LoginCodeInvalid,
+        WechatError::CodeUsed(_) => Error::LoginCodeUsed,
+        WechatError::UserBlocked(_) => Error::LoginUserBlocked,
+        WechatError::UserRateLimited(_) => Error::RateLimited,
+        WechatError::Busy(_) | WechatError::QuotaExceeded(_) => Error::WechatBusy,
+        WechatError::Timeout { .. } => Error::WechatTimeout,
+        WechatError::BadAnswer { .. } | WechatError::Dropped(_) | WechatError::Unreachable(_) => {
+            Error::WechatUnreachable
+        }
+        WechatError::Misconfigured(_) | WechatError::Unknown(_) | WechatError::GatewayBug(_) => {
+            Error::WechatMisconfigured
+        }
+    };
+    outcome(LoginRefusal::Wechat(error))
+}

@@ -1,0 +1,203 @@
+//! What a login request says: its code, and which mini program it is for.
+
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use hyper::header::REFERER;
+
+use crate::config::{App, CodeSource, Login};
+use crate::error::{Error, LoginRefusal};
+use crate::http::body::BodyKind;
+use crate::http::field;
+use crate::wechat::LoginCode;
+
+/// The longest body of a login, in bytes.
+pub const LOGIN_BODY_LIMIT: u64 = 8 * 1024;
+
+/// A request header that names the app, by its name or appid, where Host and Referer cannot.
+const APP_HEADER: &str = "x-wx-app";
+
+/// Whether a login's code may be in the body.
+#[must_use]
+pub fn reads_body(login: &Login) -> bool {
+    login
+        .code_from
+        .iter()
+        .any(|source| matches!(source, CodeSource::Json(_) | CodeSource::Form(_)))
+}
+
+/// The code: the first of the entry's sources that has one.
+///
+/// # Errors
+/// `LoginCodeMissing`, `LoginCodeInvalid` for what no code looks like, `BadRequest` for a body that is not what it says.
+pub fn find_code(
+    login: &Login,
+    headers: &HeaderMap,
+    query: Option<&str>,
+    body: Option<(BodyKind, &str)>,
+) -> Result<LoginCode, Error> {
+    for source in &login.code_from {
+        let found = match (source, body) {
+            (CodeSource::Header(name), _) => headers
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_owned),
+            (CodeSource::Query(name), _) => query.and_then(|text| first_pair(text, name)),
+            (CodeSource::Form(name), Some((BodyKind::Form, text))) => first_pair(text, name),
+            (CodeSource::Json(name), Some((BodyKind::Json, text))) => field::take_json(text, name)
+                .map_err(|_| Error::BadRequest("the body is not a JSON object"))?
+                .and_then(|taken| taken.values.into_iter().next()),
+            (CodeSource::Form(_) | CodeSource::Json(_), _) => None,
+        };
+        if let Some(text) = found.filter(|text| !text.is_empty()) {
+            let malformed = || Error::LoginCodeInvalid(LoginRefusal::NotAsked("malformed code"));
+            return LoginCode::parse(&text).ok_or_else(malformed);
+        }
+    }
+    Err(Error::LoginCodeMissing)
+}
+
+fn first_pair(text: &str, name: &str) -> Option<String> {
+    field::take_pair(text, name)?.values.into_iter().next()
+}
+
+/// The app a login is for: the entry's own, else by header, Host, the appid that WeChat writes into `Referer`, else the default.
+///
+/// A forged choice earns nothing: a code is good for its own app only.
+///
+/// # Errors
+/// `BadRequest` when nothing chooses one.
+pub fn choose_app(
+    apps: &[Arc<App>],
+    login: &Login,
+    headers: &HeaderMap,
+    host: Option<&str>,
+) -> Result<Arc<App>, Error> {
+    let called = |name: &str| {
+        apps.iter()
+            .find(|app| app.name == name || app.appid == name)
+    };
+    if let Some(name) = &login.app {
+        return called(name)
+            .map(Arc::clone)
+            .ok_or(Error::BadRequest("unknown app"));
+    }
+    if let Some(value) = headers.get(APP_HEADER) {
+        let named = value.to_str().ok().and_then(called);
+        return named
+            .map(Arc::clone)
+            .ok_or(Error::BadRequest("unknown app"));
+    }
+    let by_host = || {
+        apps.iter()
+            .find(|app| app.hosts.iter().any(|known| Some(known.as_str()) == host))
+    };
+    let by_referer =
+        || referer_appid(headers).and_then(|appid| apps.iter().find(|app| app.appid == appid));
+    let by_default = || apps.iter().find(|app| app.default);
+    let chosen = by_host().or_else(by_referer).or_else(by_default);
+    chosen.map(Arc::clone).ok_or(Error::BadRequest(
+        "nothing says which app this login is for",
+    ))
+}
+
+/// The appid in `https://servicewechat.com/{appid}/{version}/page-frame.html`, which the client cannot choose.
+fn referer_appid(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(REFERER)?.to_str().ok()?;
+    text.strip_prefix("https://servicewechat.com/")?
+        .split('/')
+        .next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Secret, Style};
+
+    fn login(code_from: Vec<CodeSource>) -> Login {
+        Login {
+            path: "/login".to_owned(),
+            methods: Vec::new(),
+            style: Style::Plain,
+            app: None,
+            code_from,
+            create_users: true,
+        }
+    }
+
+    fn app(name: &str, default: bool, host: &str) -> Arc<App> {
+        Arc::new(App {
+            name: name.to_owned(),
+            appid: format!("wx-{name}"),
+            secret: Secret::new("s"),
+            secret_previous: None,
+            default,
+            hosts: vec![host.to_owned()],
+        })
+    }
+
+    #[test]
+    fn the_first_source_with_a_code_wins_and_an_empty_one_has_none() {
+        let entry = login(vec![
+            CodeSource::Json("code".to_owned()),
+            CodeSource::Form("code".to_owned()),
+            CodeSource::Header("x-wx-code".parse().unwrap()),
+            CodeSource::Query("code".to_owned()),
+        ]);
+        let mut headers = HeaderMap::new();
+        let json = Some((BodyKind::Json, "{\"code\":\"J\"}"));
+        let query = Some("code=Q%20x");
+        let find = |headers: &HeaderMap, body, query| {
+            find_code(&entry, headers, query, body).map(|code| code.expose().to_owned())
+        };
+        assert_eq!(find(&headers, json, query).unwrap(), "J");
+        assert_eq!(
+            find(&headers, Some((BodyKind::Form, "code=F")), query).unwrap(),
+            "F"
+        );
+        assert_eq!(
+            find(&headers, Some((BodyKind::Json, "{\"code\":\"\"}")), query).unwrap(),
+            "Q x"
+        );
+        headers.insert("x-wx-code", "H".parse().unwrap());
+        assert_eq!(find(&headers, None, query).unwrap(), "H");
+        headers.clear();
+        assert!(matches!(
+            find(&headers, None, None),
+            Err(Error::LoginCodeMissing)
+        ));
+        assert!(matches!(
+            find(&headers, None, Some("code=%0a")),
+            Err(Error::LoginCodeInvalid(_))
+        ));
+        let broken = Some((BodyKind::Json, "["));
+        assert!(matches!(
+            find(&headers, broken, query),
+            Err(Error::BadRequest(_))
+        ));
+    }
+
+    #[test]
+    fn an_app_is_chosen_by_header_then_host_then_referer_then_default() {
+        let apps = [app("a", true, "a.example"), app("b", false, "b.example")];
+        let choose = |lines: &[(&'static str, &str)], host| {
+            let mut headers = HeaderMap::new();
+            for (name, value) in lines {
+                headers.insert(*name, value.parse().unwrap());
+            }
+            choose_app(&apps, &login(Vec::new()), &headers, host).map(|app| app.name.clone())
+        };
+        let referer = (
+            "referer",
+            "https://servicewechat.com/wx-b/12/page-frame.html",
+        );
+        assert_eq!(choose(&[], None).unwrap(), "a");
+        assert_eq!(choose(&[referer], None).unwrap(), "b");
+        assert_eq!(choose(&[referer], Some("a.example")).unwrap(), "a");
+        assert_eq!(
+            choose(&[("x-wx-app", "wx-b")], Some("a.example")).unwrap(),
+            "b"
+        );
+        assert!(choose(&[("x-wx-app", "nobody")], None).is_err());
+    }
+}

@@ -1,0 +1,130 @@
+//! One connection: its protocol, its requests, its end.
+
+use std::convert::Infallible;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use super::deadline::{Activity, Limits, UnderWay, Watched};
+use super::listener::Accepted;
+use super::preface::{self, Protocol};
+use crate::gateway::{AnswerBody, Gateway};
+use crate::http::address::Peer;
+
+/// Streams of one HTTP/2 connection at once.
+const MAX_STREAMS: u32 = 128;
+
+/// Serves a connection to its end; when told to stop, to the end of what is under way.
+pub(super) async fn serve(accepted: Accepted, gateway: Arc<Gateway>, stop: CancellationToken) {
+    match accepted {
+        Accepted::Tcp(stream, peer) => serve_stream(stream, peer, gateway, stop).await,
+        Accepted::Unix(stream) => serve_stream(stream, Peer::Unix, gateway, stop).await,
+    }
+}
+
+async fn serve_stream<S>(stream: S, peer: Peer, gateway: Arc<Gateway>, stop: CancellationToken)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let server = gateway.server();
+    let limits = Limits {
+        head: server.header_timeout,
+        idle: server.idle_timeout,
+        write: server.body_timeout,
+    };
+    let max_header_bytes = server.max_header_bytes;
+    let first_bytes = tokio::time::timeout(limits.head, preface::detect(stream));
+    let detected = tokio::select! {
+        // Nothing was asked yet, so nothing is lost.
+        () = stop.cancelled() => return,
+        detected = first_bytes => detected,
+    };
+    // Too slow, gone, or gone wrong: there is nobody to tell.
+    let Ok(Ok(Some((protocol, stream)))) = detected else {
+        return;
+    };
+    let activity = Activity::new();
+    let io = TokioIo::new(Watched::new(stream, limits, Arc::clone(&activity)));
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (gateway, under_way) = (Arc::clone(&gateway), activity.begin());
+        async move {
+            let response = gateway.handle(request, peer).await;
+            let response: Response<Counted> = response.map(|body| Counted {
+                body,
+                _under_way: under_way,
+            });
+            Ok::<_, Infallible>(response)
+        }
+    });
+    match protocol {
+        Protocol::Http1 => {
+            let connection = http1::Builder::new()
+                // Watched has the deadlines: hyper's own is one for head and idling alike.
+                .header_read_timeout(None)
+                .max_buf_size(max_header_bytes)
+                .pipeline_flush(true)
+                .serve_connection(io, service)
+                .with_upgrades();
+            let mut connection = pin!(connection);
+            tokio::select! {
+                biased;
+                // How a connection ends is the client's affair, and its requests have their log lines.
+                _ = connection.as_mut() => return,
+                () = stop.cancelled() => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+        Protocol::Http2 => {
+            let header_list = u32::try_from(max_header_bytes).unwrap_or(u32::MAX);
+            let connection = http2::Builder::new(TokioExecutor::new())
+                .timer(TokioTimer::new())
+                .max_concurrent_streams(MAX_STREAMS)
+                .max_header_list_size(header_list)
+                .serve_connection(io, service);
+            let mut connection = pin!(connection);
+            tokio::select! {
+                biased;
+                _ = connection.as_mut() => return,
+                () = stop.cancelled() => {}
+            }
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// An answer's body that keeps its request counted as under way.
+struct Counted {
+    body: AnswerBody,
+    _under_way: UnderWay,
+}
+
+impl Body for Counted {
+    type Data = Bytes;
+    type Error = Box<dyn std::error::Error + Send + Sync>;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

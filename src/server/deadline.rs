@@ -1,0 +1,284 @@
+//! Ends a connection whose client is too slow: no request for `idle_timeout`, a head that takes longer than `header_timeout`, or an
+//! answer that is not read for `body_timeout`. Costs a clock reading per request; the timer itself is armed once and looks up
+//! what is due when it fires.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::{Instant, Sleep};
+
+/// The three deadlines.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) head: Duration,
+    pub(super) idle: Duration,
+    pub(super) write: Duration,
+}
+
+/// What the requests of a connection tell its stream.
+#[derive(Debug)]
+pub(super) struct Activity {
+    started: Instant,
+    under_way: AtomicUsize,
+    /// When the last request ended, in milliseconds since the start.
+    idle_since: AtomicU64,
+}
+
+/// One request under way; dropping it ends it.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Activity>);
+
+/// A stream that fails with `TimedOut` when a deadline passes.
+#[derive(Debug)]
+pub(super) struct Watched<S> {
+    stream: S,
+    limits: Limits,
+    activity: Arc<Activity>,
+    /// When the first bytes of a head that is not complete came.
+    head_since: Option<Instant>,
+    reading: Option<Pin<Box<Sleep>>>,
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+impl Activity {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            started: Instant::now(),
+            under_way: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(0),
+        })
+    }
+
+    /// Counts a request in.
+    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        UnderWay(Arc::clone(self))
+    }
+
+    fn is_idle(&self) -> bool {
+        self.under_way.load(Ordering::Relaxed) == 0
+    }
+
+    fn idle_since(&self) -> Instant {
+        self.started + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        let elapsed = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.idle_since.store(elapsed, Ordering::Relaxed);
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, limits: Limits, activity: Arc<Activity>) -> Self {
+        // The first bytes are there already: they told the protocol.
+        let head_since = Some(Instant::now());
+        Self {
+            stream,
+            limits,
+            activity,
+            head_since,
+            reading: None,
+            writing: None,
+        }
+    }
+
+    /// When the client's silence becomes too long; `None` while a request is under way, whose own deadlines count then.
+    fn due(&mut self) -> Option<Instant> {
+        if !self.activity.is_idle() {
+            self.head_since = None;
+            return None;
+        }
+        let idle_since = self.activity.idle_since();
+        match self.head_since {
+            Some(since) if since >= idle_since => Some(since + self.limits.head),
+            _ => Some(idle_since + self.limits.idle),
+        }
+    }
+
+    fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        loop {
+            let due = self.due();
+            // Looked at again after the longest time that nothing can become due in.
+            let wake =
+                due.unwrap_or_else(|| Instant::now() + self.limits.head.min(self.limits.idle));
+            let timer = self
+                .reading
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wake)));
+            if timer.deadline() > wake {
+                timer.as_mut().reset(wake);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if due.is_some_and(|due| due <= Instant::now()) {
+                return Poll::Ready(too_slow());
+            }
+            timer
+                .as_mut()
+                .reset(wake.max(Instant::now() + Duration::from_millis(1)));
+        }
+    }
+
+    fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let limit = self.limits.write;
+        let timer = self
+            .writing
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+        timer.as_mut().poll(cx).map(|()| too_slow())
+    }
+}
+
+fn too_slow() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client is too slow")
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.stream).poll_read(cx, buf) {
+            Poll::Pending => this.poll_silence(cx).map(Err),
+            ready => {
+                if this.activity.is_idle() {
+                    let idle_since = this.activity.idle_since();
+                    if this.head_since.is_none_or(|since| since < idle_since) {
+                        this.head_since = Some(Instant::now());
+                    }
+                }
+                ready
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Watched<S> {
+    /// A write that waits is timed from its first wait; any progress starts over.
+    fn timed<T>(
+        &mut self,
+        polled: Poll<io::Result<T>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if polled.is_pending() {
+            return self.poll_stall(cx).map(Err);
+        }
+        self.writing = None;
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.timed(polled, cx)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bytes);
+        this.timed(polled, cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        this.timed(polled, cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        head: Duration::from_secs(10),
+        idle: Duration::from_secs(75),
+        write: Duration::from_secs(30),
+    };
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_is_cut_after_header_timeout() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let mut watched = Watched::new(server, LIMITS, Activity::new());
+        let started = Instant::now();
+        let dripping = async {
+            loop {
+                client.write_all(b"x").await.unwrap();
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+        let reading = async {
+            let mut byte = [0];
+            loop {
+                if let Err(error) = watched.read_exact(&mut byte).await {
+                    return error;
+                }
+            }
+        };
+        let error = tokio::select! { error = reading => error, () = dripping => unreachable!() };
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(
+            (10..12).contains(&started.elapsed().as_secs()),
+            "{:?}",
+            started.elapsed()
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn between_requests_idle_timeout_counts_and_during_one_nothing_does() {
+        let (_client, server) = tokio::io::duplex(64);
+        let activity = Activity::new();
+        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        let started = Instant::now();
+        let request = activity.begin();
+        let ends = async {
+            tokio::time::sleep(Duration::from_secs(300)).await;
+            drop(request);
+        };
+        let mut byte = [0];
+        let (error, ()) = tokio::join!(watched.read_exact(&mut byte), ends);
+        assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
+        let elapsed = started.elapsed().as_secs();
+        assert!((375..=386).contains(&elapsed), "{elapsed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_nobody_reads_is_cut_after_body_timeout() {
+        let (_client, server) = tokio::io::duplex(64);
+        let mut watched = Watched::new(server, LIMITS, Activity::new());
+        let started = Instant::now();
+        let error = watched.write_all(&[0; 100]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed().as_secs(), 30);
+    }
+}

@@ -1,0 +1,187 @@
+//! One port or socket: takes connections while there is a place for them, and goes on after any failure to accept.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{StartError, connection};
+use crate::config::ListenAddress;
+use crate::gateway::Gateway;
+use crate::http::address::Peer;
+
+/// Connections that wait in the kernel, at most.
+const BACKLOG: i32 = 4096;
+/// Pause after a failure to accept: with no descriptors left, asking again at once only burns the CPU that could free some.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Failures are told at most this often; how many connections fail is in a stranger's hands.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// A bound listener.
+#[derive(Debug)]
+pub(super) struct Listener {
+    socket: Bound,
+    address: ListenAddress,
+}
+
+#[derive(Debug)]
+enum Bound {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+/// An accepted connection.
+pub(super) enum Accepted {
+    Tcp(TcpStream, Peer),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    /// Binds the address. A Unix socket that nobody listens on any more is replaced.
+    pub(super) async fn bind(address: &ListenAddress) -> Result<Self, StartError> {
+        let bound = match address {
+            ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Bound::Tcp),
+            ListenAddress::Unix(path) => bind_unix(path).await.map(Bound::Unix),
+        };
+        let socket = bound.map_err(|source| StartError::Bind {
+            address: address.to_string(),
+            source,
+        })?;
+        let address = match &socket {
+            Bound::Tcp(listener) => listener
+                .local_addr()
+                .map_or_else(|_| address.clone(), ListenAddress::Tcp),
+            Bound::Unix(_) => address.clone(),
+        };
+        Ok(Self { socket, address })
+    }
+
+    pub(super) fn address(&self) -> &ListenAddress {
+        &self.address
+    }
+
+    /// The next connection.
+    pub(super) async fn next(&self) -> io::Result<Accepted> {
+        match &self.socket {
+            Bound::Tcp(listener) => {
+                let (stream, from) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                // Finds clients that went away without a word, which mobile ones do.
+                let keepalive = TcpKeepalive::new()
+                    .with_time(Duration::from_secs(60))
+                    .with_interval(Duration::from_secs(15));
+                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                Ok(Accepted::Tcp(stream, Peer::Ip(from.ip().to_canonical())))
+            }
+            Bound::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        }
+    }
+
+    /// Accepts until told to stop; each connection is served by a task of its own.
+    pub(super) async fn accept(
+        self,
+        gateway: Arc<Gateway>,
+        places: Arc<Semaphore>,
+        connections: TaskTracker,
+        stop: CancellationToken,
+    ) {
+        let mut failures = Failures::default();
+        loop {
+            // The place comes before the connection: what cannot be served waits in the kernel.
+            let accepted = async {
+                let place = Arc::clone(&places).acquire_owned().await;
+                (place, self.next().await)
+            };
+            let (place, accepted) = tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                accepted = accepted => accepted,
+            };
+            let Ok(place) = place else { return };
+            match accepted {
+                Ok(accepted) => {
+                    let serving = connection::serve(accepted, Arc::clone(&gateway), stop.clone());
+                    connections.spawn(async move {
+                        serving.await;
+                        drop(place);
+                    });
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    failures.tell(&self.address, &error);
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(PAUSE) => {}
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Keeps repeated failures out of the log.
+#[derive(Default)]
+struct Failures {
+    last_told: Option<Instant>,
+    since: u64,
+}
+
+impl Failures {
+    fn tell(&mut self, address: &ListenAddress, error: &io::Error) {
+        self.since = self.since.saturating_add(1);
+        if self
+            .last_told
+            .is_some_and(|last| last.elapsed() < TELL_EVERY)
+        {
+            return;
+        }
+        tracing::warn!(
+            listen = %address, %error, failures = self.since,
+            "accepting connections fails; open ones are served, accepting goes on"
+        );
+        self.last_told = Some(Instant::now());
+        self.since = 0;
+    }
+}
+
+/// The connection was gone before it was accepted; nothing is wrong with us.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
+    matches!(
+        error.kind(),
+        ConnectionAborted | ConnectionRefused | ConnectionReset | NotConnected
+    )
+}
+
+fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    // A restart must not wait for the old connections to be forgotten.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}
+
+async fn bind_unix(path: &std::path::Path) -> io::Result<UnixListener> {
+    match UnixListener::bind(path) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+            if UnixStream::connect(path).await.is_ok() {
+                return Err(error);
+            }
+            tokio::fs::remove_file(path).await?;
+            UnixListener::bind(path)
+        }
+        bound => bound,
+    }
+}

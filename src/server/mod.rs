@@ -1,0 +1,198 @@
+//! Sockets and the life of the process's work: bind, accept, serve, drain.
+
+mod admin;
+mod connection;
+mod deadline;
+mod listener;
+mod preface;
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use self::listener::Listener;
+use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
+use crate::gateway::Gateway;
+use crate::login::Logins;
+use crate::redis::{RedisConfigError, RedisLink};
+use crate::session::SessionStore;
+use crate::users::UserDirectory;
+use crate::wechat::{Wechat, WechatSetupError};
+
+/// A gateway whose ports are bound and which answers nobody yet.
+pub struct Server {
+    listeners: Vec<Listener>,
+    admin: Option<Listener>,
+    addresses: Vec<ListenAddress>,
+    gateway: Arc<Gateway>,
+    redis: Option<RedisLink>,
+    max_connections: usize,
+    drain: Duration,
+}
+
+/// Why a server could not be made.
+#[derive(Debug)]
+pub enum StartError {
+    /// A port or socket cannot be had.
+    Bind {
+        /// Which.
+        address: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// What `[redis]` says cannot be an address.
+    Redis(RedisConfigError),
+    /// The client for WeChat cannot be made.
+    Wechat(WechatSetupError),
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bind { address, source } => write!(f, "listening on {address}: {source}"),
+            Self::Redis(error) => error.fmt(f),
+            Self::Wechat(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for StartError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Bind { source, .. } => Some(source),
+            Self::Redis(error) => Some(error),
+            Self::Wechat(error) => Some(error),
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything under way was finished.
+    Drained,
+    /// So many connections and tunnels were still open at `shutdown.drain` and were cut.
+    CutOff(usize),
+}
+
+impl Server {
+    /// Binds every port. Redis may be away: its link keeps trying.
+    ///
+    /// # Errors
+    /// A port that cannot be had, or parts that cannot be made of what the configuration says.
+    pub async fn bind(config: Config) -> Result<Self, StartError> {
+        let mut listeners = Vec::new();
+        for address in &config.server.listen {
+            listeners.push(Listener::bind(address).await?);
+        }
+        let admin = match config.admin.listen {
+            Some(address) => Some(Listener::bind(&ListenAddress::Tcp(address)).await?),
+            None => None,
+        };
+        let needs_redis = config.session.store == SessionStoreKind::Redis
+            || config.users.store == UserStoreKind::Redis;
+        let redis = match needs_redis {
+            true => Some(RedisLink::connect(&config.redis).map_err(StartError::Redis)?),
+            false => None,
+        };
+        let sessions = match (config.session.store, &redis) {
+            (SessionStoreKind::Redis, Some(link)) => SessionStore::redis(
+                link.clone(),
+                &config.redis.key_prefix,
+                &config.session,
+                &config.apps,
+            ),
+            _ => SessionStore::memory(&config.session),
+        };
+        let users = match (config.users.store, &redis) {
+            (UserStoreKind::Redis, Some(link)) => {
+                UserDirectory::redis(link.clone(), &config.redis.key_prefix)
+            }
+            (UserStoreKind::Off, _) => UserDirectory::Off,
+            _ => UserDirectory::memory(),
+        };
+        let wechat = Wechat::new(&config.wechat).map_err(StartError::Wechat)?;
+        let logins = Logins {
+            wechat,
+            users,
+            sessions: sessions.clone(),
+        };
+        Ok(Self {
+            addresses: listeners
+                .iter()
+                .map(|listener| listener.address().clone())
+                .collect(),
+            listeners,
+            admin,
+            max_connections: config.server.max_connections,
+            drain: config.server.shutdown.drain,
+            gateway: Arc::new(Gateway::new(config, sessions, logins)),
+            redis,
+        })
+    }
+
+    /// Where requests are taken, with the ports that were given for port 0.
+    #[must_use]
+    pub fn addresses(&self) -> &[ListenAddress] {
+        &self.addresses
+    }
+
+    /// Where `/livez` and `/readyz` are answered.
+    #[must_use]
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        match self.admin.as_ref()?.address() {
+            ListenAddress::Tcp(address) => Some(*address),
+            ListenAddress::Unix(_) => None,
+        }
+    }
+
+    /// The link to Redis; `None` when nothing is kept there.
+    #[must_use]
+    pub fn redis(&self) -> Option<&RedisLink> {
+        self.redis.as_ref()
+    }
+
+    /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.
+    pub async fn run(self, shutdown: CancellationToken) -> Ended {
+        let connections = TaskTracker::new();
+        let places = Arc::new(Semaphore::new(self.max_connections));
+        // The operator's listener answers to the end, so that the drain can be watched.
+        let stopped = CancellationToken::new();
+        if let Some(admin) = self.admin {
+            tokio::spawn(admin::serve(
+                admin,
+                self.redis,
+                shutdown.clone(),
+                stopped.clone(),
+            ));
+        }
+        let accepting = TaskTracker::new();
+        for listener in self.listeners {
+            let gateway = Arc::clone(&self.gateway);
+            let (places, stop) = (Arc::clone(&places), shutdown.clone());
+            accepting.spawn(listener.accept(gateway, places, connections.clone(), stop));
+        }
+        shutdown.cancelled().await;
+        accepting.close();
+        accepting.wait().await;
+        connections.close();
+        let tunnels = self.gateway.tunnels();
+        tunnels.close();
+        let finished = async {
+            connections.wait().await;
+            tunnels.wait().await;
+        };
+        let ended = match tokio::time::timeout(self.drain, finished).await {
+            Ok(()) => Ended::Drained,
+            Err(_) => Ended::CutOff(connections.len().saturating_add(tunnels.len())),
+        };
+        stopped.cancel();
+        ended
+    }
+}

@@ -1,0 +1,52 @@
+//! The parts around the gateway: real Redis, real backends, the fake WeChat, an upstream that records every byte, a client
+//! that sends any byte, a slow network. Everything listens on 127.0.0.1, gets its port by itself and stops with its value.
+//! Nothing here sleeps to "let things settle": each part tells when it is ready and what it saw.
+
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod fault;
+pub(crate) mod fields;
+pub(crate) mod h2;
+pub(crate) mod process;
+pub(crate) mod program;
+pub(crate) mod redis;
+pub(crate) mod setup;
+pub(crate) mod stack;
+pub(crate) mod steps;
+pub(crate) mod traffic;
+pub(crate) mod upstream;
+pub(crate) mod wire;
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+/// How long anything that is going to happen may take on a machine that is busy with something else.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Waits for `future`, at most `PATIENCE`; `what` names it in the failure.
+pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
+        panic!("waited {PATIENCE:?} in vain for {what}");
+    };
+    output
+}
+
+/// A loopback port that nobody listens on and that the kernel hands to no outgoing connection.
+///
+/// Below the ephemeral range, so a port stays free while its owner is down and about to return to it.
+pub(crate) fn free_port() -> u16 {
+    const FIRST: u32 = 12_000;
+    const COUNT: u32 = 20_000;
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    for _ in 0..COUNT {
+        let offset = TAKEN.fetch_add(1, Ordering::Relaxed);
+        // Test binaries may run side by side: each starts elsewhere.
+        let port = FIRST + (std::process::id().wrapping_mul(131) + offset) % COUNT;
+        let port = u16::try_from(port).expect("a port below 32000");
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+}

@@ -1,0 +1,87 @@
+//! The built binary with a file of its own: for what only a process shows, its log, its signals and its exit status.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::net::TcpStream;
+use tokio::process::Command;
+
+use super::program::Program;
+use super::{free_port, within};
+
+/// `skeygate run`. Killed when dropped.
+pub(crate) struct GatewayProcess {
+    /// The process, its output and its signals.
+    pub(crate) program: Program,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    _directory: TempDir,
+}
+
+impl GatewayProcess {
+    /// Starts it with this file on a port of its own, and waits until it takes connections.
+    pub(crate) async fn start(toml: &str) -> Self {
+        Self::start_with(toml, &[]).await
+    }
+
+    /// As `start`, by way of another program, e.g. `["prlimit", "--nofile=64"]`, which must become the gateway (exec).
+    pub(crate) async fn start_with(toml: &str, launcher: &[&str]) -> Self {
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+        let toml = toml.replace("127.0.0.1:0\"", &format!("{address}\""));
+        let (directory, file) = write(&toml);
+        let mut command = skeygate(launcher);
+        command.arg("run").arg("--config").arg(file);
+        let mut program = Program::start(command);
+        let mut ended = false;
+        let listening = async {
+            while TcpStream::connect(address).await.is_err() {
+                ended = program.has_ended();
+                if ended {
+                    break;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        within("the gateway to listen", listening).await;
+        assert!(!ended, "the gateway ended:\n{}", program.output().await);
+        Self {
+            program,
+            address,
+            _directory: directory,
+        }
+    }
+}
+
+/// Runs `skeygate COMMAND --config FILE` on this text to its end; gives the exit code and all it said.
+pub(crate) async fn run_to_end(subcommand: &str, toml: &str) -> (Option<i32>, String) {
+    let (_directory, file) = write(toml);
+    let mut command = skeygate(&[]);
+    command.arg(subcommand).arg("--config").arg(file);
+    let mut program = Program::start(command);
+    let status = program.exit().await;
+    (status.code(), program.output().await)
+}
+
+/// The built binary, with nothing of our own environment that could configure it.
+fn skeygate(launcher: &[&str]) -> Command {
+    let binary = env!("CARGO_BIN_EXE_skeygate");
+    let mut command = match launcher.split_first() {
+        None => Command::new(binary),
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(binary);
+            command
+        }
+    };
+    command.env_remove("SKEYGATE_CONFIG").env_remove("RUST_LOG");
+    command
+}
+
+fn write(toml: &str) -> (TempDir, PathBuf) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let file = Path::new(directory.path()).join("gateway.toml");
+    std::fs::write(&file, toml).expect("writing gateway.toml");
+    (directory, file)
+}

@@ -1,0 +1,119 @@
+//! A child process whose output lines are events. Killed by its own pid when dropped.
+
+use std::process::{ExitStatus, Stdio};
+
+use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::sync::mpsc;
+
+use super::within;
+
+/// A running program.
+pub(crate) struct Program {
+    name: String,
+    child: Child,
+    pid: u32,
+    lines: mpsc::UnboundedReceiver<String>,
+    seen: Vec<String>,
+}
+
+impl Program {
+    /// Starts it, with nothing on its standard input.
+    ///
+    /// # Panics: when there is no such program; `tests/run` installs what the tests need.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let name = command
+            .as_std()
+            .get_program()
+            .to_string_lossy()
+            .into_owned();
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true);
+        let mut child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("starting {name}: {error}; is it installed?"));
+        let (sender, lines) = mpsc::unbounded_channel();
+        forward(child.stdout.take().expect("piped"), sender.clone());
+        forward(child.stderr.take().expect("piped"), sender);
+        let pid = child.id().expect("just started");
+        Self {
+            name,
+            child,
+            pid,
+            lines,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Waits for the next output line that holds `text`.
+    ///
+    /// # Panics: with everything the program said, when it ends without such a line.
+    pub(crate) async fn line(&mut self, text: &str) -> String {
+        let what = format!("{text:?} from {}", self.name);
+        let found = async {
+            while let Some(line) = self.lines.recv().await {
+                self.seen.push(line);
+                if let Some(line) = self.seen.last().filter(|line| line.contains(text)) {
+                    return line.clone();
+                }
+            }
+            panic!("{} ended without {text:?}:\n{}", self.name, self.seen.join("\n"));
+        };
+        within(&what, found).await
+    }
+
+    /// Sends a signal, e.g. `TERM`.
+    pub(crate) fn signal(&self, signal: &str) {
+        let status = std::process::Command::new("kill")
+            .args([format!("-{signal}"), self.pid.to_string()])
+            .status()
+            .expect("running kill");
+        assert!(status.success(), "kill -{signal} {}: {status}", self.name);
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn exit(&mut self) -> ExitStatus {
+        let what = format!("the end of {}", self.name);
+        within(&what, self.child.wait()).await.expect("waiting")
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("asking").is_some()
+    }
+
+    /// Kills it with SIGKILL.
+    pub(crate) async fn kill(&mut self) {
+        self.child.kill().await.expect("killing");
+    }
+
+    /// All it said, once it has ended.
+    pub(crate) async fn output(&mut self) -> String {
+        let rest = async {
+            while let Some(line) = self.lines.recv().await {
+                self.seen.push(line);
+            }
+        };
+        within("the end of its output", rest).await;
+        self.seen.join("\n")
+    }
+}
+
+/// Sends on every line of `stream`.
+fn forward(stream: impl AsyncRead + Unpin + Send + 'static, to: mpsc::UnboundedSender<String>) {
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stream).split(b'\n');
+        while let Ok(Some(line)) = lines.next_segment().await {
+            // Nobody may be listening any more, but the pipe must not fill up.
+            let _ = to.send(String::from_utf8_lossy(&line).into_owned());
+        }
+    });
+}

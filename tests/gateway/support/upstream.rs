@@ -1,0 +1,376 @@
+//! An upstream that records every byte it is sent and answers as it is told.
+
+use std::collections::VecDeque;
+use std::io::{Error, Result};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use tokio::io::AsyncWriteExt;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::fields::{Fields, Head};
+use super::steps::{Answer, Step, chunk};
+use super::wire::{Chunk, Framing, Wire};
+use super::{free_port, within};
+
+/// One request, read as far as its answer asked for.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorded {
+    /// Request line and headers.
+    pub(crate) head: Head,
+    /// Without chunk sizes.
+    pub(crate) body: Vec<u8>,
+    /// Behind a chunked body.
+    pub(crate) trailers: Fields,
+    /// Which connection it came on; the first is 0.
+    pub(crate) connection: usize,
+}
+
+impl Recorded {
+    /// The body as text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// What the upstream saw, in order.
+enum Seen {
+    Head(Head),
+    Piece(Vec<u8>),
+    Request(Recorded),
+    /// A connection ended, by either side.
+    Closed,
+}
+
+type Respond = dyn Fn(&Head) -> Answer + Send + Sync;
+
+struct Shared {
+    queue: Mutex<VecDeque<Answer>>,
+    otherwise: Mutex<Arc<Respond>>,
+    idle_timeout: Mutex<Option<Duration>>,
+    connections: AtomicUsize,
+    requests: AtomicUsize,
+    seen: mpsc::UnboundedSender<Seen>,
+}
+
+/// The upstream. Answers 200 `ok` until told otherwise; stops when dropped.
+pub(crate) struct RecordingUpstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    seen: mpsc::UnboundedReceiver<Seen>,
+    running: Option<DropGuard>,
+}
+
+impl RecordingUpstream {
+    /// Listens on a port of its own.
+    pub(crate) async fn start() -> Self {
+        let (sender, seen) = mpsc::unbounded_channel();
+        let shared = Shared {
+            queue: Mutex::default(),
+            otherwise: Mutex::new(Arc::new(|_| Answer::ok())),
+            idle_timeout: Mutex::default(),
+            connections: AtomicUsize::new(0),
+            requests: AtomicUsize::new(0),
+            seen: sender,
+        };
+        let mut upstream = Self {
+            address: SocketAddr::from(([127, 0, 0, 1], free_port())),
+            shared: Arc::new(shared),
+            seen,
+            running: None,
+        };
+        upstream.listen().await;
+        upstream
+    }
+
+    /// Listens again after `refuse`.
+    pub(crate) async fn listen(&mut self) {
+        let listener = TcpListener::bind(self.address).await.expect("binding");
+        let token = CancellationToken::new();
+        let serving = serve(listener, Arc::clone(&self.shared), token.clone());
+        tokio::spawn(serving);
+        self.running = Some(token.drop_guard());
+    }
+
+    /// Closes every connection and refuses further ones.
+    pub(crate) async fn refuse(&mut self) {
+        self.running = None;
+        let refused = async {
+            while TcpStream::connect(self.address).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the upstream's port to close", refused).await;
+    }
+
+    /// What a gateway's `servers` says.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers the next request that has no answer queued yet.
+    pub(crate) fn next(&self, answer: Answer) {
+        self.shared.queue.lock().expect("lock").push_back(answer);
+    }
+
+    /// Answers every request that has no answer queued.
+    pub(crate) fn always(&self, respond: impl Fn(&Head) -> Answer + Send + Sync + 'static) {
+        *self.shared.otherwise.lock().expect("lock") = Arc::new(respond);
+    }
+
+    /// Closes connections without a word after they were idle for so long.
+    pub(crate) fn close_idle_after(&self, time: Duration) {
+        *self.shared.idle_timeout.lock().expect("lock") = Some(time);
+    }
+
+    /// Connections taken so far.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// Requests whose head was read so far.
+    pub(crate) fn requests(&self) -> usize {
+        self.shared.requests.load(Ordering::SeqCst)
+    }
+
+    /// The next request that was read as far as its answer asked for.
+    pub(crate) async fn request(&mut self) -> Recorded {
+        self.wait("a request", |seen| match seen {
+            Seen::Request(request) => Some(request),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next request head, as soon as it is there.
+    pub(crate) async fn head(&mut self) -> Head {
+        self.wait("a request head", |seen| match seen {
+            Seen::Head(head) => Some(head),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The next bytes of a request's body, as they come.
+    pub(crate) async fn piece(&mut self) -> Vec<u8> {
+        self.wait("a piece of a request body", |seen| match seen {
+            Seen::Piece(piece) => Some(piece),
+            _ => None,
+        })
+        .await
+    }
+
+    /// The end of a connection.
+    pub(crate) async fn closed(&mut self) {
+        self.wait("the end of an upstream connection", |seen| {
+            matches!(seen, Seen::Closed).then_some(())
+        })
+        .await;
+    }
+
+    async fn wait<T>(&mut self, what: &str, pick: impl Fn(Seen) -> Option<T>) -> T {
+        let next = async {
+            loop {
+                let seen = self.seen.recv().await.expect("the upstream is running");
+                if let Some(picked) = pick(seen) {
+                    return picked;
+                }
+            }
+        };
+        within(what, next).await
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    let accepting = async {
+        loop {
+            let (stream, _) = listener.accept().await.expect("accepting");
+            stream.set_nodelay(true).expect("no delay");
+            let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+            let shared = Arc::clone(&shared);
+            connections.spawn(async move {
+                // A connection that breaks is something tests provoke.
+                let _ = Connection::new(stream, number, &shared).run().await;
+                let _ = shared.seen.send(Seen::Closed);
+            });
+        }
+    };
+    stop.run_until_cancelled(accepting).await;
+    // Listener and connections end with this function.
+}
+
+struct Connection<'a> {
+    wire: Wire<OwnedReadHalf>,
+    writer: OwnedWriteHalf,
+    number: usize,
+    shared: &'a Shared,
+}
+
+impl<'a> Connection<'a> {
+    fn new(stream: TcpStream, number: usize, shared: &'a Shared) -> Self {
+        let (reader, writer) = stream.into_split();
+        Self {
+            wire: Wire::new(reader),
+            writer,
+            number,
+            shared,
+        }
+    }
+
+    async fn run(&mut self) -> Result<()> {
+        loop {
+            let idle = *self.shared.idle_timeout.lock().expect("lock");
+            let idle = idle.unwrap_or(Duration::MAX);
+            let Ok(head) = tokio::time::timeout(idle, self.wire.head()).await else {
+                return Ok(());
+            };
+            let Some(head) = head? else { return Ok(()) };
+            self.shared.requests.fetch_add(1, Ordering::SeqCst);
+            let queued = self.shared.queue.lock().expect("lock").pop_front();
+            let answer = queued.unwrap_or_else(|| {
+                let otherwise = Arc::clone(&self.shared.otherwise.lock().expect("lock"));
+                otherwise(&head)
+            });
+            if !self.answer(head, answer).await? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Does what the answer says; false when the connection is to end.
+    async fn answer(&mut self, head: Head, answer: Answer) -> Result<bool> {
+        self.tell(Seen::Head(head.clone()));
+        let mut recorded = Recorded {
+            head,
+            connection: self.number,
+            ..Recorded::default()
+        };
+        let mut unread = Some(Framing::of(&recorded.head.headers));
+        let mut reported = false;
+        for step in answer.0 {
+            if matches!(step, Step::ReadBody | Step::Echo) {
+                if let Some(framing) = unread.take() {
+                    self.read_body(framing, &mut recorded).await?;
+                }
+            }
+            // Told before anything is answered: who saw the answer finds the request.
+            if !reported {
+                self.tell(Seen::Request(recorded.clone()));
+                reported = true;
+            }
+            match step {
+                Step::ReadBody => {}
+                Step::Echo => self.writer.write_all(&echo(&recorded)).await?,
+                Step::Write(bytes) => self.writer.write_all(&bytes).await?,
+                Step::Stream(mut pieces) => {
+                    while let Some(piece) = pieces.recv().await {
+                        self.writer.write_all(&piece).await?;
+                    }
+                }
+                Step::Wait(gate) => gate.notified().await,
+                Step::Slow(time) => tokio::time::sleep(time).await,
+                Step::EchoUpgrade => return self.echo_upgrade(&recorded.head).await,
+                Step::Close => return Ok(false),
+                Step::Reset => return self.reset(),
+                Step::Hang => std::future::pending().await,
+            }
+        }
+        Ok(true)
+    }
+
+    async fn read_body(&mut self, framing: Framing, recorded: &mut Recorded) -> Result<()> {
+        match framing {
+            Framing::Neither => {}
+            Framing::Length(length) => {
+                let mut left = length;
+                while left > 0 {
+                    let piece = self.wire.at_most(left).await?;
+                    left -= piece.len();
+                    self.piece(piece, recorded);
+                }
+            }
+            Framing::Chunked => loop {
+                match self.wire.chunk().await? {
+                    Chunk::Data(piece) => self.piece(piece, recorded),
+                    Chunk::End(trailers) => {
+                        recorded.trailers = trailers;
+                        break;
+                    }
+                }
+            },
+        }
+        Ok(())
+    }
+
+    fn piece(&self, piece: Vec<u8>, recorded: &mut Recorded) {
+        recorded.body.extend(&piece);
+        self.tell(Seen::Piece(piece));
+    }
+
+    async fn echo_upgrade(&mut self, head: &Head) -> Result<bool> {
+        let upgrade = head.headers.get("upgrade").unwrap_or("websocket");
+        let key = head.headers.get("sec-websocket-key").unwrap_or_default();
+        let accept = accept_key(key);
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nUpgrade: {upgrade}\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Accept: {accept}\r\n\r\n"
+        );
+        self.writer.write_all(answer.as_bytes()).await?;
+        loop {
+            let some = self.wire.some().await?;
+            if some.is_empty() {
+                return Ok(false);
+            }
+            self.writer.write_all(&some).await?;
+        }
+    }
+
+    /// Without lingering, closing sends RST instead of FIN.
+    fn reset(&self) -> Result<bool> {
+        let stream: &TcpStream = self.writer.as_ref();
+        socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+        Err(Error::other("reset"))
+    }
+
+    fn tell(&self, seen: Seen) {
+        // The test may be over already.
+        let _ = self.shared.seen.send(seen);
+    }
+}
+
+fn echo(request: &Recorded) -> Vec<u8> {
+    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    if !request.body.is_empty() {
+        answer.extend(chunk(&request.body));
+    }
+    answer.extend(b"0\r\n");
+    for (name, value) in &request.trailers.0 {
+        answer.extend(format!("{name}: {value}\r\n").as_bytes());
+    }
+    answer.extend(b"\r\n");
+    answer
+}
+
+/// `Sec-WebSocket-Accept` of a key, as RFC 6455 wants it.
+fn accept_key(key: &str) -> String {
+    let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let hash = ring::digest::digest(
+        &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
+        text.as_bytes(),
+    );
+    STANDARD.encode(hash)
+}

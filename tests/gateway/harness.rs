@@ -38,7 +38,12 @@ async fn the_upstream_records_spelling_order_and_repetition() {
 async fn the_upstream_can_reset_and_refuse() {
     let mut upstream = RecordingUpstream::start().await;
     upstream.next(Answer(vec![Step::ReadBody, Step::Reset]));
-    assert!(Request::get("/").try_send(upstream.address()).await.is_err());
+    assert!(
+        Request::get("/")
+            .try_send(upstream.address())
+            .await
+            .is_err()
+    );
 
     upstream.refuse().await;
     assert!(Client::try_connect(upstream.address()).await.is_err());
@@ -113,7 +118,10 @@ async fn the_real_backends_answer() {
         Backend::nginx().await,
     ] {
         let url = backend.url();
-        let address = url.trim_start_matches("http://").parse().expect("an address");
+        let address = url
+            .trim_start_matches("http://")
+            .parse()
+            .expect("an address");
         let answer = Request::get("/hello").send(address).await;
         assert_eq!(answer.status, 200, "{url}");
         assert!(answer.text().contains("hello"), "{}", answer.text());

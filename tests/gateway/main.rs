@@ -1,5 +1,16 @@
 //! The gateway from outside: each test starts what it needs (see `support`), acts once, and looks at what the other side saw.
 #![cfg(test)]
 
+mod backends;
+mod forged_headers;
 mod harness;
+mod lifecycle;
+mod login_styles;
+mod outages;
+mod proxying;
+mod recipes;
+mod secrets;
+mod single_flight;
 mod support;
+mod upstreams;
+mod users;

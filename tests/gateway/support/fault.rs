@@ -125,11 +125,7 @@ impl Link {
     }
 
     /// Reading and writing run side by side, each piece with its own time of arrival: latency, not serialisation.
-    async fn one_way(
-        &self,
-        mut from: impl AsyncRead + Unpin,
-        mut to: impl AsyncWrite + Unpin,
-    ) {
+    async fn one_way(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
         let (sender, mut pieces) = mpsc::unbounded_channel();
         let reading = async move {
             let mut buffer = vec![0; 16 * 1024];

@@ -56,11 +56,6 @@ pub(crate) struct Head {
 }
 
 impl Head {
-    /// The method of a request, or the version of a response.
-    pub(crate) fn method(&self) -> &str {
-        self.start.split(' ').next().unwrap_or_default()
-    }
-
     /// The target of a request.
     pub(crate) fn target(&self) -> &str {
         self.start.split(' ').nth(1).unwrap_or_default()

@@ -48,11 +48,6 @@ impl Program {
         }
     }
 
-    /// Its process id.
-    pub(crate) fn pid(&self) -> u32 {
-        self.pid
-    }
-
     /// Waits for the next output line that holds `text`.
     ///
     /// # Panics: with everything the program said, when it ends without such a line.
@@ -65,7 +60,11 @@ impl Program {
                     return line.clone();
                 }
             }
-            panic!("{} ended without {text:?}:\n{}", self.name, self.seen.join("\n"));
+            panic!(
+                "{} ended without {text:?}:\n{}",
+                self.name,
+                self.seen.join("\n")
+            );
         };
         within(&what, found).await
     }

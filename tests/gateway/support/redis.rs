@@ -28,7 +28,7 @@ pub(crate) enum Reply {
     /// `:`.
     Number(i64),
     /// `*`.
-    List(Vec<Reply>),
+    List(Vec<Self>),
     /// No such thing.
     Nothing,
 }
@@ -87,14 +87,14 @@ impl RedisServer {
 
     /// Runs one command over a connection of its own.
     pub(crate) async fn command(&self, words: &[&[u8]]) -> Reply {
-        Link::connect(self.address).await.command(words).await
+        self.link().await.command(words).await
     }
 
     /// Every key and every value in it, one after the other: what a thief of the database would read.
     ///
     /// # Panics: when a key has a type that this does not know.
     pub(crate) async fn dump(&self) -> Vec<u8> {
-        let mut link = Link::connect(self.address).await;
+        let mut link = self.link().await;
         let Reply::List(keys) = link.command(&[b"KEYS", b"*"]).await else {
             panic!("KEYS without a list");
         };
@@ -125,6 +125,17 @@ impl RedisServer {
         dump
     }
 
+    /// A connection, logged in where a password is asked for.
+    async fn link(&self) -> Link {
+        let mut link = Link::connect(self.address).await;
+        let mut options = self.options.iter();
+        if options.any(|option| option == "--requirepass") {
+            let password = options.next().expect("a password");
+            link.command(&[b"AUTH", password.as_bytes()]).await;
+        }
+        link
+    }
+
     async fn ready(&mut self) {
         self.program.line("Ready to accept connections").await;
     }
@@ -148,7 +159,14 @@ fn launch(address: SocketAddr, directory: &TempDir, options: &[String]) -> Progr
     let mut command = Command::new("redis-server");
     command
         .args(["--bind", "127.0.0.1", "--port", &address.port().to_string()])
-        .args(["--save", "", "--appendonly", "no", "--appendfsync", "always"])
+        .args([
+            "--save",
+            "",
+            "--appendonly",
+            "no",
+            "--appendfsync",
+            "always",
+        ])
         .arg("--dir")
         .arg(directory.path())
         .args(options);

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::json;
-use skeygate::fake_wechat::{FakeApp, FakeWechat};
+use skeygate::fake_wechat::{Endpoint, FakeApp, FakeWechat};
 
 use super::client::{Request, Response};
 use super::fault::FaultProxy;
@@ -18,17 +18,18 @@ pub(crate) const APP: (&str, &str) = ("wx00000000000000a1", "the-appsecret-of-ap
 /// A second app under the same open-platform account: `Setup::two_apps`.
 pub(crate) const OTHER_APP: (&str, &str) = ("wx00000000000000b2", "the-appsecret-of-app-two-9Lr3");
 
-/// An app without an account, so without unionids: `Setup::no_unionid`.
-const ACCOUNT: &str = "account-one";
+/// The open-platform account of both: their users have unionids.
+pub(crate) const ACCOUNT: &str = "account-one";
 
 /// What a test wants; `Setup::new()` is one app, Redis, a recording upstream, everything behind `auth = "required"`.
 pub(crate) struct Setup {
     tables: BTreeMap<&'static str, String>,
-    apps: Vec<(&'static str, &'static str, Option<&'static str>)>,
+    apps: Vec<(&'static str, &'static str)>,
     upstream: Option<String>,
     routes: String,
     memory: bool,
     latency: Option<Duration>,
+    redis_options: Vec<&'static str>,
 }
 
 /// The parts around the gateways of one test.
@@ -50,11 +51,12 @@ impl Setup {
     pub(crate) fn new() -> Self {
         Self {
             tables: BTreeMap::new(),
-            apps: vec![(APP.0, APP.1, Some(ACCOUNT))],
+            apps: vec![APP],
             upstream: None,
             routes: "[[routes]]\npath = \"/*\"\nupstream = \"api\"\n".to_owned(),
             memory: false,
             latency: None,
+            redis_options: vec!["--appendonly", "yes"],
         }
     }
 
@@ -80,13 +82,7 @@ impl Setup {
 
     /// Two apps, one account; the first is the default.
     pub(crate) fn two_apps(mut self) -> Self {
-        self.apps.push((OTHER_APP.0, OTHER_APP.1, Some(ACCOUNT)));
-        self
-    }
-
-    /// The app belongs to no open-platform account: WeChat tells no unionid.
-    pub(crate) fn no_unionid(mut self) -> Self {
-        self.apps = vec![(APP.0, APP.1, None)];
+        self.apps.push(OTHER_APP);
         self
     }
 
@@ -102,23 +98,27 @@ impl Setup {
         self
     }
 
+    /// Further options of `redis-server`, e.g. `["--requirepass", "x"]`.
+    pub(crate) fn redis_options(mut self, options: &[&'static str]) -> Self {
+        self.redis_options.extend(options);
+        self
+    }
+
     /// Starts the parts and writes the file.
     pub(crate) async fn start(mut self) -> Parts {
         let upstream = RecordingUpstream::start().await;
         let redis = match self.memory {
             true => None,
-            false => Some(RedisServer::start(&["--appendonly", "yes"]).await),
+            false => Some(RedisServer::start(&self.redis_options).await),
         };
         let network = match (&redis, self.latency) {
-            (Some(redis), Some(latency)) => {
-                Some(FaultProxy::start(redis.address(), latency).await)
-            }
+            (Some(redis), Some(latency)) => Some(FaultProxy::start(redis.address(), latency).await),
             _ => None,
         };
-        let fakes = self.apps.iter().map(|&(appid, secret, account)| FakeApp {
+        let fakes = self.apps.iter().map(|&(appid, secret)| FakeApp {
             appid: appid.to_owned(),
             secret: secret.to_owned(),
-            account: account.map(str::to_owned),
+            account: Some(ACCOUNT.to_owned()),
         });
         let any_port = SocketAddr::from(([127, 0, 0, 1], 0));
         let wechat = FakeWechat::start(any_port, fakes.collect())
@@ -153,7 +153,7 @@ impl Setup {
         for (table, keys) in &self.tables {
             toml += &format!("[{table}]\n{keys}\n");
         }
-        for (number, (appid, secret, _)) in self.apps.iter().enumerate() {
+        for (number, (appid, secret)) in self.apps.iter().enumerate() {
             let default = number == 0;
             toml += &format!(
                 "[[apps]]\nappid = \"{appid}\"\nsecret = \"{secret}\"\ndefault = {default}\n\n"
@@ -181,6 +181,11 @@ impl Parts {
     /// What wx.login() gives the user of the first app.
     pub(crate) fn code(&self, user: &str) -> String {
         self.wechat.new_code(APP.0, user)
+    }
+
+    /// How often WeChat was asked to exchange a code.
+    pub(crate) fn exchanges(&self) -> u64 {
+        self.wechat.calls(Endpoint::Jscode2session)
     }
 
     /// Sends a new code of the user to `POST /login`, as JSON.

@@ -30,8 +30,6 @@ pub(crate) struct Recorded {
     pub(crate) body: Vec<u8>,
     /// Behind a chunked body.
     pub(crate) trailers: Fields,
-    /// Which connection it came on; the first is 0.
-    pub(crate) connection: usize,
 }
 
 impl Recorded {
@@ -200,11 +198,11 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
         loop {
             let (stream, _) = listener.accept().await.expect("accepting");
             stream.set_nodelay(true).expect("no delay");
-            let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+            shared.connections.fetch_add(1, Ordering::SeqCst);
             let shared = Arc::clone(&shared);
             connections.spawn(async move {
                 // A connection that breaks is something tests provoke.
-                let _ = Connection::new(stream, number, &shared).run().await;
+                let _ = Connection::new(stream, &shared).run().await;
                 let _ = shared.seen.send(Seen::Closed);
             });
         }
@@ -216,17 +214,15 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
 struct Connection<'a> {
     wire: Wire<OwnedReadHalf>,
     writer: OwnedWriteHalf,
-    number: usize,
     shared: &'a Shared,
 }
 
 impl<'a> Connection<'a> {
-    fn new(stream: TcpStream, number: usize, shared: &'a Shared) -> Self {
+    fn new(stream: TcpStream, shared: &'a Shared) -> Self {
         let (reader, writer) = stream.into_split();
         Self {
             wire: Wire::new(reader),
             writer,
-            number,
             shared,
         }
     }
@@ -256,16 +252,15 @@ impl<'a> Connection<'a> {
         self.tell(Seen::Head(head.clone()));
         let mut recorded = Recorded {
             head,
-            connection: self.number,
             ..Recorded::default()
         };
         let mut unread = Some(Framing::of(&recorded.head.headers));
         let mut reported = false;
         for step in answer.0 {
-            if matches!(step, Step::ReadBody | Step::Echo) {
-                if let Some(framing) = unread.take() {
-                    self.read_body(framing, &mut recorded).await?;
-                }
+            if matches!(step, Step::ReadBody | Step::Echo)
+                && let Some(framing) = unread.take()
+            {
+                self.read_body(framing, &mut recorded).await?;
             }
             // Told before anything is answered: who saw the answer finds the request.
             if !reported {
@@ -368,9 +363,6 @@ fn echo(request: &Recorded) -> Vec<u8> {
 /// `Sec-WebSocket-Accept` of a key, as RFC 6455 wants it.
 fn accept_key(key: &str) -> String {
     let text = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    let hash = ring::digest::digest(
-        &ring::digest::SHA1_FOR_LEGACY_USE_ONLY,
-        text.as_bytes(),
-    );
+    let hash = ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes());
     STANDARD.encode(hash)
 }

@@ -71,10 +71,11 @@ impl Program {
 
     /// Sends a signal, e.g. `TERM`.
     pub(crate) fn signal(&self, signal: &str) {
-        let status = std::process::Command::new("kill")
-            .args([format!("-{signal}"), self.pid.to_string()])
+        // The shell's own `kill`: the program of that name is not on every machine.
+        let status = std::process::Command::new("sh")
+            .args(["-c", "kill -$0 $1", signal, &self.pid.to_string()])
             .status()
-            .expect("running kill");
+            .expect("running sh");
         assert!(status.success(), "kill -{signal} {}: {status}", self.name);
     }
 

@@ -1,4 +1,5 @@
-//! Real services behind the gateway read the identity the way their own documentation tells them to.
+//! Real services behind the gateway read the identity the way their own documentation tells them
+//! to.
 
 use serde_json::Value;
 

@@ -1,5 +1,5 @@
-//! An identity that the caller made up never arrives: what is forwarded is compared, header list against header list, with
-//! what an honest request of the same caller brings.
+//! An identity that the caller made up never arrives: what is forwarded is compared, header list
+//! against header list, with what an honest request of the same caller brings.
 
 use http::Request as H2Request;
 
@@ -28,7 +28,8 @@ const ROUTES: &str = r#"
 
 const IDENTITY: [&str; 4] = ["x-openid", "x-user-id", "x-unionid", "x-wx-appid"];
 
-/// Every identity header with every character that a header name may hold in place of its hyphens, and in other letters.
+/// Every identity header with every character that a header name may hold in place of its hyphens,
+/// and in other letters.
 fn spellings() -> Vec<String> {
     let mut spellings = Vec::new();
     for name in IDENTITY {

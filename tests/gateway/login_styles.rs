@@ -14,7 +14,8 @@ fn style(style: &str) -> Setup {
     ))
 }
 
-/// Logs in, makes a request, logs out and gives the refusal of the next request; `skey` finds the skey in the login's answer.
+/// Logs in, makes a request, logs out and gives the refusal of the next request; `skey` finds the
+/// skey in the login's answer.
 async fn round(setup: Setup, skey: impl Fn(&Value) -> &Value) -> (Value, Response) {
     let mut stack = Stack::start(setup).await;
     let code = stack.code("ann");

@@ -1,4 +1,5 @@
-//! The gateway from outside: each test starts what it needs (see `support`), acts once, and looks at what the other side saw.
+//! The gateway from outside: each test starts what it needs (see `support`), acts once, and looks
+//! at what the other side saw.
 #![cfg(test)]
 
 mod backends;

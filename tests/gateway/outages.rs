@@ -1,4 +1,5 @@
-//! Redis dies, freezes, comes back, moves far away: callers are told to come again, never that they are logged out.
+//! Redis dies, freezes, comes back, moves far away: callers are told to come again, never that they
+//! are logged out.
 
 use std::time::Duration;
 
@@ -59,7 +60,8 @@ fn served(sample: &Sample) -> bool {
     sample.status == Some(200)
 }
 
-/// Everything was answered by 200 or 503, and there was some of both; gives what the 503s took, sorted.
+/// Everything was answered by 200 or 503, and there was some of both; gives what the 503s took,
+/// sorted.
 fn only_200_and_503(samples: &[Sample]) -> Vec<Duration> {
     let tally = tally(samples);
     let statuses: Vec<u16> = tally.keys().copied().collect();
@@ -318,7 +320,7 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
 async fn callers_who_leave_and_a_slow_redis_never_mix_two_users() {
     let setup = Setup::new()
         .far_redis(Duration::from_millis(10))
-        .routes("[[routes]]\npath = \"/*\"\nupstream = \"api\"\n");
+        .table("redis", "timeout = \"5s\"");
     let stack = Stack::start(setup).await;
     // The upstream says who it was told is calling.
     stack.upstream.always(|head| {

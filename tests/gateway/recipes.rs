@@ -1,4 +1,5 @@
-//! The three classic tutorials' gateways, as configuration alone, asked by their own clients' requests.
+//! The three classic tutorials' gateways, as configuration alone, asked by their own clients'
+//! requests.
 
 use serde_json::json;
 

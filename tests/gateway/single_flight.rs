@@ -10,7 +10,8 @@ use crate::support::redis::Reply;
 use crate::support::setup::{Setup, login_request};
 use crate::support::stack::Stack;
 
-/// Sends the code 50 times at once, to the gateways in turn; gives the different skeys that came back.
+/// Sends the code 50 times at once, to the gateways in turn; gives the different skeys that came
+/// back.
 async fn fifty(code: &str, gateways: &[SocketAddr]) -> BTreeSet<String> {
     let mut logins = JoinSet::new();
     for to in gateways.iter().copied().cycle().take(50) {

@@ -156,11 +156,6 @@ impl Client {
         let _ = self.writer.write_all(bytes.as_ref()).await;
     }
 
-    /// Says that nothing more will be written.
-    pub(crate) async fn half_close(&mut self) {
-        self.writer.shutdown().await.expect("shutting down");
-    }
-
     /// Sends a request and reads its answer.
     pub(crate) async fn exchange(&mut self, request: &Request) -> Response {
         let response = within("a response", self.try_exchange(request)).await;
@@ -190,6 +185,18 @@ impl Client {
     pub(crate) async fn some(&mut self) -> Vec<u8> {
         let some = within("bytes of a body", self.wire.some()).await;
         some.unwrap_or_default()
+    }
+
+    /// Reads on until this text came by.
+    ///
+    /// # Panics: when the other side ends first.
+    pub(crate) async fn until(&mut self, text: &str) {
+        let mut arrived = String::new();
+        while !arrived.contains(text) {
+            let some = self.some().await;
+            assert!(!some.is_empty(), "the end after {arrived:?}");
+            arrived += &String::from_utf8_lossy(&some);
+        }
     }
 
     /// Whether the other side closes without another byte.

@@ -33,8 +33,8 @@ pub(crate) struct FaultProxy {
 }
 
 impl FaultProxy {
-    /// A network that carries each byte `latency` late in each direction. As many bytes as like are under way at once: it
-    /// is far away, not narrow.
+    /// A network that carries each byte `latency` late in each direction. As many bytes as like are
+    /// under way at once: it is far away, not narrow.
     pub(crate) async fn start(target: SocketAddr, latency: Duration) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let listener = TcpListener::bind(address).await.expect("binding");
@@ -124,7 +124,8 @@ impl Link {
         );
     }
 
-    /// Reading and writing run side by side, each piece with its own time of arrival: latency, not serialisation.
+    /// Reading and writing run side by side, each piece with its own time of arrival: latency, not
+    /// serialisation.
     async fn one_way(&self, mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
         let (sender, mut pieces) = mpsc::unbounded_channel();
         let reading = async move {

@@ -1,6 +1,7 @@
-//! The parts around the gateway: real Redis, real backends, the fake WeChat, an upstream that records every byte, a client
-//! that sends any byte, a slow network. Everything listens on 127.0.0.1, gets its port by itself and stops with its value.
-//! Nothing here sleeps to "let things settle": each part tells when it is ready and what it saw.
+//! The parts around the gateway: real Redis, real backends, the fake WeChat, an upstream that
+//! records every byte, a client that sends any byte, a slow network. Everything listens on
+//! 127.0.0.1, gets its port by itself and stops with its value. Nothing here sleeps to "let things
+//! settle": each part tells when it is ready and what it saw.
 
 pub(crate) mod backend;
 pub(crate) mod client;
@@ -21,7 +22,8 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long anything that is going to happen may take on a machine that is busy with something else.
+/// How long anything that is going to happen may take on a machine that is busy with something
+/// else.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, at most `PATIENCE`; `what` names it in the failure.
@@ -34,7 +36,8 @@ pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
 
 /// A loopback port that nobody listens on and that the kernel hands to no outgoing connection.
 ///
-/// Below the ephemeral range, so a port stays free while its owner is down and about to return to it.
+/// Below the ephemeral range, so a port stays free while its owner is down and about to return to
+/// it.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u32 = 12_000;
     const COUNT: u32 = 20_000;

@@ -1,4 +1,5 @@
-//! The built binary with a file of its own: for what only a process shows, its log, its signals and its exit status.
+//! The built binary with a file of its own: for what only a process shows, its log, its signals and
+//! its exit status.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -26,7 +27,8 @@ impl GatewayProcess {
         Self::start_with(toml, &[]).await
     }
 
-    /// As `start`, by way of another program, e.g. `["prlimit", "--nofile=64"]`, which must become the gateway (exec).
+    /// As `start`, by way of another program, e.g. `["prlimit", "--nofile=64"]`, which must become
+    /// the gateway (exec).
     pub(crate) async fn start_with(toml: &str, launcher: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let toml = toml.replace("127.0.0.1:0\"", &format!("{address}\""));
@@ -54,7 +56,8 @@ impl GatewayProcess {
     }
 }
 
-/// Runs `skeygate COMMAND --config FILE` on this text to its end; gives the exit code and all it said.
+/// Runs `skeygate COMMAND --config FILE` on this text to its end; gives the exit code and all it
+/// said.
 pub(crate) async fn run_to_end(subcommand: &str, toml: &str) -> (Option<i32>, String) {
     let (_directory, file) = write(toml);
     let mut command = skeygate(&[]);

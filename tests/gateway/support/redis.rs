@@ -1,4 +1,5 @@
-//! A real redis-server of a test's own, which can be killed, frozen and brought back on the same port.
+//! A real redis-server of a test's own, which can be killed, frozen and brought back on the same
+//! port.
 
 use std::net::SocketAddr;
 
@@ -90,7 +91,8 @@ impl RedisServer {
         self.link().await.command(words).await
     }
 
-    /// Every key and every value in it, one after the other: what a thief of the database would read.
+    /// Every key and every value in it, one after the other: what a thief of the database would
+    /// read.
     ///
     /// # Panics: when a key has a type that this does not know.
     pub(crate) async fn dump(&self) -> Vec<u8> {

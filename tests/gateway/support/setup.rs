@@ -21,7 +21,8 @@ pub(crate) const OTHER_APP: (&str, &str) = ("wx00000000000000b2", "the-appsecret
 /// The open-platform account of both: their users have unionids.
 pub(crate) const ACCOUNT: &str = "account-one";
 
-/// What a test wants; `Setup::new()` is one app, Redis, a recording upstream, everything behind `auth = "required"`.
+/// What a test wants; `Setup::new()` is one app, Redis, a recording upstream, everything behind
+/// `auth = "required"`.
 pub(crate) struct Setup {
     tables: BTreeMap<&'static str, String>,
     apps: Vec<(&'static str, &'static str)>,

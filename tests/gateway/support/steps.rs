@@ -1,4 +1,5 @@
-//! What an upstream does with one request, step by step. The answers below are the usual lists of steps.
+//! What an upstream does with one request, step by step. The answers below are the usual lists of
+//! steps.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub(crate) enum Step {
     Close,
     /// Break the connection (RST).
     Reset,
-    /// Do nothing more, and keep the connection open.
+    /// Do nothing more until the other side ends the connection.
     Hang,
 }
 

@@ -32,7 +32,8 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Sends the requests in turn, so many a second, over as many kept-alive connections as are needed.
+    /// Sends the requests in turn, so many a second, over as many kept-alive connections as are
+    /// needed.
     pub(crate) fn start(to: SocketAddr, requests: Vec<Request>, per_second: u32) -> Self {
         let (sender, samples) = mpsc::unbounded_channel();
         let token = CancellationToken::new();

@@ -281,7 +281,7 @@ impl<'a> Connection<'a> {
                 Step::EchoUpgrade => return self.echo_upgrade(&recorded.head).await,
                 Step::Close => return Ok(false),
                 Step::Reset => return self.reset(),
-                Step::Hang => std::future::pending().await,
+                Step::Hang => while !self.wire.some().await?.is_empty() {},
             }
         }
         Ok(true)

@@ -7,6 +7,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use crate::support::client::{Client, Request, Response};
+use crate::support::redis::LoadingRedis;
 use crate::support::setup::{APP, Setup, login_request};
 use crate::support::stack::Stack;
 use crate::support::steps::Answer;
@@ -195,6 +196,27 @@ async fn a_redis_that_wants_another_password_is_an_outage() {
         (answer.status, answer.error()),
         (503, Some("store_unavailable"))
     );
+}
+
+#[tokio::test]
+async fn a_redis_that_is_loading_its_data_is_an_outage() {
+    let mut stack = Stack::start(Setup::new()).await;
+    let skey = stack.login("ann").await;
+    stack.redis().kill().await;
+    let loading = LoadingRedis::start(stack.redis().address()).await;
+
+    let answer = stack.get("/x", &skey).await;
+    let login = stack.log_in(stack.address(), "bob").await;
+    drop(loading);
+    stack.redis().restart().await;
+    wait_for_service(&stack).await;
+
+    assert_eq!(
+        (answer.status, answer.error()),
+        (503, Some("store_unavailable"))
+    );
+    assert_eq!(login.status, 503, "{}", login.text());
+    assert_eq!(stack.get("/x", &skey).await.status, 200);
 }
 
 #[tokio::test]

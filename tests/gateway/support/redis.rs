@@ -4,8 +4,10 @@
 use std::net::SocketAddr;
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
+use tokio::task::JoinSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::program::Program;
 use super::wire::Wire;
@@ -173,6 +175,40 @@ fn launch(address: SocketAddr, directory: &TempDir, options: &[String]) -> Progr
         .arg(directory.path())
         .args(options);
     Program::start(command)
+}
+
+/// Something on Redis's port that says of every command that it is loading its data. Ends when
+/// dropped.
+pub(crate) struct LoadingRedis {
+    _running: DropGuard,
+}
+
+impl LoadingRedis {
+    /// Takes the place of a Redis that was killed.
+    pub(crate) async fn start(address: SocketAddr) -> Self {
+        let listener = TcpListener::bind(address).await.expect("binding");
+        let token = CancellationToken::new();
+        let stop = token.clone();
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            let mut links = JoinSet::new();
+            while let Ok((stream, _)) = listener.accept().await {
+                links.spawn(say_loading(Wire::new(stream)));
+            }
+        }));
+        Self {
+            _running: token.drop_guard(),
+        }
+    }
+}
+
+async fn say_loading(mut wire: Wire<TcpStream>) {
+    while let Ok(line) = wire.line().await {
+        // Each command is a list, and nothing else in it begins like one.
+        if line.starts_with(b"*") {
+            let answer = b"-LOADING Redis is loading the dataset in memory\r\n";
+            let _ = wire.write(answer).await;
+        }
+    }
 }
 
 /// One connection that speaks RESP2.

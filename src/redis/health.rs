@@ -31,11 +31,11 @@ impl Health {
         self.silent.load(Ordering::Relaxed) >= SILENT_COMMANDS
     }
 
-    /// Notes a command without an answer.
-    pub(super) fn unanswered(&self) {
+    /// Notes a command without an answer. True when that opens the breaker: then every connection is worth a ping.
+    pub(super) fn unanswered(&self) -> bool {
         let before = self.silent.load(Ordering::Relaxed);
         if before >= SILENT_COMMANDS {
-            return;
+            return false;
         }
         let count = self.silent.fetch_add(1, Ordering::Relaxed) + 1;
         if count >= SILENT_COMMANDS && !self.logged.swap(true, Ordering::Relaxed) {
@@ -45,6 +45,7 @@ impl Health {
                 "redis does not answer; refusing at once until a ping is answered"
             );
         }
+        count == SILENT_COMMANDS
     }
 
     /// Notes an answer, whatever it says.
@@ -74,7 +75,7 @@ mod tests {
             health.unanswered();
         }
         assert!(!health.is_open());
-        health.unanswered();
+        assert!(health.unanswered());
         assert!(health.is_open());
         health.answered();
         assert!(!health.is_open());

@@ -205,7 +205,7 @@ impl RedisLink {
             if matches!(**slot.state(), State::Connecting)
                 && tokio::time::timeout_at(deadline, settled).await.is_err()
             {
-                self.shared.health.unanswered();
+                self.unanswered();
                 return Err(self.unavailable("no connection in time"));
             }
             if let State::Down(text) = &**slot.state() {
@@ -233,7 +233,7 @@ impl RedisLink {
         match &failure {
             Failure::Silent => {
                 picked.slot.unanswered();
-                self.shared.health.unanswered();
+                self.unanswered();
             }
             // Not counted: a link whose connections are all gone refuses by itself, and a burst of commands cut off at
             // once must not close the door on the connection that is just being made.
@@ -248,6 +248,14 @@ impl RedisLink {
             }
         }
         Err(failure)
+    }
+
+    fn unanswered(&self) {
+        if self.shared.health.unanswered() {
+            for slot in &self.shared.slots {
+                slot.suspect();
+            }
+        }
     }
 
     fn understand<T: FromRedisValue>(&self, value: Value) -> Result<T, StoreError> {

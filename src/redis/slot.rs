@@ -67,6 +67,11 @@ impl Slot {
         }
     }
 
+    /// Asks for a ping now.
+    pub(super) fn suspect(&self) {
+        self.suspected.notify_one();
+    }
+
     /// The connection of that generation is gone. A late report about an older one changes nothing.
     pub(super) fn lost(&self, generation: u64) {
         let connecting = Arc::new(State::Connecting);

@@ -46,7 +46,9 @@ async fn a_pipeline_answers_in_order_and_one_refused_command_fails_it() {
 #[tokio::test]
 async fn a_frozen_redis_costs_five_deadlines_and_then_nothing_until_it_thaws() {
     let server = RedisServer::start().await;
-    let link = server.link();
+    let mut config = redis_config(&server.url());
+    config.connections = 8;
+    let link = RedisLink::connect(&config).unwrap();
     link.ping().await.unwrap();
     server.freeze();
     let start = Instant::now();
@@ -66,10 +68,16 @@ async fn a_frozen_redis_costs_five_deadlines_and_then_nothing_until_it_thaws() {
         texts[199]
     );
     server.thaw();
+    let back = Instant::now();
     eventually("the thawed redis is used again", async || {
         get(&link, "k").await.is_ok()
     })
     .await;
+    assert!(
+        back.elapsed() < Duration::from_secs(3),
+        "{:?}",
+        back.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -104,10 +112,14 @@ async fn a_killed_redis_is_refused_at_once_and_used_again_when_it_is_back() {
 #[tokio::test]
 async fn killed_connections_are_replaced_without_a_failed_look_up() {
     let server = RedisServer::start().await;
-    let (link, other) = (server.link(), server.link());
+    let link = server.link();
+    let mut config = redis_config(&server.url());
+    config.connections = 1;
+    let killer = RedisLink::connect(&config).unwrap();
     set(&link, "k", "v").await.unwrap();
     for _ in 0..20 {
-        let killed: i64 = other
+        // Spares the connection it is sent on.
+        let killed: i64 = killer
             .query(cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal"))
             .await
             .unwrap();
@@ -115,11 +127,6 @@ async fn killed_connections_are_replaced_without_a_failed_look_up() {
         for _ in 0..4 {
             assert_eq!(get(&link, "k").await.unwrap().as_deref(), Some("v"));
         }
-        // The link that killed has lost its own second connection.
-        eventually("the other link is whole", async || {
-            get(&other, "k").await.is_ok()
-        })
-        .await;
     }
 }
 

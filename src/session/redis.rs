@@ -9,6 +9,8 @@
 //!
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
 
+mod login;
+mod ring;
 #[cfg(test)]
 mod tests;
 
@@ -17,21 +19,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, cmd, pipe};
-use ring::digest::{SHA256, digest};
 
-use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION_KEYS_FOR};
-use super::login::code_hash;
+use super::lifetime::{GRACE, Lifetime};
 use super::seal::{HEAD_LEN, Sealer};
-use super::{LoginClaim, LoginTicket, NewSession, Session, Skey, cut_device, record, scripts};
+use super::{NewSession, Session, Skey, cut_device, record, scripts};
 use crate::clock;
-use crate::config::{self, Secret};
+use crate::config;
 use crate::identity::Identity;
 use crate::redis::{RedisLink, StoreError, key_part};
 
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
 const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;
-/// First bytes of a session_key's hash; tells a repeated one without opening it.
-const FINGERPRINT_LEN: usize = 8;
 /// A user's list is looked through for ended sessions when it is longer than this and no limit asks for it anyway.
 const LIST_CHECKED_FROM: usize = 64;
 /// Microseconds after which a listed session that is not there has ended. Before, its login may still be storing it.
@@ -183,106 +181,6 @@ impl RedisSessions {
         }
         Ok(Some(session))
     }
-
-    pub(super) async fn remember_session_key(
-        &self,
-        appid: &str,
-        openid: &str,
-        session_key: &Secret,
-    ) -> Result<(), StoreError> {
-        let inner = &self.inner;
-        let name = inner.ring_name(appid, openid);
-        let text = session_key.expose().as_bytes();
-        let hash = digest(&SHA256, &[name.as_bytes(), b"\0", text].concat());
-        let fingerprint = hash.as_ref().get(..FINGERPRINT_LEN).unwrap_or_default();
-        let value = inner.sealer.seal(appid, &name, fingerprint, text)?;
-        let remember = eval(scripts::REMEMBER, &name)
-            .arg(fingerprint)
-            .arg(value)
-            .arg(whole_seconds(SESSION_KEYS_FOR))
-            .to_owned();
-        inner.link.query(&remember).await
-    }
-
-    pub(super) async fn session_keys(
-        &self,
-        appid: &str,
-        openid: &str,
-    ) -> Result<Vec<Secret>, StoreError> {
-        let inner = &self.inner;
-        let name = inner.ring_name(appid, openid);
-        let values: Vec<Vec<u8>> = inner
-            .link
-            .read(cmd("LRANGE").arg(&name).arg(0).arg(-1))
-            .await?;
-        Ok(values
-            .into_iter()
-            .filter_map(|mut value| inner.open_text(&name, value.get_mut(FINGERPRINT_LEN..)?))
-            .map(Secret::new)
-            .collect())
-    }
-
-    pub(super) async fn claim_login(
-        &self,
-        appid: &str,
-        code: &str,
-    ) -> Result<LoginClaim, StoreError> {
-        let inner = &self.inner;
-        let place = format!("{}l:{}", inner.prefix, code_hash(appid, code));
-        let ticket = LoginTicket::new(appid, place)?;
-        let mut commands = pipe();
-        commands
-            .cmd("SET")
-            .arg(&ticket.place)
-            .arg(lock_of(&ticket))
-            .arg("NX")
-            .arg("PX")
-            .arg(milliseconds(LOGIN_LOCK_FOR))
-            .cmd("GET")
-            .arg(&ticket.place);
-        let (won, found): (Option<String>, Option<Vec<u8>>) =
-            inner.link.pipeline(&commands).await?;
-        if won.is_some() {
-            return Ok(LoginClaim::Won(ticket));
-        }
-        let Some(mut value) = found else {
-            // Ended between the two commands.
-            return Ok(LoginClaim::Pending);
-        };
-        let Some((b'R', sealed)) = value.split_first_mut() else {
-            return Ok(LoginClaim::Pending);
-        };
-        // A result that does not open, say from a replica with other keys, lasts ten seconds.
-        Ok(inner
-            .open(&ticket.place, sealed)
-            .map_or(LoginClaim::Pending, |result| {
-                LoginClaim::Done(result.to_vec())
-            }))
-    }
-
-    pub(super) async fn finish_login(
-        &self,
-        ticket: LoginTicket,
-        result: &[u8],
-    ) -> Result<(), StoreError> {
-        let inner = &self.inner;
-        let value = inner
-            .sealer
-            .seal(&ticket.appid, &ticket.place, b"R", result)?;
-        let finish = eval(scripts::FINISH, &ticket.place)
-            .arg(lock_of(&ticket))
-            .arg(value)
-            .arg(milliseconds(LOGIN_RESULT_FOR))
-            .to_owned();
-        inner.link.query(&finish).await
-    }
-
-    pub(super) async fn release_login(&self, ticket: LoginTicket) -> Result<(), StoreError> {
-        let release = eval(scripts::RELEASE, &ticket.place)
-            .arg(lock_of(&ticket))
-            .to_owned();
-        self.inner.link.query(&release).await
-    }
 }
 
 impl Inner {
@@ -317,11 +215,6 @@ impl Inner {
         let (_, sealed) = value.split_first_mut()?;
         let text = self.open(name, sealed)?;
         record::read(text)
-    }
-
-    fn open_text(&self, name: &str, sealed: &mut [u8]) -> Option<String> {
-        let text = self.open(name, sealed)?;
-        std::str::from_utf8(text).ok().map(str::to_owned)
     }
 
     /// `None`, and a word in the log, for what does not open.
@@ -415,15 +308,7 @@ fn eval(script: &str, key: &str) -> Cmd {
     cmd("EVAL").arg(script).arg(1).arg(key).to_owned()
 }
 
-fn lock_of(ticket: &LoginTicket) -> Vec<u8> {
-    [b"L", ticket.mark.as_slice()].concat()
-}
-
 /// Redis refuses an expiry of 0.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().max(1)
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

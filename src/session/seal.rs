@@ -2,8 +2,9 @@
 //! the store's key name as associated data, so that a value copied to another name does not open. Keys are derived once,
 //! at start.
 //!
-//! A sealed value: version (1 byte), key id (4), nonce (12), ciphertext, tag (16). The nonce is random; 2^32 values under
-//! one key are far below what makes two alike (NIST SP 800-38D), and no value outlives 30 days by default.
+//! A sealed value: version (1 byte), key id (4), nonce (12), ciphertext, tag (16). Nonces are random: NIST SP 800-38D
+//! allows 2^32 values under one key. A million daily users with six renewals each take two years for that; who has more
+//! puts a new key first in `session.seal_keys` now and then.
 
 use std::collections::HashMap;
 use std::fmt;

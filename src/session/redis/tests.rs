@@ -3,6 +3,7 @@
 use deadpool_redis::redis::cmd;
 
 use super::*;
+use crate::config::Secret;
 use crate::session::LoginClaim;
 use crate::session::tests::{identity, session_config};
 use crate::testing::{RedisServer, app, eventually};

@@ -31,6 +31,19 @@ async fn the_first_command_waits_for_the_first_connection() {
 }
 
 #[tokio::test]
+async fn a_unix_socket_serves_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("redis.sock");
+    let path = path.to_str().unwrap();
+    let _server = RedisServer::start_with(&["--unixsocket", path]).await;
+    for scheme in ["unix:", "unix://"] {
+        let link = RedisLink::connect(&redis_config(&format!("{scheme}{path}"))).unwrap();
+        set(&link, "k", scheme).await.unwrap();
+        assert_eq!(link.address(), path);
+    }
+}
+
+#[tokio::test]
 async fn a_pipeline_answers_in_order_and_one_refused_command_fails_it() {
     let server = RedisServer::start().await;
     let link = server.link();

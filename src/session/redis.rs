@@ -14,6 +14,7 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -212,25 +213,28 @@ impl Inner {
     }
 
     fn open_session(&self, name: &str, value: &mut [u8]) -> Option<Session> {
-        let (_, sealed) = value.split_first_mut()?;
-        let text = self.open(name, sealed)?;
-        record::read(text)
+        // The first byte is the mark; without one there is nothing sealed either.
+        let text = self.open(name, value.get_mut(1..).unwrap_or_default())?;
+        let session = record::read(text);
+        if session.is_none() {
+            self.warn(&"not a session");
+        }
+        session
     }
 
     /// `None`, and a word in the log, for what does not open.
     fn open<'a>(&self, name: &str, sealed: &'a mut [u8]) -> Option<&'a [u8]> {
-        match self.sealer.open(name, sealed) {
-            Ok(text) => Some(text),
-            Err(error) => {
-                // Once a minute: after a rotation every request with an old skey comes here.
-                let now = clock::unix_seconds();
-                let last = self.last_warning.load(Ordering::Relaxed);
-                if now.abs_diff(last) >= 60 {
-                    self.last_warning.store(now, Ordering::Relaxed);
-                    tracing::warn!(error = %error, "a stored value does not open and counts as absent");
-                }
-                None
-            }
+        let opened = self.sealer.open(name, sealed);
+        opened.inspect_err(|error| self.warn(error)).ok()
+    }
+
+    /// Once a minute: after a rotation every request with an old skey comes here.
+    fn warn(&self, error: &dyn fmt::Display) {
+        let now = clock::unix_seconds();
+        let last = self.last_warning.load(Ordering::Relaxed);
+        if now.abs_diff(last) >= 60 {
+            self.last_warning.store(now, Ordering::Relaxed);
+            tracing::warn!(error = %error, "a stored value does not open and counts as absent");
         }
     }
 

@@ -74,6 +74,7 @@ impl RedisUsers {
                     .await?
             }
         };
+        let made = is_new.then_some(id);
         if known != Some(id) {
             id = self.point(&by_openid, id).await?;
         }
@@ -87,7 +88,7 @@ impl RedisUsers {
         }
         Ok(Found::User {
             user_id: id.to_string(),
-            is_new,
+            is_new: made == Some(id),
         })
     }
 

@@ -167,7 +167,7 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
             }
         }
         Err(error) => {
-            tracing::info!(redis = link.address(), elapsed_ms, facts = %error, "redis answers")
+            tracing::info!(redis = link.address(), elapsed_ms, facts = %error, "redis answers");
         }
     }
     Ok(())

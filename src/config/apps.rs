@@ -52,7 +52,7 @@ pub struct Login {
     pub methods: Vec<Method>,
     /// Shape of answer and refusal. Default `"plain"`.
     pub style: Style,
-    /// Name of the app; `None` is chosen per request (header `X-Wx-Appid`, then Host, then `Referer`, then the default app).
+    /// Name of the app; `None` is chosen per request (header `X-Wx-App`, then Host, then `Referer`, then the default app).
     pub app: Option<String>,
     /// Where the login code is looked for, in order. Default `["json:code", "form:code", "header:x-wx-code", "query:code"]`.
     pub code_from: Vec<CodeSource>,

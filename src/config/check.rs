@@ -44,38 +44,40 @@ fn presence(cx: &Cx<'_>, tables: &Tables<'_>) {
 
 fn listeners(tables: &Tables<'_>) {
     let (table, server) = &tables.server;
+    let admin = tables.admin.1.listen.map(ListenAddress::Tcp);
     for (index, address) in server.listen.iter().enumerate() {
         if server
             .listen
             .iter()
             .take(index)
-            .any(|earlier| earlier == address)
-            && !is_any_port(address)
+            .any(|earlier| clash(earlier, address))
         {
+            let what = format!("`{address}` is taken by an earlier one");
+            table.error("listen", &what, Some("remove one".to_owned()));
+        }
+        if admin.as_ref().is_some_and(|admin| clash(admin, address)) {
+            let help = "take another port, or write admin.listen = \"\" for no admin listener";
             table.error(
                 "listen",
-                &format!("`{address}` is written twice"),
-                Some("remove one".to_owned()),
+                &format!("`{address}` is taken by admin.listen"),
+                Some(help.to_owned()),
             );
         }
     }
-    let (table, admin) = &tables.admin;
-    let admin = admin.listen.map(ListenAddress::Tcp);
-    if let Some(address) =
-        admin.filter(|address| server.listen.contains(address) && !is_any_port(address))
-    {
-        let help = "the admin listener needs a port of its own, or `listen = \"\"` for none";
-        table.error(
-            "listen",
-            &format!("`{address}` is taken by server.listen"),
-            Some(help.to_owned()),
-        );
-    }
 }
 
-/// Port 0 is another port each time.
-fn is_any_port(address: &ListenAddress) -> bool {
-    matches!(address, ListenAddress::Tcp(address) if address.port() == 0)
+/// Whether the system would refuse the second: the same port of one address, or of all. Port 0 is another each time.
+fn clash(left: &ListenAddress, right: &ListenAddress) -> bool {
+    match (left, right) {
+        (ListenAddress::Tcp(left), ListenAddress::Tcp(right)) => {
+            let every = left.ip().is_unspecified() || right.ip().is_unspecified();
+            let same_ip = left.ip() == right.ip() || every && left.is_ipv4() == right.is_ipv4();
+            left.port() == right.port() && left.port() != 0 && same_ip
+        }
+        (ListenAddress::Unix(left), ListenAddress::Unix(right)) => left == right,
+        (ListenAddress::Tcp(_), ListenAddress::Unix(_))
+        | (ListenAddress::Unix(_), ListenAddress::Tcp(_)) => false,
+    }
 }
 
 fn apps(tables: &Tables<'_>) {

@@ -94,6 +94,12 @@ impl Identity {
         {
             None => self.headers.push((name, template)),
             Some((_, known)) if *known == template => {}
+            Some((known, _)) if *known == name => {
+                let message = format!("identity.{key}: `{name}` has another value already");
+                table
+                    .cx
+                    .error(at, message, Some("keep one of the two".to_owned()));
+            }
             Some((known, _)) => {
                 let message = format!(
                     "identity.{key}: `{name}` and `{known}` are one header to PHP and CGI, with two values"

@@ -34,6 +34,13 @@ pub(super) fn is_secret(name: &str) -> bool {
         })
 }
 
+/// Whether what stands before a `=` is, or ends in, a secret's name, whatever marks are around it or in it.
+fn is_secret_key(head: &str) -> bool {
+    let last = head.rsplit(|c| !is_word(c)).find(|part| !part.is_empty());
+    let all: String = head.chars().filter(|c| is_word(*c)).collect();
+    last.is_some_and(is_secret) || all.len() < 32 && is_secret(&all)
+}
+
 /// Byte ranges to hide, in order: the values of secret keys, to the end of their line and over every line they span, and
 /// what stands between `://` and `@` in a line.
 pub(super) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
@@ -67,12 +74,31 @@ pub(super) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
             Kind::Blank => {}
         }
     }
-    let mut start = 0;
-    for line in text.split_inclusive('\n') {
-        ranges.extend(user_info(text, start..start + line.len()));
-        start += line.len();
+    ranges
+        .extend(lines(text).filter_map(|(start, line)| user_info(text, start..start + line.len())));
+    ranges
+}
+
+/// Further ranges, for a text that is not TOML: where a quote is missing or too many, the pieces are not what they look
+/// like, but what stands before a `=` tells.
+pub(super) fn likely_ranges(text: &str) -> Vec<Range<usize>> {
+    let mut ranges = Vec::new();
+    for (start, line) in lines(text) {
+        let signs = line.match_indices(['=', ':']).map(|(at, _)| at);
+        for at in signs.filter(|at| line.get(..*at).is_some_and(is_secret_key)) {
+            ranges.push(value_range(text, start + at));
+        }
     }
     ranges
+}
+
+/// The lines with their places.
+fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.split_inclusive('\n').scan(0, |start, line| {
+        let at = *start;
+        *start += line.len();
+        Some((at, line))
+    })
 }
 
 /// Hides the name and password of a URL in a text that is quoted in a message.
@@ -95,13 +121,17 @@ fn user_info(text: &str, range: Range<usize>) -> Option<Range<usize>> {
 }
 
 /// The value after a secret key: to the end of the line, on over brackets and long strings, and the next line when
-/// nothing stands on this one.
+/// nothing stands on this one, and lines that start nothing of their own.
 fn value_range(text: &str, from: usize) -> Range<usize> {
     let (mut at, mut depth, mut start) = (from, 0_usize, None);
     while let Some(lexeme) = lexeme(text, at) {
         let part = text.get(lexeme.range.clone()).unwrap_or_default();
         match lexeme.kind {
-            Kind::Newline if depth == 0 && start.is_some() => break,
+            Kind::Newline
+                if depth == 0 && start.is_some() && begins_anew(text, lexeme.range.end) =>
+            {
+                break;
+            }
             Kind::Newline | Kind::Blank => {}
             // The sign after the name is shown, so that a reader sees where the value was.
             Kind::Mark if start.is_none() && matches!(part, "=" | ":" | ".") => {}
@@ -117,6 +147,28 @@ fn value_range(text: &str, from: usize) -> Range<usize> {
         at = lexeme.range.end;
     }
     start.unwrap_or(at)..at
+}
+
+/// Whether the line at `at` starts something of its own: blank, a comment, a table, or a key with a value. Any other may be
+/// the rest of a secret with a line break in it.
+fn begins_anew(text: &str, at: usize) -> bool {
+    let line = text
+        .get(at..)
+        .and_then(|rest| rest.lines().next())
+        .unwrap_or_default()
+        .trim();
+    if line.is_empty() || line.starts_with(['#', '[']) {
+        return true;
+    }
+    // Base64 ends with `=`, and with `==`.
+    line.split_once('=').is_some_and(|(name, value)| {
+        let name = name.trim();
+        let key = !name.is_empty()
+            && name
+                .chars()
+                .all(|c| is_word(c) || matches!(c, '.' | '"' | '\'' | ' '));
+        key && !value.is_empty() && !value.starts_with('=')
+    })
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

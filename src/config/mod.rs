@@ -139,15 +139,17 @@ impl Config {
     ) -> Result<Loaded, ConfigError> {
         // A byte order mark is nothing that an editor shows.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-        let source = Source::new(name, text);
+        let mut source = Source::new(name, text);
         let (document, syntax) = DeTable::parse_recoverable(text);
         if !syntax.is_empty() {
             // What follows from a forgotten quote would only hide it.
-            return Err(report(&source, name, source.syntax(&syntax)));
+            let findings = source.syntax(&syntax);
+            return Err(report(&source, name, findings));
         }
         let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
         let cx = Cx::new(text, environment, folder);
         let config = read::tables(&cx, document.get_ref());
+        source.hide(cx.hidden.take());
         let (errors, warnings): (Vec<Finding>, Vec<Finding>) = cx
             .found
             .take()

@@ -58,7 +58,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
     let users = Users::read(&users_table, session.as_ref().map(|session| session.store));
     let apps = top.entries("apps", "app", &["name", "appid"]);
     let only = apps.len() == 1;
-    let apps = read_all(apps, |table| App::read(table, only));
+    let apps = read_all(&top, "apps", apps, |table| App::read(table, only));
     let wechat = Wechat::read(&top.table("wechat"));
     let login = top.entries("login", "login", &["path"]);
     let login = logins(login);
@@ -66,15 +66,19 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
     let upstreams = top.named("upstreams", "upstream");
     let upstream_names: Vec<String> = upstreams.iter().map(|(name, _)| name.clone()).collect();
     let upstreams = read_all(
+        &top,
+        "upstreams",
         upstreams.into_iter().map(|(_, table)| table).collect(),
         Upstream::read,
     );
     let routes = top.entries("routes", "route", &["path"]);
-    let routes = read_all(routes, |table| {
+    let routes = read_all(&top, "routes", routes, |table| {
         Route::read(table, server.as_ref(), session.as_ref())
     });
     top.later("check", "{}");
-    top.later("cors", "{}");
+    let cors = top.table("cors");
+    cors.later("origins", "[]");
+    cors.finish();
     let log = Log::read(&top.table("log"));
     top.finish();
     cx.report_unknown();
@@ -99,6 +103,8 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
 }
 
 fn read_all<'a, T>(
+    top: &Reader<'a>,
+    name: &str,
     tables: Vec<Reader<'a>>,
     read: impl Fn(&Reader<'a>) -> Option<T>,
 ) -> Entries<'a, T> {
@@ -107,6 +113,8 @@ fn read_all<'a, T>(
     for table in tables {
         let entry = read(&table);
         if !table.written() {
+            // None is written, or what is written is no such table.
+            complete = !top.has(name);
             continue;
         }
         match entry {

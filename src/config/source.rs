@@ -21,6 +21,27 @@ pub(super) fn line(text: &str, at: usize) -> usize {
     1 + head.iter().filter(|byte| **byte == b'\n').count()
 }
 
+/// What to write, for the mistakes that are made most.
+fn syntax_help(message: &str) -> Option<&'static str> {
+    let known = [
+        ("string values must be quoted", "put the value in quotes"),
+        ("invalid float", "a text needs quotes"),
+        (
+            "invalid boolean",
+            "write true or false; a text needs quotes",
+        ),
+        ("key with no value", "write key = value"),
+        (
+            "duplicate key",
+            "each key and table is written once; a list of entries has [[two]] brackets",
+        ),
+    ];
+    known
+        .into_iter()
+        .find(|(start, _)| message.starts_with(start))
+        .map(|(_, help)| help)
+}
+
 /// The text and the ranges of it that must not be shown.
 pub(super) struct Source<'a> {
     name: &'a str,
@@ -34,8 +55,14 @@ impl<'a> Source<'a> {
         Self { name, text, masked }
     }
 
+    /// Hides more of the text.
+    pub(super) fn hide(&mut self, ranges: Vec<Range<usize>>) {
+        self.masked.extend(ranges);
+    }
+
     /// What the parser found, the first of each line: the others mostly follow from it.
-    pub(super) fn syntax(&self, errors: &[toml::de::Error]) -> Vec<Finding> {
+    pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) -> Vec<Finding> {
+        self.masked.extend(mask::likely_ranges(self.text));
         let mut findings: Vec<Finding> = Vec::new();
         for error in errors {
             let at = error.span().unwrap_or(self.text.len()..self.text.len());
@@ -47,16 +74,7 @@ impl<'a> Source<'a> {
                 continue;
             }
             let message = error.message();
-            let help = if message.starts_with("string values must be quoted") {
-                Some("put the value in quotes".to_owned())
-            } else if message.starts_with("duplicate key") {
-                Some(
-                    "each key and table is written once; a list of entries has [[two]] brackets"
-                        .to_owned(),
-                )
-            } else {
-                None
-            };
+            let help = syntax_help(message).map(str::to_owned);
             findings.push(Finding {
                 severity: Severity::Error,
                 // An error at the very start still has a line to show.
@@ -118,19 +136,20 @@ impl<'a> Source<'a> {
         let line = rest.lines().next().unwrap_or_default();
         let mut text = String::with_capacity(line.len());
         let (mut width, mut indent, mut end) = (0, None, 0);
+        let mut was_hidden = false;
         for (offset, character) in line.char_indices() {
             let at = line_start + offset;
-            let hidden = self.masked.iter().find(|range| range.contains(&at));
-            let first_hidden = hidden.is_some_and(|range| range.start == at || offset == 0);
-            if hidden.is_none() || first_hidden {
+            let hidden = self.masked.iter().any(|range| range.contains(&at));
+            if !hidden || !was_hidden {
                 // A tab would move the carets away from what they mark.
                 text.push(match character {
-                    _ if hidden.is_some() => '…',
+                    _ if hidden => '…',
                     character if character.is_control() => ' ',
                     character => character,
                 });
                 width += 1;
             }
+            was_hidden = hidden;
             if at >= span.start && indent.is_none() {
                 indent = Some(width.max(1) - 1);
             }

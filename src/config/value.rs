@@ -99,10 +99,12 @@ impl<'a> Value<'a> {
         if text.is_empty() {
             return self.problem(format!("the empty text {}", fault.what), help);
         }
-        self.problem(
-            format!("`{}` {}", mask::without_user_info(raw), fault.what),
-            help,
-        )
+        let line_ends = |c: char| if c.is_control() { '…' } else { c };
+        let shown: String = mask::without_user_info(raw)
+            .chars()
+            .map(line_ends)
+            .collect();
+        self.problem(format!("`{shown}` {}", fault.what), help)
     }
 
     /// Reports that the value is of another kind.
@@ -339,7 +341,8 @@ pub(super) fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> O
     let near = words
         .map(|word| (far(word), word))
         .min_by_key(|(distance, _)| *distance);
-    near.filter(|(distance, word)| *distance <= (word.len() / 3).clamp(1, 3))
+    // A word of one or two letters is near to everything.
+    near.filter(|(distance, word)| *distance <= (word.len() / 3).min(3))
         .map(|(_, word)| word)
 }
 

@@ -62,11 +62,7 @@ fn unused_upstreams(tables: &Tables<'_>) {
     }
     for (name, (table, _)) in tables.upstream_names.iter().zip(&tables.upstreams.entries) {
         if !used(name) {
-            table.warning(
-                "servers",
-                &format!("no route uses `{name}`"),
-                "remove it, or name it in a route",
-            );
+            table.table_warning("no route uses it", "remove it, or name it in a route");
         }
     }
 }
@@ -79,11 +75,7 @@ fn unused_apps(tables: &Tables<'_>) {
             .values()
             .any(|login| login.app.as_ref() == Some(&app.name));
         if !named && !chosen_per_request {
-            table.warning(
-                "appid",
-                "no login uses this app",
-                "remove it, or name it in a [[login]]",
-            );
+            table.table_warning("no login uses it", "remove it, or name it in a [[login]]");
         }
     }
     let mut apps = tables.apps.entries.iter();
@@ -92,6 +84,10 @@ fn unused_apps(tables: &Tables<'_>) {
         && !tables.apps.values().any(|app| app.default)
     {
         let help = "write default = true in one app: a login that chooses none by header, host or Referer is refused";
-        table.warning("default", "no app is the default", help);
+        table.cx.warning(
+            table.at("appid"),
+            "apps: none of them is the default".to_owned(),
+            help,
+        );
     }
 }

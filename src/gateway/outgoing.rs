@@ -7,7 +7,9 @@ use bytes::Bytes;
 use hyper::HeaderMap;
 use hyper::Version;
 use hyper::body::Body as _;
-use hyper::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, TRAILER};
+use hyper::header::{
+    CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, TRAILER, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
 
@@ -62,12 +64,19 @@ impl Gateway {
                     .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
                 RequestBody::whole(bytes)
             }
-            None => RequestBody::stream(
-                body,
-                route.max_body,
-                self.server.body_timeout,
-                Arc::clone(&self.policy),
-            ),
+            None => {
+                // hyper would take a GET whose length nobody said for one without a body.
+                if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
+                    let chunked = HeaderValue::from_static("chunked");
+                    parts.headers.insert(TRANSFER_ENCODING, chunked);
+                }
+                RequestBody::stream(
+                    body,
+                    route.max_body,
+                    self.server.body_timeout,
+                    Arc::clone(&self.policy),
+                )
+            }
         };
         let timeout = route.timeout.unwrap_or(upstream.config().response_timeout);
         (

@@ -30,6 +30,6 @@ mod tests {
             tokio::task::yield_now().await;
             panic!("on purpose");
         };
-        assert_eq!(catch::<_>(async { panics.await }).await, None::<()>);
+        assert_eq!(catch(panics).await, None::<()>);
     }
 }

@@ -27,11 +27,12 @@ const ALWAYS_STRIPPED: [&str; 11] = [
 ];
 
 /// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
-const HOP_BY_HOP: [HeaderName; 7] = [
+const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("proxy-authenticate"),
+    HeaderName::from_static("proxy-authorization"),
     TE,
     TRANSFER_ENCODING,
     UPGRADE,

@@ -179,7 +179,7 @@ async fn bind_unix(path: &std::path::Path) -> io::Result<UnixListener> {
             if UnixStream::connect(path).await.is_ok() {
                 return Err(error);
             }
-            tokio::fs::remove_file(path).await?;
+            std::fs::remove_file(path)?;
             UnixListener::bind(path)
         }
         bound => bound,

@@ -89,7 +89,7 @@ async fn an_app_is_chosen_by_login_entry_and_header() {
     let code = || json!({ "code": stack.wechat.new_code(OTHER_APP.0, "ann") });
     let ways = [
         Request::post_json("/two/login", &code()),
-        Request::post_json("/login", &code()).header("X-Wx-Appid", OTHER_APP.0),
+        Request::post_json("/login", &code()).header("X-Wx-App", OTHER_APP.0),
     ];
 
     for way in ways {

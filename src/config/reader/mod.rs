@@ -24,6 +24,8 @@ pub(in crate::config) struct Cx<'a> {
     pub(in crate::config) folder: PathBuf,
     pub(in crate::config) found: RefCell<Vec<Finding>>,
     pub(in crate::config) keys: RefCell<Vec<KeyInfo>>,
+    /// Values that no report shows, beside those of secrets.
+    pub(in crate::config) hidden: RefCell<Vec<Range<usize>>>,
     unknown: RefCell<Vec<Unknown>>,
 }
 
@@ -47,6 +49,7 @@ impl<'a> Cx<'a> {
             folder,
             found: RefCell::default(),
             keys: RefCell::default(),
+            hidden: RefCell::default(),
             unknown: RefCell::default(),
         }
     }
@@ -71,11 +74,11 @@ impl<'a> Cx<'a> {
                 (None, None) => format!("known here: {}", known.join(", ")),
             };
             drop(keys);
-            // A table's label goes on with the key, an entry's label stands alone.
-            let label = label
-                .strip_suffix('.')
-                .map_or(label.clone(), |table| format!("{table}: "));
-            self.error(span, format!("{label}there is no key `{name}`"), Some(help));
+            self.error(
+                span,
+                format!("{}there is no key `{name}`", alone(&label)),
+                Some(help),
+            );
         }
     }
 }
@@ -151,6 +154,15 @@ impl<'a> Reader<'a> {
             .warning(self.at(name), format!("{}{name}: {what}", self.label), help);
     }
 
+    /// Reports a warning at the table itself.
+    pub(in crate::config) fn table_warning(&self, what: &str, help: &str) {
+        self.cx.warning(
+            self.span.clone(),
+            format!("{}{what}", alone(&self.label)),
+            help,
+        );
+    }
+
     /// A key with a default, which is written as in the file.
     pub(in crate::config) fn key<T>(
         &self,
@@ -193,7 +205,7 @@ impl<'a> Reader<'a> {
         if self.written() {
             self.cx.error(
                 self.span.clone(),
-                format!("{}`{name}` is missing", self.label),
+                format!("{}`{name}` is missing", alone(&self.label)),
                 None,
             );
         }
@@ -264,9 +276,13 @@ impl<'a> Reader<'a> {
     pub(in crate::config) fn finish(&self) {
         let Some(table) = self.table else { return };
         let known = self.declared.borrow();
-        for (key, _) in table.iter() {
+        for (key, value) in table.iter() {
             let name = key.get_ref().as_ref();
             if !known.contains(&name) {
+                // It may be a secret's name, misspelt beyond recognition.
+                if matches!(value.get_ref(), DeValue::String(_)) {
+                    self.cx.hidden.borrow_mut().push(value.span());
+                }
                 self.cx.unknown.borrow_mut().push(Unknown {
                     span: key.span(),
                     label: self.label.clone(),
@@ -329,6 +345,13 @@ impl<'a> Reader<'a> {
             format!("{}.{name}", self.path)
         }
     }
+}
+
+/// A label that no key follows: a table's ends with a dot, an entry's with a colon.
+fn alone(label: &str) -> String {
+    label
+        .strip_suffix('.')
+        .map_or_else(|| label.to_owned(), |table| format!("{table}: "))
 }
 
 /// Whether two values say the same.

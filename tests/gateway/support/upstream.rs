@@ -348,7 +348,11 @@ impl<'a> Connection<'a> {
 }
 
 fn echo(request: &Recorded) -> Vec<u8> {
-    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec();
+    let mut answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n".to_vec();
+    for (name, _) in &request.trailers.0 {
+        answer.extend(format!("Trailer: {name}\r\n").as_bytes());
+    }
+    answer.extend(b"\r\n");
     if !request.body.is_empty() {
         answer.extend(chunk(&request.body));
     }

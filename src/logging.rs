@@ -7,8 +7,11 @@ use std::thread;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Log, LogFormat};
 
@@ -67,22 +70,31 @@ pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
     let filter = EnvFilter::try_new(&log.level).map_err(|error| error.to_string())?;
     let sink = LogSink::start(layout, Box::new(io::stdout()));
     let sink = SINK.get_or_init(|| sink).clone();
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let registry = tracing_subscriber::registry().with(filter);
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(sink.clone())
         .with_timer(SystemTime)
         .with_ansi(false);
+    let ours = filter_fn(|event| is_ours(event.target()));
     let installed = match layout {
-        Layout::Json => builder
-            .json()
-            .flatten_event(true)
-            .with_current_span(false)
-            .with_span_list(false)
-            .try_init(),
-        Layout::Text => builder.with_target(false).compact().try_init(),
+        Layout::Json => {
+            let lines = lines.json().flatten_event(true).with_current_span(false);
+            registry
+                .with(lines.with_span_list(false).with_filter(ours))
+                .try_init()
+        }
+        Layout::Text => {
+            let lines = lines.with_target(false).compact();
+            registry.with(lines.with_filter(ours)).try_init()
+        }
     };
     installed.map_err(|error| error.to_string())?;
     Ok(sink)
+}
+
+/// Libraries write what they please at `debug` and `trace`, headers included; only we know what is secret.
+fn is_ours(target: &str) -> bool {
+    target == "request" || target.starts_with("skeygate")
 }
 
 /// The process's sink; `None` before `init`, as in tests.

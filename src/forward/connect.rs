@@ -24,6 +24,7 @@ pub(super) struct Dialer {
     server: ServerAddress,
     timeout: Duration,
     label: String,
+    host: String,
 }
 
 impl Dialer {
@@ -33,15 +34,26 @@ impl Dialer {
             ServerAddress::Http { host, port } => format!("{host}:{port}"),
             ServerAddress::Unix(path) => format!("unix:{}", path.display()),
         };
+        let host = match &server {
+            ServerAddress::Http { port: 80, .. } => label.trim_end_matches(":80").to_owned(),
+            ServerAddress::Http { .. } => label.clone(),
+            ServerAddress::Unix(_) => "localhost".to_owned(),
+        };
         Self {
             server,
             timeout,
             label,
+            host,
         }
     }
 
     pub(super) fn label(&self) -> &str {
         &self.label
+    }
+
+    /// The server's own name, for `Host`.
+    pub(super) fn host(&self) -> &str {
+        &self.host
     }
 
     /// Opens a connection, name look-up and handshake within `connect_timeout`.

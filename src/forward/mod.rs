@@ -94,6 +94,12 @@ impl Upstream {
         self.dialer.label()
     }
 
+    /// The server's own name, for `Host`.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        self.dialer.host()
+    }
+
     /// Forwards one request.
     ///
     /// A failed connect, or a connection found closed before anything was sent, is tried again for every method; a reset before

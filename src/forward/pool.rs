@@ -11,6 +11,9 @@ use tokio::time::Instant;
 
 use super::request_body::{BodyWatch, RequestBody};
 
+/// Time that a connection gets to notice the end of its last exchange.
+const TAKE_NOTICE: Duration = Duration::from_millis(20);
+
 /// A connection to an upstream.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -62,8 +65,13 @@ impl Pool {
             if connection.sender.is_closed() || (!repeatable && !is_quiet(&connection.probe)) {
                 continue;
             }
-            // The answer was read to its end, so what is left is for hyper's task to take notice.
-            if connection.sender.is_ready() || connection.sender.ready().await.is_ok() {
+            if connection.sender.is_ready() {
+                return Some(connection);
+            }
+            // The answer was read to its end, so hyper's task has only to take notice; unless the upstream answered without
+            // reading all of the request, which may take for ever.
+            let ready = tokio::time::timeout(TAKE_NOTICE, connection.sender.ready()).await;
+            if matches!(ready, Ok(Ok(()))) {
                 return Some(connection);
             }
         }

@@ -113,8 +113,8 @@ impl Gateway {
         set_forwarded(headers, sender.peer, sender.trusted, client_host);
         set_trace(headers, sender.id);
         let host = match &upstream.config().host {
-            HostHeader::Preserve => client_host.unwrap_or_else(|| upstream.address()),
-            HostHeader::Upstream => upstream.address(),
+            HostHeader::Preserve => client_host.unwrap_or_else(|| upstream.host()),
+            HostHeader::Upstream => upstream.host(),
             HostHeader::Fixed(host) => host,
         };
         if let Ok(host) = HeaderValue::from_str(host) {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
@@ -36,13 +36,14 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let server = gateway.server();
-    let limits = Limits {
-        head: server.header_timeout,
+    let first_bytes_within = server.header_timeout;
+    let limits = |protocol| Limits {
+        head: (protocol == Protocol::Http1).then_some(server.header_timeout),
         idle: server.idle_timeout,
         write: server.body_timeout,
     };
     let max_header_bytes = server.max_header_bytes;
-    let first_bytes = tokio::time::timeout(limits.head, preface::detect(stream));
+    let first_bytes = tokio::time::timeout(first_bytes_within, preface::detect(stream));
     let detected = tokio::select! {
         // Nothing was asked yet, so nothing is lost.
         () = stop.cancelled() => return,
@@ -53,12 +54,22 @@ where
         return;
     };
     let activity = Activity::new();
-    let io = TokioIo::new(Watched::new(stream, limits, Arc::clone(&activity)));
+    let io = TokioIo::new(Watched::new(
+        stream,
+        limits(protocol),
+        Arc::clone(&activity),
+    ));
     let service = service_fn(move |request: Request<Incoming>| {
         let (gateway, under_way) = (Arc::clone(&gateway), activity.begin());
         async move {
             let response = gateway.handle(request, peer).await;
-            let response: Response<Counted> = response.map(|body| Counted {
+            let under_way = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                under_way.for_good();
+                None
+            } else {
+                Some(under_way)
+            };
+            let response = response.map(|body| Counted {
                 body,
                 _under_way: under_way,
             });
@@ -106,7 +117,7 @@ where
 /// An answer's body that keeps its request counted as under way.
 struct Counted {
     body: AnswerBody,
-    _under_way: UnderWay,
+    _under_way: Option<UnderWay>,
 }
 
 impl Body for Counted {

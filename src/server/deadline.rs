@@ -15,7 +15,8 @@ use tokio::time::{Instant, Sleep};
 /// The three deadlines.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    pub(super) head: Duration,
+    /// `None` where heads are frames among others, as in HTTP/2: there only `idle` counts.
+    pub(super) head: Option<Duration>,
     pub(super) idle: Duration,
     pub(super) write: Duration,
 }
@@ -69,6 +70,13 @@ impl Activity {
     }
 }
 
+impl UnderWay {
+    /// The connection has become a tunnel, which has a deadline of its own: it is never idle again.
+    pub(super) fn for_good(self) {
+        self.0.under_way.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for UnderWay {
     fn drop(&mut self) {
         let elapsed = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -98,8 +106,8 @@ impl<S> Watched<S> {
             return None;
         }
         let idle_since = self.activity.idle_since();
-        match self.head_since {
-            Some(since) if since >= idle_since => Some(since + self.limits.head),
+        match (self.head_since, self.limits.head) {
+            (Some(since), Some(head)) if since >= idle_since => Some(since + head),
             _ => Some(idle_since + self.limits.idle),
         }
     }
@@ -108,8 +116,12 @@ impl<S> Watched<S> {
         loop {
             let due = self.due();
             // Looked at again after the longest time that nothing can become due in.
-            let wake =
-                due.unwrap_or_else(|| Instant::now() + self.limits.head.min(self.limits.idle));
+            let shortest = self
+                .limits
+                .head
+                .unwrap_or(self.limits.idle)
+                .min(self.limits.idle);
+            let wake = due.unwrap_or_else(|| Instant::now() + shortest);
             let timer = self
                 .reading
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wake)));
@@ -221,7 +233,7 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits {
-        head: Duration::from_secs(10),
+        head: Some(Duration::from_secs(10)),
         idle: Duration::from_secs(75),
         write: Duration::from_secs(30),
     };
@@ -270,6 +282,37 @@ mod tests {
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let elapsed = started.elapsed().as_secs();
         assert!((375..=386).contains(&elapsed), "{elapsed}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_tunnel_is_never_idle() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let activity = Activity::new();
+        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        activity.begin().for_good();
+        let mut byte = [0];
+        let hours_later = async {
+            tokio::time::sleep(Duration::from_secs(10_000)).await;
+            client.write_all(b"x").await.unwrap();
+        };
+        let (read, ()) = tokio::join!(watched.read_exact(&mut byte), hours_later);
+        read.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn without_a_head_deadline_only_idling_counts() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let limits = Limits {
+            head: None,
+            ..LIMITS
+        };
+        let mut watched = Watched::new(server, limits, Activity::new());
+        client.write_all(b"x").await.unwrap();
+        let started = Instant::now();
+        let mut bytes = [0; 2];
+        let error = watched.read_exact(&mut bytes).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert_eq!(started.elapsed().as_secs(), 75);
     }
 
     #[tokio::test(start_paused = true)]

@@ -128,7 +128,7 @@ impl Upstream {
             let pooled = if fresh_only {
                 None
             } else {
-                self.pool.take(repeatable).await
+                self.pool.take().await
             };
             let mut connection = match pooled {
                 Some(connection) => connection,

@@ -47,11 +47,9 @@ impl Pool {
         pool
     }
 
-    /// The latest idle connection that still stands.
-    ///
-    /// Where the request cannot be repeated, the socket itself is asked too: hyper may not have seen the upstream's close yet. A
-    /// repeatable one saves that system call.
-    pub(super) async fn take(&self, repeatable: bool) -> Option<Connection> {
+    /// The latest idle connection that still stands. The socket itself is asked too: hyper may not have seen yet that the
+    /// upstream closed it, or sent something nobody asked for, which the next answer must not be mistaken for.
+    pub(super) async fn take(&self) -> Option<Connection> {
         loop {
             let Idle {
                 mut connection,
@@ -62,7 +60,7 @@ impl Pool {
                 self.idle().clear();
                 return None;
             }
-            if connection.sender.is_closed() || (!repeatable && !is_quiet(&connection.probe)) {
+            if connection.sender.is_closed() || !is_quiet(&connection.probe) {
                 continue;
             }
             if connection.sender.is_ready() {

@@ -13,6 +13,9 @@ use tokio::time::{Instant, Sleep};
 
 use crate::http::headers::{HeaderPolicy, clean_trailers};
 
+/// Bytes per second that a client must send on average, once it has been waited for longer than the deadline for progress.
+const SLOWEST: u64 = 1024;
+
 /// A request body as hyper's client reads it.
 #[derive(Debug)]
 pub struct RequestBody {
@@ -32,9 +35,13 @@ enum Source {
 struct Stream {
     incoming: Incoming,
     left: Option<u64>,
+    came: u64,
     progress: Duration,
     /// Armed only while the client is silent.
     timer: Option<Pin<Box<Sleep>>>,
+    silent_since: Option<Instant>,
+    /// For the client, in all.
+    waited: Duration,
     policy: Arc<HeaderPolicy>,
 }
 
@@ -107,8 +114,11 @@ impl RequestBody {
         let stream = Stream {
             incoming,
             left: limit,
+            came: 0,
             progress,
             timer: None,
+            silent_since: None,
+            waited: Duration::ZERO,
             policy,
         };
         Self {
@@ -184,6 +194,7 @@ impl BodyWatch {
 impl Stream {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFailure>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            self.silent_since.get_or_insert_with(Instant::now);
             let timer = self
                 .timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.progress)));
@@ -191,6 +202,9 @@ impl Stream {
             return Poll::Ready(Some(Err(BodyFailure::TimedOut)));
         };
         self.timer = None;
+        if let Some(since) = self.silent_since.take() {
+            self.waited += since.elapsed();
+        }
         let Some(frame) = frame else {
             return Poll::Ready(None);
         };
@@ -200,13 +214,24 @@ impl Stream {
         if let Some(trailers) = frame.trailers_mut() {
             clean_trailers(trailers, &self.policy);
         }
-        if let (Some(left), Some(data)) = (&mut self.left, frame.data_ref()) {
-            let Some(rest) = left.checked_sub(length(data)) else {
+        let bytes = frame.data_ref().map_or(0, length);
+        self.came = self.came.saturating_add(bytes);
+        if self.drips() {
+            return Poll::Ready(Some(Err(BodyFailure::TimedOut)));
+        }
+        if let Some(left) = &mut self.left {
+            let Some(rest) = left.checked_sub(bytes) else {
                 return Poll::Ready(Some(Err(BodyFailure::TooLarge)));
             };
             *left = rest;
         }
         Poll::Ready(Some(Ok(frame)))
+    }
+
+    /// Whether a byte now and then only keeps the request open. Time in which the upstream did not read is not the client's.
+    fn drips(&self) -> bool {
+        let waited = self.waited.as_secs();
+        self.waited > self.progress && self.came < waited.saturating_mul(SLOWEST)
     }
 }
 

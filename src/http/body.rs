@@ -7,33 +7,35 @@ use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
 use hyper::body::{Body, Incoming};
 use hyper::header::CONTENT_TYPE;
+use tokio::time::Instant;
 
 /// Why a body could not be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyProblem {
     /// Longer than the limit.
     TooLarge,
-    /// No progress within the deadline.
+    /// Not there within the deadline.
     TimedOut,
     /// Cut off, or damaged framing.
     Damaged,
 }
 
-/// Reads a body of at most `limit` bytes; each piece must come within `progress`.
+/// Reads a body of at most `limit` bytes, all of it within `patience`: what is read whole is small.
 ///
 /// # Errors
 /// By cause; nothing of the body is kept then.
 pub async fn read(
     body: &mut Incoming,
     limit: u64,
-    progress: Duration,
+    patience: Duration,
 ) -> Result<Bytes, BodyProblem> {
     if body.size_hint().lower() > limit {
         return Err(BodyProblem::TooLarge);
     }
+    let deadline = Instant::now() + patience;
     let mut whole = BytesMut::new();
     loop {
-        let frame = tokio::time::timeout(progress, body.frame())
+        let frame = tokio::time::timeout_at(deadline, body.frame())
             .await
             .map_err(|_| BodyProblem::TimedOut)?;
         let Some(frame) = frame else {

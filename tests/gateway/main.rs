@@ -6,6 +6,7 @@ mod backends;
 mod forged_headers;
 mod harness;
 mod lifecycle;
+mod limits;
 mod login_styles;
 mod outages;
 mod proxying;

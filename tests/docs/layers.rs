@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::root;
 
 /// From the top down: a module imports only from lines below its own. What stands in one line does not know the others.
-const LAYERS: [&[&str]; 13] = [
+pub(super) const LAYERS: [&[&str]; 13] = [
     &["main"],
     &["cli"],
     &["server", "fake_wechat"],
@@ -221,7 +221,7 @@ fn module_path(path: &Path) -> Vec<String> {
 }
 
 /// Every source file, without its tests.
-fn sources() -> Vec<(PathBuf, String)> {
+pub(super) fn sources() -> Vec<(PathBuf, String)> {
     let mut found = Vec::new();
     let mut folders = vec![root().join("src")];
     while let Some(folder) = folders.pop() {

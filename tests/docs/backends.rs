@@ -1,0 +1,84 @@
+//! The services that README names are what it says: they run by its commands and read the caller from the gateway's headers.
+
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use super::program::{Program, ask, free_port};
+use super::{blocks, code_words, file, root, section};
+
+const TOLD: &str = "X-Openid: oX\r\nX-User-Id: 42\r\nX-Wx-Appid: wx1\r\n";
+
+#[test]
+fn the_php_service_runs_and_reads_the_caller() {
+    let port = free_port();
+    let _service = start(&command("php -S"), port);
+    check(port, "php");
+}
+
+#[test]
+fn the_node_service_runs_and_reads_the_caller() {
+    let port = free_port();
+    let _service = start(&command("PORT="), port);
+    check(port, "node");
+}
+
+#[test]
+fn what_readme_says_of_their_code_is_in_their_code() {
+    let readme = file("README.md");
+    let said: Vec<&str> = code_words(section(&readme, "## The real thing"))
+        .into_iter()
+        .filter(|word| word.contains("['"))
+        .collect();
+    let code = file("deploy/compose/php/index.php") + &file("deploy/compose/node/server.js");
+    assert_eq!(said.len(), 4, "{said:?}");
+    for word in said {
+        assert!(code.contains(word), "{word}");
+    }
+}
+
+/// README's command that begins like this.
+fn command(start: &str) -> String {
+    let commands = blocks(&file("README.md"), "sh");
+    let found = commands.into_iter().find(|block| block.starts_with(start));
+    found.unwrap_or_else(|| panic!("README has no command {start:?}"))
+}
+
+fn start(command: &str, port: u16) -> Program {
+    assert!(command.contains("8000"), "{command}");
+    let command = format!("exec env {}", command.replace("8000", &port.to_string()));
+    let program = Program::start(
+        Command::new("sh")
+            .args(["-c", &command])
+            .current_dir(root())
+            .stderr(Stdio::null()),
+    );
+    // Neither says in one way that it listens.
+    let listens = (0..1500).any(|_| {
+        thread::sleep(Duration::from_millis(20));
+        TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    assert!(listens, "{command} does not listen");
+    program
+}
+
+fn check(port: u16, name: &str) {
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let answer = ask(address, "GET /orders/7?page=2", TOLD, "");
+    let told = json(&answer);
+    assert_eq!(told["backend"], name);
+    assert_eq!(told["path"], "/orders/7");
+    assert_eq!(told["openid"], "oX");
+    assert_eq!(told["user_id"], "42");
+    assert_eq!(told["appid"], "wx1");
+    let nobody = json(&ask(address, "GET /", "", ""));
+    assert!(nobody["openid"].is_null(), "{nobody}");
+}
+
+/// The object in an answer, whatever its framing.
+fn json(answer: &str) -> serde_json::Value {
+    let object = answer.find('{').zip(answer.rfind('}'));
+    let (start, end) = object.unwrap_or_else(|| panic!("no object in {answer}"));
+    serde_json::from_str(&answer[start..=end]).expect("JSON")
+}

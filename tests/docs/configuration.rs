@@ -1,0 +1,231 @@
+//! gateway.toml and docs/CONFIGURATION.md against the keys that the code reads.
+
+use std::collections::BTreeSet;
+
+use skeygate::config::{Config, KeyInfo, keys};
+
+use super::{blocks, file, no_environment};
+
+#[test]
+fn gateway_toml_runs_once_its_marked_values_are_set() {
+    let text = file("gateway.toml");
+    assert_eq!(text.matches("<== SET THIS:").count(), 3);
+    let loaded =
+        Config::parse("gateway.toml", &text, &no_environment).expect("gateway.toml is good");
+    let warnings: Vec<&str> = loaded
+        .warnings
+        .iter()
+        .map(|problem| problem.message.as_str())
+        .collect();
+    assert_eq!(
+        warnings,
+        ["app `wx0000000000000000`: secret: still the placeholder"]
+    );
+    let set = text.replace("change-me", "0123456789abcdef0123456789abcdef");
+    let loaded =
+        Config::parse("gateway.toml", &set, &no_environment).expect("gateway.toml is good");
+    assert_eq!(loaded.warnings, []);
+}
+
+#[test]
+fn gateway_toml_holds_every_key_that_works_with_its_default() {
+    let text = uncommented(&file("gateway.toml"));
+    if let Err(error) = Config::parse("gateway.toml", &text, &no_environment) {
+        panic!("with every comment taken off:\n{error}");
+    }
+    let document: toml::Table = text.parse().expect("gateway.toml is TOML");
+    let mut found = Vec::new();
+    collect(&document, "", &keys(), &mut found);
+    let working: Vec<KeyInfo> = keys().into_iter().filter(|key| key.available).collect();
+    assert!(working.len() > 80, "only {} keys", working.len());
+    for key in &working {
+        let name = format!("{}.{}", key.table, key.key);
+        let first = found.iter().find(|(found, _)| *found == name);
+        let (_, value) = first.unwrap_or_else(|| panic!("gateway.toml does not have {name}"));
+        // One of the three marked values: its default is none.
+        if let Some(default) = key.default.filter(|_| name != "apps.secret") {
+            assert_eq!(
+                *value,
+                value_of(default),
+                "{name} in gateway.toml is not the default"
+            );
+        }
+    }
+    let known: BTreeSet<String> = working
+        .iter()
+        .map(|key| format!("{}.{}", key.table, key.key))
+        .collect();
+    let extra: Vec<&String> = found
+        .iter()
+        .map(|(name, _)| name)
+        .filter(|name| !known.contains(*name))
+        .collect();
+    assert!(
+        extra.is_empty(),
+        "gateway.toml has keys that do not work: {extra:?}"
+    );
+}
+
+#[test]
+fn the_reference_lists_every_key_with_its_default() {
+    let text = file("docs/CONFIGURATION.md");
+    let mut rows = Vec::new();
+    let (mut table, mut in_keys) = (String::new(), false);
+    for line in text.lines() {
+        if let Some(title) = line.strip_prefix("##") {
+            table = title
+                .trim_start_matches('#')
+                .trim()
+                .trim_matches(['[', ']'])
+                .to_owned();
+        }
+        in_keys = line == "| key | type | default | meaning |" || in_keys && line.starts_with('|');
+        if let Some(row) = line.strip_prefix("| `").filter(|_| in_keys) {
+            let cells: Vec<&str> = row.split(" | ").collect();
+            assert_eq!(
+                cells.len(),
+                4,
+                "a row with a `|` too many or too few: {line}"
+            );
+            rows.push((
+                table.clone(),
+                cells[0].trim_end_matches('`').to_owned(),
+                cells[2].trim_matches('`').to_owned(),
+            ));
+        }
+    }
+    let working: Vec<KeyInfo> = keys().into_iter().filter(|key| key.available).collect();
+    assert!(rows.len() > 80, "only {} rows", rows.len());
+    for key in &working {
+        let row = rows
+            .iter()
+            .find(|(table, name, _)| *table == key.table && name == key.key);
+        let (_, _, default) =
+            row.unwrap_or_else(|| panic!("the reference does not have {}.{}", key.table, key.key));
+        match key.default {
+            Some(expected) => assert_eq!(
+                default, expected,
+                "the default of {}.{}",
+                key.table, key.key
+            ),
+            None => assert!(
+                default == "required" || default == "none",
+                "{}.{} has no default",
+                key.table,
+                key.key
+            ),
+        }
+    }
+    for (table, name, _) in &rows {
+        let known = working
+            .iter()
+            .any(|key| key.table == *table && key.key == name);
+        assert!(known, "the reference has {table}.{name}, the code does not");
+    }
+    assert_eq!(rows.len(), working.len(), "a key is listed twice");
+}
+
+#[test]
+fn the_reference_lists_every_key_of_later_versions() {
+    let text = file("docs/CONFIGURATION.md");
+    let (_, section) = text
+        .split_once("## Not available in this version")
+        .expect("the section");
+    let listed: Vec<String> = section
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .map(|line| line.replace(['|', '`'], ""))
+        .collect();
+    let listed: Vec<Vec<&str>> = listed
+        .iter()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let later: Vec<String> = keys()
+        .iter()
+        .filter(|key| !key.available)
+        .map(|key| {
+            format!(
+                "{}.{} {}",
+                key.table,
+                key.key,
+                key.default.unwrap_or_default()
+            )
+        })
+        .map(|line| line.trim_start_matches('.').to_owned())
+        .collect();
+    assert!(later.len() > 10);
+    let later: Vec<Vec<&str>> = later
+        .iter()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(listed, later);
+}
+
+#[test]
+fn the_examples_in_the_reference_are_what_the_code_says() {
+    let text = file("docs/CONFIGURATION.md");
+    let (files, reports) = (blocks(&text, "toml"), blocks(&text, "text"));
+    assert_eq!((files.len(), reports.len()), (2, 1));
+    let secret = |name: &str| (name == "WX_SECRET").then(|| "0123456789abcdef".to_owned());
+    let smallest =
+        Config::parse("gateway.toml", &files[0], &secret).expect("the smallest file is good");
+    assert_eq!(smallest.warnings, []);
+    let error =
+        Config::parse("gateway.toml", &files[1], &no_environment).expect_err("the bad file is bad");
+    assert_eq!(error.to_string(), reports[0].trim_end());
+}
+
+/// The keys of a table and of those in it, by their names in the list of keys, in the order of the list's entries.
+fn collect(
+    table: &toml::Table,
+    path: &str,
+    keys: &[KeyInfo],
+    found: &mut Vec<(String, toml::Value)>,
+) {
+    for (name, value) in table {
+        let inner = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        if keys.iter().any(|key| {
+            key.table == path && key.key == name && (!value.is_table() || key.key != "style")
+        }) {
+            found.push((format!("{path}.{name}"), value.clone()));
+        }
+        let is_table = |path: &str| {
+            keys.iter()
+                .any(|key| key.table == path || key.table.starts_with(&format!("{path}.")))
+        };
+        match value {
+            toml::Value::Table(inside) if name == "upstreams" => {
+                for upstream in inside.values().filter_map(toml::Value::as_table) {
+                    collect(upstream, "upstreams.NAME", keys, found);
+                }
+            }
+            toml::Value::Table(inside) if is_table(&inner) => collect(inside, &inner, keys, found),
+            toml::Value::Array(entries) if is_table(&inner) => {
+                for entry in entries.iter().filter_map(toml::Value::as_table) {
+                    collect(entry, &inner, keys, found);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The file with the `#` in front of keys and tables taken off; prose has a blank after its `#`.
+fn uncommented(text: &str) -> String {
+    let is_key = |rest: &&str| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[');
+    let lines = text
+        .lines()
+        .map(|line| line.strip_prefix('#').filter(is_key).unwrap_or(line));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn value_of(text: &str) -> toml::Value {
+    let table: toml::Table = format!("value = {text}")
+        .parse()
+        .expect("a default is TOML");
+    table["value"].clone()
+}

@@ -1,0 +1,176 @@
+//! README against the code: its files parse, its commands print what it says, its table of refusals is the code's.
+
+use std::fs;
+use std::net::SocketAddr;
+
+use skeygate::config::Config;
+
+use super::program::{Program, ask, skeygate};
+use super::{blocks, code_words, file, layers, section, table};
+
+#[test]
+fn the_first_file_has_eleven_lines_and_is_good() {
+    let smallest = smallest();
+    assert!(smallest.lines().count() <= 11, "{smallest}");
+    parse(&smallest);
+    let reference = blocks(&file("docs/CONFIGURATION.md"), "toml");
+    assert_eq!(reference.first(), Some(&smallest), "the reference's file");
+}
+
+#[test]
+fn every_recipe_is_good_in_place_of_the_first_files_route() {
+    let smallest = smallest();
+    let (head, _) = smallest.split_once("[[routes]]").expect("a route");
+    let readme = file("README.md");
+    let recipes = blocks(section(&readme, "## Old clients"), "toml");
+    assert_eq!(recipes.len(), 5);
+    assert_eq!(
+        blocks(&readme, "toml").len(),
+        6,
+        "a file that nobody parses"
+    );
+    for recipe in recipes {
+        parse(&format!("{head}{recipe}"));
+    }
+}
+
+#[test]
+fn the_commands_print_what_is_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("gateway.toml"), smallest()).expect("a file");
+    let shown = blocks(&file("README.md"), "console");
+    assert_eq!(shown.len(), 2);
+    for block in shown {
+        let (command, expected) = block.split_once('\n').expect("a command and its output");
+        let words = words(command.strip_prefix("$ skeygate ").expect("a command"));
+        let output = skeygate(folder.path()).args(words).output();
+        let output = output.expect("the binary runs");
+        assert!(output.status.success(), "{command}");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), expected);
+    }
+}
+
+#[test]
+fn the_three_lines_of_dev_are_those_it_prints_and_do_what_is_said() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut dev = Program::start(skeygate(folder.path()).args(["dev", "--port", "0"]));
+    let mut printed = Vec::new();
+    while printed.len() < 3 {
+        let line = dev.line();
+        if let Some(line) = line.strip_prefix("  curl ") {
+            printed.push(format!("curl {line}"));
+        }
+    }
+    let url = printed[0].split_whitespace().find_map(|word| {
+        let rest = word.strip_prefix("http://")?;
+        rest.strip_suffix("/login")?.parse::<SocketAddr>().ok()
+    });
+    let address = url.expect("an address");
+    let on_8080 = |line: &String| line.replace(&address.to_string(), "127.0.0.1:8080");
+    let printed: Vec<String> = printed.iter().map(on_8080).collect();
+    let shown = blocks(&file("README.md"), "sh");
+    let shown: Vec<&str> = shown
+        .iter()
+        .map(|block| block.trim_end())
+        .filter(|block| block.starts_with("curl"))
+        .collect();
+    assert_eq!(shown, printed);
+
+    let json = "Content-Type: application/json\r\n";
+    let login = ask(address, "POST /login", json, r#"{"code":"dev-alice"}"#);
+    let (_, rest) = login.split_once(r#""skey":""#).expect("an skey");
+    let (skey, _) = rest.split_once('"').expect("its end");
+    let hello = ask(address, "GET /hello", &format!("skey: {skey}\r\n"), "");
+    assert!(hello.starts_with("HTTP/1.1 200 "), "{hello}");
+    assert!(
+        hello.contains("\"x-openid\"") && !hello.contains(skey),
+        "{hello}"
+    );
+    let nobody = ask(address, "GET /hello", "", "");
+    assert!(nobody.starts_with("HTTP/1.1 401 "), "{nobody}");
+}
+
+#[test]
+fn the_table_of_refusals_is_that_of_the_code() {
+    let text = file("README.md");
+    let section = section(&text, "## What is refused, and how");
+    let rows = table(
+        section,
+        "| status | name | errcode | meaning | the client should |",
+    );
+    let mut listed: Vec<(String, String, String)> = rows
+        .iter()
+        .map(|row| {
+            assert_eq!(row.len(), 5, "{row:?}");
+            let name = code_words(row[1]);
+            (row[0].to_owned(), name[0].to_owned(), row[2].to_owned())
+        })
+        .collect();
+    let mut known = refusals();
+    listed.sort();
+    known.sort();
+    assert_eq!(listed, known);
+}
+
+#[test]
+fn the_rust_it_asks_for_is_the_packages() {
+    let package: toml::Table = file("Cargo.toml").parse().expect("Cargo.toml is TOML");
+    let version = package["package"]["rust-version"]
+        .as_str()
+        .expect("a version");
+    let readme = file("README.md");
+    assert!(readme.contains(&format!("Rust {version} or newer")));
+}
+
+/// Status, name and errcode of each arm of the table in src/error.rs.
+fn refusals() -> Vec<(String, String, String)> {
+    let code = layers::sources()
+        .into_iter()
+        .find(|(path, _)| path.ends_with("src/error.rs"));
+    let (_, code) = code.expect("src/error.rs");
+    let (_, table) = code.split_once("match self {").expect("the table");
+    let (table, _) = table.split_once("\n        };").expect("its end");
+    let flat: String = table.split_whitespace().collect::<Vec<_>>().join(" ");
+    let found: Vec<(String, String, String)> = flat
+        .split("=>")
+        .skip(1)
+        .map(|arm| {
+            let arm = arm.trim_start_matches([' ', '{', '(']);
+            let mut cells = arm.split(',').map(|cell| cell.trim().to_owned());
+            let mut next = || {
+                cells
+                    .next()
+                    .unwrap_or_else(|| panic!("an arm like {arm:?}"))
+            };
+            let (status, name) = (next(), next());
+            (status, name.trim_matches('"').to_owned(), next())
+        })
+        .collect();
+    assert!(found.len() > 20, "only {} errors", found.len());
+    found
+}
+
+fn smallest() -> String {
+    let files = blocks(&file("README.md"), "toml");
+    files.first().expect("a file").clone()
+}
+
+fn parse(text: &str) {
+    let secret = |name: &str| (name == "WX_SECRET").then(|| "0123456789abcdef".to_owned());
+    match Config::parse("gateway.toml", text, &secret) {
+        Ok(loaded) => assert_eq!(loaded.warnings, [], "{text}"),
+        Err(error) => panic!("{error}\n{text}"),
+    }
+}
+
+/// The words of a command, with single quotes taken off.
+fn words(command: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (index, part) in command.split('\'').enumerate() {
+        match index % 2 {
+            0 => words.extend(part.split_whitespace().map(str::to_owned)),
+            _ => words.push(part.to_owned()),
+        }
+    }
+    words
+}

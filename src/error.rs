@@ -283,7 +283,7 @@ impl fmt::Display for Error {
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),
             Self::UnknownUser => f.write_str("unknown user and create_users = false"),
             Self::NoRoute => f.write_str("no route matches"),
-            Self::MethodNotAllowed { allow } => write!(f, "the route takes {allow}"),
+            Self::MethodNotAllowed { allow } => write!(f, "only {allow} is taken here"),
             Self::RequestTimeout => f.write_str("the client sent its body too slowly"),
             Self::BodyTooLarge => f.write_str("the body is over the limit"),
             Self::LoginCodeInvalid(cause)

@@ -156,11 +156,10 @@ fn fill(template: &str, fields: &[(&str, &str)]) -> String {
 
 fn escaped(text: &str) -> String {
     let quoted = Value::from(text).to_string();
-    quoted
-        .trim_start_matches('"')
-        .strip_suffix('"')
-        .unwrap_or(&quoted)
-        .to_owned()
+    let inner = quoted
+        .strip_prefix('"')
+        .and_then(|rest| rest.strip_suffix('"'));
+    inner.unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
@@ -204,6 +203,22 @@ mod tests {
                 !body.contains("4\\\"oX"),
                 "a value was searched for fields: {body}"
             );
+        }
+    }
+
+    #[test]
+    fn without_a_user_id_every_style_still_answers_json() {
+        let answer = LoginAnswer {
+            skey: "KEY".to_owned(),
+            expires_at: 0,
+            user_id: None,
+            openid: "oX".to_owned(),
+            appid: "wx1".to_owned(),
+            is_new: false,
+        };
+        for style in styles() {
+            let body = login(&style, &answer, 60);
+            assert!(serde_json::from_str::<Value>(&body).is_ok(), "{body}");
         }
     }
 

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use self::take::{BODY_TOKEN_LIMIT, BodyText, Head, Taken, take_from_body, take_from_head};
+pub use self::take::{
+    BODY_TOKEN_LIMIT, BodyText, Head, Taken, strip_from_head, take_from_body, take_from_head,
+};
 use crate::config::{Auth, OnBadToken};
 use crate::error::{Error, SkeyState};
 use crate::session::{Session, SessionStore, Skey};

@@ -1,7 +1,7 @@
 //! Finds the skey in the places a route names, and takes it out of them: no upstream ever sees it.
 
 use hyper::HeaderMap;
-use hyper::header::{AUTHORIZATION, COOKIE, HeaderValue};
+use hyper::header::{AUTHORIZATION, HeaderValue};
 
 use crate::config::TokenSource;
 use crate::error::Error;
@@ -78,7 +78,10 @@ pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> Taken {
                 head.headers.remove(name);
             }
             TokenSource::Bearer => take_bearer(head.headers, &mut taken),
-            TokenSource::Cookie(name) => take_cookies(head.headers, name, &mut taken),
+            TokenSource::Cookie(name) => {
+                let found = field::take_cookie(head.headers, name);
+                found.iter().for_each(|value| taken.add(value, "cookie"));
+            }
             TokenSource::Query(name) => {
                 let found = head
                     .query
@@ -96,6 +99,42 @@ pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> Taken {
         }
     }
     taken
+}
+
+/// Removes what could be an skey from the places that only other routes name: a client that sends it everywhere must not hand it to
+/// an upstream. A value that cannot be one stays, and so does `Authorization`: there it is the upstream's own affair.
+pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
+    let is_skey = |value: &str| Skey::parse(value).is_some();
+    for source in sources {
+        match source {
+            TokenSource::Header(name) => {
+                let mut values = head.headers.get_all(name).iter();
+                if values.any(|value| value.to_str().is_ok_and(|text| is_skey(text.trim()))) {
+                    head.headers.remove(name);
+                }
+            }
+            TokenSource::Cookie(name) => {
+                if field::cookies(head.headers, name)
+                    .iter()
+                    .any(|value| is_skey(value))
+                {
+                    field::take_cookie(head.headers, name);
+                }
+            }
+            TokenSource::Query(name) => {
+                let found = head
+                    .query
+                    .as_deref()
+                    .and_then(|text| field::take_pair(text, name));
+                if let Some(found) =
+                    found.filter(|found| found.values.iter().any(|value| is_skey(value)))
+                {
+                    *head.query = (!found.rest.is_empty()).then_some(found.rest);
+                }
+            }
+            TokenSource::Bearer | TokenSource::Form(_) | TokenSource::Json(_) => {}
+        }
+    }
 }
 
 /// Searches a body.
@@ -155,35 +194,6 @@ fn bearer(value: &HeaderValue) -> Option<String> {
         .then(|| token.to_owned())
 }
 
-fn take_cookies(headers: &mut HeaderMap, name: &str, taken: &mut Taken) {
-    let mut changed = false;
-    let mut lines = Vec::new();
-    for line in headers.get_all(COOKIE) {
-        let found = line
-            .to_str()
-            .ok()
-            .and_then(|text| field::take_cookie(text, name));
-        let Some(found) = found else {
-            lines.push(line.clone());
-            continue;
-        };
-        changed = true;
-        found
-            .values
-            .iter()
-            .for_each(|value| taken.add(value, "cookie"));
-        if let (false, Ok(rest)) = (found.rest.is_empty(), HeaderValue::try_from(found.rest)) {
-            lines.push(rest);
-        }
-    }
-    if changed {
-        headers.remove(COOKIE);
-        for line in lines {
-            headers.append(COOKIE, line);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -203,7 +213,7 @@ mod tests {
     fn take(lines: &[(&'static str, &str)], query: &str) -> (Taken, HeaderMap, Option<String>) {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
-            headers.append(*name, value.parse().unwrap());
+            headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let mut query = Some(query.to_owned());
         let mut head = Head {
@@ -248,6 +258,42 @@ mod tests {
         assert!(take(&[("skey", "short")], "").0.malformed);
         assert!(take(&[("skey", &"a*".repeat(20))], "").0.malformed);
         assert!(!take(&[("skey", "")], "skey=").0.malformed);
+    }
+
+    #[test]
+    fn an_skey_in_another_routes_place_is_stripped_and_other_values_stay() {
+        let mut headers = HeaderMap::new();
+        headers.append("skey", KEY.parse().unwrap());
+        headers.append("cookie", format!("sid={KEY}; a=1").parse().unwrap());
+        let mut query = Some(format!("skey={KEY}&b=2"));
+        let mut head = Head {
+            headers: &mut headers,
+            query: &mut query,
+        };
+        strip_from_head(&mut head, &sources());
+        assert_eq!(headers.get("skey"), None);
+        assert_eq!(headers.get("cookie").unwrap(), "a=1");
+        assert_eq!(query.as_deref(), Some("b=2"));
+        let mut query = Some("skey=7".to_owned());
+        headers.insert("cookie", "sid=short".parse().unwrap());
+        let mut head = Head {
+            headers: &mut headers,
+            query: &mut query,
+        };
+        strip_from_head(&mut head, &sources());
+        assert_eq!(headers.get("cookie").unwrap(), "sid=short");
+        assert_eq!(query.as_deref(), Some("skey=7"));
+    }
+
+    #[test]
+    fn a_cookie_beside_others_that_are_not_ascii_is_found() {
+        let cookie = format!("n=\u{e9}; sid={KEY}");
+        let (taken, headers, _) = take(&[("cookie", &cookie)], "");
+        assert_eq!(taken.skey.unwrap().expose(), KEY);
+        assert_eq!(
+            headers.get("cookie").unwrap().as_bytes(),
+            "n=\u{e9}".as_bytes()
+        );
     }
 
     #[test]

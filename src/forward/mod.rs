@@ -121,6 +121,7 @@ impl Upstream {
         parts.version = Version::HTTP_11;
         let watch = body.watch();
         let repeatable = watch.is_none() && upgrade.is_none() && is_idempotent(&parts.method);
+        let method = parts.method.clone();
         let mut tries_left = self.config.retries;
         let mut fresh_only = false;
         let mut request = Request::from_parts(parts, body);
@@ -132,7 +133,7 @@ impl Upstream {
             };
             let mut connection = match pooled {
                 Some(connection) => connection,
-                None => match self.dialer.connect().await {
+                None => match Box::pin(self.dialer.connect()).await {
                     Ok(connection) => connection,
                     Err(_) if tries_left > 0 => {
                         tries_left -= 1;
@@ -169,7 +170,9 @@ impl Upstream {
             // One pooled connection was stale, so its neighbours probably are.
             fresh_only = true;
         };
-        let lease = Lease::new(Arc::clone(&self.pool), connection, permit, watch);
+        // An upstream that sends a body for HEAD, as hand-written ones do, would leave it to the next request.
+        let pool = (method != Method::HEAD).then(|| Arc::clone(&self.pool));
+        let lease = Lease::new(pool, connection, permit, watch);
         response::finish(response, lease, timeout, upgrade)
     }
 
@@ -213,6 +216,10 @@ impl Upstream {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(permit);
         }
+        Box::pin(self.wait_for_place(patience)).await
+    }
+
+    async fn wait_for_place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
         let _waiting = Waiting::enter(&self.pending, self.config.max_pending)?;
         let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(patience, place).await {

@@ -112,15 +112,16 @@ fn is_quiet(probe: &Socket) -> bool {
 /// complete; otherwise dropping it closes the connection.
 #[derive(Debug)]
 pub(super) struct Lease {
-    pool: Arc<Pool>,
+    pool: Option<Arc<Pool>>,
     connection: Connection,
     request_body: Option<Arc<BodyWatch>>,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Lease {
+    /// Without a pool, the connection ends with the exchange.
     pub(super) fn new(
-        pool: Arc<Pool>,
+        pool: Option<Arc<Pool>>,
         connection: Connection,
         permit: OwnedSemaphorePermit,
         request_body: Option<Arc<BodyWatch>>,
@@ -136,12 +137,12 @@ impl Lease {
     /// The answer was read to its end. An upstream that answered before it read the whole request keeps the connection busy with
     /// the rest, so that one is closed.
     pub(super) fn complete(self) {
-        if self
+        let request_is_over = self
             .request_body
             .as_ref()
-            .is_none_or(|body| body.has_ended())
-        {
-            self.pool.put(self.connection);
+            .is_none_or(|body| body.has_ended());
+        if let (true, Some(pool)) = (request_is_over, self.pool) {
+            pool.put(self.connection);
         }
     }
 }

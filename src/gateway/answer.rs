@@ -169,7 +169,7 @@ impl HttpBody for AnswerBody {
             }
             Some(Err(error)) => {
                 log.ended = true;
-                log.record.error = Some(("upstream_broke_off", error.to_string()));
+                log.record.break_off(error.to_string());
             }
             None => log.ended = true,
         }

@@ -93,7 +93,7 @@ impl Gateway {
             query: &mut query,
         };
         let taken = auth::take_from_head(&mut head, &route.token_from);
-        self.policy.strip_credentials(&mut parts.headers);
+        auth::strip_from_head(&mut head, &self.every_source);
         explanation.skey = taken.source;
         let identity = match auth::question(route.auth, route.on_bad_token, &taken)? {
             Question::Anonymous => None,
@@ -107,7 +107,7 @@ impl Gateway {
                     peer: Peer::Ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
                     trusted: false,
                     authority: authority.as_ref(),
-                    id: "00000000000000000000000000000000",
+                    id: "0123456789abcdef0123456789abcdef",
                 };
                 let address =
                     self.send_nowhere(&mut parts, &sender, upstream, route, identity.as_ref())?;

@@ -5,13 +5,14 @@ mod answer;
 mod endpoints;
 mod explain;
 mod outgoing;
-mod panic;
 
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Request, Response, Version};
@@ -145,8 +146,11 @@ impl Gateway {
             authority: None,
             record: &mut record,
         };
-        let outcome = panic::catch(self.steps(exchange, &mut style)).await;
-        let reply = outcome.unwrap_or_else(|| {
+        // A panic ends this request, not the connection's others. What the steps share is behind locks that survive one, or
+        // changed in one step, so going on is safe.
+        let steps = AssertUnwindSafe(self.steps(exchange, &mut style));
+        let outcome = steps.catch_unwind().await;
+        let reply = outcome.unwrap_or_else(|_| {
             Err(Error::Internal(
                 "the request panicked; please report this".to_owned(),
             ))
@@ -204,7 +208,8 @@ impl Gateway {
         let host = exchange.authority.as_ref().map(host::routing_name);
         if let Some(endpoint) = self.endpoint(text) {
             *style = endpoint.style(self);
-            return self.serve(endpoint, exchange, host.as_deref()).await;
+            // Boxed, as are the other rare ways below: the future of every request is as large as its largest branch.
+            return Box::pin(self.serve(endpoint, exchange, host.as_deref())).await;
         }
 
         let route = match self
@@ -270,7 +275,7 @@ impl Gateway {
         }
     }
 
-    /// Searches head and, where a source is in the body, body. Headers that hold an skey on any route go from this one too.
+    /// Searches head and, where a source is in the body, body. What holds an skey by another route's sources goes as well.
     async fn take_skey(
         &self,
         sources: &[TokenSource],
@@ -282,7 +287,7 @@ impl Gateway {
             query: &mut exchange.query,
         };
         let mut taken = auth::take_from_head(&mut head, sources);
-        self.policy.strip_credentials(&mut exchange.parts.headers);
+        auth::strip_from_head(&mut head, &self.every_source);
         let body =
             outgoing::read_for_token(exchange, sources, self.server.body_timeout, &mut taken)
                 .await?;
@@ -339,14 +344,25 @@ impl Gateway {
 /// Refuses what hyper lets pass though two servers could frame it differently.
 fn check_framing(parts: &Parts) -> Result<(), Error> {
     let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    let Some(coding) = codings.next() else {
-        return Ok(());
-    };
-    let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-    if !chunked || codings.next().is_some() || parts.version != Version::HTTP_11 {
-        return Err(Error::BadRequest(
-            "the transfer coding is not one final chunked",
-        ));
+    if let Some(coding) = codings.next() {
+        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
+        if !chunked || codings.next().is_some() || parts.version != Version::HTTP_11 {
+            return Err(Error::BadRequest(
+                "the transfer coding is not one final chunked",
+            ));
+        }
+    }
+    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next() {
+        // `007` is 7 to one server and octal to the next.
+        let bytes = length.as_bytes();
+        let plain = bytes.iter().all(u8::is_ascii_digit)
+            && (bytes.len() == 1 || bytes.first() != Some(&b'0'));
+        if !plain || lengths.next().is_some() {
+            return Err(Error::BadRequest(
+                "the content length is not one plain number",
+            ));
+        }
     }
     Ok(())
 }

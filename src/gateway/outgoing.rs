@@ -191,7 +191,8 @@ pub(super) async fn read_for_token(
     let Some(kind) = body::kind(&exchange.parts.headers) else {
         return Ok(None);
     };
-    let bytes = body::read(&mut exchange.body, BODY_TOKEN_LIMIT, progress).await?;
+    let reading = body::read(&mut exchange.body, BODY_TOKEN_LIMIT, progress);
+    let bytes = Box::pin(reading).await?;
     exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let text = String::from_utf8(bytes.to_vec())
         .map_err(|_| Error::BadRequest("the body is not UTF-8"))?;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use hyper::HeaderMap;
+use hyper::header::{COOKIE, HeaderValue};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
@@ -56,27 +58,55 @@ pub fn take_pair(text: &str, name: &str) -> Option<Taken> {
     (!values.is_empty()).then_some(Taken { values, rest })
 }
 
-/// Takes the cookie `name` out of one `Cookie` line. `None` when it does not hold it.
+/// The values of the cookie `name`, over all `Cookie` lines. Lines may hold any bytes; a value that is no ASCII reads as empty.
 #[must_use]
-pub fn take_cookie(line: &str, name: &str) -> Option<Taken> {
-    let mut values = Vec::new();
-    let mut rest: Vec<&str> = Vec::new();
-    for pair in line
-        .split(';')
-        .map(str::trim)
-        .filter(|pair| !pair.is_empty())
-    {
-        match pair.split_once('=') {
-            Some((key, value)) if key.trim_end() == name => {
-                values.push(value.trim_start().trim_matches('"').to_owned());
-            }
-            _ => rest.push(pair),
+pub fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
+    let pairs = headers
+        .get_all(COOKIE)
+        .iter()
+        .flat_map(|line| pairs(line.as_bytes()));
+    pairs.filter_map(|pair| value_of(pair, name)).collect()
+}
+
+/// Takes the cookie `name` out of all `Cookie` lines; its values. Other cookies stay as they came.
+pub fn take_cookie(headers: &mut HeaderMap, name: &str) -> Vec<String> {
+    let values = cookies(headers, name);
+    if values.is_empty() {
+        return values;
+    }
+    let mut lines = Vec::new();
+    for line in headers.get_all(COOKIE) {
+        let rest: Vec<&[u8]> = pairs(line.as_bytes())
+            .filter(|pair| value_of(pair, name).is_none())
+            .collect();
+        if let (false, Ok(rest)) = (
+            rest.is_empty(),
+            HeaderValue::from_bytes(&rest.join(&b"; "[..])),
+        ) {
+            lines.push(rest);
         }
     }
-    (!values.is_empty()).then(|| Taken {
-        values,
-        rest: rest.join("; "),
-    })
+    headers.remove(COOKIE);
+    for line in lines {
+        headers.append(COOKIE, line);
+    }
+    values
+}
+
+fn pairs(line: &[u8]) -> impl Iterator<Item = &[u8]> {
+    line.split(|byte| *byte == b';')
+        .map(<[u8]>::trim_ascii)
+        .filter(|pair| !pair.is_empty())
+}
+
+fn value_of(pair: &[u8], name: &str) -> Option<String> {
+    let at = pair.iter().position(|byte| *byte == b'=')?;
+    let (key, value) = pair.split_at_checked(at)?;
+    if key.trim_ascii_end() != name.as_bytes() {
+        return None;
+    }
+    let value = std::str::from_utf8(value.get(1..)?.trim_ascii()).unwrap_or_default();
+    Some(value.trim_matches('"').to_owned())
 }
 
 /// Takes the top-level key `name` out of a JSON object. `Ok(None)` when it does not hold it; a value that is no text counts as
@@ -160,13 +190,26 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_is_cut_out_of_its_line() {
-        assert_eq!(
-            take_cookie("a=1; sid=\"K\"; b=2", "sid"),
-            Some(taken(&["K"], "a=1; b=2"))
-        );
-        assert_eq!(take_cookie("sid=K", "sid"), Some(taken(&["K"], "")));
-        assert_eq!(take_cookie("xsid=K", "sid"), None);
+    fn a_cookie_is_cut_out_of_all_lines() {
+        let take = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap());
+            }
+            let values = take_cookie(&mut headers, "sid");
+            let rest = headers.get_all(COOKIE).iter();
+            (
+                values,
+                rest.map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let (values, rest) = take(&["a=1; sid=\"K\"; b=\u{540d}", "sid=L", "c=3"]);
+        assert_eq!(values, ["K", "L"]);
+        assert_eq!(rest, ["a=1; b=\u{540d}", "c=3"]);
+        let (values, rest) = take(&["xsid=K; sid2=L; d"]);
+        assert!(values.is_empty());
+        assert_eq!(rest, ["xsid=K; sid2=L; d"]);
     }
 
     #[test]

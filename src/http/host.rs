@@ -36,16 +36,19 @@ impl HostProblem {
 /// # Errors
 /// What makes it unbelievable.
 pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
-    let named = header_authority(&parts.headers)?;
-    match (parts.uri.authority(), named) {
-        (Some(target), Some(header)) if !same_authority(target, &header) => {
+    let target = match parts.uri.authority() {
+        Some(authority) if is_well_formed(authority) => Some(authority.clone()),
+        Some(_) => return Err(HostProblem::Malformed),
+        None => None,
+    };
+    match (target, header_authority(&parts.headers)?) {
+        (Some(target), Some(header)) if !same_authority(&target, &header) => {
             Err(HostProblem::Contradicts)
         }
-        (Some(target), _) if target.as_str().contains('@') => Err(HostProblem::Malformed),
-        (Some(target), _) => Ok(Some(target.clone())),
-        (None, Some(header)) => Ok(Some(header)),
-        (None, None) if parts.version < Version::HTTP_11 => Ok(None),
-        (None, None) => Err(HostProblem::Missing),
+        // RFC 9112, 3.2: HTTP/1.1 names it in `Host`, whatever the target says.
+        (_, None) if parts.version == Version::HTTP_11 => Err(HostProblem::Missing),
+        (None, None) if parts.version > Version::HTTP_11 => Err(HostProblem::Missing),
+        (target, header) => Ok(target.or(header)),
     }
 }
 
@@ -65,20 +68,22 @@ fn header_authority(headers: &HeaderMap) -> Result<Option<Authority>, HostProble
         return Err(HostProblem::Several);
     }
     let authority = Authority::try_from(first.as_bytes()).map_err(|_| HostProblem::Malformed)?;
-    let text = authority.as_str();
-    // `Authority` is wider than `Host`: it takes user information, an empty port and ports above 65535.
-    let port_is_fine = match text.rsplit_once(':') {
-        Some((_, port)) if !text.ends_with(']') => {
-            !port.is_empty()
-                && port.bytes().all(|byte| byte.is_ascii_digit())
-                && port.parse::<u16>().is_ok()
-        }
-        _ => true,
-    };
-    if text.contains('@') || authority.host().is_empty() || !port_is_fine {
+    if !is_well_formed(&authority) {
         return Err(HostProblem::Malformed);
     }
     Ok(Some(authority))
+}
+
+/// `Authority` is wider than `Host`: it takes user information, an empty port and ports above 65535.
+fn is_well_formed(authority: &Authority) -> bool {
+    let text = authority.as_str();
+    let port_is_fine = match text.rsplit_once(':') {
+        Some((_, port)) if !text.ends_with(']') => {
+            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
+        }
+        _ => true,
+    };
+    port_is_fine && !text.contains('@') && !authority.host().is_empty()
 }
 
 fn same_authority(left: &Authority, right: &Authority) -> bool {
@@ -107,7 +112,6 @@ mod tests {
             ("/x", vec!["api.example.com.:8080"], "api.example.com"),
             ("/x", vec!["[::1]:80"], "[::1]"),
             ("http://a.example/x", vec!["A.example:80"], "a.example"),
-            ("http://a.example/x", vec![], "a.example"),
         ] {
             let found = authority(&parts(uri, &hosts)).unwrap().unwrap();
             assert_eq!(routing_name(&found), name);
@@ -125,6 +129,8 @@ mod tests {
             ("/x", vec!["u@a"], HostProblem::Malformed),
             ("/x", vec!["a/b"], HostProblem::Malformed),
             ("http://a/x", vec!["b"], HostProblem::Contradicts),
+            ("http://a/x", vec![], HostProblem::Missing),
+            ("http://a:99999/x", vec!["a:99999"], HostProblem::Malformed),
         ] {
             assert_eq!(authority(&parts(uri, &hosts)), Err(problem), "{hosts:?}");
         }

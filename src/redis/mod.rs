@@ -173,7 +173,8 @@ impl RedisLink {
         if let Some(picked) = self.live() {
             return Ok(picked);
         }
-        self.wait(deadline).await
+        // Boxed: the future of every command would be as large as this rare one.
+        Box::pin(self.wait(deadline)).await
     }
 
     fn live(&self) -> Option<Picked<'_>> {

@@ -50,6 +50,8 @@ pub struct Record {
     pub error: Option<(&'static str, String)>,
     /// Whether somebody must act.
     pub operator_must_act: bool,
+    /// Whether it failed on our side or the upstream's, whatever status a style made of that.
+    pub degraded: bool,
     /// Bytes of the request body.
     pub bytes_in: u64,
     /// Bytes of the response body.
@@ -106,6 +108,7 @@ impl Record {
             status: None,
             error: None,
             operator_must_act: false,
+            degraded: false,
             bytes_in: 0,
             bytes_out: 0,
             store_time: None,
@@ -115,7 +118,9 @@ impl Record {
 
     /// Notes how it went wrong.
     pub fn fail(&mut self, error: &Error) {
-        self.error = Some((error.answer().name, error.to_string()));
+        let answer = error.answer();
+        self.error = Some((answer.name, error.to_string()));
+        self.degraded |= answer.status.is_server_error();
         self.operator_must_act |= error.operator_must_act();
     }
 
@@ -123,20 +128,18 @@ impl Record {
         if self.operator_must_act {
             return Level::ERROR;
         }
-        let broken = self.status.is_some_and(|status| status >= 500) || self.broke_off();
         // An upstream's own 5xx is its own affair; ours, and answers it left half said, are not.
-        if broken && self.error.is_some() {
+        if self.degraded {
             Level::WARN
         } else {
             Level::INFO
         }
     }
 
-    /// The upstream broke off after its head had been passed on.
-    fn broke_off(&self) -> bool {
-        self.error
-            .as_ref()
-            .is_some_and(|(name, _)| *name == "upstream_broke_off")
+    /// Notes that the upstream left its answer half said.
+    pub fn break_off(&mut self, cause: String) {
+        self.error = Some(("upstream_broke_off", cause));
+        self.degraded = true;
     }
 
     /// Whether it gets a line: what failed always does.

@@ -14,14 +14,11 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::deadline::{Activity, Limits, UnderWay, Watched};
+use super::deadline::{Activity, Limits, MAX_STREAMS, Reading, UnderWay, Watched};
 use super::listener::Accepted;
 use super::preface::{self, Protocol};
 use crate::gateway::{AnswerBody, Gateway};
 use crate::http::address::Peer;
-
-/// Streams of one HTTP/2 connection at once.
-const MAX_STREAMS: u32 = 128;
 
 /// Serves a connection to its end; when told to stop, to the end of what is under way.
 pub(super) async fn serve(accepted: Accepted, gateway: Arc<Gateway>, stop: CancellationToken) {
@@ -60,7 +57,8 @@ where
         Arc::clone(&activity),
     ));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gateway, under_way) = (Arc::clone(&gateway), activity.begin());
+        let (gateway, activity) = (Arc::clone(&gateway), Arc::clone(&activity));
+        let under_way = activity.begin();
         async move {
             let response = gateway.handle(request, peer).await;
             let under_way = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
@@ -69,8 +67,11 @@ where
             } else {
                 Some(under_way)
             };
+            // Over HTTP/1 an answer that is not read shows in the socket.
+            let reading = (protocol == Protocol::Http2).then(|| activity.answer());
             let response = response.map(|body| Counted {
                 body,
+                reading,
                 _under_way: under_way,
             });
             Ok::<_, Infallible>(response)
@@ -82,7 +83,6 @@ where
                 // Watched has the deadlines: hyper's own is one for head and idling alike.
                 .header_read_timeout(None)
                 .max_buf_size(max_header_bytes)
-                .pipeline_flush(true)
                 .serve_connection(io, service)
                 .with_upgrades();
             let mut connection = pin!(connection);
@@ -99,7 +99,7 @@ where
             let header_list = u32::try_from(max_header_bytes).unwrap_or(u32::MAX);
             let connection = http2::Builder::new(TokioExecutor::new())
                 .timer(TokioTimer::new())
-                .max_concurrent_streams(MAX_STREAMS)
+                .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
                 .max_header_list_size(header_list)
                 .serve_connection(io, service);
             let mut connection = pin!(connection);
@@ -117,6 +117,7 @@ where
 /// An answer's body that keeps its request counted as under way.
 struct Counted {
     body: AnswerBody,
+    reading: Option<Arc<Reading>>,
     _under_way: Option<UnderWay>,
 }
 
@@ -128,7 +129,15 @@ impl Body for Counted {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.body).poll_frame(cx);
+        if let Some(reading) = &this.reading {
+            match &polled {
+                Poll::Ready(Some(Ok(_))) => reading.offered(),
+                Poll::Ready(_) | Poll::Pending => reading.fetched(),
+            }
+        }
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

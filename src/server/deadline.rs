@@ -4,13 +4,16 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
+
+/// Streams of one HTTP/2 connection at once.
+pub(super) const MAX_STREAMS: usize = 128;
 
 /// The three deadlines.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +31,17 @@ pub(super) struct Activity {
     under_way: AtomicUsize,
     /// When the last request ended, in milliseconds since the start.
     idle_since: AtomicU64,
+    /// Answers whose client may stop reading them while the connection itself moves on.
+    answers: Mutex<Vec<Weak<Reading>>>,
+}
+
+/// How one answer of a connection with several is read. A client that opens no window for it holds its upstream's place without
+/// a single byte waiting on the socket.
+#[derive(Debug)]
+pub(super) struct Reading {
+    activity: Arc<Activity>,
+    /// Since when the client has had something to fetch, in milliseconds since the connection's start, plus one; 0: nothing.
+    since: AtomicU64,
 }
 
 /// One request under way; dropping it ends it.
@@ -52,7 +66,38 @@ impl Activity {
             started: Instant::now(),
             under_way: AtomicUsize::new(0),
             idle_since: AtomicU64::new(0),
+            answers: Mutex::default(),
         })
+    }
+
+    /// Watches how an answer is read, from its head on.
+    pub(super) fn answer(self: &Arc<Self>) -> Arc<Reading> {
+        let reading = Arc::new(Reading {
+            activity: Arc::clone(self),
+            since: AtomicU64::new(0),
+        });
+        reading.offered();
+        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= 2 * MAX_STREAMS {
+            answers.retain(|answer| answer.strong_count() > 0);
+        }
+        answers.push(Arc::downgrade(&reading));
+        reading
+    }
+
+    /// Whether some answer has been waiting for its client for longer than the limit.
+    fn is_stalled(&self, limit: Duration) -> bool {
+        let limit = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        let now = self.elapsed_ms();
+        let answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        answers.iter().filter_map(Weak::upgrade).any(|answer| {
+            let since = answer.since.load(Ordering::Relaxed);
+            since > 0 && now.saturating_sub(since) > limit
+        })
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Counts a request in.
@@ -79,9 +124,25 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        let elapsed = u64::try_from(self.0.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.idle_since.store(elapsed, Ordering::Relaxed);
+        self.0
+            .idle_since
+            .store(self.0.elapsed_ms(), Ordering::Relaxed);
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Reading {
+    /// A piece is there for the client to fetch.
+    pub(super) fn offered(&self) {
+        self.since.store(
+            self.activity.elapsed_ms().saturating_add(1),
+            Ordering::Relaxed,
+        );
+    }
+
+    /// The client has fetched all there is: the upstream is waited for, or the answer is complete.
+    pub(super) fn fetched(&self) {
+        self.since.store(0, Ordering::Relaxed);
     }
 }
 
@@ -116,12 +177,8 @@ impl<S> Watched<S> {
         loop {
             let due = self.due();
             // Looked at again after the longest time that nothing can become due in.
-            let shortest = self
-                .limits
-                .head
-                .unwrap_or(self.limits.idle)
-                .min(self.limits.idle);
-            let wake = due.unwrap_or_else(|| Instant::now() + shortest);
+            let Limits { head, idle, write } = self.limits;
+            let wake = due.unwrap_or_else(|| Instant::now() + head.unwrap_or(write).min(idle));
             let timer = self
                 .reading
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wake)));
@@ -131,7 +188,8 @@ impl<S> Watched<S> {
             if timer.as_mut().poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            if due.is_some_and(|due| due <= Instant::now()) {
+            let stalled = due.is_none() && self.activity.is_stalled(write);
+            if stalled || due.is_some_and(|due| due <= Instant::now()) {
                 return Poll::Ready(too_slow());
             }
             timer
@@ -297,6 +355,30 @@ mod tests {
         };
         let (read, ()) = tokio::join!(watched.read_exact(&mut byte), hours_later);
         read.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_with_an_answer_nobody_fetches_is_cut() {
+        let (_client, server) = tokio::io::duplex(64);
+        let activity = Activity::new();
+        let limits = Limits {
+            head: None,
+            ..LIMITS
+        };
+        let mut watched = Watched::new(server, limits, Arc::clone(&activity));
+        let _request = activity.begin();
+        let fetched = activity.answer();
+        fetched.fetched();
+        let _stalled = activity.answer();
+        let started = Instant::now();
+        let mut byte = [0];
+        let error = watched.read_exact(&mut byte).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        assert!(
+            (30..=61).contains(&started.elapsed().as_secs()),
+            "{:?}",
+            started.elapsed()
+        );
     }
 
     #[tokio::test(start_paused = true)]

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -18,12 +19,20 @@ use tokio::net::TcpListener;
 /// Bytes of a body that are echoed; of a longer one, none.
 const LIMIT: usize = 1 << 20;
 
+/// Pause after a failure to accept.
+const PAUSE: Duration = Duration::from_millis(50);
+
 /// Starts it; it ends with the runtime.
 pub(super) async fn start(address: SocketAddr) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
-        while let Ok((stream, _)) = listener.accept().await {
+        loop {
+            let Ok((stream, _)) = listener.accept().await else {
+                // Out of descriptors, most likely; they come back.
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            };
             let connection =
                 http1::Builder::new().serve_connection(TokioIo::new(stream), service_fn(echo));
             tokio::spawn(connection);

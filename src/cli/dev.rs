@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_CONFIG, UNAVAILABLE, fail, run, say};
-use crate::config::{Config, ListenAddress, Loaded, SessionStoreKind};
+use crate::config::{Config, ListenAddress, Loaded, Problem, SessionStoreKind};
 use crate::fake_wechat::{FakeApp, FakeWechat, Settings};
 use crate::logging;
 use crate::server::Server;
@@ -23,7 +23,7 @@ pub(super) struct Arguments {
     /// The service to stand in front of, as http://host:port. Without it, one that answers with what it was sent.
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The port on 127.0.0.1 to take requests on.
+    /// The port on 127.0.0.1 to take requests on; 0 for any that is free.
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
 }
@@ -59,7 +59,10 @@ async fn serve(arguments: &Arguments) -> ExitCode {
     debug_assert_eq!(config.session.store, SessionStoreKind::Memory);
     let server = match Server::bind(config.clone()).await {
         Ok(server) => server,
-        Err(error) => return fail(&format!("{error}; --port names another port"), UNAVAILABLE),
+        Err(error) => {
+            let help = "help: --port 8081 takes another port, --port 0 any that is free";
+            return fail(&format!("{error}\n{help}"), UNAVAILABLE);
+        }
     };
     let address = server.addresses().iter().find_map(|address| match address {
         ListenAddress::Tcp(address) => Some(*address),
@@ -116,8 +119,17 @@ fn configuration(port: u16, wechat: &str, upstream: &str) -> Result<Loaded, Stri
         "#,
         serde_json::Value::from(upstream),
     );
+    // Nothing but the upstream's address is anybody's choice, so it is to blame; the text above is nobody's to read.
     Config::parse("skeygate dev", &text, &|_| None).map_err(|error| match error.problems() {
-        [only] => format!("--to {upstream}: {only}"),
+        [Problem { message, help, .. }] => {
+            let what = message
+                .rsplit_once("servers: ")
+                .map_or(message.as_str(), |(_, what)| what);
+            let help = help
+                .as_deref()
+                .unwrap_or("write http://host:port or unix:/path");
+            format!("--to: {what}\nhelp: {help}")
+        }
         _ => error.to_string(),
     })
 }

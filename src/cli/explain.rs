@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::{BAD_CONFIG, File, fail, run, say};
+use super::{BAD_CONFIG, File, fail, run, say, word};
 use crate::config::{Auth, Config};
 use crate::gateway::{Explanation, Forwarding, Gateway};
 use crate::login::Logins;
@@ -16,6 +16,19 @@ use crate::wechat::Wechat;
 
 /// EX_USAGE of sysexits(3).
 const USAGE: u8 = 64;
+
+/// Headers whose values can be shown. Any other may be a credential: of the caller, or of the gateway's own towards the service.
+const SHOWN: [&str; 7] = [
+    "host",
+    "traceparent",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-request-id",
+    "x-wx-source",
+];
+/// What stands for the caller in an explanation.
+const SOMEBODY: [&str; 4] = ["(appid)", "(openid)", "(unionid)", "(user_id)"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -73,8 +86,9 @@ fn parts(arguments: &Arguments) -> Result<Parts, String> {
         .method(arguments.method.as_str())
         .uri(&arguments.target);
     let mut has_host = false;
-    for header in &arguments.header {
-        let malformed = || format!("--header {header:?}: write \"Name: value\"");
+    for (number, header) in (1..).zip(&arguments.header) {
+        // Not repeated: what lacks its colon may be an skey.
+        let malformed = || format!("--header number {number}: write \"Name: value\"");
         let (name, value) = header.split_once(':').ok_or_else(malformed)?;
         let name = HeaderName::try_from(name.trim()).map_err(|_| malformed())?;
         let value = HeaderValue::try_from(value.trim()).map_err(|_| malformed())?;
@@ -100,14 +114,14 @@ fn lines(explanation: &Explanation) -> Vec<String> {
         line("endpoint", &format!("{endpoint}, answered by the gateway"));
     }
     if let Some((route, auth)) = &explanation.route {
-        let auth = match auth {
-            Auth::Required => "required",
-            Auth::Optional => "optional",
-            Auth::Off => "off",
+        line("route", &format!("{route} (auth {})", word(*auth)));
+        let asked = if *auth == Auth::Off {
+            "not asked for on this route"
+        } else {
+            "taken to be good"
         };
-        line("route", &format!("{route} (auth {auth})"));
         let skey = explanation.skey.map_or("none found".to_owned(), |place| {
-            format!("found in {place}; taken to be good")
+            format!("found in {place}; {asked}")
         });
         line("skey", &skey);
     }
@@ -127,10 +141,7 @@ fn lines(explanation: &Explanation) -> Vec<String> {
             line("removed", name.as_str());
         }
         for (name, value) in set {
-            line(
-                "set",
-                &format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
-            );
+            line("set", &format!("{name}: {}", shown(name, value)));
         }
     }
     if let Some((answer, cause)) = &explanation.refusal {
@@ -140,4 +151,11 @@ fn lines(explanation: &Explanation) -> Vec<String> {
         );
     }
     lines
+}
+
+fn shown<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a str {
+    match value.to_str() {
+        Ok(value) if SHOWN.contains(&name.as_str()) || SOMEBODY.contains(&value) => value,
+        _ => "(value not shown)",
+    }
 }

@@ -13,7 +13,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Config, Loaded};
+use crate::config::{Auth, Config, Loaded};
 
 /// EX_CONFIG of sysexits(3): the configuration is bad.
 const BAD_CONFIG: u8 = 78;
@@ -45,17 +45,26 @@ enum Command {
     /// Reads secret files and environment variables as `run` would, connects to nothing. Ends with 0 or 78.
     Check(File),
     /// Try it out: no Redis, no appid, no internet. Not for production.
+    ///
+    /// Serves on 127.0.0.1 with a pretended WeChat and sessions in memory, and prints three curl lines to paste: a login, a request
+    /// of whoever logged in, and one of nobody. Ends with 0 at Ctrl-C, with 69 when the port is not to be had, with 78 when --to is
+    /// no address of a service.
     Dev(dev::Arguments),
     /// Show what would happen to a request, without sending it.
     ///
     /// Prints route, auth, where the skey was found, which headers are removed and added, and the upstream. Asks neither Redis
-    /// nor the upstream: an skey is taken to be good.
+    /// nor the upstream: an skey is taken to be good. Values of headers that may be credentials are not shown. Ends with 0, for a
+    /// refusal too; with 64 when there is no such request, and with 78 when gateway.toml is bad.
     Explain(explain::Arguments),
     /// Write a commented gateway.toml with every key.
+    ///
+    /// Three values in it have to be set; they are marked. Ends with 0, or with 1 when the file could not be written or is there
+    /// already.
     Init(init::Arguments),
     /// Ask a running gateway whether it is ready; for images without a shell.
     ///
-    /// Asks /readyz on admin.listen. Ends with 0 when it is, else with 1.
+    /// Asks /readyz on admin.listen, which also asks Redis. Ends with 0 when it is ready, with 1 when it is not or does not run,
+    /// and with 78 when gateway.toml is bad or admin.listen is empty.
     Healthcheck(healthcheck::Arguments),
 }
 
@@ -90,6 +99,15 @@ impl File {
     /// The configuration, or the exit status after all that is wrong with it has been said.
     fn load(&self) -> Result<Loaded, ExitCode> {
         Config::load(&self.config).map_err(|error| fail(&error.to_string(), BAD_CONFIG))
+    }
+}
+
+/// How gateway.toml writes it.
+fn word(auth: Auth) -> &'static str {
+    match auth {
+        Auth::Required => "required",
+        Auth::Optional => "optional",
+        Auth::Off => "off",
     }
 }
 

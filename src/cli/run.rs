@@ -8,8 +8,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use super::{BAD_CONFIG, File, UNAVAILABLE, fail};
-use crate::config::{Action, Auth, Config, Loaded, Route, Workers};
+use super::{BAD_CONFIG, File, UNAVAILABLE, fail, word};
+use crate::config::{Action, Config, Loaded, Problem, Route, Workers};
 use crate::logging::{self, LogSink};
 use crate::redis::{Persistence, RedisLink};
 use crate::server::{Ended, Server, StartError};
@@ -28,8 +28,17 @@ pub(super) fn run(file: &File) -> ExitCode {
         Err(error) => return fail(&format!("starting the log: {error}"), BAD_CONFIG),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.config.display(), "starting");
-    for warning in &warnings {
-        tracing::warn!(warning = %warning.to_string().replace('\n', " "), "configuration");
+    for Problem {
+        file,
+        line,
+        column,
+        message,
+        help,
+        ..
+    } in &warnings
+    {
+        // The source line and its carets are for `check`: here they would be torn out of their columns.
+        tracing::warn!(place = %format_args!("{file}:{line}:{column}"), warning = message, help, "configuration");
     }
     let workers = match config.server.workers {
         Workers::Count(count) => count,
@@ -72,6 +81,12 @@ async fn serve(config: Config) -> ExitCode {
     for route in &config.routes {
         tell_of_route(route);
     }
+    let shutdown = CancellationToken::new();
+    // Before anything is waited for: as process 1 of a container, nothing but a handler makes SIGTERM count.
+    if let Err(error) = watch_signals(shutdown.clone()) {
+        tracing::error!(%error, "cannot watch signals");
+        return ExitCode::FAILURE;
+    }
     let server = match Server::bind(config).await {
         Ok(server) => server,
         Err(error) => {
@@ -79,25 +94,28 @@ async fn serve(config: Config) -> ExitCode {
                 StartError::Bind { .. } => UNAVAILABLE,
                 StartError::Redis(_) | StartError::Wechat(_) => BAD_CONFIG,
             };
-            tracing::error!(%error, "cannot start");
+            tracing::error!(%error, help = cure(&error), "cannot start");
             return ExitCode::from(status);
         }
     };
-    if let Some(link) = server.redis()
-        && let Err(status) = greet_redis(link).await
-    {
-        return status;
+    if let Some(link) = server.redis() {
+        let greeted = tokio::select! {
+            biased;
+            greeted = greet_redis(link) => greeted,
+            () = shutdown.cancelled() => {
+                tracing::info!("stopped before serving anything");
+                return ExitCode::SUCCESS;
+            }
+        };
+        if let Err(status) = greeted {
+            return status;
+        }
     }
     for address in server.addresses() {
         tracing::info!(listen = %address, "listening");
     }
     if let Some(address) = server.admin_address() {
-        tracing::info!(admin.listen = %address, "listening");
-    }
-    let shutdown = CancellationToken::new();
-    if let Err(error) = watch_signals(shutdown.clone()) {
-        tracing::error!(%error, "cannot watch signals");
-        return ExitCode::FAILURE;
+        tracing::info!(admin.listen = %address, "listening for /livez and /readyz");
     }
     match server.run(shutdown).await {
         Ended::Drained => tracing::info!("stopped; everything under way was finished"),
@@ -111,21 +129,36 @@ async fn serve(config: Config) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn tell_of_route(route: &Route) {
-    let auth = match route.auth {
-        Auth::Required => "required",
-        Auth::Optional => "optional",
-        Auth::Off => "off",
+/// What an operator can do about it.
+fn cure(error: &StartError) -> Option<&'static str> {
+    let StartError::Bind { source, .. } = error else {
+        // Their texts name the key.
+        return None;
     };
+    match source.kind() {
+        io::ErrorKind::AddrInUse => {
+            Some("another process has it: end that one, or change server.listen or admin.listen")
+        }
+        io::ErrorKind::AddrNotAvailable => {
+            Some("this machine has no such address; 0.0.0.0 stands for all it has")
+        }
+        io::ErrorKind::PermissionDenied => {
+            Some("ports below 1024 and the folder of a socket need permission; 8080 needs none")
+        }
+        _ => None,
+    }
+}
+
+fn tell_of_route(route: &Route) {
     let to = match &route.action {
         Action::Forward(upstream) => upstream.as_str(),
         Action::Respond(_) => "(answered here)",
     };
     let methods: Vec<&str> = route.methods.iter().map(hyper::Method::as_str).collect();
-    tracing::info!(
-        route = %route.path, hosts = route.hosts.join(" "), methods = methods.join(" "), auth, upstream = to,
-        "route"
-    );
+    // Not said where there is no choice.
+    let hosts = (!route.hosts.is_empty()).then(|| route.hosts.join(" "));
+    let methods = (!methods.is_empty()).then(|| methods.join(" "));
+    tracing::info!(route = %route.path, hosts, methods, auth = word(route.auth), upstream = to, "route");
 }
 
 /// Waits for Redis's first answer and tells what it is.
@@ -144,7 +177,7 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
     let Ok(took) = tokio::time::timeout(REDIS_PATIENCE, asking).await else {
         let cause = link.ping().await.err().map(|error| error.to_string());
         tracing::error!(
-            redis = link.address(),
+            redis.address = link.address(),
             cause,
             "cannot start: redis does not answer; check redis.url, and that it runs"
         );
@@ -154,20 +187,21 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
     match link.info().await {
         Ok(facts) => {
             tracing::info!(
-                redis = link.address(),
+                redis.address = link.address(),
                 version = facts.version,
                 elapsed_ms,
                 "redis answers"
             );
             if facts.persistence == Persistence::Off {
                 tracing::warn!(
-                    "redis keeps nothing over a restart: sessions end with it, and user ids of \
-                     users.store = \"redis\" are given out anew; set appendonly yes"
+                    redis.address = link.address(),
+                    "redis keeps nothing over a restart: everybody would have to log in again, and with \
+                     users.store = \"redis\" become a new user; set appendonly yes in redis.conf"
                 );
             }
         }
         Err(error) => {
-            tracing::info!(redis = link.address(), elapsed_ms, facts = %error, "redis answers");
+            tracing::info!(redis.address = link.address(), elapsed_ms, facts = %error, "redis answers");
         }
     }
     Ok(())
@@ -210,7 +244,8 @@ fn tell_of_panics() {
     }));
 }
 
-/// Takes as many descriptors as the system allows, and says when they are too few: two for each request under way.
+/// Takes as many descriptors as the system allows, and says when they are too few: a connection has its own and, with a request
+/// under way, the upstream's; the third is for what an upstream keeps open and for calls to Redis and WeChat.
 fn raise_descriptor_limit(max_connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

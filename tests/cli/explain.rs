@@ -1,0 +1,223 @@
+//! `skeygate explain`.
+
+use crate::support::{APP, Folder, SKEY};
+
+const ROUTES: &str = r#"
+[upstreams.api]
+servers = ["http://127.0.0.1:8000"]
+
+[[routes]]
+path = "/api/*"
+methods = ["GET", "PUT"]
+upstream = "api"
+strip_prefix = "/api"
+token_from = ["header:skey", "bearer", "query:skey", "cookie:skey"]
+request_headers = { set = { "X-Api-Key" = "the-key-of-the-service" }, remove = ["X-Debug"] }
+
+[[routes]]
+path = "/open/*"
+upstream = "api"
+auth = "optional"
+
+[[routes]]
+path = "/off/*"
+upstream = "api"
+auth = "off"
+
+[[routes]]
+path = "/ping"
+auth = "off"
+respond = { status = 204, body = "" }
+"#;
+
+/// The lines of an explanation, as name and text.
+fn explain(arguments: &[&str]) -> Vec<(String, String)> {
+    let folder = Folder::with(&format!("{APP}{ROUTES}"));
+    let said = folder.skeygate(&[&["explain"], arguments].concat());
+    assert_eq!(
+        (said.code, said.stderr.as_str()),
+        (Some(0), ""),
+        "{arguments:?}"
+    );
+    assert!(!said.stdout.contains(SKEY), "{}", said.stdout);
+    let line = |line: &str| {
+        let (name, text) = line.split_once(' ').expect("a name and a text");
+        (name.to_owned(), text.trim().to_owned())
+    };
+    said.stdout.lines().map(line).collect()
+}
+
+/// The texts under a name.
+fn all<'a>(lines: &'a [(String, String)], name: &str) -> Vec<&'a str> {
+    let same = |line: &&(String, String)| line.0 == name;
+    lines
+        .iter()
+        .filter(same)
+        .map(|line| line.1.as_str())
+        .collect()
+}
+
+#[test]
+fn a_request_that_is_forwarded_is_shown_with_route_skey_target_and_headers() {
+    let skey = format!("skey: {SKEY}");
+    let lines = explain(&[
+        "GET",
+        "/api/orders/7?page=2",
+        "-H",
+        &skey,
+        "-H",
+        "X-Openid: forged",
+        "-H",
+        "X_User_Id: forged",
+        "-H",
+        "X-Debug: 1",
+        "-H",
+        "Connection: keep-alive, X-Hop",
+        "-H",
+        "X-Hop: 1",
+    ]);
+
+    assert_eq!(all(&lines, "path"), ["/api/orders/7"]);
+    assert_eq!(all(&lines, "route"), ["/api/* (auth required)"]);
+    assert_eq!(all(&lines, "skey"), ["found in header; taken to be good"]);
+    assert_eq!(all(&lines, "upstream"), ["api at 127.0.0.1:8000"]);
+    assert_eq!(all(&lines, "target"), ["/orders/7?page=2"]);
+    let mut removed = all(&lines, "removed");
+    removed.sort_unstable();
+    assert_eq!(
+        removed,
+        ["connection", "skey", "x-debug", "x-hop", "x_user_id"]
+    );
+    let set = all(&lines, "set");
+    for header in [
+        "x-openid: (openid)",
+        "x-user-id: (user_id)",
+        "x-unionid: (unionid)",
+        "x-wx-appid: (appid)",
+        "x-forwarded-for: 192.0.2.1",
+        "x-forwarded-host: localhost",
+        "x-forwarded-proto: http",
+    ] {
+        assert!(set.contains(&header), "no {header:?} in {set:?}");
+    }
+    assert_eq!(all(&lines, "refused"), [""; 0]);
+}
+
+#[test]
+fn credentials_are_named_and_not_shown() {
+    let cookie = format!("Cookie: PHPSESSID=the-session-of-php; skey={SKEY}");
+    let lines = explain(&["GET", "/api/x", "-H", &cookie]);
+
+    assert_eq!(all(&lines, "skey"), ["found in cookie; taken to be good"]);
+    let set = all(&lines, "set");
+    assert!(set.contains(&"cookie: (value not shown)"), "{set:?}");
+    assert!(set.contains(&"x-api-key: (value not shown)"), "{set:?}");
+    assert!(!set.concat().contains("the-"), "{set:?}");
+}
+
+#[test]
+fn an_skey_is_found_in_every_place_that_the_route_names() {
+    let query = format!("/api/x?a=1&skey={SKEY}&b=2");
+    let lines = explain(&["GET", &query]);
+    assert_eq!(all(&lines, "skey"), ["found in query; taken to be good"]);
+    assert_eq!(all(&lines, "target"), ["/x?a=1&b=2"]);
+
+    let bearer = format!("Authorization: Bearer {SKEY}");
+    let lines = explain(&["GET", "/api/x", "-H", &bearer]);
+    assert_eq!(all(&lines, "skey"), ["found in bearer; taken to be good"]);
+    assert_eq!(all(&lines, "removed"), ["authorization"]);
+}
+
+#[test]
+fn a_request_without_an_skey_is_refused_where_one_is_required() {
+    let lines = explain(&["GET", "/api/x"]);
+
+    assert_eq!(all(&lines, "skey"), ["none found"]);
+    assert_eq!(all(&lines, "refused"), ["401 not_logged_in: no skey"]);
+    assert_eq!(all(&lines, "upstream"), [""; 0]);
+}
+
+#[test]
+fn nobody_is_asked_where_auth_is_off_and_anonymous_is_let_in_where_it_is_optional() {
+    let skey = format!("skey: {SKEY}");
+    let off = explain(&["GET", "/off/x", "-H", &skey]);
+    assert_eq!(
+        all(&off, "skey"),
+        ["found in header; not asked for on this route"]
+    );
+    assert_eq!(all(&off, "removed"), ["skey"]);
+    assert!(!all(&off, "set").concat().contains("openid"), "{off:?}");
+
+    let optional = explain(&["GET", "/open/x"]);
+    assert_eq!(all(&optional, "route"), ["/open/* (auth optional)"]);
+    assert_eq!(all(&optional, "upstream"), ["api at 127.0.0.1:8000"]);
+    assert!(
+        !all(&optional, "set").concat().contains("openid"),
+        "{optional:?}"
+    );
+}
+
+#[test]
+fn what_the_gateway_answers_itself_is_told_apart() {
+    let login = explain(&["POST", "/login"]);
+    assert_eq!(all(&login, "endpoint"), ["login, answered by the gateway"]);
+
+    let me = explain(&["GET", "/_gateway/me"]);
+    assert_eq!(all(&me, "endpoint"), ["me, answered by the gateway"]);
+
+    let ping = explain(&["GET", "/ping"]);
+    assert_eq!(all(&ping, "answers"), ["204"]);
+    assert_eq!(all(&ping, "upstream"), [""; 0]);
+}
+
+#[test]
+fn refusals_say_why() {
+    let other = format!("skey: {}", SKEY.to_lowercase());
+    let query = format!("/api/x?skey={SKEY}");
+    let cases = [
+        (
+            vec!["POST", "/api/x"],
+            "405 method_not_allowed: the route takes GET, PUT",
+        ),
+        (vec!["GET", "/nothing"], "404 no_route: no route matches"),
+        (
+            vec!["GET", "/off/%2e%2e/api/x"],
+            "400 ambiguous_path: the path holds a dot segment",
+        ),
+        (
+            vec!["GET", "/off/a%2Fb"],
+            "400 ambiguous_path: the path holds an encoded %2F",
+        ),
+        (
+            vec!["GET", &query, "-H", &other],
+            "400 conflicting_skeys: the request holds several different skeys",
+        ),
+        (
+            vec!["GET", "/off/x", "-H", "Host: a", "-H", "Host: b"],
+            "400 bad_request: the request names more than one host",
+        ),
+    ];
+    for (arguments, refusal) in cases {
+        assert_eq!(
+            all(&explain(&arguments), "refused"),
+            [refusal],
+            "{arguments:?}"
+        );
+    }
+}
+
+#[test]
+fn a_request_that_cannot_be_is_told_without_repeating_what_may_be_an_skey() {
+    let folder = Folder::with(&format!("{APP}{ROUTES}"));
+    for arguments in [["GET", "/x", "-H", SKEY], ["G T", "/x", "-H", "A: b"]] {
+        let said = folder.skeygate(&[["explain"].as_slice(), &arguments].concat());
+
+        assert_eq!(
+            (said.code, said.stdout.as_str()),
+            (Some(64), ""),
+            "{said:?}"
+        );
+        assert!(!said.stderr.contains(SKEY), "{said:?}");
+        assert!(!said.stderr.is_empty());
+    }
+}

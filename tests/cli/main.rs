@@ -1,0 +1,13 @@
+//! The built binary as its user meets it: what each command says, where it says it, and its exit
+//! status. What the gateway does with requests is in `tests/gateway`.
+#![cfg(test)]
+
+mod check;
+mod dev;
+mod explain;
+mod healthcheck;
+mod help;
+mod init;
+mod log;
+mod run;
+mod support;

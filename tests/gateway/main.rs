@@ -14,5 +14,6 @@ mod recipes;
 mod secrets;
 mod single_flight;
 mod support;
+mod unread_bytes;
 mod upstreams;
 mod users;

@@ -1,5 +1,6 @@
 //! The one place that reads the wall clock. Deadlines use tokio's clock instead, which tests can pause.
 
+use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970. A clock set before that reads as 0.
@@ -16,4 +17,51 @@ pub fn unix_millis() -> u64 {
 #[must_use]
 pub fn unix_seconds() -> u64 {
     unix_millis() / 1000
+}
+
+/// Writes the time now: RFC 3339 in UTC with milliseconds.
+///
+/// # Errors: those of `out`.
+pub fn write_timestamp(out: &mut impl fmt::Write) -> fmt::Result {
+    let millis = unix_millis();
+    let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
+    let (year, month, day) = civil(days);
+    let (seconds, millis) = (rest / 1000, rest % 1000);
+    let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    write!(
+        out,
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+    )
+}
+
+/// Year, month and day of a count of days since 1970-01-01. Years are taken to begin in March, so that the leap day comes last.
+fn civil(days: u64) -> (u64, u64, u64) {
+    let days = days + 719_468;
+    let era = days / 146_097;
+    let day_of_era = days % 146_097;
+    let year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let (month, carry) = if month < 10 {
+        (month + 3, 0)
+    } else {
+        (month - 9, 1)
+    };
+    (year_of_era + era * 400 + carry, month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_become_dates() {
+        assert_eq!(civil(0), (1970, 1, 1));
+        assert_eq!(civil(11_016), (2000, 2, 29));
+        assert_eq!(civil(20_778), (2026, 11, 21));
+        assert_eq!(civil(47_540), (2100, 2, 28));
+        assert_eq!(civil(47_541), (2100, 3, 1));
+    }
 }

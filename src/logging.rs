@@ -1,6 +1,7 @@
 //! Where log lines go: into a bounded buffer, from which one thread writes them out in batches. Whoever logs never waits for the
 //! reader of the log; when that one stalls, lines are dropped and counted.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -9,10 +10,12 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
-use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::clock;
 use crate::config::{Log, LogFormat};
 
 /// Bytes that wait for the writer at most; about 4,000 lines.
@@ -73,7 +76,7 @@ pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(sink.clone())
-        .with_timer(SystemTime)
+        .with_timer(Stamp)
         .with_ansi(false);
     let ours = filter_fn(|event| is_ours(event.target()));
     let installed = match layout {
@@ -95,6 +98,16 @@ pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
 /// Libraries write what they please at `debug` and `trace`, headers included; only we know what is secret.
 fn is_ours(target: &str) -> bool {
     target == "request" || target.starts_with("skeygate")
+}
+
+/// The same stamp as in the request's line: lines of both kinds sort by their text.
+#[derive(Debug)]
+struct Stamp;
+
+impl FormatTime for Stamp {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        clock::write_timestamp(writer)
+    }
 }
 
 /// The process's sink; `None` before `init`, as in tests.

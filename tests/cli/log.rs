@@ -25,6 +25,10 @@ fn into_a_pipe_every_line_is_one_json_object() {
 
         assert_eq!(code, Some(0), "{output}");
         let lines: Vec<_> = output.lines().map(json).collect();
+        for line in &lines {
+            let timestamp = line["timestamp"].as_str().map(str::len);
+            assert_eq!(timestamp, Some("2026-01-02T03:04:05.678Z".len()), "{line}");
+        }
         let requests: Vec<_> = lines
             .iter()
             .filter(|line| line["message"] == "request")

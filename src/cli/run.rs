@@ -142,6 +142,7 @@ fn cure(error: &StartError) -> Option<&'static str> {
         io::ErrorKind::AddrNotAvailable => {
             Some("this machine has no such address; 0.0.0.0 stands for all it has")
         }
+        io::ErrorKind::NotFound => Some("the folder of a socket has to be there already"),
         io::ErrorKind::PermissionDenied => {
             Some("ports below 1024 and the folder of a socket need permission; 8080 needs none")
         }
@@ -176,10 +177,12 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
     };
     let Ok(took) = tokio::time::timeout(REDIS_PATIENCE, asking).await else {
         let cause = link.ping().await.err().map(|error| error.to_string());
+        // It may well answer, and refuse us: the cause tells.
         tracing::error!(
             redis.address = link.address(),
             cause,
-            "cannot start: redis does not answer; check redis.url, and that it runs"
+            help = "check that redis runs, and redis.url, redis.username and redis.password",
+            "cannot start: redis cannot be used"
         );
         return Err(ExitCode::from(UNAVAILABLE));
     };

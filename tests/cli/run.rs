@@ -7,7 +7,11 @@ use std::thread;
 
 use serde_json::Value;
 
-use crate::support::{APP, Folder, PATIENCE, Running, ask, connect, free_port, json, redis};
+use crate::support::{
+    APP, Folder, PATIENCE, Running, ask, connect, free_port, json, redis, redis_with,
+};
+
+const RESPOND: &str = "[[routes]]\npath = \"/*\"\nrespond = {}\n";
 
 /// A file whose sessions are in this Redis.
 fn with_redis(port: u16, routes: &str) -> String {
@@ -138,17 +142,10 @@ fn the_first_lines_tell_routes_redis_listeners_and_warnings() {
 #[test]
 fn a_redis_that_keeps_what_it_holds_is_not_warned_about() {
     let port = free_port();
-    let folder = Folder::with(&with_redis(
-        port,
-        "[[routes]]\npath = \"/*\"\nrespond = {}\n",
-    ));
-    let mut command = std::process::Command::new("redis-server");
-    command
-        .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--appendonly", "yes", "--dir"])
-        .arg(folder.path(""));
-    let mut store = Running::start(&mut command);
-    store.line("Ready to accept connections");
+    let folder = Folder::with(&with_redis(port, RESPOND));
+    let path = folder.path("");
+    let path = path.to_str().expect("UTF-8");
+    let _store = redis_with(port, &["--appendonly", "yes", "--dir", path]);
 
     let (gateway, _) = folder.run();
 
@@ -184,32 +181,56 @@ fn a_port_that_is_taken_ends_it_with_69_and_the_last_line_says_what_to_do() {
 #[test]
 fn a_redis_that_is_away_ends_it_with_69_and_the_last_line_names_it_and_the_cure() {
     let port = free_port();
-    let folder = Folder::with(&with_redis(
-        port,
-        "[[routes]]\npath = \"/*\"\nrespond = {}\n",
-    ));
+    let folder = Folder::with(&with_redis(port, RESPOND));
 
     let said = folder.skeygate(&["run"]);
 
     assert_eq!(said.code, Some(69), "{said:?}");
     let last = json(said.stdout.lines().last().expect("a line"));
+    let address = format!("127.0.0.1:{port}");
     assert_eq!(last["level"], "ERROR");
-    assert_eq!(last["redis.address"], format!("127.0.0.1:{port}"));
-    let text = last["message"].as_str().expect("a message");
-    assert!(
-        text.starts_with("cannot start: redis does not answer"),
-        "{text}"
+    assert_eq!(last["message"], "cannot start: redis cannot be used");
+    assert_eq!(last["redis.address"], address);
+    assert_eq!(
+        last["cause"],
+        format!("redis at {address}: connection refused")
     );
-    assert!(text.contains("redis.url"), "{text}");
+    assert!(
+        last["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("redis.url")),
+        "{last}"
+    );
+}
+
+#[test]
+fn a_redis_that_wants_a_password_is_not_said_to_be_silent() {
+    let port = free_port();
+    let _store = redis_with(port, &["--requirepass", "the-password-of-redis"]);
+    let folder = Folder::with(&with_redis(port, RESPOND));
+
+    let said = folder.skeygate(&["run"]);
+
+    assert_eq!(said.code, Some(69), "{said:?}");
+    let last = json(said.stdout.lines().last().expect("a line"));
+    assert!(
+        last["cause"]
+            .as_str()
+            .is_some_and(|cause| cause.contains("NOAUTH")),
+        "{last}"
+    );
+    assert!(
+        last["help"]
+            .as_str()
+            .is_some_and(|help| help.contains("redis.password")),
+        "{last}"
+    );
 }
 
 #[test]
 fn a_redis_that_comes_a_little_later_is_waited_for() {
     let port = free_port();
-    let folder = Folder::with(&with_redis(
-        port,
-        "[[routes]]\npath = \"/*\"\nrespond = {}\n",
-    ));
+    let folder = Folder::with(&with_redis(port, RESPOND));
     let mut gateway = Running::start(&mut folder.command(&["run"]));
     gateway.line("redis cannot be reached");
 
@@ -221,10 +242,7 @@ fn a_redis_that_comes_a_little_later_is_waited_for() {
 
 #[test]
 fn sigterm_while_redis_is_waited_for_ends_it() {
-    let folder = Folder::with(&with_redis(
-        free_port(),
-        "[[routes]]\npath = \"/*\"\nrespond = {}\n",
-    ));
+    let folder = Folder::with(&with_redis(free_port(), RESPOND));
     let mut gateway = Running::start(&mut folder.command(&["run"]));
     gateway.line("redis cannot be reached");
 

@@ -271,11 +271,17 @@ pub(crate) fn free_port() -> u16 {
 
 /// A redis-server on this port that keeps nothing.
 pub(crate) fn redis(port: u16) -> Running {
+    redis_with(port, &[])
+}
+
+/// A redis-server on this port, with further options.
+pub(crate) fn redis_with(port: u16, options: &[&str]) -> Running {
     let mut command = Command::new("redis-server");
     command
         .args(["--bind", "127.0.0.1", "--port", &port.to_string()])
-        .args(["--save", "", "--dir"])
-        .arg(std::env::temp_dir());
+        .args(["--save", ""])
+        .args(options)
+        .current_dir(std::env::temp_dir());
     let mut running = Running::start(&mut command);
     running.line("Ready to accept connections");
     running

@@ -2,6 +2,7 @@
 //! and its code. What the client reads is short and constant; causes go to the log.
 
 use std::fmt;
+use std::time::Duration;
 
 use hyper::StatusCode;
 
@@ -20,7 +21,10 @@ pub enum Error {
     /// Several different skeys in one request.
     ConflictingSkeys,
     /// A login without a code.
-    LoginCodeMissing,
+    LoginCodeMissing {
+        /// What of a body was looked at.
+        body: &'static str,
+    },
     /// A login with a code that WeChat does not know, or that cannot be one.
     LoginCodeInvalid(LoginRefusal),
     /// A login with a code that was used before.
@@ -95,10 +99,10 @@ pub enum SkeyState {
 /// What an upstream was waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamWait {
-    /// A connection.
-    Connect,
-    /// The first byte of its answer.
-    FirstByte,
+    /// A connection, for so long.
+    Connect(Duration),
+    /// The first byte of its answer, for so long.
+    FirstByte(Duration),
 }
 
 /// What a client is told of an error.
@@ -130,7 +134,7 @@ impl Error {
                 "several different skeys",
                 None,
             ),
-            Self::LoginCodeMissing => {
+            Self::LoginCodeMissing { .. } => {
                 (400, "login_code_missing", 41008, "login code missing", None)
             }
             Self::LoginCodeInvalid(_) => {
@@ -263,7 +267,7 @@ impl LoginRefusal {
 impl fmt::Display for LoginRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Wechat(error) => error.fmt(f),
+            Self::Wechat(error) => f.write_str(&chain(error)),
             Self::Repeated => f.write_str("told to a login with the same code before"),
             Self::NotAsked(why) => f.write_str(why),
         }
@@ -277,7 +281,12 @@ impl fmt::Display for Error {
             Self::BadRequest(text) => f.write_str(text),
             Self::AmbiguousPath(problem) => problem.fmt(f),
             Self::ConflictingSkeys => f.write_str("the request holds several different skeys"),
-            Self::LoginCodeMissing => f.write_str("the login request holds no code"),
+            Self::LoginCodeMissing { body } => {
+                write!(
+                    f,
+                    "no code where login.code_from says; the request has {body}"
+                )
+            }
             Self::NotLoggedIn(SkeyState::Missing) => f.write_str("no skey"),
             Self::NotLoggedIn(SkeyState::Malformed) => f.write_str("malformed skey"),
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),
@@ -299,13 +308,34 @@ impl fmt::Display for Error {
             | Self::UpstreamRefused(cause)
             | Self::UpstreamReset(cause)
             | Self::UpstreamProtocol(cause) => f.write_str(cause),
-            Self::UpstreamTimeout(UpstreamWait::Connect) => f.write_str("connecting took too long"),
-            Self::UpstreamTimeout(UpstreamWait::FirstByte) => {
-                f.write_str("no answer within the deadline")
+            Self::UpstreamTimeout(UpstreamWait::Connect(after)) => {
+                write!(f, "no connection within {after:?} (connect_timeout)")
+            }
+            Self::UpstreamTimeout(UpstreamWait::FirstByte(after)) => {
+                write!(
+                    f,
+                    "no answer within {after:?} (the route's timeout or response_timeout)"
+                )
             }
             Self::Overloaded => f.write_str("too many requests wait for the upstream"),
         }
     }
+}
+
+/// An error and its causes in one line, as far as the text of the one above does not tell them.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        source = cause.source();
+    }
+    text
 }
 
 impl From<HostProblem> for Error {

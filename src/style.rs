@@ -231,7 +231,11 @@ mod tests {
                 .unwrap()
         };
         assert_eq!(code(&Error::NotLoggedIn(SkeyState::Missing)), -1);
-        for error in [Error::NoRoute, Error::Overloaded, Error::LoginCodeMissing] {
+        for error in [
+            Error::NoRoute,
+            Error::Overloaded,
+            Error::LoginCodeMissing { body: "" },
+        ] {
             assert!(code(&error) > 0);
         }
     }

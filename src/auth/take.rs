@@ -101,10 +101,10 @@ pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> Taken {
     taken
 }
 
-/// Removes what could be an skey from the places that only other routes name: a client that sends it everywhere must not hand it to
-/// an upstream. A value that cannot be one stays, and so does `Authorization`: there it is the upstream's own affair.
+/// Removes what looks like an skey of ours from the places that only other routes name: a client that sends it everywhere must not
+/// hand it to an upstream. Any other value stays.
 pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
-    let is_skey = |value: &str| Skey::parse(value).is_some();
+    let is_skey = |value: &str| Skey::parse(value).is_some_and(|skey| skey.has_own_length());
     for source in sources {
         match source {
             TokenSource::Header(name) => {
@@ -132,7 +132,8 @@ pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
                     *head.query = (!found.rest.is_empty()).then_some(found.rest);
                 }
             }
-            TokenSource::Bearer | TokenSource::Form(_) | TokenSource::Json(_) => {}
+            TokenSource::Bearer => take_bearer(head.headers, &mut Taken::default()),
+            TokenSource::Form(_) | TokenSource::Json(_) => {}
         }
     }
 }
@@ -174,7 +175,7 @@ pub fn take_from_body(
     Ok(())
 }
 
-/// Takes `Authorization: Bearer` when it holds what could be an skey. Anything else there is the upstream's own affair.
+/// Takes `Authorization: Bearer` when it looks like an skey of ours. Anything else there is the upstream's own affair.
 fn take_bearer(headers: &mut HeaderMap, taken: &mut Taken) {
     let skeys: Vec<String> = headers
         .get_all(AUTHORIZATION)
@@ -190,8 +191,8 @@ fn take_bearer(headers: &mut HeaderMap, taken: &mut Taken) {
 fn bearer(value: &HeaderValue) -> Option<String> {
     let (scheme, token) = value.to_str().ok()?.split_once(' ')?;
     let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && Skey::parse(token).is_some())
-        .then(|| token.to_owned())
+    let is_ours = Skey::parse(token).is_some_and(|skey| skey.has_own_length());
+    (scheme.eq_ignore_ascii_case("bearer") && is_ours).then(|| token.to_owned())
 }
 
 #[cfg(test)]

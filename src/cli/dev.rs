@@ -64,6 +64,11 @@ async fn serve(arguments: &Arguments) -> ExitCode {
             return fail(&format!("{error}\n{help}"), UNAVAILABLE);
         }
     };
+    // Before anything is said: whoever reads it may press Ctrl-C.
+    let shutdown = CancellationToken::new();
+    if let Err(error) = run::watch_signals(shutdown.clone()) {
+        return fail(&format!("watching signals: {error}"), 1);
+    }
     let address = server.addresses().iter().find_map(|address| match address {
         ListenAddress::Tcp(address) => Some(*address),
         ListenAddress::Unix(_) => None,
@@ -76,10 +81,6 @@ async fn serve(arguments: &Arguments) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&format!("starting the log: {error}"), 1),
     };
-    let shutdown = CancellationToken::new();
-    if let Err(error) = run::watch_signals(shutdown.clone()) {
-        return fail(&format!("watching signals: {error}"), 1);
-    }
     server.run(shutdown).await;
     log.flush();
     ExitCode::SUCCESS

@@ -73,11 +73,7 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
 fn gateway(config: Config) -> Result<Gateway, String> {
     let wechat = Wechat::new(&config.wechat).map_err(|error| error.to_string())?;
     let sessions = SessionStore::memory(&config.session);
-    let logins = Logins {
-        wechat,
-        users: UserDirectory::Off,
-        sessions: sessions.clone(),
-    };
+    let logins = Logins::new(wechat, UserDirectory::Off, sessions.clone());
     Ok(Gateway::new(config, sessions, logins))
 }
 

@@ -65,7 +65,7 @@ impl Dialer {
                 "connecting to {}: {error}",
                 self.label
             ))),
-            Err(_) => Err(Error::UpstreamTimeout(UpstreamWait::Connect)),
+            Err(_) => Err(Error::UpstreamTimeout(UpstreamWait::Connect(self.timeout))),
         }
     }
 

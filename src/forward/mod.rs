@@ -22,7 +22,7 @@ pub use self::request_body::{BodyFailure, BodyWatch, RequestBody};
 pub use self::response::ResponseBody;
 pub use self::tunnel::{Tunnel, Upgrade};
 use crate::config::Upstream as UpstreamConfig;
-use crate::error::{Error, UpstreamWait};
+use crate::error::{Error, UpstreamWait, chain};
 
 /// One upstream service with its connections. Made once per configuration; shared by all requests.
 #[derive(Debug)]
@@ -201,9 +201,8 @@ impl Upstream {
                 Err(_) => {
                     let progress = watch.map_or(deadline, |watch| watch.last_progress() + timeout);
                     if progress <= deadline {
-                        return Err(Failure::Sent(Error::UpstreamTimeout(
-                            UpstreamWait::FirstByte,
-                        )));
+                        let wait = UpstreamWait::FirstByte(timeout);
+                        return Err(Failure::Sent(Error::UpstreamTimeout(wait)));
                     }
                     deadline = progress;
                 }
@@ -280,19 +279,12 @@ fn explain(error: &hyper::Error, watch: Option<&Arc<BodyWatch>>) -> Error {
         None => {}
     }
     if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
-        return Error::UpstreamProtocol(with_source(error));
+        return Error::UpstreamProtocol(chain(error));
     }
-    Error::UpstreamReset(with_source(error))
-}
-
-/// The error and its causes in one line; hyper's own text names only the step.
-fn with_source(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(": ");
-        text.push_str(&cause.to_string());
-        source = cause.source();
+    if error.is_incomplete_message() || error.is_canceled() {
+        return Error::UpstreamReset(
+            "the upstream closed the connection before its answer".to_owned(),
+        );
     }
-    text
+    Error::UpstreamReset(chain(error))
 }

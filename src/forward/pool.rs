@@ -134,6 +134,11 @@ impl Lease {
         }
     }
 
+    /// Takes the connection out; its place among the requests under way is free again.
+    pub(super) fn into_connection(self) -> Connection {
+        self.connection
+    }
+
     /// The answer was read to its end. An upstream that answered before it read the whole request keeps the connection busy with
     /// the rest, so that one is closed.
     pub(super) fn complete(self) {

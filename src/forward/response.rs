@@ -10,10 +10,10 @@ use hyper::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
 use hyper::{HeaderMap, Response, StatusCode};
 use tokio::time::Sleep;
 
+use super::Answer;
 use super::pool::Lease;
 use super::tunnel::{Tunnel, Upgrade};
-use super::{Answer, with_source};
-use crate::error::Error;
+use crate::error::{Error, chain};
 use crate::http::headers::remove_hop_by_hop;
 
 /// A header that only our own answers carry.
@@ -66,6 +66,11 @@ pub(super) fn finish(
 
 /// Two framings for one answer: whoever reads it next may choose the other one.
 fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        let cause = "the answer has a transfer coding other than chunked";
+        return Err(Error::UpstreamProtocol(cause.to_owned()));
+    }
     if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
         let cause = "the answer has both Content-Length and Transfer-Encoding";
         return Err(Error::UpstreamProtocol(cause.to_owned()));
@@ -129,7 +134,7 @@ impl Body for ResponseBody {
             }
             Some(Err(error)) => {
                 this.lease = None;
-                Poll::Ready(Some(Err(Box::new(BrokenOff(with_source(&error))))))
+                Poll::Ready(Some(Err(Box::new(BrokenOff(chain(&error))))))
             }
             None => {
                 if let Some(lease) = this.lease.take() {

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::pool::Lease;
+use super::pool::{Connection, Lease};
 use crate::http::headers::connection_holds;
 
 /// A tunnel in which nothing moves for this long is closed. Live peers behind it send heartbeats far more often; peers that are
@@ -34,7 +34,7 @@ pub struct Upgrade {
 pub struct Tunnel {
     upgrade: Upgrade,
     upstream: OnUpgrade,
-    lease: Lease,
+    connection: Connection,
 }
 
 /// Bytes that went through a tunnel.
@@ -91,17 +91,17 @@ impl Tunnel {
         Self {
             upgrade,
             upstream,
-            lease,
+            connection: lease.into_connection(),
         }
     }
 
-    /// Carries bytes until both directions have ended, one side breaks off, or nothing moves for an hour. The connection's place
-    /// among the upstream's requests stays taken for as long.
+    /// Carries bytes until both directions have ended, one side breaks off, or nothing moves for an hour. A tunnel does not count
+    /// among the upstream's requests, which would wait for it: it is bounded by the client's connection.
     pub async fn run(self) -> Traffic {
         let Self {
             upgrade,
             upstream,
-            lease: _place,
+            connection: _open,
         } = self;
         let (Ok(client), Ok(upstream)) = tokio::join!(upgrade.client, upstream) else {
             return Traffic::default();

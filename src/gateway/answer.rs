@@ -169,7 +169,8 @@ impl HttpBody for AnswerBody {
             }
             Some(Err(error)) => {
                 log.ended = true;
-                log.record.break_off(error.to_string());
+                log.record
+                    .break_off(format!("the upstream broke off its answer: {error}"));
             }
             None => log.ended = true,
         }

@@ -43,6 +43,25 @@ impl Endpoint<'_> {
         }
     }
 
+    /// Refuses what the endpoint does not take.
+    pub(super) fn check_method(&self, method: &Method) -> Result<(), Error> {
+        let methods: &[Method] = match self {
+            Self::Login(entry) => &entry.methods,
+            Self::Logout => &[Method::POST],
+            Self::Me => &[Method::GET],
+            Self::Unknown => return Err(Error::NoRoute),
+        };
+        if methods.contains(method) {
+            return Ok(());
+        }
+        let allow = methods
+            .iter()
+            .map(Method::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+        Err(Error::MethodNotAllowed { allow })
+    }
+
     /// A login's own style; for the others the first login's, since a client speaks one.
     pub(super) fn style<'g>(&self, gateway: &'g Gateway) -> &'g Style
     where
@@ -82,19 +101,11 @@ impl Gateway {
         host: Option<&str>,
     ) -> Result<Reply, Error> {
         exchange.record.endpoint = Some(endpoint.name());
+        endpoint.check_method(&exchange.parts.method)?;
         match endpoint {
-            Endpoint::Login(entry) => {
-                allow(&exchange, &entry.methods)?;
-                self.serve_login(entry, exchange, host).await
-            }
-            Endpoint::Logout => {
-                allow(&exchange, &[Method::POST])?;
-                self.serve_logout(exchange).await
-            }
-            Endpoint::Me => {
-                allow(&exchange, &[Method::GET])?;
-                self.serve_me(exchange).await
-            }
+            Endpoint::Login(entry) => self.serve_login(entry, exchange, host).await,
+            Endpoint::Logout => self.serve_logout(exchange).await,
+            Endpoint::Me => self.serve_me(exchange).await,
             Endpoint::Unknown => Err(Error::NoRoute),
         }
     }
@@ -140,7 +151,10 @@ impl Gateway {
             device,
             create_users,
         };
-        let answer = self.logins.log_in(attempt).await?;
+        let (outcome, waited) = self.logins.log_in(attempt).await;
+        record.store_time = Some(waited.store);
+        record.wechat_time = waited.wechat;
+        let answer = outcome?;
         record.auth = AuthOutcome::User;
         record.user_id.clone_from(&answer.user_id);
         let expires_in = answer.expires_at.saturating_sub(clock::unix_seconds());
@@ -188,8 +202,10 @@ impl Gateway {
         let record = &mut exchange.record;
         record.store_time = decision.store_time;
         record.token_source = taken.source;
-        record.auth = AuthOutcome::Refused;
-        match (decision.caller?, taken.skey.take()) {
+        let caller = decision
+            .caller
+            .inspect_err(|error| record.auth = AuthOutcome::of(error))?;
+        match (caller, taken.skey.take()) {
             (Caller::User(session), Some(skey)) => {
                 record.auth = AuthOutcome::User;
                 record.user_id.clone_from(&session.identity.user_id);
@@ -199,16 +215,4 @@ impl Gateway {
             (Caller::User(_) | Caller::Anonymous, _) => Err(Error::NotLoggedIn(SkeyState::Missing)),
         }
     }
-}
-
-fn allow(exchange: &Exchange<'_>, methods: &[Method]) -> Result<(), Error> {
-    if methods.contains(&exchange.parts.method) {
-        return Ok(());
-    }
-    let allow = methods
-        .iter()
-        .map(Method::as_str)
-        .collect::<Vec<_>>()
-        .join(", ");
-    Err(Error::MethodNotAllowed { allow })
 }

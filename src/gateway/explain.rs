@@ -75,7 +75,7 @@ impl Gateway {
         explanation.path = Some(text.to_owned());
         if let Some(endpoint) = self.endpoint(text) {
             explanation.endpoint = Some(endpoint.name());
-            return Ok(());
+            return endpoint.check_method(&parts.method);
         }
         let name = authority.as_ref().map(host::routing_name);
         let route = match self.routes.find(name.as_deref(), text, &parts.method) {

@@ -16,6 +16,7 @@ use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Request, Response, Version};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -118,8 +119,13 @@ impl Gateway {
         &self.tunnels
     }
 
-    /// Answers one request. Never fails: what goes wrong becomes an answer and a log line.
-    pub async fn handle(&self, request: Request<Incoming>, peer: Peer) -> Response<AnswerBody> {
+    /// Answers one request. Never fails: what goes wrong becomes an answer and a log line. A tunnel keeps the connection's place.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        peer: Peer,
+        place: &Arc<OwnedSemaphorePermit>,
+    ) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
         let rules = Arc::clone(&self.access_log);
         let mut record = Box::new(Record::new(
@@ -159,11 +165,16 @@ impl Gateway {
             record.fail(&error);
             Reply::refusal(&error, style, &record.id)
         });
-        self.finish(reply, record)
+        self.finish(reply, record, place)
     }
 
     /// Adds what every answer carries, and ties the log line to the end of the body.
-    fn finish(&self, reply: Reply, mut record: Box<Record>) -> Response<AnswerBody> {
+    fn finish(
+        &self,
+        reply: Reply,
+        mut record: Box<Record>,
+        place: &Arc<OwnedSemaphorePermit>,
+    ) -> Response<AnswerBody> {
         let Reply {
             mut response,
             tunnel,
@@ -176,7 +187,9 @@ impl Gateway {
         let Some(tunnel) = tunnel else {
             return response.map(|body| AnswerBody::new(body, record, request_body));
         };
+        let place = Arc::clone(place);
         self.tunnels.spawn(async move {
+            let _place = place;
             let traffic = tunnel.run().await;
             record.bytes_in = traffic.up;
             record.bytes_out = traffic.down;
@@ -206,6 +219,7 @@ impl Gateway {
             .map_or(path_and_query.path(), CanonicalPath::as_str);
 
         let host = exchange.authority.as_ref().map(host::routing_name);
+        exchange.record.host.clone_from(&host);
         if let Some(endpoint) = self.endpoint(text) {
             *style = endpoint.style(self);
             // Boxed, as are the other rare ways below: the future of every request is as large as its largest branch.
@@ -257,9 +271,10 @@ impl Gateway {
         record.token_source = taken.source;
         match decision.caller {
             Ok(Caller::Anonymous) => {
-                if route.auth == Auth::Optional {
-                    record.auth = AuthOutcome::Anonymous;
-                }
+                record.auth = match route.auth {
+                    Auth::Off => AuthOutcome::Off,
+                    Auth::Optional | Auth::Required => AuthOutcome::Anonymous,
+                };
                 Ok((None, body))
             }
             Ok(Caller::User(session)) => {
@@ -269,7 +284,7 @@ impl Gateway {
                 Ok((Some(session), body))
             }
             Err(error) => {
-                record.auth = AuthOutcome::Refused;
+                record.auth = AuthOutcome::of(&error);
                 Err(error)
             }
         }

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::Version;
 use hyper::body::Body as _;
 use hyper::header::{
-    CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderValue, TRAILER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderValue, TRAILER, TRANSFER_ENCODING,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
@@ -187,6 +187,16 @@ pub(super) async fn read_for_token(
         |source: &TokenSource| matches!(source, TokenSource::Form(_) | TokenSource::Json(_));
     if !sources.iter().any(wanted) || exchange.body.is_end_stream() {
         return Ok(None);
+    }
+    if exchange
+        .parts
+        .headers
+        .get_all(CONTENT_TYPE)
+        .iter()
+        .nth(1)
+        .is_some()
+    {
+        return Err(Error::BadRequest("more than one content type"));
     }
     let Some(kind) = body::kind(&exchange.parts.headers) else {
         return Ok(None);

@@ -189,12 +189,12 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Removes what only a proxy in front may say, unless it is trusted: the whole `X-Forwarded-*` family, `Forwarded`, `X-Real-Ip`.
+/// Removes what only a proxy in front may say: the whole `X-Forwarded-*` family, `Forwarded`, `X-Real-Ip`, and `X-Original-Url` and
+/// `X-Rewrite-Url`, by which some frameworks route instead of by the path that was checked.
 pub fn remove_forwarded(headers: &mut HeaderMap) {
     let is_forwarded = |name: &&HeaderName| {
         let name = name.as_str();
-        name == "forwarded"
-            || name == "x-real-ip"
+        matches!(name, "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url")
             // With `_` in it the name passes only where those are kept; it still reads as one of the family.
             || (name.len() > 11
                 && name.bytes().zip(*b"x-forwarded-").all(|(byte, expected)| fold(byte) == expected))
@@ -302,6 +302,8 @@ mod tests {
             ("x_forwarded.proto", "1"),
             ("forwarded", "1"),
             ("x-real-ip", "1"),
+            ("x-original-url", "/admin"),
+            ("x-rewrite-url", "/admin"),
             ("x-forwarded", "stays"),
         ]);
         remove_forwarded(&mut map);

@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, reads_body};
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
-use crate::error::{Error, LoginRefusal};
+use crate::error::{Error, LoginRefusal, chain};
 use crate::identity::Identity;
 use crate::session::{LoginClaim, SessionStore};
 use crate::style::LoginAnswer;
@@ -22,14 +23,27 @@ use crate::wechat::{LoginCode, Wechat, WechatError};
 /// Pause between two looks at a login that another request is making.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
+/// Logins that are under way at once; each holds a call to WeChat. More are told that WeChat is busy.
+const MOST: usize = 1024;
+
 /// What a login needs.
 pub struct Logins {
     /// Exchanges codes.
-    pub wechat: Wechat,
+    wechat: Wechat,
     /// Knows the users.
-    pub users: UserDirectory,
+    users: UserDirectory,
     /// Keeps sessions, and what equal logins share.
-    pub sessions: SessionStore,
+    sessions: SessionStore,
+    places: Arc<Semaphore>,
+}
+
+/// What a login waited for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Waited {
+    /// Session store and user directory.
+    pub store: Duration,
+    /// WeChat; `None` when it was not asked.
+    pub wechat: Option<Duration>,
 }
 
 /// One request to log in.
@@ -56,21 +70,56 @@ enum Shared {
 }
 
 impl Logins {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(wechat: Wechat, users: UserDirectory, sessions: SessionStore) -> Self {
+        let places = Arc::new(Semaphore::new(MOST));
+        Self {
+            wechat,
+            users,
+            sessions,
+            places,
+        }
+    }
+
     /// Logs in. Goes on when the caller leaves: the code is spent once WeChat has seen it, and the answer then waits for the
     /// client's next try.
     ///
     /// # Errors
-    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s.
-    pub async fn log_in(self: &Arc<Self>, attempt: Attempt) -> Result<LoginAnswer, Error> {
+    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s; `WechatBusy` when 1024 logins are
+    /// under way.
+    pub async fn log_in(
+        self: &Arc<Self>,
+        attempt: Attempt,
+    ) -> (Result<LoginAnswer, Error>, Waited) {
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            let refusal = LoginRefusal::NotAsked("1024 logins are under way");
+            return (Err(Error::WechatBusy(refusal)), Waited::default());
+        };
         let logins = Arc::clone(self);
-        let running = tokio::spawn(async move { logins.log_in_once(attempt).await });
-        match running.await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Error::Internal("a login panicked".to_owned())),
-        }
+        let running = tokio::spawn(async move {
+            let _place = place;
+            let mut waited = Waited::default();
+            let started = Instant::now();
+            let outcome = logins.log_in_once(attempt, &mut waited).await;
+            waited.store = started
+                .elapsed()
+                .saturating_sub(waited.wechat.unwrap_or_default());
+            (outcome, waited)
+        });
+        running.await.unwrap_or_else(|_| {
+            (
+                Err(Error::Internal("a login panicked".to_owned())),
+                Waited::default(),
+            )
+        })
     }
 
-    async fn log_in_once(&self, attempt: Attempt) -> Result<LoginAnswer, Error> {
+    async fn log_in_once(
+        &self,
+        attempt: Attempt,
+        waited: &mut Waited,
+    ) -> Result<LoginAnswer, Error> {
         let deadline = Instant::now() + LOGIN_DEADLINE;
         loop {
             let claim = self
@@ -85,7 +134,10 @@ impl Logins {
                 }
                 LoginClaim::Pending => tokio::time::sleep(LOOK_AGAIN).await,
                 LoginClaim::Won(ticket) => {
-                    let work = tokio::time::timeout_at(deadline, self.exchange(&attempt, deadline));
+                    let work = tokio::time::timeout_at(
+                        deadline,
+                        self.exchange(&attempt, deadline, waited),
+                    );
                     let outcome = work.await.unwrap_or_else(|_| {
                         let why = "the login took longer than 5 s";
                         Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)))
@@ -101,13 +153,17 @@ impl Logins {
         }
     }
 
-    async fn exchange(&self, attempt: &Attempt, deadline: Instant) -> Result<LoginAnswer, Error> {
+    async fn exchange(
+        &self,
+        attempt: &Attempt,
+        deadline: Instant,
+        waited: &mut Waited,
+    ) -> Result<LoginAnswer, Error> {
         let app = &attempt.app;
-        let exchanged = self
-            .wechat
-            .exchange(app, &attempt.code, deadline)
-            .await
-            .map_err(refused_by_wechat)?;
+        let asked = Instant::now();
+        let exchanged = self.wechat.exchange(app, &attempt.code, deadline).await;
+        waited.wechat = Some(asked.elapsed());
+        let exchanged = exchanged.map_err(refused_by_wechat)?;
         let found = self
             .users
             .find_or_create(
@@ -178,7 +234,7 @@ fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
 fn refused_by_wechat(error: WechatError) -> Error {
     let bug = matches!(error, WechatError::GatewayBug(_));
     if bug {
-        return Error::Internal(error.to_string());
+        return Error::Internal(chain(&error));
     }
     let outcome = match &error {
         WechatError::CodeInvalid(_) => Error::LoginCodeInvalid,

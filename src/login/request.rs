@@ -54,7 +54,13 @@ pub fn find_code(
             return LoginCode::parse(&text).ok_or_else(malformed);
         }
     }
-    Err(Error::LoginCodeMissing)
+    Err(Error::LoginCodeMissing {
+        body: match body {
+            Some((BodyKind::Json, _)) => "a JSON body",
+            Some((BodyKind::Form, _)) => "a form body, by its content type",
+            None => "no body that is JSON or a form",
+        },
+    })
 }
 
 fn first_pair(text: &str, name: &str) -> Option<String> {
@@ -164,7 +170,7 @@ mod tests {
         headers.clear();
         assert!(matches!(
             find(&headers, None, None),
-            Err(Error::LoginCodeMissing)
+            Err(Error::LoginCodeMissing { .. })
         ));
         assert!(matches!(
             find(&headers, None, Some("code=%0a")),

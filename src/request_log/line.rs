@@ -40,6 +40,10 @@ impl Record {
         json_text(line, self.method.as_str())?;
         line.push_str(",\"url.path\":");
         json_text(line, self.shown_path())?;
+        if let Some(host) = &self.host {
+            line.push_str(",\"server.address\":");
+            json_text(line, host)?;
+        }
         write!(
             line,
             ",\"network.protocol.version\":\"{}\"",
@@ -86,6 +90,9 @@ impl Record {
         if let Some(time) = self.store_time {
             write!(line, ",\"store_ms\":{}", Millis(time))?;
         }
+        if let Some(time) = self.wechat_time {
+            write!(line, ",\"wechat_ms\":{}", Millis(time))?;
+        }
         if let Some(time) = self.upstream_time {
             write!(line, ",\"upstream_ms\":{}", Millis(time))?;
         }
@@ -116,6 +123,9 @@ impl Record {
         }
         if let Some(client) = self.client {
             write!(line, " client={client}")?;
+        }
+        if let (Some((name, _)), Some(time)) = (&self.upstream, self.upstream_time) {
+            write!(line, " upstream={name} {}ms", Millis(time))?;
         }
         if let Some((name, cause)) = &self.error {
             write!(line, " error={name} cause=\"")?;

@@ -30,6 +30,8 @@ pub struct Record {
     pub version: Version,
     /// The path as it came, without query.
     pub path: String,
+    /// The host it names: lower case, no port.
+    pub host: Option<String>,
     /// The route taken.
     pub route: Option<Arc<Route>>,
     /// Our own endpoint, when it was one.
@@ -56,8 +58,10 @@ pub struct Record {
     pub bytes_in: u64,
     /// Bytes of the response body.
     pub bytes_out: u64,
-    /// Time spent asking the session store.
+    /// Time spent asking the session store; for a login, the user directory too.
     pub store_time: Option<Duration>,
+    /// Time a login spent asking WeChat.
+    pub wechat_time: Option<Duration>,
     /// Time to the head of the upstream's answer.
     pub upstream_time: Option<Duration>,
 }
@@ -65,23 +69,38 @@ pub struct Record {
 /// What authentication found, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthOutcome {
-    /// The request did not get that far, or its route asks nobody.
-    NotAsked,
+    /// The request ended before, or nobody is asked there.
+    None,
+    /// The route asks nobody.
+    Off,
     /// Let in without an identity.
     Anonymous,
     /// Let in with one.
     User,
     /// Refused.
     Refused,
+    /// The session store did not answer.
+    Unknown,
 }
 
 impl AuthOutcome {
+    /// What a failed authentication found.
+    #[must_use]
+    pub fn of(error: &Error) -> Self {
+        match error {
+            Error::StoreUnavailable(_) => Self::Unknown,
+            _ => Self::Refused,
+        }
+    }
+
     fn text(self) -> &'static str {
         match self {
-            Self::NotAsked => "off",
+            Self::None => "none",
+            Self::Off => "off",
             Self::Anonymous => "anonymous",
             Self::User => "user",
             Self::Refused => "refused",
+            Self::Unknown => "unknown",
         }
     }
 }
@@ -98,9 +117,10 @@ impl Record {
             method,
             version,
             path: path.to_owned(),
+            host: None,
             route: None,
             endpoint: None,
-            auth: AuthOutcome::NotAsked,
+            auth: AuthOutcome::None,
             token_source: None,
             user_id: None,
             appid: None,
@@ -112,6 +132,7 @@ impl Record {
             bytes_in: 0,
             bytes_out: 0,
             store_time: None,
+            wechat_time: None,
             upstream_time: None,
         }
     }

@@ -12,24 +12,36 @@ use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::{Activity, Limits, MAX_STREAMS, Reading, UnderWay, Watched};
 use super::listener::Accepted;
 use super::preface::{self, Protocol};
+use crate::error::chain;
 use crate::gateway::{AnswerBody, Gateway};
 use crate::http::address::Peer;
 
 /// Serves a connection to its end; when told to stop, to the end of what is under way.
-pub(super) async fn serve(accepted: Accepted, gateway: Arc<Gateway>, stop: CancellationToken) {
+pub(super) async fn serve(
+    accepted: Accepted,
+    place: Arc<OwnedSemaphorePermit>,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) {
     match accepted {
-        Accepted::Tcp(stream, peer) => serve_stream(stream, peer, gateway, stop).await,
-        Accepted::Unix(stream) => serve_stream(stream, Peer::Unix, gateway, stop).await,
+        Accepted::Tcp(stream, peer) => serve_stream(stream, peer, place, gateway, stop).await,
+        Accepted::Unix(stream) => serve_stream(stream, Peer::Unix, place, gateway, stop).await,
     }
 }
 
-async fn serve_stream<S>(stream: S, peer: Peer, gateway: Arc<Gateway>, stop: CancellationToken)
-where
+async fn serve_stream<S>(
+    stream: S,
+    peer: Peer,
+    place: Arc<OwnedSemaphorePermit>,
+    gateway: Arc<Gateway>,
+    stop: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let server = gateway.server();
@@ -57,10 +69,11 @@ where
         Arc::clone(&activity),
     ));
     let service = service_fn(move |request: Request<Incoming>| {
-        let (gateway, activity) = (Arc::clone(&gateway), Arc::clone(&activity));
+        let (gateway, place) = (Arc::clone(&gateway), Arc::clone(&place));
+        let activity = Arc::clone(&activity);
         let under_way = activity.begin();
         async move {
-            let response = gateway.handle(request, peer).await;
+            let response = gateway.handle(request, peer, &place).await;
             let under_way = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 under_way.for_good();
                 None
@@ -88,8 +101,7 @@ where
             let mut connection = pin!(connection);
             tokio::select! {
                 biased;
-                // How a connection ends is the client's affair, and its requests have their log lines.
-                _ = connection.as_mut() => return,
+                ended = connection.as_mut() => return tell(peer, ended),
                 () = stop.cancelled() => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -105,12 +117,26 @@ where
             let mut connection = pin!(connection);
             tokio::select! {
                 biased;
-                _ = connection.as_mut() => return,
+                ended = connection.as_mut() => return tell(peer, ended),
                 () = stop.cancelled() => {}
             }
             connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
+    }
+}
+
+/// Notes how a connection ended before a request came of it: hyper answers what it cannot read by itself. A stranger can repeat that
+/// at will, so it is no more than `debug`.
+fn tell(peer: Peer, ended: hyper::Result<()>) {
+    if let Err(error) = ended
+        && (error.is_parse() || error.is_parse_too_large())
+    {
+        tracing::debug!(
+            ?peer,
+            cause = chain(&error),
+            "a request could not be read and was refused"
+        );
     }
 }
 

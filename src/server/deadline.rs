@@ -29,6 +29,8 @@ pub(super) struct Limits {
 pub(super) struct Activity {
     started: Instant,
     under_way: AtomicUsize,
+    /// Requests so far.
+    begun: AtomicU64,
     /// When the last request ended, in milliseconds since the start.
     idle_since: AtomicU64,
     /// Answers whose client may stop reading them while the connection itself moves on.
@@ -54,8 +56,8 @@ pub(super) struct Watched<S> {
     stream: S,
     limits: Limits,
     activity: Arc<Activity>,
-    /// When the first bytes of a head that is not complete came.
-    head_since: Option<Instant>,
+    /// When the first bytes of a head that is not complete came, and how many requests there had been then.
+    head_since: Option<(Instant, u64)>,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
 }
@@ -65,6 +67,7 @@ impl Activity {
         Arc::new(Self {
             started: Instant::now(),
             under_way: AtomicUsize::new(0),
+            begun: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             answers: Mutex::default(),
         })
@@ -102,6 +105,7 @@ impl Activity {
 
     /// Counts a request in.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+        self.begun.fetch_add(1, Ordering::Relaxed);
         self.under_way.fetch_add(1, Ordering::Relaxed);
         UnderWay(Arc::clone(self))
     }
@@ -149,7 +153,7 @@ impl Reading {
 impl<S> Watched<S> {
     pub(super) fn new(stream: S, limits: Limits, activity: Arc<Activity>) -> Self {
         // The first bytes are there already: they told the protocol.
-        let head_since = Some(Instant::now());
+        let head_since = Some((Instant::now(), 0));
         Self {
             stream,
             limits,
@@ -166,10 +170,10 @@ impl<S> Watched<S> {
             self.head_since = None;
             return None;
         }
-        let idle_since = self.activity.idle_since();
+        let begun = self.activity.begun.load(Ordering::Relaxed);
         match (self.head_since, self.limits.head) {
-            (Some(since), Some(head)) if since >= idle_since => Some(since + head),
-            _ => Some(idle_since + self.limits.idle),
+            (Some((since, before)), Some(head)) if before == begun => Some(since + head),
+            _ => Some(self.activity.idle_since() + self.limits.idle),
         }
     }
 
@@ -222,9 +226,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             Poll::Pending => this.poll_silence(cx).map(Err),
             ready => {
                 if this.activity.is_idle() {
-                    let idle_since = this.activity.idle_since();
-                    if this.head_since.is_none_or(|since| since < idle_since) {
-                        this.head_since = Some(Instant::now());
+                    let begun = this.activity.begun.load(Ordering::Relaxed);
+                    if this.head_since.is_none_or(|(_, before)| before != begun) {
+                        this.head_since = Some((Instant::now(), begun));
                     }
                 }
                 ready

@@ -106,11 +106,8 @@ impl Listener {
             let Ok(place) = place else { return };
             match accepted {
                 Ok(accepted) => {
-                    let serving = connection::serve(accepted, Arc::clone(&gateway), stop.clone());
-                    connections.spawn(async move {
-                        serving.await;
-                        drop(place);
-                    });
+                    let (place, gateway) = (Arc::new(place), Arc::clone(&gateway));
+                    connections.spawn(connection::serve(accepted, place, gateway, stop.clone()));
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {

@@ -118,11 +118,7 @@ impl Server {
             _ => UserDirectory::memory(),
         };
         let wechat = Wechat::new(&config.wechat).map_err(StartError::Wechat)?;
-        let logins = Logins {
-            wechat,
-            users,
-            sessions: sessions.clone(),
-        };
+        let logins = Logins::new(wechat, users, sessions.clone());
         Ok(Self {
             addresses: listeners
                 .iter()
@@ -161,7 +157,9 @@ impl Server {
     /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.
     pub async fn run(self, shutdown: CancellationToken) -> Ended {
         let connections = TaskTracker::new();
-        let places = Arc::new(Semaphore::new(self.max_connections));
+        // Each listener holds one place while it waits, so that an idle one takes none from the others.
+        let waiting = self.listeners.len().saturating_sub(1);
+        let places = Arc::new(Semaphore::new(self.max_connections.saturating_add(waiting)));
         // The operator's listener answers to the end, so that the drain can be watched.
         let stopped = CancellationToken::new();
         if let Some(admin) = self.admin {

@@ -14,6 +14,9 @@ use super::seal::SealError;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Skey(String);
 
+/// Characters that 256 bits take in base64url.
+const OWN_LENGTH: usize = 43;
+
 impl Skey {
     /// A new one, from the operating system's random numbers.
     ///
@@ -33,6 +36,13 @@ impl Skey {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
         let fits = (20..=128).contains(&text.len()) && text.bytes().all(allowed);
         fits.then(|| Self(text.to_owned()))
+    }
+
+    /// Whether it has the length of those that are given out. Another is looked up where only an skey can be meant, and left alone
+    /// where a token of somebody else's may stand.
+    #[must_use]
+    pub fn has_own_length(&self) -> bool {
+        self.0.len() == OWN_LENGTH
     }
 
     /// The text itself. Every call is a place to review.

@@ -177,7 +177,7 @@ fn refusals_say_why() {
     let cases = [
         (
             vec!["POST", "/api/x"],
-            "405 method_not_allowed: the route takes GET, PUT",
+            "405 method_not_allowed: only GET, PUT is taken here",
         ),
         (vec!["GET", "/nothing"], "404 no_route: no route matches"),
         (

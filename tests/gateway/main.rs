@@ -5,9 +5,12 @@
 mod backends;
 mod forged_headers;
 mod harness;
+mod hostile;
+mod lasting;
 mod lifecycle;
 mod limits;
 mod login_styles;
+mod mixing;
 mod outages;
 mod proxying;
 mod recipes;

@@ -33,19 +33,19 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// Put before the path. `None` when empty.
     pub add_prefix: Option<String>,
-    /// Where the skey is looked for; as `session.token_from` when not written.
+    /// Where the skey is looked for; as `session.token_from` when not written. A place in bodies limits them to 64 KiB.
     pub token_from: Vec<TokenSource>,
     /// For `auth = "optional"`: what an skey without a session means. Default `anonymous`.
     pub on_bad_token: OnBadToken,
     /// Largest request body; as `server.max_body` when not written; `None` is `"none"`.
     pub max_body: Option<u64>,
-    /// Time to the first byte of the upstream's answer; `None`: the upstream's `response_timeout`.
+    /// As the upstream's `response_timeout`, which counts when `None`.
     pub timeout: Option<Duration>,
     /// Encoded bytes that a path may hold. Default none.
     pub allow_encoded: Vec<EncodedByte>,
     /// Changes to what is forwarded; never to identity or framing headers.
     pub request_headers: HeaderRules,
-    /// Changes to what is answered.
+    /// Changes to what is answered, refusals excepted.
     pub response_headers: HeaderRules,
 }
 

@@ -21,19 +21,20 @@ pub struct Server {
     pub listen: Vec<ListenAddress>,
     /// Worker threads. Default `"auto"`: the CPU quota of the control group, at least 1.
     pub workers: Workers,
-    /// Connections open at once; further ones wait in the kernel's queue. Default 10000.
+    /// Connections open at once, those of tunnels included; further ones wait in the kernel's queue. Default 10000.
     pub max_connections: usize,
-    /// Networks whose `X-Forwarded-*` are believed. Default none.
+    /// Networks whose `X-Forwarded-*`, and what else only a proxy may say, are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// Request line and headers together, in bytes. Default `"32KiB"`; 8KiB to 1MiB.
     pub max_header_bytes: usize,
     /// Request body, in bytes; `None` is `"none"`. Default `"20MiB"`.
     pub max_body: Option<u64>,
-    /// Time for the whole head of a request. Default `"10s"`.
+    /// Time to a connection's first bytes and, over HTTP/1, for the whole head of a request. Default `"10s"`.
     pub header_timeout: Duration,
     /// Time a connection may stay without a request. Default `"75s"`.
     pub idle_timeout: Duration,
-    /// Time a body may stay without progress, in both directions. Default `"30s"`.
+    /// Time a body may stay without progress, in both directions; once a client was waited for longer than this in all, its body
+    /// must come at 1 KiB/s on average. Bodies that are read whole must be there within it. Default `"30s"`.
     pub body_timeout: Duration,
     /// How the request path is made canonical. Default `"strict"`.
     pub path_policy: PathPolicy,
@@ -46,7 +47,7 @@ pub struct Server {
 /// `[server.shutdown]`.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
-    /// Time that running requests get to finish after SIGTERM. Default `"20s"`.
+    /// Time that running requests and tunnels get to finish after SIGTERM; then they are cut. Default `"20s"`; at most an hour.
     pub drain: Duration,
 }
 
@@ -64,7 +65,7 @@ pub enum Workers {
 pub enum PathPolicy {
     /// One canonical path is routed on and forwarded; what cannot be canonical is refused.
     Strict,
-    /// Forwarded as it came; allowed only where every route has the same `auth`.
+    /// Routed on and forwarded as it came; allowed only where every route has the same `auth`.
     Raw,
 }
 
@@ -89,7 +90,7 @@ pub struct Admin {
 pub struct Log {
     /// Default `"auto"`: text on a terminal, else JSON.
     pub format: LogFormat,
-    /// A tracing-subscriber filter. Default `"info"`.
+    /// A tracing-subscriber filter over the targets `request` and `skeygate`; others never appear. Default `"info"`.
     pub level: String,
     /// `log.access`: the line per request.
     pub access: AccessLog,

@@ -44,7 +44,7 @@ pub enum SessionStoreKind {
 pub enum TokenSource {
     /// `header:NAME`: the whole value.
     Header(HeaderName),
-    /// `bearer`: `Authorization: Bearer …`.
+    /// `bearer`: `Authorization: Bearer …`, when it has the length of our skeys.
     Bearer,
     /// `query:NAME`.
     Query(String),

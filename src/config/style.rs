@@ -11,13 +11,13 @@ use super::value::{Fault, Value, choose, did_you_mean, integer, text};
 pub enum Style {
     /// `{"skey", "expires_in", "user_id", "is_new"}`; refusals with `error`, `errcode`, `errmsg`, `request_id`.
     Plain,
-    /// `{"token"}`; refusals `{"errcode", "errmsg"}`.
+    /// `{"token", "expires_in", "user_id"}`; refusals with `errcode`, `errmsg`, `request_id`.
     Token,
-    /// `{"sessionid"}`; refusals as `token`.
+    /// `{"sessionid", "expires_in"}`; refusals as `token`.
     Sessionid,
-    /// `{"code":0,"data":{"skey","userinfo"}}`; `code:-1` for not_logged_in alone.
+    /// `{"code":0,"data":{"skey","userinfo"}}`; refusals as `plain` with `code` and `message`, -1 for not_logged_in alone.
     Wafer2,
-    /// As `plain`, but every refusal is HTTP 200.
+    /// As `plain`, with `errcode` 0 and `errmsg` in login answers; every refusal is HTTP 200.
     Errcode200,
     /// A table of one's own.
     Custom(CustomStyle),

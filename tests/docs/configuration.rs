@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use skeygate::config::{Config, KeyInfo, keys};
+use skeygate::config::{Config, KeyInfo, Style, keys};
+use skeygate::error::{Error, SkeyState};
+use skeygate::style::{self, LoginAnswer};
 
-use super::{blocks, file, no_environment};
+use super::{blocks, code_words, file, no_environment, section, table};
 
 #[test]
 fn gateway_toml_runs_once_its_marked_values_are_set() {
@@ -165,7 +167,8 @@ fn the_reference_lists_every_key_of_later_versions() {
 fn the_examples_in_the_reference_are_what_the_code_says() {
     let text = file("docs/CONFIGURATION.md");
     let (files, reports) = (blocks(&text, "toml"), blocks(&text, "text"));
-    assert_eq!((files.len(), reports.len()), (2, 1));
+    // The other two are recipes, tried with those of README.
+    assert_eq!((files.len(), reports.len()), (4, 1));
     let secret = |name: &str| (name == "WX_SECRET").then(|| "0123456789abcdef".to_owned());
     let smallest =
         Config::parse("gateway.toml", &files[0], &secret).expect("the smallest file is good");
@@ -173,6 +176,40 @@ fn the_examples_in_the_reference_are_what_the_code_says() {
     let error =
         Config::parse("gateway.toml", &files[1], &no_environment).expect_err("the bad file is bad");
     assert_eq!(error.to_string(), reports[0].trim_end());
+}
+
+#[test]
+fn the_answers_in_the_reference_are_those_of_the_styles() {
+    let text = file("docs/CONFIGURATION.md");
+    let section = section(&text, "### style");
+    let rows = table(section, "| name | login answer | refusal |");
+    let styles = [
+        ("plain", Style::Plain),
+        ("token", Style::Token),
+        ("sessionid", Style::Sessionid),
+        ("wafer2", Style::Wafer2),
+        ("errcode200", Style::Errcode200),
+    ];
+    let login = LoginAnswer {
+        skey: "…".to_owned(),
+        expires_at: 0,
+        user_id: Some("373593486520117".to_owned()),
+        openid: "o…".to_owned(),
+        appid: "wx1".to_owned(),
+        is_new: true,
+    };
+    let refused = Error::NotLoggedIn(SkeyState::Missing).answer();
+    assert_eq!(rows.len(), styles.len());
+    for (row, (name, style)) in rows.iter().zip(&styles) {
+        let (status, refusal) = style::refusal(style, &refused, "…");
+        let answer = style::login(style, &login, 604_800);
+        let words: Vec<&str> = row.iter().flat_map(|cell| code_words(cell)).collect();
+        assert_eq!(words, [*name, &answer, &refusal]);
+        let expected = if *name == "errcode200" { 200 } else { 401 };
+        assert_eq!(status, expected, "{name}");
+        let done = format!("`{}`", style::done(style));
+        assert!(section.contains(&done), "{name}: {done}");
+    }
 }
 
 /// The keys of a table and of those in it, by their names in the list of keys, in the order of the list's entries.

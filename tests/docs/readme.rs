@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use skeygate::config::Config;
 
 use super::program::{Program, ask, skeygate};
-use super::{blocks, code_words, file, layers, section, table};
+use super::{blocks, code_words, file, layers, root, section, table};
 
 #[test]
 fn the_first_file_has_eleven_lines_and_is_good() {
@@ -21,14 +21,12 @@ fn the_first_file_has_eleven_lines_and_is_good() {
 fn every_recipe_is_good_in_place_of_the_first_files_route() {
     let smallest = smallest();
     let (head, _) = smallest.split_once("[[routes]]").expect("a route");
-    let readme = file("README.md");
-    let recipes = blocks(section(&readme, "## Old clients"), "toml");
+    let (readme, reference) = (file("README.md"), file("docs/CONFIGURATION.md"));
+    let mut recipes = blocks(section(&readme, "## Old clients"), "toml");
+    let nobodys = blocks(&readme, "toml").len() - recipes.len() - 1;
+    assert_eq!(nobodys, 0, "a file that nobody parses");
+    recipes.extend(blocks(section(&reference, "### style"), "toml"));
     assert_eq!(recipes.len(), 5);
-    assert_eq!(
-        blocks(&readme, "toml").len(),
-        6,
-        "a file that nobody parses"
-    );
     for recipe in recipes {
         parse(&format!("{head}{recipe}"));
     }
@@ -110,6 +108,52 @@ fn the_table_of_refusals_is_that_of_the_code() {
     listed.sort();
     known.sort();
     assert_eq!(listed, known);
+}
+
+#[test]
+fn the_line_of_the_log_is_one_of_the_contract() {
+    let contract = blocks(&file("docs/REQUEST-LOG.md"), "text");
+    let shown = blocks(&file("README.md"), "text");
+    assert_eq!((shown.len(), contract.len()), (1, 1));
+    assert!(contract[0].starts_with(&shown[0]), "{}", shown[0]);
+}
+
+#[test]
+fn every_link_leads_somewhere() {
+    let mut seen = 0;
+    for (name, folder) in [
+        ("README.md", ""),
+        ("docs/ARCHITECTURE.md", "docs/"),
+        ("docs/CONFIGURATION.md", "docs/"),
+        ("docs/REQUEST-LOG.md", "docs/"),
+    ] {
+        let text = file(name);
+        let targets = text.split("](").skip(1).filter_map(|rest| rest.split_once(')'));
+        for (target, _) in targets.filter(|(target, _)| !target.starts_with("https://")) {
+            let (path, heading) = target.split_once('#').unwrap_or((target, ""));
+            let place = match (path.is_empty(), path.strip_prefix("../")) {
+                (true, _) => name.to_owned(),
+                (false, Some(above)) => above.to_owned(),
+                (false, None) => format!("{folder}{path}"),
+            };
+            assert!(root().join(&place).exists(), "{name}: {target}");
+            let leads = heading.is_empty() || anchors(&file(&place)).contains(&heading.to_owned());
+            assert!(leads, "{name}: {target}");
+            seen += 1;
+        }
+    }
+    assert!(seen > 15, "only {seen} links");
+}
+
+/// What a heading is linked by: lower case, blanks as `-`, no marks.
+fn anchors(text: &str) -> Vec<String> {
+    let titles = text.lines().filter(|line| line.starts_with('#'));
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');
+    titles
+        .map(|line| line.trim_start_matches('#').trim().to_lowercase())
+        .map(|title| title.chars().filter(kept).collect::<String>())
+        .map(|title| title.replace(' ', "-"))
+        .collect()
 }
 
 #[test]

@@ -15,9 +15,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::deadline::{Activity, Limits, MAX_STREAMS, Reading, UnderWay, Watched};
+use super::deadline::{Activity, Limits, MAX_STREAMS, UnderWay, Watched};
 use super::listener::Accepted;
 use super::preface::{self, Protocol};
+use super::reading::Reading;
 use crate::error::chain;
 use crate::gateway::{AnswerBody, Gateway};
 use crate::http::address::Peer;
@@ -74,18 +75,18 @@ async fn serve_stream<S>(
         let under_way = activity.begin();
         async move {
             let response = gateway.handle(request, peer, &place).await;
-            let under_way = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                under_way.for_good();
-                None
-            } else {
-                Some(under_way)
-            };
-            // Over HTTP/1 an answer that is not read shows in the socket.
-            let reading = (protocol == Protocol::Http2).then(|| activity.answer());
-            let response = response.map(|body| Counted {
-                body,
-                reading,
-                _under_way: under_way,
+            let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let response = response.map(|body| match protocol {
+                Protocol::Http2 => Counted::Http2(activity.unread.watch(body, under_way)),
+                Protocol::Http1 if switched => {
+                    under_way.for_good();
+                    let _under_way = None;
+                    Counted::Http1 { body, _under_way }
+                }
+                Protocol::Http1 => {
+                    let _under_way = Some(under_way);
+                    Counted::Http1 { body, _under_way }
+                }
             });
             Ok::<_, Infallible>(response)
         }
@@ -141,10 +142,14 @@ fn tell(peer: Peer, ended: hyper::Result<()>) {
 }
 
 /// An answer's body that keeps its request counted as under way.
-struct Counted {
-    body: AnswerBody,
-    reading: Option<Arc<Reading>>,
-    _under_way: Option<UnderWay>,
+enum Counted {
+    /// An answer that is not read shows in the socket.
+    Http1 {
+        body: AnswerBody,
+        _under_way: Option<UnderWay>,
+    },
+    /// One that is not read shows only here.
+    Http2(Reading<AnswerBody>),
 }
 
 impl Body for Counted {
@@ -155,22 +160,23 @@ impl Body for Counted {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        let this = self.get_mut();
-        let polled = Pin::new(&mut this.body).poll_frame(cx);
-        if let Some(reading) = &this.reading {
-            match &polled {
-                Poll::Ready(Some(Ok(_))) => reading.offered(),
-                Poll::Ready(_) | Poll::Pending => reading.fetched(),
-            }
+        match self.get_mut() {
+            Self::Http1 { body, .. } => Pin::new(body).poll_frame(cx),
+            Self::Http2(body) => Pin::new(body).poll_frame(cx),
         }
-        polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        match self {
+            Self::Http1 { body, .. } => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        match self {
+            Self::Http1 { body, .. } => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
     }
 }

@@ -5,6 +5,7 @@ mod connection;
 mod deadline;
 mod listener;
 mod preface;
+mod reading;
 
 use std::fmt;
 use std::io;

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body_util::Empty;
+use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
@@ -84,7 +84,7 @@ async fn a_ping_between_requests_is_no_head_that_never_ends() {
 
 #[tokio::test]
 async fn http2_streams_that_are_not_read_do_not_close_the_upstream_for_others() {
-    // Without a window nothing is written, so the write deadline never began.
+    // Without a window nothing is written, so the write deadline never began. Then the whole connection was cut.
     let setup = Setup::new().memory().routes(OPEN);
     let setup = setup.table("server", "body_timeout = \"200ms\"");
     let setup = setup.table(
@@ -117,6 +117,18 @@ async fn http2_streams_that_are_not_read_do_not_close_the_upstream_for_others() 
         while stack.send(Request::get("/a")).await.status != 200 {}
     };
     within("a place to become free", served).await;
+
+    let request = http::Request::get("http://gateway.test/a");
+    let request = request.body(Empty::<Bytes>::new()).expect("a request");
+    let other = within("the other stream", sender.send_request(request)).await;
+    assert_eq!(other.expect("the connection goes on").status(), 200);
+    for answer in unread {
+        let body = within("the end of an unread answer", answer.into_body().collect()).await;
+        assert!(
+            body.is_err(),
+            "an answer that was given up must not look whole"
+        );
+    }
 }
 
 #[tokio::test]

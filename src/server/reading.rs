@@ -1,0 +1,213 @@
+//! How the answers of an HTTP/2 connection are read. A client that opens no window for one holds its upstream's place without a
+//! single byte waiting on the socket. That answer alone is given up: a proxy's connection carries those of many users.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use tokio::time::Instant;
+
+use super::deadline::{MAX_STREAMS, UnderWay};
+
+/// Bytes handed to hyper at once. It asks for more when they have gone out, so this is what a client must fetch within the
+/// deadline, however large the pieces are that the upstream sends.
+const PIECE: usize = 16 * 1024;
+
+/// The answers of one connection that may be waiting for their client.
+#[derive(Debug, Default)]
+pub(super) struct Unread(Mutex<Vec<Weak<dyn Fetched>>>);
+
+/// An answer's body that can be given up while hyper holds it, and keeps its request counted as under way until then.
+#[derive(Debug)]
+pub(super) struct Reading<B>(Arc<Mutex<State<B>>>);
+
+#[derive(Debug)]
+struct State<B> {
+    /// `None` once it was given up.
+    answer: Option<(B, UnderWay)>,
+    /// Of the upstream's last piece, what hyper has not been handed yet.
+    rest: Bytes,
+    /// Since when the client has had something to fetch.
+    offered: Option<Instant>,
+}
+
+trait Fetched: fmt::Debug + Send + Sync {
+    /// Gives the answer up when its client has fetched nothing since `before`.
+    fn give_up(&self, before: Instant);
+}
+
+/// The client did not fetch its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct GivenUp;
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the client did not fetch its answer")
+    }
+}
+
+impl std::error::Error for GivenUp {}
+
+impl Unread {
+    /// Watches how an answer is read, from its head on.
+    pub(super) fn watch<B>(&self, body: B, under_way: UnderWay) -> Reading<B>
+    where
+        B: fmt::Debug + Send + 'static,
+    {
+        let state = Arc::new(Mutex::new(State {
+            answer: Some((body, under_way)),
+            rest: Bytes::new(),
+            offered: Some(Instant::now()),
+        }));
+        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if answers.len() >= 2 * MAX_STREAMS {
+            answers.retain(|answer| answer.strong_count() > 0);
+        }
+        let weak: Weak<Mutex<State<B>>> = Arc::downgrade(&state);
+        answers.push(weak);
+        Reading(state)
+    }
+
+    /// Gives up what has been waiting for its client for longer than the limit.
+    pub(super) fn give_up(&self, limit: Duration) {
+        let Some(before) = Instant::now().checked_sub(limit) else {
+            return;
+        };
+        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // What is dropped along with an answer is no business of the list.
+        let answers: Vec<_> = answers.iter().filter_map(Weak::upgrade).collect();
+        for answer in answers {
+            answer.give_up(before);
+        }
+    }
+}
+
+impl<B: fmt::Debug + Send> Fetched for Mutex<State<B>> {
+    fn give_up(&self, before: Instant) {
+        let mut state = self.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.offered.is_some_and(|offered| offered < before) {
+            state.rest = Bytes::new();
+            let answer = state.answer.take();
+            drop(state);
+            drop(answer);
+        }
+    }
+}
+
+impl<B> Reading<B> {
+    fn state(&self) -> MutexGuard<'_, State<B>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<B> Body for Reading<B>
+where
+    B: Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Unpin,
+{
+    type Data = Bytes;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        let mut state = self.state();
+        let State {
+            answer,
+            rest,
+            offered,
+        } = &mut *state;
+        // hyper asks when all before has gone out: the upstream is waited for, or there is more.
+        *offered = None;
+        let Some((body, _)) = answer else {
+            return Poll::Ready(Some(Err(GivenUp.into())));
+        };
+        let frame = if rest.is_empty() {
+            match ready!(Pin::new(body).poll_frame(cx)) {
+                Some(Ok(frame)) => frame,
+                end => return Poll::Ready(end),
+            }
+        } else {
+            Frame::data(std::mem::take(rest))
+        };
+        *offered = Some(Instant::now());
+        let frame = match frame.into_data() {
+            Ok(mut data) => {
+                *rest = data.split_off(data.len().min(PIECE));
+                Frame::data(data)
+            }
+            Err(trailers) => trailers,
+        };
+        Poll::Ready(Some(Ok(frame)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let state = self.state();
+        let ended = |(body, _): &(B, UnderWay)| body.is_end_stream();
+        state.rest.is_empty() && state.answer.as_ref().is_some_and(ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let state = self.state();
+        let Some((body, _)) = &state.answer else {
+            return SizeHint::default();
+        };
+        let (hint, rest) = (body.size_hint(), state.rest.len());
+        let rest = u64::try_from(rest).unwrap_or(u64::MAX);
+        let mut with_rest = SizeHint::new();
+        if let Some(upper) = hint.upper() {
+            with_rest.set_upper(upper.saturating_add(rest));
+        }
+        with_rest.set_lower(hint.lower().saturating_add(rest));
+        with_rest
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::{BodyExt as _, Full};
+
+    use super::*;
+    use crate::server::deadline::Activity;
+
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxedError>;
+    type BoxedError = Box<dyn std::error::Error + Send + Sync>;
+
+    fn watched(activity: &Arc<Activity>, bytes: usize) -> Reading<Answer> {
+        let body = Full::new(Bytes::from(vec![b'x'; bytes]));
+        let body = body.map_err(|never| match never {}).boxed_unsync();
+        activity.unread.watch(body, activity.begin())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_nobody_fetches_is_given_up_and_the_others_go_on() {
+        let activity = Activity::new();
+        let mut stalled = watched(&activity, 10);
+        tokio::time::advance(LIMIT).await;
+        let fresh = watched(&activity, 10);
+        tokio::time::advance(LIMIT / 2).await;
+        activity.unread.give_up(LIMIT);
+        let error = stalled.frame().await.unwrap().unwrap_err();
+        assert_eq!(error.to_string(), "the client did not fetch its answer");
+        assert_eq!(fresh.collect().await.unwrap().to_bytes().len(), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_large_piece_may_be_fetched_slowly() {
+        let activity = Activity::new();
+        let mut slow = watched(&activity, 5 * PIECE + 1);
+        let mut sizes = Vec::new();
+        while let Some(frame) = slow.frame().await {
+            sizes.push(frame.unwrap().into_data().unwrap().len());
+            tokio::time::advance(LIMIT / 2).await;
+            activity.unread.give_up(LIMIT);
+        }
+        assert_eq!(sizes, [PIECE, PIECE, PIECE, PIECE, PIECE, 1]);
+    }
+}

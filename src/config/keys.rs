@@ -20,12 +20,6 @@ pub struct KeyInfo {
 }
 
 impl KeyInfo {
-    /// Whether a change takes effect only after a restart: for every key, since this version reads the file at start.
-    #[must_use]
-    pub fn needs_restart(&self) -> bool {
-        true
-    }
-
     /// The table as it is written: `[server]`, `[[routes]]`.
     pub(super) fn header(&self) -> String {
         match self.table.as_str() {

@@ -110,7 +110,6 @@ where
 {
     let (sender, connection) = http1::Builder::new()
         .max_buf_size(MAX_RESPONSE_HEAD)
-        .preserve_header_case(false)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;

@@ -33,7 +33,7 @@ pub(super) enum Endpoint<'a> {
     Unknown,
 }
 
-impl Endpoint<'_> {
+impl<'a> Endpoint<'a> {
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Login(_) => "login",
@@ -63,15 +63,9 @@ impl Endpoint<'_> {
     }
 
     /// A login's own style; for the others the first login's, since a client speaks one.
-    pub(super) fn style<'g>(&self, gateway: &'g Gateway) -> &'g Style
-    where
-        Self: 'g,
-    {
+    pub(super) fn style(&self, gateway: &'a Gateway) -> &'a Style {
         let entry = match self {
-            Self::Login(entry) => gateway
-                .login_entries
-                .iter()
-                .find(|known| known.path == entry.path),
+            Self::Login(entry) => Some(*entry),
             Self::Logout | Self::Me | Self::Unknown => gateway.login_entries.first(),
         };
         entry.map_or(&Style::Plain, |entry| &entry.style)
@@ -172,10 +166,7 @@ impl Gateway {
             .await
             .map_err(Error::StoreUnavailable)?;
         tracing::debug!(user.id = ?session.identity.user_id, ended = gone.is_some(), "logged out");
-        let style = self
-            .login_entries
-            .first()
-            .map_or(&Style::Plain, |entry| &entry.style);
+        let style = Endpoint::Logout.style(self);
         Ok(Reply::json(StatusCode::OK, style::done(style)))
     }
 

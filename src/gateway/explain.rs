@@ -1,5 +1,5 @@
-//! What would happen to a request: the steps themselves, run on a head alone. Neither store nor upstream is asked; an skey is taken
-//! to be good.
+//! What would happen to a request: the functions of the steps, in their order, run on a head alone. Neither store nor upstream is
+//! asked; an skey is taken to be good.
 
 use std::net::{IpAddr, Ipv4Addr};
 

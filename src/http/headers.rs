@@ -113,11 +113,6 @@ impl HeaderPolicy {
         }
     }
 
-    /// The names of the headers that an identity is written to.
-    pub fn injected_names(&self) -> impl Iterator<Item = &HeaderName> {
-        self.injected.iter().map(|(name, _)| name)
-    }
-
     /// Writes the caller's identity. A header whose template needs something the identity does not have is left out.
     pub fn inject(&self, headers: &mut HeaderMap, identity: &Identity) {
         for (name, template) in &self.injected {

@@ -176,7 +176,8 @@ impl Upstream {
         response::finish(response, lease, timeout, upgrade)
     }
 
-    /// Sends the request and waits for the head of the answer. The deadline runs from the last piece of the request body.
+    /// Sends the request and waits for the head of the answer. The deadline runs from the last piece of the request body; a client
+    /// that stops sending in the middle of it has one of its own, which is not the upstream's fault.
     async fn send(
         &self,
         connection: &mut Connection,
@@ -199,7 +200,7 @@ impl Upstream {
                     });
                 }
                 Err(_) => {
-                    let progress = watch.map_or(deadline, |watch| watch.last_progress() + timeout);
+                    let progress = watch.map_or(deadline, |watch| watch.busy_until() + timeout);
                     if progress <= deadline {
                         let wait = UpstreamWait::FirstByte(timeout);
                         return Err(Failure::Sent(Error::UpstreamTimeout(wait)));

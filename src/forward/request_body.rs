@@ -49,6 +49,10 @@ struct Stream {
 #[derive(Debug)]
 pub struct BodyWatch {
     started: Instant,
+    /// How long the client may send nothing.
+    patience: Duration,
+    /// The client is waited for, not the upstream.
+    waiting: AtomicBool,
     progress_ms: AtomicU64,
     bytes: AtomicU64,
     ended: AtomicBool,
@@ -91,7 +95,7 @@ impl RequestBody {
     /// A body that was read before.
     #[must_use]
     pub fn whole(bytes: Bytes) -> Self {
-        let watch = BodyWatch::new();
+        let watch = BodyWatch::new(Duration::ZERO);
         watch.bytes.store(length(&bytes), Ordering::Relaxed);
         watch.ended.store(true, Ordering::Relaxed);
         Self {
@@ -123,7 +127,7 @@ impl RequestBody {
         };
         Self {
             source: Source::Stream(Box::new(stream)),
-            watch: Some(BodyWatch::new()),
+            watch: Some(BodyWatch::new(progress)),
         }
     }
 
@@ -135,9 +139,11 @@ impl RequestBody {
 }
 
 impl BodyWatch {
-    fn new() -> Arc<Self> {
+    fn new(patience: Duration) -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
+            patience,
+            waiting: AtomicBool::new(false),
             progress_ms: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             ended: AtomicBool::new(false),
@@ -145,10 +151,17 @@ impl BodyWatch {
         })
     }
 
-    /// When the last piece went through.
+    /// Until when it is the body's own affair that nothing moves: the last piece went through then, or the client still has time
+    /// to send the next one.
     #[must_use]
-    pub fn last_progress(&self) -> Instant {
-        self.started + Duration::from_millis(self.progress_ms.load(Ordering::Relaxed))
+    pub fn busy_until(&self) -> Instant {
+        let last = Duration::from_millis(self.progress_ms.load(Ordering::Relaxed));
+        let patience = if self.waiting.load(Ordering::Relaxed) {
+            self.patience
+        } else {
+            Duration::ZERO
+        };
+        self.started + last + patience
     }
 
     /// Bytes read from the client so far.
@@ -249,10 +262,12 @@ impl Body for RequestBody {
             Source::Whole(bytes) => return Poll::Ready(bytes.take().map(|it| Ok(Frame::data(it)))),
             Source::Stream(stream) => stream,
         };
-        let frame = ready!(stream.poll(cx));
+        let polled = stream.poll(cx);
         let Some(watch) = &this.watch else {
-            return Poll::Ready(frame);
+            return polled;
         };
+        watch.waiting.store(polled.is_pending(), Ordering::Relaxed);
+        let frame = ready!(polled);
         match frame {
             Some(Ok(frame)) => {
                 watch.advance(frame.data_ref().map_or(0, length));

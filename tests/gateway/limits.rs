@@ -78,6 +78,26 @@ async fn a_body_that_stops_is_refused_as_too_slow() {
 }
 
 #[tokio::test]
+async fn a_body_that_stops_is_not_the_upstreams_fault() {
+    // By default both deadlines are equal: 504 came, and the upstream was blamed in the log.
+    let setup = Setup::new().memory().routes(ROUTES);
+    let setup = setup.table("server", "body_timeout = \"300ms\"");
+    let setup = setup.table("upstreams.api", "response_timeout = \"100ms\"");
+    let stack = Stack::start(setup).await;
+    let mut client = Client::connect(stack.address()).await;
+
+    client
+        .write("POST /a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: 9\r\n\r\nhalf")
+        .await;
+
+    let answer = client.response("POST").await;
+    assert_eq!(
+        (answer.status, answer.error()),
+        (408, Some("request_timeout"))
+    );
+}
+
+#[tokio::test]
 async fn a_body_that_drips_is_refused_as_too_slow() {
     let stack = stack("body_timeout = \"500ms\"").await;
     let mut client = Client::connect(stack.address()).await;

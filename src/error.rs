@@ -66,11 +66,11 @@ pub enum Error {
     UpstreamRefused(String),
     /// The upstream closed before its answer.
     UpstreamReset(String),
-    /// The upstream answered something that is not HTTP.
+    /// The upstream answered something that is not HTTP, or frames it in a way that two readers could differ on.
     UpstreamProtocol(String),
     /// The upstream did not answer in time.
     UpstreamTimeout(UpstreamWait),
-    /// As many requests as the upstream takes are under way, and as many wait.
+    /// As many requests as the upstream takes are under way and as many wait, or 1024 logins are under way.
     Overloaded,
 }
 
@@ -317,7 +317,9 @@ impl fmt::Display for Error {
                     "no answer within {after:?} (the route's timeout or response_timeout)"
                 )
             }
-            Self::Overloaded => f.write_str("too many requests wait for the upstream"),
+            Self::Overloaded => f.write_str(
+                "too many requests wait for the upstream, or too many logins are under way",
+            ),
         }
     }
 }

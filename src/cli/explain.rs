@@ -6,6 +6,8 @@ use hyper::Request;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
+use tokio_util::task::TaskTracker;
+
 use super::{BAD_CONFIG, File, fail, run, say, word};
 use crate::config::{Auth, Config};
 use crate::gateway::{Explanation, Forwarding, Gateway};
@@ -73,8 +75,9 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
 fn gateway(config: Config) -> Result<Gateway, String> {
     let wechat = Wechat::new(&config.wechat).map_err(|error| error.to_string())?;
     let sessions = SessionStore::memory(&config.session);
-    let logins = Logins::new(wechat, UserDirectory::Off, sessions.clone());
-    Ok(Gateway::new(config, sessions, logins))
+    let tasks = TaskTracker::new();
+    let logins = Logins::new(wechat, UserDirectory::Off, sessions.clone(), tasks.clone());
+    Ok(Gateway::new(config, sessions, logins, tasks))
 }
 
 fn parts(arguments: &Arguments) -> Result<Parts, String> {

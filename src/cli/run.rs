@@ -263,7 +263,7 @@ fn raise_descriptor_limit(max_connections: usize) {
     };
     let needed = u64::try_from(max_connections)
         .unwrap_or(u64::MAX)
-        .saturating_mul(3);
+        .saturating_mul(4);
     if let Some(limit) = limit
         && limit < needed
     {

@@ -64,10 +64,13 @@ fn canonical(text: &str) -> Result<(), Fault> {
     if text.contains('\\') {
         return Err(Fault::new("has a `\\`").help("write `/`"));
     }
+    if text.contains(';') {
+        return Err(Fault::new("has a `;`")
+            .help("servers that know path parameters cut them off, so such requests are refused"));
+    }
     let respelled = respell(text)?;
     for segment in respelled.split('/') {
-        if matches!(segment, "." | "..") || segment.starts_with("..;") || segment.starts_with(".;")
-        {
+        if matches!(segment, "." | "..") {
             return Err(Fault::new(format!("has the segment `{segment}`"))
                 .help("write the path that it leads to"));
         }
@@ -103,7 +106,7 @@ fn respell(text: &str) -> Result<String, Fault> {
                 }
             }
             b'/' if out.ends_with('/') => {}
-            byte if is_unreserved(byte) || b"/!$&'()*+,;=:@".contains(&byte) => {
+            byte if is_unreserved(byte) || b"/!$&'()*+,=:@".contains(&byte) => {
                 out.push(char::from(byte));
             }
             byte => out.push_str(&format!("%{byte:02X}")),

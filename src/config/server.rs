@@ -234,6 +234,13 @@ fn level(text: &str) -> Result<String, Fault> {
     let help = "write a level, or module=level pairs, as in \"info,skeygate=debug\"";
     for directive in text.split(',').map(str::trim) {
         let lower = directive.to_ascii_lowercase();
+        let target = directive.split(['=', '[']).next().unwrap_or_default();
+        if directive.contains('=') && !(target == "request" || target.starts_with("skeygate")) {
+            return Err(
+                Fault::new(format!("names `{target}`, which never writes a line"))
+                    .help("only `skeygate` and `request` do: a library's lines may hold secrets"),
+            );
+        }
         if directive.contains(['=', ':', '['])
             || LEVELS.contains(&lower.as_str())
             || directive == "skeygate"

@@ -48,7 +48,7 @@ const STYLES: [(&str, Style); 5] = [
 const LOGIN_FIELDS: [(&str, &str); 5] = [
     ("skey", "k"),
     ("expires_in", "604800"),
-    ("user_id", "1"),
+    ("user_id", ""),
     ("openid", "o"),
     ("is_new", "true"),
 ];

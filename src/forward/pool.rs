@@ -134,6 +134,11 @@ impl Lease {
         }
     }
 
+    /// Until when the request's body keeps the upstream busy; `None` when it has none.
+    pub(super) fn busy_until(&self) -> Option<Instant> {
+        self.request_body.as_ref().map(|body| body.busy_until())
+    }
+
     /// Takes the connection out; its place among the requests under way is free again.
     pub(super) fn into_connection(self) -> Connection {
         self.connection

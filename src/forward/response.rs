@@ -120,7 +120,15 @@ impl Body for ResponseBody {
             let timer = this
                 .timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
-            ready!(timer.as_mut().poll(cx));
+            loop {
+                ready!(timer.as_mut().poll(cx));
+                // While the client still sends, the upstream has no reason to speak.
+                let busy_until = this.lease.as_ref().and_then(Lease::busy_until);
+                match busy_until.map(|until| until + this.idle) {
+                    Some(due) if due > timer.deadline() => timer.as_mut().reset(due),
+                    _ => break,
+                }
+            }
             let cause = "the upstream fell silent in the middle of its answer";
             return Poll::Ready(Some(Err(Box::new(BrokenOff(cause.to_owned())))));
         };

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::answer::Reply;
 use super::{Exchange, Gateway};
-use crate::auth::{self, Caller};
+use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
 use crate::config::{Auth, Login, OnBadToken, Style};
 use crate::error::{Error, SkeyState};
@@ -111,8 +111,8 @@ impl Gateway {
         host: Option<&str>,
     ) -> Result<Reply, Error> {
         let body = if login::reads_body(entry) && !exchange.body.is_end_stream() {
-            let progress = self.server.body_timeout;
-            let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, progress).await?;
+            let patience = self.server.body_timeout;
+            let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, patience).await?;
             exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::BadRequest("the body is not UTF-8"))?
@@ -187,7 +187,9 @@ impl Gateway {
 
     /// The session of a request to one of our endpoints, and its skey.
     async fn own_session(&self, exchange: &mut Exchange<'_>) -> Result<(Session, Skey), Error> {
-        let (mut taken, _) = self.take_skey(&self.every_source, exchange).await?;
+        let (mut taken, _) = self
+            .take_skey(&self.every_source, Some(BODY_TOKEN_LIMIT), exchange)
+            .await?;
         let decision =
             auth::authenticate(&self.sessions, Auth::Required, OnBadToken::Reject, &taken).await;
         let record = &mut exchange.record;

@@ -54,7 +54,8 @@ pub struct Gateway {
     logins: Arc<Logins>,
     /// Where our own endpoints look for the skey: wherever any route does.
     every_source: Vec<TokenSource>,
-    tunnels: TaskTracker,
+    /// What goes on when the connection that began it is done: tunnels, and logins whose client has left.
+    tasks: TaskTracker,
 }
 
 /// A request on its way through the steps.
@@ -73,7 +74,7 @@ struct Exchange<'a> {
 impl Gateway {
     /// Puts the parts together. Connects to nothing.
     #[must_use]
-    pub fn new(config: Config, sessions: SessionStore, logins: Logins) -> Self {
+    pub fn new(config: Config, sessions: SessionStore, logins: Logins, tasks: TaskTracker) -> Self {
         let routes: Vec<Arc<Route>> = config.routes.into_iter().map(Arc::new).collect();
         let mut every_source = config.session.token_from;
         for source in routes.iter().flat_map(|route| &route.token_from) {
@@ -103,7 +104,7 @@ impl Gateway {
             sessions,
             logins: Arc::new(logins),
             every_source,
-            tunnels: TaskTracker::new(),
+            tasks,
         }
     }
 
@@ -113,10 +114,10 @@ impl Gateway {
         &self.server
     }
 
-    /// The tunnels that are open, to be waited for when draining.
+    /// What is to be waited for when draining, besides connections.
     #[must_use]
-    pub fn tunnels(&self) -> &TaskTracker {
-        &self.tunnels
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
     }
 
     /// Answers one request. Never fails: what goes wrong becomes an answer and a log line. A tunnel keeps the connection's place.
@@ -188,7 +189,7 @@ impl Gateway {
             return response.map(|body| AnswerBody::new(body, record, request_body));
         };
         let place = Arc::clone(place);
-        self.tunnels.spawn(async move {
+        self.tasks.spawn(async move {
             let _place = place;
             let traffic = tunnel.run().await;
             record.bytes_in = traffic.up;
@@ -205,6 +206,8 @@ impl Gateway {
     ) -> Result<Reply, Error> {
         check_framing(&exchange.parts)?;
         exchange.authority = host::authority(&exchange.parts)?;
+        let host = exchange.authority.as_ref().map(host::routing_name);
+        exchange.record.host.clone_from(&host);
 
         // Before anything looks at the headers: on no route may a client say who it is.
         self.policy.strip(&mut exchange.parts.headers);
@@ -218,8 +221,6 @@ impl Gateway {
             .as_ref()
             .map_or(path_and_query.path(), CanonicalPath::as_str);
 
-        let host = exchange.authority.as_ref().map(host::routing_name);
-        exchange.record.host.clone_from(&host);
         if let Some(endpoint) = self.endpoint(text) {
             *style = endpoint.style(self);
             // Boxed, as are the other rare ways below: the future of every request is as large as its largest branch.
@@ -263,7 +264,7 @@ impl Gateway {
         if limit.is_some_and(|limit| length > limit) {
             return Err(Error::BodyTooLarge);
         }
-        let (taken, body) = self.take_skey(&route.token_from, exchange).await?;
+        let (taken, body) = self.take_skey(&route.token_from, limit, exchange).await?;
         let decision =
             auth::authenticate(&self.sessions, route.auth, route.on_bad_token, &taken).await;
         let record = &mut exchange.record;
@@ -294,6 +295,7 @@ impl Gateway {
     async fn take_skey(
         &self,
         sources: &[TokenSource],
+        max_body: Option<u64>,
         exchange: &mut Exchange<'_>,
     ) -> Result<(Taken, outgoing::ReadBody), Error> {
         let headers = &mut exchange.parts.headers;
@@ -303,9 +305,14 @@ impl Gateway {
         };
         let mut taken = auth::take_from_head(&mut head, sources);
         auth::strip_from_head(&mut head, &self.every_source);
-        let body =
-            outgoing::read_for_token(exchange, sources, self.server.body_timeout, &mut taken)
-                .await?;
+        let body = outgoing::read_for_token(
+            exchange,
+            sources,
+            max_body,
+            self.server.body_timeout,
+            &mut taken,
+        )
+        .await?;
         Ok((taken, body))
     }
 

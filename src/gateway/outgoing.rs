@@ -180,7 +180,8 @@ pub(super) fn target(
 pub(super) async fn read_for_token(
     exchange: &mut Exchange<'_>,
     sources: &[TokenSource],
-    progress: Duration,
+    max_body: Option<u64>,
+    patience: Duration,
     taken: &mut Taken,
 ) -> Result<ReadBody, Error> {
     let wanted =
@@ -201,7 +202,8 @@ pub(super) async fn read_for_token(
     let Some(kind) = body::kind(&exchange.parts.headers) else {
         return Ok(None);
     };
-    let reading = body::read(&mut exchange.body, BODY_TOKEN_LIMIT, progress);
+    let limit = max_body.map_or(BODY_TOKEN_LIMIT, |max_body| max_body.min(BODY_TOKEN_LIMIT));
+    let reading = body::read(&mut exchange.body, limit, patience);
     let bytes = Box::pin(reading).await?;
     exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let text = String::from_utf8(bytes.to_vec())

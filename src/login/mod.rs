@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, reads_body};
 use crate::clock;
@@ -23,7 +24,7 @@ use crate::wechat::{LoginCode, Wechat, WechatError};
 /// Pause between two looks at a login that another request is making.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// Logins that are under way at once; each holds a call to WeChat. More are told that WeChat is busy.
+/// Logins that are under way at once; each holds a call to WeChat. More are refused.
 const MOST: usize = 1024;
 
 /// What a login needs.
@@ -35,6 +36,7 @@ pub struct Logins {
     /// Keeps sessions, and what equal logins share.
     sessions: SessionStore,
     places: Arc<Semaphore>,
+    tasks: TaskTracker,
 }
 
 /// What a login waited for.
@@ -42,6 +44,8 @@ pub struct Logins {
 pub struct Waited {
     /// Session store and user directory.
     pub store: Duration,
+    /// Another request with the same code, which is making the login.
+    others: Duration,
     /// WeChat; `None` when it was not asked.
     pub wechat: Option<Duration>,
 }
@@ -70,41 +74,45 @@ enum Shared {
 }
 
 impl Logins {
-    /// Puts the parts together.
+    /// Puts the parts together; `tasks` is waited for when the process drains.
     #[must_use]
-    pub fn new(wechat: Wechat, users: UserDirectory, sessions: SessionStore) -> Self {
+    pub fn new(
+        wechat: Wechat,
+        users: UserDirectory,
+        sessions: SessionStore,
+        tasks: TaskTracker,
+    ) -> Self {
         let places = Arc::new(Semaphore::new(MOST));
         Self {
             wechat,
             users,
             sessions,
             places,
+            tasks,
         }
     }
 
-    /// Logs in. Goes on when the caller leaves: the code is spent once WeChat has seen it, and the answer then waits for the
-    /// client's next try.
+    /// Logs in. Goes on when the caller leaves, as one of `tasks`: the code is spent once WeChat has seen it, and the answer then
+    /// waits for the client's next try.
     ///
     /// # Errors
-    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s; `WechatBusy` when 1024 logins are
+    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s; `Overloaded` when 1024 logins are
     /// under way.
     pub async fn log_in(
         self: &Arc<Self>,
         attempt: Attempt,
     ) -> (Result<LoginAnswer, Error>, Waited) {
         let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            let refusal = LoginRefusal::NotAsked("1024 logins are under way");
-            return (Err(Error::WechatBusy(refusal)), Waited::default());
+            return (Err(Error::Overloaded), Waited::default());
         };
         let logins = Arc::clone(self);
-        let running = tokio::spawn(async move {
+        let running = self.tasks.spawn(async move {
             let _place = place;
             let mut waited = Waited::default();
             let started = Instant::now();
             let outcome = logins.log_in_once(attempt, &mut waited).await;
-            waited.store = started
-                .elapsed()
-                .saturating_sub(waited.wechat.unwrap_or_default());
+            let elsewhere = waited.wechat.unwrap_or_default() + waited.others;
+            waited.store = started.elapsed().saturating_sub(elsewhere);
             (outcome, waited)
         });
         running.await.unwrap_or_else(|_| {
@@ -132,7 +140,10 @@ impl Logins {
                     let why = "an equal login did not end in time";
                     return Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)));
                 }
-                LoginClaim::Pending => tokio::time::sleep(LOOK_AGAIN).await,
+                LoginClaim::Pending => {
+                    tokio::time::sleep(LOOK_AGAIN).await;
+                    waited.others += LOOK_AGAIN;
+                }
                 LoginClaim::Won(ticket) => {
                     let work = tokio::time::timeout_at(
                         deadline,

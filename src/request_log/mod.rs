@@ -69,7 +69,7 @@ pub struct Record {
 /// What authentication found, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthOutcome {
-    /// The request ended before, or nobody is asked there.
+    /// The request ended before anybody was asked.
     None,
     /// The route asks nobody.
     Off,

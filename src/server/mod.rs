@@ -78,7 +78,7 @@ impl std::error::Error for StartError {
 pub enum Ended {
     /// Everything under way was finished.
     Drained,
-    /// So many connections and tunnels were still open at `shutdown.drain` and were cut.
+    /// So many connections, tunnels and logins were still open at `shutdown.drain` and were cut.
     CutOff(usize),
 }
 
@@ -119,7 +119,8 @@ impl Server {
             _ => UserDirectory::memory(),
         };
         let wechat = Wechat::new(&config.wechat).map_err(StartError::Wechat)?;
-        let logins = Logins::new(wechat, users, sessions.clone());
+        let tasks = TaskTracker::new();
+        let logins = Logins::new(wechat, users, sessions.clone(), tasks.clone());
         Ok(Self {
             addresses: listeners
                 .iter()
@@ -129,7 +130,7 @@ impl Server {
             admin,
             max_connections: config.server.max_connections,
             drain: config.server.shutdown.drain,
-            gateway: Arc::new(Gateway::new(config, sessions, logins)),
+            gateway: Arc::new(Gateway::new(config, sessions, logins, tasks)),
             redis,
         })
     }
@@ -181,15 +182,15 @@ impl Server {
         accepting.close();
         accepting.wait().await;
         connections.close();
-        let tunnels = self.gateway.tunnels();
-        tunnels.close();
+        let tasks = self.gateway.tasks();
+        tasks.close();
         let finished = async {
             connections.wait().await;
-            tunnels.wait().await;
+            tasks.wait().await;
         };
         let ended = match tokio::time::timeout(self.drain, finished).await {
             Ok(()) => Ended::Drained,
-            Err(_) => Ended::CutOff(connections.len().saturating_add(tunnels.len())),
+            Err(_) => Ended::CutOff(connections.len().saturating_add(tasks.len())),
         };
         stopped.cancel();
         ended

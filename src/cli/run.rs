@@ -248,7 +248,7 @@ fn tell_of_panics() {
 }
 
 /// Takes as many descriptors as the system allows, and says when they are too few: a connection has its own and, with a request
-/// under way, the upstream's; the third is for what an upstream keeps open and for calls to Redis and WeChat.
+/// under way, two of the upstream's; the fourth is for idle ones and for calls to Redis and WeChat.
 fn raise_descriptor_limit(max_connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

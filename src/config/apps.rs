@@ -13,6 +13,9 @@ use super::style::Style;
 use super::value::{Fault, boolean, duration, filled_list, list, text, text_or_none};
 use super::values::{Secret, TIMEOUT};
 
+/// The appid in the example file.
+const PLACEHOLDER: &str = "wx0000000000000000";
+
 /// One mini program.
 #[derive(Debug, Clone)]
 pub struct App {
@@ -85,6 +88,13 @@ impl App {
         let hosts = table.key("hosts", "[]", list(text(paths::host)));
         table.finish();
         let appid = appid?;
+        if appid == PLACEHOLDER {
+            table.warning(
+                "appid",
+                "still the one of the example",
+                "write the mini program's own",
+            );
+        }
         if !usual(&appid) {
             table.warning(
                 "appid",

@@ -1,5 +1,6 @@
 //! What works, but probably not as meant. Few, so that they are read.
 
+use super::apps::Login;
 use super::read::Tables;
 use super::route::{Action, Auth, PathPattern};
 use super::server::PathPolicy;
@@ -12,6 +13,16 @@ pub(super) fn report(tables: &Tables<'_>) {
         unused_upstreams(tables);
     }
     for (table, route) in &tables.routes.entries {
+        let login = |(_, login): &(_, Login)| PathPattern::Exact(login.path.clone()) == route.path;
+        if tables.login.entries.iter().any(login) {
+            let help =
+                "logins come before routes, whatever the method; remove it, or move the login";
+            table.warning(
+                "path",
+                "a login answers at this path, so the route is never taken",
+                help,
+            );
+        }
         let everything = route.path == PathPattern::Prefix(String::new());
         if everything && route.auth == Auth::Off && matches!(route.action, Action::Forward(_)) {
             let help =

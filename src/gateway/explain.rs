@@ -15,6 +15,7 @@ use crate::error::{Error, ErrorAnswer};
 use crate::http::address::Peer;
 use crate::http::host;
 use crate::http::path::CanonicalPath;
+use crate::http::request_id::RequestId;
 use crate::identity::Identity;
 use crate::route::Found;
 
@@ -104,10 +105,10 @@ impl Gateway {
             Action::Forward(upstream) => {
                 let target = outgoing::target(route, text, query.as_deref())?;
                 let sender = Sender {
-                    peer: Peer::Ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
+                    peer: &Peer::ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
                     trusted: false,
                     authority: authority.as_ref(),
-                    id: "0123456789abcdef0123456789abcdef",
+                    id: &RequestId::example(),
                 };
                 let address =
                     self.send_nowhere(&mut parts, &sender, upstream, route, identity.as_ref())?;

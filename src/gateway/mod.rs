@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING};
+use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
 use hyper::{Request, Response, Version};
@@ -34,7 +34,7 @@ use crate::http::address::{Peer, client_address};
 use crate::http::headers::HeaderPolicy;
 use crate::http::host;
 use crate::http::path::CanonicalPath;
-use crate::http::request_id::{self, RequestIds};
+use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::login::Logins;
 use crate::request_log::{AuthOutcome, Record};
 use crate::route::{Found, RouteTable};
@@ -62,7 +62,7 @@ pub struct Gateway {
 struct Exchange<'a> {
     parts: Parts,
     body: Incoming,
-    peer: Peer,
+    peer: &'a Peer,
     /// The peer is a proxy whose word counts.
     trusted: bool,
     authority: Option<Authority>,
@@ -124,24 +124,23 @@ impl Gateway {
     pub async fn handle(
         &self,
         request: Request<Incoming>,
-        peer: Peer,
+        peer: &Peer,
         place: &Arc<OwnedSemaphorePermit>,
     ) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
-        let rules = Arc::clone(&self.access_log);
-        let mut record = Box::new(Record::new(
-            rules,
-            parts.method.clone(),
-            parts.version,
-            parts.uri.path(),
-        ));
         let trusted = peer.is_trusted(&self.server.trusted_proxies);
         let from_proxy = if trusted {
             request_id::from_proxy(&parts.headers)
         } else {
             None
         };
-        record.id = from_proxy.unwrap_or_else(|| self.ids.next());
+        let mut record = Box::new(Record::new(
+            Arc::clone(&self.access_log),
+            from_proxy.unwrap_or_else(|| self.ids.next()),
+            parts.method.clone(),
+            parts.version,
+            parts.uri.path(),
+        ));
         record.client = client_address(peer, &parts.headers, &self.server.trusted_proxies);
         let mut style = &Style::Plain;
         let exchange = Exchange {
@@ -164,7 +163,7 @@ impl Gateway {
         });
         let reply = reply.unwrap_or_else(|error| {
             record.fail(&error);
-            Reply::refusal(&error, style, &record.id)
+            Reply::refusal(&error, style, record.id.as_str())
         });
         self.finish(reply, record, place)
     }
@@ -181,9 +180,9 @@ impl Gateway {
             tunnel,
             request_body,
         } = reply;
-        if let Ok(id) = HeaderValue::from_str(&record.id) {
-            response.headers_mut().insert("x-request-id", id);
-        }
+        response
+            .headers_mut()
+            .insert(X_REQUEST_ID, record.id.value().clone());
         record.status = Some(response.status().as_u16());
         let Some(tunnel) = tunnel else {
             return response.map(|body| AnswerBody::new(body, record, request_body));

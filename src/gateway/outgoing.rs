@@ -8,7 +8,8 @@ use hyper::HeaderMap;
 use hyper::Version;
 use hyper::body::Body as _;
 use hyper::header::{
-    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderValue, TRAILER, TRANSFER_ENCODING,
+    CONTENT_LENGTH, CONTENT_TYPE, COOKIE, EXPECT, HOST, HeaderName, HeaderValue, TRAILER,
+    TRANSFER_ENCODING,
 };
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
@@ -22,9 +23,14 @@ use crate::http::address::Peer;
 use crate::http::body::{self, BodyProblem};
 use crate::http::headers::{remove_forwarded, remove_hop_by_hop};
 use crate::http::path::CanonicalPath;
-use crate::http::request_id;
+use crate::http::request_id::{self, RequestId, X_REQUEST_ID};
 use crate::identity::Identity;
 use crate::request_log::Record;
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// A body that had to be read, without its skey; `None` when it streams.
 pub(super) type ReadBody = Option<Bytes>;
@@ -109,15 +115,17 @@ impl Gateway {
         if parts.version == Version::HTTP_2 {
             join_cookies(headers);
         }
-        let client_host = sender.authority.map(Authority::as_str);
-        set_forwarded(headers, sender.peer, sender.trusted, client_host);
+        let client_host = client_host(headers, sender.authority);
+        set_forwarded(headers, sender, client_host.as_ref());
         set_trace(headers, sender.id);
         let host = match &upstream.config().host {
-            HostHeader::Preserve => client_host.unwrap_or_else(|| upstream.host()),
-            HostHeader::Upstream => upstream.host(),
-            HostHeader::Fixed(host) => host,
+            HostHeader::Preserve => {
+                client_host.or_else(|| HeaderValue::from_str(upstream.host()).ok())
+            }
+            HostHeader::Upstream => HeaderValue::from_str(upstream.host()).ok(),
+            HostHeader::Fixed(host) => HeaderValue::from_str(host).ok(),
         };
-        if let Ok(host) = HeaderValue::from_str(host) {
+        if let Some(host) = host {
             headers.insert(HOST, host);
         }
         if let Some(upgrade) = &upgrade {
@@ -133,10 +141,10 @@ impl Gateway {
 
 /// Who sent a request, as far as its headers tell the upstream.
 pub(super) struct Sender<'a> {
-    pub(super) peer: Peer,
+    pub(super) peer: &'a Peer,
     pub(super) trusted: bool,
     pub(super) authority: Option<&'a Authority>,
-    pub(super) id: &'a str,
+    pub(super) id: &'a RequestId,
 }
 
 /// What is asked of the upstream: the canonical path, rewritten as the route says, and the query as it came, without the skey.
@@ -238,49 +246,54 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
+/// The host the client named, as a header has it; the header itself where there is one.
+fn client_host(headers: &HeaderMap, authority: Option<&Authority>) -> Option<HeaderValue> {
+    let named = headers.get(HOST).cloned();
+    named.or_else(|| HeaderValue::from_str(authority?.as_str()).ok())
+}
+
 /// `X-Forwarded-For`, `-Proto` and `-Host`: of a trusted proxy prolonged or kept, of anybody else written anew.
-fn set_forwarded(headers: &mut HeaderMap, peer: Peer, trusted: bool, host: Option<&str>) {
-    if !trusted {
+fn set_forwarded(headers: &mut HeaderMap, sender: &Sender<'_>, host: Option<&HeaderValue>) {
+    if !sender.trusted {
         remove_forwarded(headers);
     }
-    if let Peer::Ip(address) = peer {
-        let mut list = Vec::new();
-        for line in headers.get_all("x-forwarded-for") {
-            list.extend_from_slice(line.as_bytes());
-            list.extend_from_slice(b", ");
-        }
-        list.extend_from_slice(address.to_string().as_bytes());
-        if let Ok(list) = HeaderValue::from_bytes(&list) {
-            headers.insert("x-forwarded-for", list);
-        }
+    if let Some(address) = sender.peer.text() {
+        let list = prolonged(headers, address).unwrap_or_else(|| address.clone());
+        headers.insert(X_FORWARDED_FOR, list);
     }
-    if !headers.contains_key("x-forwarded-proto") {
-        headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    if !headers.contains_key(X_FORWARDED_PROTO) {
+        headers.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http"));
     }
-    if let (false, Some(Ok(host))) = (
-        headers.contains_key("x-forwarded-host"),
-        host.map(HeaderValue::from_str),
-    ) {
-        headers.insert("x-forwarded-host", host);
+    if let (false, Some(host)) = (headers.contains_key(X_FORWARDED_HOST), host) {
+        headers.insert(X_FORWARDED_HOST, host.clone());
     }
 }
 
+/// All lines of the list so far, and the address at its end. `None` when there is no list.
+fn prolonged(headers: &HeaderMap, address: &HeaderValue) -> Option<HeaderValue> {
+    let mut list = Vec::new();
+    for line in headers.get_all(X_FORWARDED_FOR) {
+        list.extend_from_slice(line.as_bytes());
+        list.extend_from_slice(b", ");
+    }
+    if list.is_empty() {
+        return None;
+    }
+    list.extend_from_slice(address.as_bytes());
+    HeaderValue::from_bytes(&list).ok()
+}
+
 /// Our request id, and a `traceparent` unless a good one came along.
-fn set_trace(headers: &mut HeaderMap, id: &str) {
-    let mut lines = headers.get_all("traceparent").iter();
+fn set_trace(headers: &mut HeaderMap, id: &RequestId) {
+    let mut lines = headers.get_all(TRACEPARENT).iter();
     let known = lines
         .next()
         .is_some_and(|value| request_id::is_traceparent(value.as_bytes()))
         && lines.next().is_none();
-    if let (false, Some(Ok(trace))) = (
-        known,
-        request_id::traceparent(id).map(HeaderValue::try_from),
-    ) {
-        headers.insert("traceparent", trace);
+    if let (false, Some(trace)) = (known, id.traceparent()) {
+        headers.insert(TRACEPARENT, trace);
         // State without its parent means nothing.
         headers.remove("tracestate");
     }
-    if let Ok(id) = HeaderValue::from_str(id) {
-        headers.insert("x-request-id", id);
-    }
+    headers.insert(X_REQUEST_ID, id.value().clone());
 }

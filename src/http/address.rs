@@ -3,35 +3,55 @@
 use std::net::IpAddr;
 
 use hyper::HeaderMap;
+use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
-/// The other end of a connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Peer {
-    /// Over TCP.
-    Ip(IpAddr),
-    /// Over a Unix socket; has no address and is never trusted.
-    Unix,
+/// The other end of a connection. Made once for it, since its address is written into every request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Peer {
+    /// Its address; `None` over a Unix socket, which is never trusted.
+    address: Option<IpAddr>,
+    text: Option<HeaderValue>,
 }
 
 impl Peer {
+    /// Over TCP.
+    #[must_use]
+    pub fn ip(address: IpAddr) -> Self {
+        Self {
+            address: Some(address),
+            text: HeaderValue::try_from(address.to_string()).ok(),
+        }
+    }
+
+    /// Over a Unix socket.
+    #[must_use]
+    pub fn unix() -> Self {
+        Self {
+            address: None,
+            text: None,
+        }
+    }
+
+    /// The address as `X-Forwarded-For` holds it; `None` over a Unix socket.
+    #[must_use]
+    pub fn text(&self) -> Option<&HeaderValue> {
+        self.text.as_ref()
+    }
+
     /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
     #[must_use]
-    pub fn is_trusted(self, trusted: &[IpNet]) -> bool {
-        match self {
-            Self::Ip(address) => trusted.iter().any(|network| network.contains(&address)),
-            Self::Unix => false,
-        }
+    pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
+        self.address
+            .is_some_and(|address| trusted.iter().any(|network| network.contains(&address)))
     }
 }
 
 /// The client's address as far as it can be believed: the last address in `X-Forwarded-For` that no trusted proxy has. `None` for
 /// a Unix socket. An entry that is no address ends the walk: what stands left of it may be anything.
 #[must_use]
-pub fn client_address(peer: Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
-    let Peer::Ip(mut client) = peer else {
-        return None;
-    };
+pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
+    let mut client = peer.address?;
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.contains(&address));
     if !is_trusted(client) {
         return Some(client);
@@ -73,7 +93,7 @@ mod tests {
             headers.append("x-forwarded-for", line.parse().unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|text| text.parse().unwrap()).collect();
-        client_address(Peer::Ip(peer.parse().unwrap()), &headers, &trusted)
+        client_address(&Peer::ip(peer.parse().unwrap()), &headers, &trusted)
             .unwrap()
             .to_string()
     }

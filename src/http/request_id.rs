@@ -1,10 +1,13 @@
 //! The id that one request carries through log, answer and upstream.
 
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hyper::HeaderMap;
+use hyper::header::{HeaderName, HeaderValue};
 use ring::rand::{SecureRandom, SystemRandom};
+
+/// The header that carries it.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Gives out request ids: 32 hexadecimal digits, unique over processes. Not a secret and not meant to be unguessable.
 #[derive(Debug)]
@@ -33,12 +36,69 @@ impl RequestIds {
     }
 
     /// The next id.
-    pub fn next(&self) -> String {
-        let mut id = String::with_capacity(32);
+    pub fn next(&self) -> RequestId {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        // Writing to a String cannot fail.
-        let _ = write!(id, "{:016x}{number:016x}", self.process);
-        id
+        let mut text = [0; 32];
+        let (process, rest) = text.split_at_mut(16);
+        write_hex(self.process, process);
+        write_hex(number, rest);
+        RequestId::new(&text)
+    }
+}
+
+/// An id as it is sent and logged: 1 to 128 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Not a header value: empty. Nobody outside this module has such text.
+    fn new(text: &[u8]) -> Self {
+        Self(HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("")))
+    }
+
+    /// One that stands for any.
+    #[must_use]
+    pub fn example() -> Self {
+        Self(HeaderValue::from_static("0123456789abcdef0123456789abcdef"))
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// As a header has it.
+    #[must_use]
+    pub fn value(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// A W3C `traceparent` that begins at this request: the id as trace id, its second half as parent, not sampled. `None` for an
+    /// id of another shape, which a proxy in front may have chosen.
+    #[must_use]
+    pub fn traceparent(&self) -> Option<HeaderValue> {
+        let id = self.0.as_bytes();
+        if id.len() != 32 || !id.iter().all(|byte| b"0123456789abcdef".contains(byte)) {
+            return None;
+        }
+        let mut text = Vec::with_capacity(55);
+        for part in [&b"00-"[..], id, b"-", id.get(16..)?, b"-00"] {
+            text.extend_from_slice(part);
+        }
+        HeaderValue::try_from(text).ok()
+    }
+}
+
+fn write_hex(number: u64, out: &mut [u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut rest = number;
+    for digit in out.iter_mut().rev() {
+        *digit = DIGITS
+            .get(usize::from(rest.to_le_bytes()[0] & 15))
+            .copied()
+            .unwrap_or_default();
+        rest >>= 4;
     }
 }
 
@@ -50,25 +110,17 @@ impl Default for RequestIds {
 
 /// The id a trusted proxy sent, if it is 8 to 128 characters of `[A-Za-z0-9._-]` and the only one.
 #[must_use]
-pub fn from_proxy(headers: &HeaderMap) -> Option<String> {
-    let mut lines = headers.get_all("x-request-id").iter();
+pub fn from_proxy(headers: &HeaderMap) -> Option<RequestId> {
+    let mut lines = headers.get_all(X_REQUEST_ID).iter();
     let (Some(value), None) = (lines.next(), lines.next()) else {
         return None;
     };
-    let text = value.to_str().ok()?;
+    let text = value.as_bytes();
     let fine = (8..=128).contains(&text.len())
         && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    fine.then(|| text.to_owned())
-}
-
-/// A W3C `traceparent` that begins at this request: the id as trace id, its second half as parent, not sampled.
-#[must_use]
-pub fn traceparent(id: &str) -> Option<String> {
-    let hexadecimal = id.len() == 32 && id.bytes().all(|byte| b"0123456789abcdef".contains(&byte));
-    let parent = id.get(16..)?;
-    hexadecimal.then(|| format!("00-{id}-{parent}-00"))
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(byte));
+    fine.then(|| RequestId::new(text))
 }
 
 /// Whether the text is a `traceparent` of version 00.
@@ -96,8 +148,15 @@ mod tests {
         let ids = RequestIds::new();
         let (first, second) = (ids.next(), ids.next());
         assert_ne!(first, second);
-        assert_eq!(first.len(), 32);
-        assert!(is_traceparent(traceparent(&first).unwrap().as_bytes()));
+        assert_eq!(first.as_str().len(), 32);
+        assert!(is_traceparent(first.traceparent().unwrap().as_bytes()));
+    }
+
+    #[test]
+    fn numbers_are_written_in_full() {
+        let mut text = [0; 16];
+        write_hex(0x0123_4567_89ab_cdef, &mut text);
+        assert_eq!(&text, b"0123456789abcdef");
     }
 
     #[test]
@@ -105,7 +164,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         assert_eq!(from_proxy(&headers), None);
         headers.insert("x-request-id", "abc-123.DEF_4".parse().unwrap());
-        assert_eq!(from_proxy(&headers).as_deref(), Some("abc-123.DEF_4"));
+        assert_eq!(from_proxy(&headers).unwrap().as_str(), "abc-123.DEF_4");
         headers.append("x-request-id", "abc-123.DEF_5".parse().unwrap());
         assert_eq!(from_proxy(&headers), None);
         headers.insert("x-request-id", "abc 123 {}".parse().unwrap());

@@ -32,7 +32,7 @@ impl Record {
             line,
             "\",\"level\":\"{level}\",\"message\":\"request\",\"request.id\":"
         )?;
-        json_text(line, &self.id)?;
+        json_text(line, self.id.as_str())?;
         if let Some(client) = self.client {
             write!(line, ",\"client.address\":\"{client}\"")?;
         }
@@ -132,7 +132,7 @@ impl Record {
             plain_text(line, cause);
             line.push('"');
         }
-        write!(line, " id={}", self.id)
+        write!(line, " id={}", self.id.as_str())
     }
 
     fn shown_path(&self) -> &str {

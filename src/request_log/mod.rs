@@ -13,6 +13,7 @@ use tracing::Level;
 
 use crate::config::{AccessLog, Route};
 use crate::error::Error;
+use crate::http::request_id::RequestId;
 use crate::logging;
 
 /// Everything that is known about one request. Dropping it writes its line.
@@ -21,7 +22,7 @@ pub struct Record {
     started: Instant,
     rules: Arc<AccessLog>,
     /// The request's id.
-    pub id: String,
+    pub id: RequestId,
     /// Whose request it is; `None` over a Unix socket.
     pub client: Option<IpAddr>,
     /// The method.
@@ -108,11 +109,17 @@ impl AuthOutcome {
 impl Record {
     /// Begins at the request's first sight.
     #[must_use]
-    pub fn new(rules: Arc<AccessLog>, method: Method, version: Version, path: &str) -> Self {
+    pub fn new(
+        rules: Arc<AccessLog>,
+        id: RequestId,
+        method: Method,
+        version: Version,
+        path: &str,
+    ) -> Self {
         Self {
             started: Instant::now(),
             rules,
-            id: String::new(),
+            id,
             client: None,
             method,
             version,
@@ -176,10 +183,8 @@ impl Record {
             return true;
         }
         // The id is as good as random, and the same choice then falls for every line of one request.
-        let digits = self
-            .id
-            .get(self.id.len().saturating_sub(4)..)
-            .unwrap_or_default();
+        let id = self.id.as_str();
+        let digits = id.get(id.len().saturating_sub(4)..).unwrap_or_default();
         let position = u16::from_str_radix(digits, 16).unwrap_or(0);
         f64::from(position) / 65536.0 < self.rules.sample
     }
@@ -209,14 +214,15 @@ impl Drop for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::request_id::RequestIds;
 
     pub(super) fn record() -> Record {
         let rules = AccessLog {
             sample: 1.0,
             skip: vec!["/quiet".to_owned()],
         };
-        let mut record = Record::new(Arc::new(rules), Method::GET, Version::HTTP_11, "/a");
-        record.id = "0123456789abcdef0123456789abcdef".to_owned();
+        let id = RequestIds::new().next();
+        let mut record = Record::new(Arc::new(rules), id, Method::GET, Version::HTTP_11, "/a");
         record.status = Some(200);
         record
     }

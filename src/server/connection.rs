@@ -32,7 +32,7 @@ pub(super) async fn serve(
 ) {
     match accepted {
         Accepted::Tcp(stream, peer) => serve_stream(stream, peer, place, gateway, stop).await,
-        Accepted::Unix(stream) => serve_stream(stream, Peer::Unix, place, gateway, stop).await,
+        Accepted::Unix(stream) => serve_stream(stream, Peer::unix(), place, gateway, stop).await,
     }
 }
 
@@ -64,6 +64,7 @@ async fn serve_stream<S>(
         return;
     };
     let activity = Activity::new();
+    let told = peer.clone();
     let io = TokioIo::new(Watched::new(
         stream,
         limits(protocol),
@@ -71,10 +72,11 @@ async fn serve_stream<S>(
     ));
     let service = service_fn(move |request: Request<Incoming>| {
         let (gateway, place) = (Arc::clone(&gateway), Arc::clone(&place));
+        let peer = peer.clone();
         let activity = Arc::clone(&activity);
         let under_way = activity.begin();
         async move {
-            let response = gateway.handle(request, peer, &place).await;
+            let response = gateway.handle(request, &peer, &place).await;
             let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             let response = response.map(|body| match protocol {
                 Protocol::Http2 => Counted::Http2(activity.unread.watch(body, under_way)),
@@ -102,7 +104,7 @@ async fn serve_stream<S>(
             let mut connection = pin!(connection);
             tokio::select! {
                 biased;
-                ended = connection.as_mut() => return tell(peer, ended),
+                ended = connection.as_mut() => return tell(&told, ended),
                 () = stop.cancelled() => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -118,7 +120,7 @@ async fn serve_stream<S>(
             let mut connection = pin!(connection);
             tokio::select! {
                 biased;
-                ended = connection.as_mut() => return tell(peer, ended),
+                ended = connection.as_mut() => return tell(&told, ended),
                 () = stop.cancelled() => {}
             }
             connection.as_mut().graceful_shutdown();
@@ -129,12 +131,12 @@ async fn serve_stream<S>(
 
 /// Notes how a connection ended before a request came of it: hyper answers what it cannot read by itself. A stranger can repeat that
 /// at will, so it is no more than `debug`.
-fn tell(peer: Peer, ended: hyper::Result<()>) {
+fn tell(peer: &Peer, ended: hyper::Result<()>) {
     if let Err(error) = ended
         && (error.is_parse() || error.is_parse_too_large())
     {
         tracing::debug!(
-            ?peer,
+            client.address = peer.text().and_then(|text| text.to_str().ok()),
             cause = chain(&error),
             "a request could not be read and was refused"
         );

@@ -77,7 +77,7 @@ impl Listener {
                     .with_time(Duration::from_secs(60))
                     .with_interval(Duration::from_secs(15));
                 SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
-                Ok(Accepted::Tcp(stream, Peer::Ip(from.ip().to_canonical())))
+                Ok(Accepted::Tcp(stream, Peer::ip(from.ip().to_canonical())))
             }
             Bound::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
         }

@@ -21,7 +21,10 @@ fn gateway_toml_runs_once_its_marked_values_are_set() {
         .collect();
     assert_eq!(
         warnings,
-        ["app `wx0000000000000000`: secret: still the placeholder"]
+        [
+            "app `wx0000000000000000`: appid: still the one of the example",
+            "app `wx0000000000000000`: secret: still the placeholder"
+        ]
     );
     let set = text.replace("change-me", "0123456789abcdef0123456789abcdef");
     let loaded =

@@ -26,7 +26,9 @@ fn gateway_toml_runs_once_its_marked_values_are_set() {
             "app `wx0000000000000000`: secret: still the placeholder"
         ]
     );
-    let set = text.replace("change-me", "0123456789abcdef0123456789abcdef");
+    let set = text
+        .replace("change-me", "0123456789abcdef0123456789abcdef")
+        .replace("wx0000000000000000", "wx0123456789abcdef");
     let loaded =
         Config::parse("gateway.toml", &set, &no_environment).expect("gateway.toml is good");
     assert_eq!(loaded.warnings, []);

@@ -78,7 +78,7 @@ fn only_200_and_503(samples: &[Sample]) -> Vec<Duration> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_redis_logs_nobody_out_and_is_used_again_within_a_second() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
     stack.redis().kill().await;
@@ -96,7 +96,7 @@ async fn a_killed_redis_logs_nobody_out_and_is_used_again_within_a_second() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_redis_is_answered_for_in_time_and_after_a_while_at_once() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
     stack.redis().pause();
@@ -116,7 +116,7 @@ async fn a_frozen_redis_is_answered_for_in_time_and_after_a_while_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redis_restarted_in_between_costs_at_most_a_second() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
     for _ in 0..3 {
@@ -136,7 +136,7 @@ async fn a_redis_restarted_in_between_costs_at_most_a_second() {
 
 #[tokio::test]
 async fn a_refusal_in_an_outage_says_when_to_come_again() {
-    let mut stack = Stack::start(Setup::new().routes(ROUTES)).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines().routes(ROUTES)).await;
     let skey = stack.login("ann").await;
     stack.redis().kill().await;
 
@@ -158,7 +158,7 @@ async fn a_refusal_in_an_outage_says_when_to_come_again() {
 
 #[tokio::test]
 async fn in_an_outage_open_routes_work_and_only_those_without_an_skey_are_anonymous() {
-    let mut stack = Stack::start(Setup::new().routes(ROUTES)).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines().routes(ROUTES)).await;
     let skey = stack.login("ann").await;
     stack.redis().pause();
 
@@ -183,7 +183,7 @@ async fn in_an_outage_open_routes_work_and_only_those_without_an_skey_are_anonym
 
 #[tokio::test]
 async fn a_redis_that_wants_another_password_is_an_outage() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let skey = stack.login("ann").await;
 
     stack
@@ -200,7 +200,7 @@ async fn a_redis_that_wants_another_password_is_an_outage() {
 
 #[tokio::test]
 async fn a_redis_that_is_loading_its_data_is_an_outage() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let skey = stack.login("ann").await;
     stack.redis().kill().await;
     let loading = LoadingRedis::start(stack.redis().address()).await;
@@ -221,7 +221,7 @@ async fn a_redis_that_is_loading_its_data_is_an_outage() {
 
 #[tokio::test]
 async fn a_redis_that_forgot_everything_is_an_honest_401() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let skey = stack.login("ann").await;
     let mut traffic = Traffic::start(
         stack.address(),
@@ -243,7 +243,7 @@ async fn a_redis_that_forgot_everything_is_an_honest_401() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_never_hands_out_an_skey_that_was_not_stored() {
-    let mut stack = Stack::start(Setup::new()).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let to = stack.address();
     let mut logins = JoinSet::new();
     let mut log_in = |stack: &Stack, round: usize| {
@@ -290,10 +290,7 @@ async fn wait_for_service(stack: &Stack) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_redis_a_tenth_of_a_second_away_200_requests_share_the_way() {
-    let setup = Setup::new()
-        .far_redis(Duration::from_millis(50))
-        // On a busy machine the answers of all may come late together.
-        .table("redis", "timeout = \"5s\"");
+    let setup = Setup::new().far_redis(Duration::from_millis(50));
     let stack = Stack::start(setup).await;
     let skey = stack.login("ann").await;
     let request = Request::get("/x").header("skey", &skey);
@@ -318,7 +315,7 @@ async fn with_redis_a_tenth_of_a_second_away_200_requests_share_the_way() {
 
 #[tokio::test]
 async fn a_network_that_swallows_everything_is_noticed_and_survived() {
-    let mut stack = Stack::start(Setup::new().far_redis(Duration::ZERO)).await;
+    let mut stack = Stack::start(Setup::new().default_deadlines().far_redis(Duration::ZERO)).await;
     let skey = stack.login("ann").await;
 
     stack.network().swallow();

@@ -31,6 +31,7 @@ pub(crate) struct Setup {
     memory: bool,
     latency: Option<Duration>,
     redis_options: Vec<&'static str>,
+    default_deadlines: bool,
 }
 
 /// The parts around the gateways of one test.
@@ -58,7 +59,14 @@ impl Setup {
             memory: false,
             latency: None,
             redis_options: vec!["--appendonly", "yes"],
+            default_deadlines: false,
         }
+    }
+
+    /// `redis.timeout` as it is by default. Otherwise it is longer: a busy machine is no outage.
+    pub(crate) fn default_deadlines(mut self) -> Self {
+        self.default_deadlines = true;
+        self
     }
 
     /// Sessions in the process: no Redis.
@@ -136,6 +144,13 @@ impl Setup {
             .as_ref()
             .map(FaultProxy::address)
             .or_else(|| redis.as_ref().map(RedisServer::address));
+        let chosen = self
+            .tables
+            .get("redis")
+            .is_some_and(|keys| keys.contains("timeout"));
+        if !self.default_deadlines && !chosen {
+            self = self.table("redis", "timeout = \"5s\"");
+        }
         self = match redis_address {
             Some(address) => self.table("redis", &format!("url = \"redis://{address}/0\"")),
             None => self.table("session", "store = \"memory\""),

@@ -6,10 +6,13 @@ mod request_body;
 mod response;
 mod tunnel;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{Method, Request, Response, Uri, Version};
@@ -17,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use self::connect::Dialer;
-use self::pool::{Connection, Lease, Pool};
+use self::pool::{Lease, Pool};
 pub use self::request_body::{BodyFailure, BodyWatch, RequestBody};
 pub use self::response::ResponseBody;
 pub use self::tunnel::{Tunnel, Upgrade};
@@ -108,8 +111,7 @@ impl Upstream {
     /// # Errors
     /// `Overloaded`, `UpstreamRefused`, `UpstreamReset`, `UpstreamProtocol`, `UpstreamTimeout`; and where the client's own body
     /// was the cause, `BodyTooLarge`, `RequestTimeout` or `BadRequest`.
-    pub async fn forward(&self, outgoing: Outgoing) -> Result<Answer, Error> {
-        let permit = self.place(outgoing.timeout).await?;
+    pub fn forward(&self, outgoing: Outgoing) -> impl Future<Output = Result<Answer, Error>> {
         let Outgoing {
             mut parts,
             target,
@@ -119,12 +121,21 @@ impl Upstream {
         } = outgoing;
         parts.uri = Uri::from(target);
         parts.version = Version::HTTP_11;
-        let watch = body.watch();
-        let repeatable = watch.is_none() && upgrade.is_none() && is_idempotent(&parts.method);
-        let method = parts.method.clone();
+        self.exchange(Request::from_parts(parts, body), timeout, upgrade)
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<RequestBody>,
+        timeout: Duration,
+        upgrade: Option<Upgrade>,
+    ) -> Result<Answer, Error> {
+        let watch = request.body().watch();
+        let repeatable = watch.is_none() && upgrade.is_none() && is_idempotent(request.method());
+        let is_head = request.method() == Method::HEAD;
+        let permit = self.place(timeout).await?;
         let mut tries_left = self.config.retries;
         let mut fresh_only = false;
-        let mut request = Request::from_parts(parts, body);
         let (response, connection) = loop {
             let pooled = if fresh_only {
                 None
@@ -143,10 +154,8 @@ impl Upstream {
                 },
             };
             let spare = repeatable.then(|| clone_head(&request));
-            match self
-                .send(&mut connection, request, timeout, watch.as_ref())
-                .await
-            {
+            let sending = connection.sender.try_send_request(request);
+            match answered(sending, timeout, watch.as_ref()).await {
                 Ok(response) => break (response, connection),
                 Err(Failure::Unsent(unsent, error)) => {
                     if fresh_only && tries_left == 0 {
@@ -171,44 +180,9 @@ impl Upstream {
             fresh_only = true;
         };
         // An upstream that sends a body for HEAD, as hand-written ones do, would leave it to the next request.
-        let pool = (method != Method::HEAD).then(|| Arc::clone(&self.pool));
+        let pool = (!is_head).then(|| Arc::clone(&self.pool));
         let lease = Lease::new(pool, connection, permit, watch);
         response::finish(response, lease, timeout, upgrade)
-    }
-
-    /// Sends the request and waits for the head of the answer. The deadline runs from the last piece of the request body; a client
-    /// that stops sending in the middle of it has one of its own, which is not the upstream's fault.
-    async fn send(
-        &self,
-        connection: &mut Connection,
-        request: Request<RequestBody>,
-        timeout: Duration,
-        watch: Option<&Arc<BodyWatch>>,
-    ) -> Result<Response<hyper::body::Incoming>, Failure> {
-        let sending = connection.sender.try_send_request(request);
-        tokio::pin!(sending);
-        let mut deadline = Instant::now() + timeout;
-        loop {
-            match tokio::time::timeout_at(deadline, &mut sending).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(mut failed)) => {
-                    let unsent = failed.take_message();
-                    let error = explain(failed.error(), watch);
-                    return Err(match unsent {
-                        Some(request) => Failure::Unsent(Box::new(request), error),
-                        None => Failure::Sent(error),
-                    });
-                }
-                Err(_) => {
-                    let progress = watch.map_or(deadline, |watch| watch.busy_until() + timeout);
-                    if progress <= deadline {
-                        let wait = UpstreamWait::FirstByte(timeout);
-                        return Err(Failure::Sent(Error::UpstreamTimeout(wait)));
-                    }
-                    deadline = progress;
-                }
-            }
-        }
     }
 
     /// Waits for one of the `max_in_flight` places; at most `max_pending` requests wait.
@@ -225,6 +199,38 @@ impl Upstream {
         match tokio::time::timeout(patience, place).await {
             Ok(Ok(permit)) => Ok(permit),
             Ok(Err(_)) | Err(_) => Err(Error::Overloaded),
+        }
+    }
+}
+
+/// Waits for the head of the answer. The deadline runs from the last piece of the request body; a client that stops sending in the
+/// middle of it has one of its own, which is not the upstream's fault.
+async fn answered(
+    sending: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
+    timeout: Duration,
+    watch: Option<&Arc<BodyWatch>>,
+) -> Result<Response<Incoming>, Failure> {
+    let mut sending = pin!(sending);
+    let mut deadline = Instant::now() + timeout;
+    loop {
+        match tokio::time::timeout_at(deadline, sending.as_mut()).await {
+            Ok(Ok(response)) => return Ok(response),
+            Ok(Err(mut failed)) => {
+                let unsent = failed.take_message();
+                let error = explain(failed.error(), watch);
+                return Err(match unsent {
+                    Some(request) => Failure::Unsent(Box::new(request), error),
+                    None => Failure::Sent(error),
+                });
+            }
+            Err(_) => {
+                let progress = watch.map_or(deadline, |watch| watch.busy_until() + timeout);
+                if progress <= deadline {
+                    let wait = UpstreamWait::FirstByte(timeout);
+                    return Err(Failure::Sent(Error::UpstreamTimeout(wait)));
+                }
+                deadline = progress;
+            }
         }
     }
 }

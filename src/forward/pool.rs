@@ -68,7 +68,8 @@ impl Pool {
             }
             // The answer was read to its end, so hyper's task has only to take notice; unless the upstream answered without
             // reading all of the request, which may take for ever.
-            let ready = tokio::time::timeout(TAKE_NOTICE, connection.sender.ready()).await;
+            let ready =
+                Box::pin(tokio::time::timeout(TAKE_NOTICE, connection.sender.ready())).await;
             if matches!(ready, Ok(Ok(()))) {
                 return Some(connection);
             }

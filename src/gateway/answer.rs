@@ -15,7 +15,7 @@ use hyper::{Method, Response, StatusCode};
 use super::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
-use crate::forward::{BodyWatch, ResponseBody, Tunnel};
+use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
 use crate::request_log::Record;
 use crate::style;
 
@@ -88,6 +88,28 @@ impl Reply {
         if error.ends_connection() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        reply
+    }
+
+    /// The upstream's answer.
+    pub(super) fn forwarded(
+        answer: Answer,
+        request_body: Option<Arc<BodyWatch>>,
+        rules: &HeaderRules,
+    ) -> Self {
+        let mut reply = match answer {
+            Answer::Response(response) => Self {
+                response: response.map(Body::Upstream),
+                tunnel: None,
+                request_body,
+            },
+            Answer::Switched(response, tunnel) => Self {
+                response: response.map(|()| Body::empty()),
+                tunnel: Some(tunnel),
+                request_body: None,
+            },
+        };
+        apply(rules, reply.response.headers_mut());
         reply
     }
 

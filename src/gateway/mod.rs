@@ -14,14 +14,14 @@ use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
-use hyper::http::uri::{Authority, PathAndQuery};
+use hyper::http::uri::Authority;
 use hyper::{Request, Response, Version};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use self::answer::AnswerBody;
-use self::answer::{Body, Reply};
+use self::answer::Reply;
 pub use self::explain::{Explanation, Forwarding};
 use crate::auth::{self, Caller, Head, Taken};
 use crate::config::{
@@ -29,7 +29,7 @@ use crate::config::{
     TokenSource,
 };
 use crate::error::Error;
-use crate::forward::{self, Upstream};
+use crate::forward::Upstream;
 use crate::http::address::{Peer, client_address};
 use crate::http::headers::HeaderPolicy;
 use crate::http::host;
@@ -246,8 +246,22 @@ impl Gateway {
             Action::Forward(name) => {
                 let upstream = self.upstream(name)?;
                 let target = outgoing::target(route, text, exchange.query.as_deref())?;
-                self.forward(upstream, name, route, exchange, target, body, session)
-                    .await
+                let identity = session.map(|session| session.identity);
+                // Prepared before the wait, so that its future holds nothing of the preparation.
+                let (forwarding, watch, record) = {
+                    let (outgoing, record) =
+                        self.outgoing(upstream, route, exchange, target, body, identity.as_ref());
+                    record.upstream = Some((name.clone(), upstream.address().to_owned()));
+                    let watch = outgoing.body.watch();
+                    (upstream.forward(outgoing), watch, record)
+                };
+                let sent = Instant::now();
+                let answer = forwarding.await;
+                record.upstream_time = Some(sent.elapsed());
+                if let Some(watch) = &watch {
+                    record.bytes_in = watch.bytes();
+                }
+                Ok(Reply::forwarded(answer?, watch, &route.response_headers))
             }
         }
     }
@@ -313,47 +327,6 @@ impl Gateway {
         )
         .await?;
         Ok((taken, body))
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all that was found out on the way"
-    )]
-    async fn forward(
-        &self,
-        upstream: &Upstream,
-        name: &str,
-        route: &Route,
-        exchange: Exchange<'_>,
-        target: PathAndQuery,
-        body: outgoing::ReadBody,
-        session: Option<Session>,
-    ) -> Result<Reply, Error> {
-        let identity = session.map(|session| session.identity);
-        let (outgoing, record) =
-            self.outgoing(upstream, route, exchange, target, body, identity.as_ref());
-        record.upstream = Some((name.to_owned(), upstream.address().to_owned()));
-        let watch = outgoing.body.watch();
-        let sent = Instant::now();
-        let answer = upstream.forward(outgoing).await;
-        record.upstream_time = Some(sent.elapsed());
-        if let Some(watch) = &watch {
-            record.bytes_in = watch.bytes();
-        }
-        let mut reply = match answer? {
-            forward::Answer::Response(response) => Reply {
-                response: response.map(Body::Upstream),
-                tunnel: None,
-                request_body: watch,
-            },
-            forward::Answer::Switched(response, tunnel) => Reply {
-                response: response.map(|()| Body::empty()),
-                tunnel: Some(tunnel),
-                request_body: None,
-            },
-        };
-        apply(&route.response_headers, reply.response.headers_mut());
-        Ok(reply)
     }
 
     fn upstream(&self, name: &str) -> Result<&Arc<Upstream>, Error> {

@@ -105,9 +105,8 @@ async fn serve_stream<S>(
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => return tell(&told, ended),
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-            connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
         Protocol::Http2 => {
@@ -117,13 +116,13 @@ async fn serve_stream<S>(
                 .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
                 .max_header_list_size(header_list)
                 .serve_connection(io, service);
-            let mut connection = pin!(connection);
+            // Boxed: idle connections are many, most of them HTTP/1, and each would hold room for the larger of both.
+            let mut connection = Box::pin(connection);
             tokio::select! {
                 biased;
                 ended = connection.as_mut() => return tell(&told, ended),
-                () = stop.cancelled() => {}
+                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-            connection.as_mut().graceful_shutdown();
             let _ = connection.await;
         }
     }

@@ -75,7 +75,8 @@ async fn serve_stream<S>(
         let peer = peer.clone();
         let activity = Arc::clone(&activity);
         let under_way = activity.begin();
-        async move {
+        // Boxed: hyper keeps room for it in every connection, and most connections idle.
+        Box::pin(async move {
             let response = gateway.handle(request, &peer, &place).await;
             let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             let response = response.map(|body| match protocol {
@@ -91,7 +92,7 @@ async fn serve_stream<S>(
                 }
             });
             Ok::<_, Infallible>(response)
-        }
+        })
     });
     match protocol {
         Protocol::Http1 => {

@@ -4,13 +4,12 @@
 mod answer;
 mod endpoints;
 mod explain;
+mod guard;
 mod outgoing;
 
 use std::collections::HashMap;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
@@ -23,6 +22,7 @@ use tokio_util::task::TaskTracker;
 pub use self::answer::AnswerBody;
 use self::answer::Reply;
 pub use self::explain::{Explanation, Forwarding};
+use self::guard::guard;
 use crate::auth::{self, Caller, Head, Taken};
 use crate::config::{
     AccessLog, Action, App, Auth, Config, HeaderRules, Login, PathPolicy, Route, Server, Style,
@@ -152,15 +152,7 @@ impl Gateway {
             authority: None,
             record: &mut record,
         };
-        // A panic ends this request, not the connection's others. What the steps share is behind locks that survive one, or
-        // changed in one step, so going on is safe.
-        let steps = AssertUnwindSafe(self.steps(exchange, &mut style));
-        let outcome = steps.catch_unwind().await;
-        let reply = outcome.unwrap_or_else(|_| {
-            Err(Error::Internal(
-                "the request panicked; please report this".to_owned(),
-            ))
-        });
+        let reply = guard(self.steps(exchange, &mut style)).await;
         let reply = reply.unwrap_or_else(|error| {
             record.fail(&error);
             Reply::refusal(&error, style, record.id.as_str())

@@ -1,0 +1,36 @@
+//! A panic ends one request, not its connection's others and not the process.
+
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
+
+use crate::error::Error;
+
+/// Runs a request's steps; a panic in them is `Error::Internal`. The process's hook has reported it then.
+///
+/// What the steps share is behind locks that survive a panic, or changed in one step, so going on is safe.
+pub(super) async fn guard<T>(steps: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    let outcome = AssertUnwindSafe(steps).catch_unwind().await;
+    outcome.unwrap_or_else(|_| {
+        Err(Error::Internal(
+            "the request panicked; please report this".to_owned(),
+        ))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_the_steps_is_an_internal_error_and_the_task_goes_on() {
+        let panics = async {
+            tokio::task::yield_now().await;
+            let empty: [u8; 0] = [];
+            Ok(empty.first().copied().expect("on purpose"))
+        };
+        let error = guard(panics).await.unwrap_err();
+        assert_eq!(error.answer().status, 500);
+        assert_eq!(guard(async { Ok(1) }).await.unwrap(), 1);
+    }
+}

@@ -6,6 +6,7 @@ mod backends;
 mod forged_headers;
 mod harness;
 mod hostile;
+mod keys;
 mod lasting;
 mod lifecycle;
 mod limits;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::json;
@@ -32,6 +33,7 @@ pub(crate) struct Setup {
     latency: Option<Duration>,
     redis_options: Vec<&'static str>,
     default_deadlines: bool,
+    socket: Option<PathBuf>,
 }
 
 /// The parts around the gateways of one test.
@@ -60,12 +62,19 @@ impl Setup {
             latency: None,
             redis_options: vec!["--appendonly", "yes"],
             default_deadlines: false,
+            socket: None,
         }
     }
 
     /// `redis.timeout` as it is by default. Otherwise it is longer: a busy machine is no outage.
     pub(crate) fn default_deadlines(mut self) -> Self {
         self.default_deadlines = true;
+        self
+    }
+
+    /// Listens on this Unix socket too.
+    pub(crate) fn socket(mut self, path: &Path) -> Self {
+        self.socket = Some(path.to_owned());
         self
     }
 
@@ -135,8 +144,12 @@ impl Setup {
             .expect("the fake WeChat");
 
         let servers = self.upstream.take().unwrap_or_else(|| upstream.url());
+        let listen = match &self.socket {
+            Some(path) => format!("listen = [\"127.0.0.1:0\", \"unix:{}\"]", path.display()),
+            None => "listen = [\"127.0.0.1:0\"]".to_owned(),
+        };
         self = self
-            .table("server", "listen = [\"127.0.0.1:0\"]")
+            .table("server", &listen)
             .table("admin", "listen = \"\"")
             .table("wechat", &format!("api_base = \"{}\"", wechat.url()))
             .table("upstreams.api", &format!("servers = [\"{servers}\"]"));

@@ -86,12 +86,8 @@ impl RouteTable {
             };
             let fits =
                 |route: &&Arc<Route>| route.methods.is_empty() || route.methods.contains(method);
-            // A route that names its methods goes before one for all of them.
-            let named = candidates
-                .iter()
-                .filter(|route| !route.methods.is_empty())
-                .find(fits);
-            return match named.or_else(|| candidates.iter().find(fits)) {
+            // At most one does: the configuration refuses routes that no request could tell apart.
+            return match candidates.iter().find(fits) {
                 Some(route) => Found::Route(route),
                 None => Found::OtherMethods(allow(candidates)),
             };
@@ -146,4 +142,109 @@ fn allow(routes: &[Arc<Route>]) -> String {
     methods.sort_unstable();
     methods.dedup();
     methods.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+
+    /// Each route answers by itself with its own name, so that a look-up can be read off.
+    fn table(routes: &[(&str, &str)]) -> RouteTable {
+        let mut text =
+            "[[apps]]\nappid = \"wx0123456789abcdef\"\nsecret = \"s3cret-of-the-test\"\n"
+                .to_owned();
+        for (name, keys) in routes {
+            text += &format!("[[routes]]\n{keys}\nrespond = {{ body = \"{name}\" }}\n");
+        }
+        let config = Config::parse("test", &text, &|_| None).unwrap().config;
+        let routes: Vec<Arc<Route>> = config.routes.into_iter().map(Arc::new).collect();
+        RouteTable::new(&routes)
+    }
+
+    fn find(table: &RouteTable, host: Option<&str>, path: &str, method: &Method) -> String {
+        match table.find(host, path, method) {
+            Found::Route(route) => match &route.action {
+                crate::config::Action::Respond(respond) => respond.body.clone(),
+                crate::config::Action::Forward(name) => name.clone(),
+            },
+            Found::OtherMethods(allow) => format!("405 {allow}"),
+            Found::Nothing => "404".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_longest_path_wins_at_segment_borders_only() {
+        let table = table(&[
+            ("all", "path = \"/*\""),
+            ("api", "path = \"/api/*\""),
+            ("admin", "path = \"/api/admin/*\""),
+            ("exact", "path = \"/api/admin/ping\""),
+        ]);
+        for (path, expected) in [
+            ("/", "all"),
+            ("/apiary", "all"),
+            ("/api", "api"),
+            ("/api/", "api"),
+            ("/api/administrator", "api"),
+            ("/api/admin", "admin"),
+            ("/api/admin/x/y", "admin"),
+            ("/api/admin/ping", "exact"),
+            ("/api/admin/ping/", "admin"),
+        ] {
+            assert_eq!(find(&table, None, path, &Method::GET), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_named_host_goes_before_wildcards_and_those_before_every_host() {
+        let table = table(&[
+            ("every", "path = \"/*\""),
+            ("wide", "path = \"/*\"\nhosts = [\"*.example.com\"]"),
+            ("narrow", "path = \"/*\"\nhosts = [\"*.eu.example.com\"]"),
+            ("named", "path = \"/a/*\"\nhosts = [\"api.example.com\"]"),
+        ]);
+        for (host, path, expected) in [
+            (None, "/a", "every"),
+            (Some("other.org"), "/a", "every"),
+            (Some("example.com"), "/a", "every"),
+            (Some("evilexample.com"), "/a", "every"),
+            (Some("x.example.com"), "/a", "wide"),
+            (Some("x.eu.example.com"), "/a", "narrow"),
+            (Some("api.example.com"), "/a/b", "named"),
+            (Some("api.example.com"), "/b", "wide"),
+        ] {
+            assert_eq!(
+                find(&table, host, path, &Method::GET),
+                expected,
+                "{host:?} {path}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_method_that_the_longest_path_does_not_take_is_not_caught_by_a_shorter_one() {
+        let table = table(&[
+            ("all", "path = \"/*\"\nauth = \"off\""),
+            ("read", "path = \"/api/*\"\nmethods = [\"GET\"]"),
+            ("write", "path = \"/api/*\"\nmethods = [\"POST\", \"PUT\"]"),
+        ]);
+        assert_eq!(find(&table, None, "/api/x", &Method::GET), "read");
+        assert_eq!(find(&table, None, "/api/x", &Method::PUT), "write");
+        assert_eq!(
+            find(&table, None, "/api/x", &Method::DELETE),
+            "405 GET, POST, PUT"
+        );
+    }
+
+    #[test]
+    fn without_a_route_there_is_nothing() {
+        let table = table(&[("api", "path = \"/api/*\"\nhosts = [\"a.example\"]")]);
+        assert_eq!(
+            find(&table, Some("a.example"), "/other", &Method::GET),
+            "404"
+        );
+        assert_eq!(find(&table, Some("b.example"), "/api", &Method::GET), "404");
+        assert_eq!(find(&table, None, "/api", &Method::GET), "404");
+    }
 }

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod body;
 pub mod field;
+pub mod framing;
 pub mod headers;
 pub mod host;
 pub mod path;

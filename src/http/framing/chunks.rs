@@ -1,0 +1,153 @@
+//! A chunked body's end, found as its bytes come (RFC 9112, 7.1). Nothing is decoded here: whoever reads the chunks reads them
+//! after us.
+
+use super::{MAX_FIELDS, Refusal, field, framing_name, is_control};
+
+/// Bytes of one chunk's extensions, at most. Nobody uses them but to hide something.
+const MAX_EXTENSION: usize = 256;
+/// Bytes of all trailers, at most.
+const MAX_TRAILERS: usize = 8 * 1024;
+
+/// Follows the chunks of one body.
+#[derive(Debug, Default)]
+pub struct Chunks {
+    state: State,
+    /// Bytes of trailers so far, and lines.
+    trailers: usize,
+    fields: usize,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    /// In the digits of a chunk's size, after so many.
+    Size {
+        size: u64,
+        digits: u8,
+    },
+    /// In its extensions, after so many bytes.
+    Extension {
+        size: u64,
+        length: usize,
+    },
+    /// Behind the carriage return of its first line.
+    SizeEnd {
+        size: u64,
+    },
+    /// In its data, so many bytes before the end.
+    Data(u64),
+    /// Behind its data.
+    #[default]
+    Start,
+    DataCr,
+    DataLf,
+    /// In the trailers, with what there is of a line.
+    Trailer(Vec<u8>),
+    End,
+}
+
+const SIZE: Refusal = Refusal::Malformed("a chunk size is malformed");
+const END: Refusal = Refusal::Malformed("a chunk does not end where its size says");
+
+impl Chunks {
+    /// Goes on with the next bytes. Gives how many of them belong to the body, and whether it has ended with them.
+    ///
+    /// # Errors
+    /// Why the body is refused.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            if let State::Data(left) = &mut self.state {
+                let available = bytes.len() - at;
+                let taken = usize::try_from(*left).map_or(available, |left| left.min(available));
+                at += taken;
+                *left -= taken as u64;
+                if *left == 0 {
+                    self.state = State::DataCr;
+                }
+                continue;
+            }
+            at += 1;
+            self.step(byte)?;
+            if matches!(self.state, State::End) {
+                return Ok((at, true));
+            }
+        }
+        Ok((at, false))
+    }
+
+    fn step(&mut self, byte: u8) -> Result<(), Refusal> {
+        match &mut self.state {
+            State::Start => {
+                let size = digit(byte).ok_or(SIZE)?;
+                self.state = State::Size { size, digits: 1 };
+            }
+            State::Size { size, digits } => match (byte, digit(byte)) {
+                // 15 digits are below 2^60.
+                (_, Some(digit)) if *digits < 15 => {
+                    *size = *size << 4 | digit;
+                    *digits += 1;
+                }
+                (b'\r', _) => self.state = State::SizeEnd { size: *size },
+                (b';', _) => {
+                    self.state = State::Extension {
+                        size: *size,
+                        length: 0,
+                    };
+                }
+                _ => return Err(SIZE),
+            },
+            State::Extension { size, length } => {
+                *length += 1;
+                if byte == b'\r' {
+                    self.state = State::SizeEnd { size: *size };
+                } else if *length > MAX_EXTENSION || is_control(byte) {
+                    return Err(Refusal::Malformed("a chunk extension is malformed"));
+                }
+            }
+            State::SizeEnd { size } => {
+                self.state = match (byte, *size) {
+                    (b'\n', 0) => State::Trailer(Vec::new()),
+                    (b'\n', size) => State::Data(size),
+                    _ => return Err(SIZE),
+                };
+            }
+            State::DataCr if byte == b'\r' => self.state = State::DataLf,
+            State::DataLf if byte == b'\n' => self.state = State::Start,
+            State::Trailer(line) => {
+                self.trailers += 1;
+                if self.trailers > MAX_TRAILERS {
+                    return Err(Refusal::Malformed("the trailers are too large"));
+                }
+                if byte != b'\n' {
+                    line.push(byte);
+                    return Ok(());
+                }
+                let line = std::mem::take(line);
+                return self.trailer(&line);
+            }
+            State::DataCr | State::DataLf | State::Data(_) | State::End => return Err(END),
+        }
+        Ok(())
+    }
+
+    /// A complete line of the trailers; the empty one ends the body.
+    fn trailer(&mut self, line: &[u8]) -> Result<(), Refusal> {
+        let Some(line) = line.strip_suffix(b"\r") else {
+            return Err(Refusal::Malformed("a trailer ends in a bare line feed"));
+        };
+        if line.is_empty() {
+            self.state = State::End;
+            return Ok(());
+        }
+        self.fields += 1;
+        let (name, _) = field(line)?;
+        if self.fields > MAX_FIELDS || framing_name(name)?.is_some() {
+            return Err(Refusal::Malformed("a trailer says what only a head may"));
+        }
+        Ok(())
+    }
+}
+
+fn digit(byte: u8) -> Option<u64> {
+    char::from(byte).to_digit(16).map(u64::from)
+}

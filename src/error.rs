@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 
+use crate::http::framing::Refusal;
 use crate::http::host::HostProblem;
 use crate::http::path::PathProblem;
 use crate::redis::StoreError;
@@ -42,10 +43,14 @@ pub enum Error {
         /// For the `Allow` header.
         allow: String,
     },
-    /// The client sent its body too slowly.
+    /// The client sent its request too slowly.
     RequestTimeout,
     /// The body is over the limit.
     BodyTooLarge,
+    /// The request target is too long.
+    UriTooLong,
+    /// The head has too many bytes or lines.
+    HeadersTooLarge,
     /// WeChat limits this user's logins.
     RateLimited(LoginRefusal),
     /// A bug of ours.
@@ -162,6 +167,8 @@ impl Error {
             }
             Self::RequestTimeout => (408, "request_timeout", 408, "request timeout", None),
             Self::BodyTooLarge => (413, "body_too_large", 413, "body too large", None),
+            Self::UriTooLong => (414, "uri_too_long", 414, "uri too long", None),
+            Self::HeadersTooLarge => (431, "headers_too_large", 431, "headers too large", None),
             Self::RateLimited(_) => (429, "rate_limited", 45011, "too many requests", Some(60)),
             Self::Internal(_) => (500, "internal", 500, "internal error", None),
             Self::WechatMisconfigured(_) => (
@@ -242,7 +249,11 @@ impl Error {
     pub fn ends_connection(&self) -> bool {
         matches!(
             self,
-            Self::RequestTimeout | Self::BodyTooLarge | Self::BadRequest(_)
+            Self::RequestTimeout
+                | Self::BodyTooLarge
+                | Self::BadRequest(_)
+                | Self::UriTooLong
+                | Self::HeadersTooLarge
         )
     }
 }
@@ -293,8 +304,10 @@ impl fmt::Display for Error {
             Self::UnknownUser => f.write_str("unknown user and create_users = false"),
             Self::NoRoute => f.write_str("no route matches"),
             Self::MethodNotAllowed { allow } => write!(f, "only {allow} is taken here"),
-            Self::RequestTimeout => f.write_str("the client sent its body too slowly"),
+            Self::RequestTimeout => f.write_str("the client sent its request too slowly"),
             Self::BodyTooLarge => f.write_str("the body is over the limit"),
+            Self::UriTooLong => f.write_str("the request target is over the limit"),
+            Self::HeadersTooLarge => f.write_str("the head has too many bytes or lines"),
             Self::LoginCodeInvalid(cause)
             | Self::LoginCodeUsed(cause)
             | Self::LoginUserBlocked(cause)
@@ -343,6 +356,17 @@ pub fn chain(error: &dyn std::error::Error) -> String {
 impl From<HostProblem> for Error {
     fn from(problem: HostProblem) -> Self {
         Self::BadRequest(problem.text())
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(text) => Self::BadRequest(text),
+            Refusal::TargetTooLong => Self::UriTooLong,
+            Refusal::HeadTooLarge => Self::HeadersTooLarge,
+            Refusal::TooSlow => Self::RequestTimeout,
+        }
     }
 }
 

@@ -7,15 +7,15 @@ use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Uri};
 
+use super::Gateway;
 use super::outgoing::{self, Sender};
-use super::{Gateway, check_framing};
 use crate::auth::{self, Head, Question};
 use crate::config::{Action, Auth, PathPolicy, Route};
 use crate::error::{Error, ErrorAnswer};
 use crate::http::address::Peer;
-use crate::http::host;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::RequestId;
+use crate::http::{framing, host};
 use crate::identity::Identity;
 use crate::route::Found;
 
@@ -64,7 +64,7 @@ impl Gateway {
 
     fn explain_steps(&self, mut parts: Parts, explanation: &mut Explanation) -> Result<(), Error> {
         let came = parts.headers.clone();
-        check_framing(&parts)?;
+        framing::check_written_out(&parts, self.server.max_header_bytes)?;
         let authority = host::authority(&parts)?;
         self.policy.strip(&mut parts.headers);
         let uri: Uri = parts.uri.clone();

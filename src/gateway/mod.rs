@@ -11,10 +11,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
-use hyper::{Request, Response, Version};
+use hyper::{HeaderMap, Method, Request, Response, Version};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
@@ -31,6 +30,7 @@ use crate::config::{
 use crate::error::Error;
 use crate::forward::Upstream;
 use crate::http::address::{Peer, client_address};
+use crate::http::framing::{self, Refused};
 use crate::http::headers::HeaderPolicy;
 use crate::http::host;
 use crate::http::path::CanonicalPath;
@@ -160,6 +160,31 @@ impl Gateway {
         self.finish(reply, record, place)
     }
 
+    /// Answers a request that was refused for its bytes alone.
+    pub fn refuse(
+        &self,
+        refused: &Refused,
+        peer: &Peer,
+        place: &Arc<OwnedSemaphorePermit>,
+    ) -> Response<AnswerBody> {
+        let (method, path) = refused.line.as_ref().map_or_else(
+            || (Method::from_bytes(b"-").unwrap_or_default(), "-"),
+            |(method, path)| (method.clone(), path.as_str()),
+        );
+        let mut record = Box::new(Record::new(
+            Arc::clone(&self.access_log),
+            self.ids.next(),
+            method,
+            Version::HTTP_11,
+            path,
+        ));
+        record.client = client_address(peer, &HeaderMap::new(), &self.server.trusted_proxies);
+        let error = Error::from(refused.refusal);
+        record.fail(&error);
+        let reply = Reply::refusal(&error, &Style::Plain, record.id.as_str());
+        self.finish(reply, record, place)
+    }
+
     /// Adds what every answer carries, and ties the log line to the end of the body.
     fn finish(
         &self,
@@ -195,7 +220,9 @@ impl Gateway {
         mut exchange: Exchange<'_>,
         style: &mut &'a Style,
     ) -> Result<Reply, Error> {
-        check_framing(&exchange.parts)?;
+        if exchange.parts.version == Version::HTTP_2 {
+            framing::check_http2(&exchange.parts)?;
+        }
         exchange.authority = host::authority(&exchange.parts)?;
         let host = exchange.authority.as_ref().map(host::routing_name);
         exchange.record.host.clone_from(&host);
@@ -327,34 +354,8 @@ impl Gateway {
     }
 }
 
-/// Refuses what hyper lets pass though two servers could frame it differently.
-fn check_framing(parts: &Parts) -> Result<(), Error> {
-    let mut codings = parts.headers.get_all(TRANSFER_ENCODING).iter();
-    if let Some(coding) = codings.next() {
-        let chunked = coding.as_bytes().eq_ignore_ascii_case(b"chunked");
-        if !chunked || codings.next().is_some() || parts.version != Version::HTTP_11 {
-            return Err(Error::BadRequest(
-                "the transfer coding is not one final chunked",
-            ));
-        }
-    }
-    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
-    if let Some(length) = lengths.next() {
-        // `007` is 7 to one server and octal to the next.
-        let bytes = length.as_bytes();
-        let plain = bytes.iter().all(u8::is_ascii_digit)
-            && (bytes.len() == 1 || bytes.first() != Some(&b'0'));
-        if !plain || lengths.next().is_some() {
-            return Err(Error::BadRequest(
-                "the content length is not one plain number",
-            ));
-        }
-    }
-    Ok(())
-}
-
 /// Sets and removes what the route says.
-fn apply(rules: &HeaderRules, headers: &mut hyper::HeaderMap) {
+fn apply(rules: &HeaderRules, headers: &mut HeaderMap) {
     for name in &rules.remove {
         headers.remove(name);
     }

@@ -16,12 +16,16 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
 use super::deadline::{Activity, Limits, MAX_STREAMS, UnderWay, Watched};
+use super::door::Door;
 use super::listener::Accepted;
 use super::preface::{self, Protocol};
 use super::reading::Reading;
 use crate::error::chain;
 use crate::gateway::{AnswerBody, Gateway};
 use crate::http::address::Peer;
+
+/// Bytes of a body that may be read together with the largest head.
+const ROOM: usize = 8 * 1024;
 
 /// Serves a connection to its end; when told to stop, to the end of what is under way.
 pub(super) async fn serve(
@@ -52,7 +56,7 @@ async fn serve_stream<S>(
         idle: server.idle_timeout,
         write: server.body_timeout,
     };
-    let max_header_bytes = server.max_header_bytes;
+    let (max_header_bytes, linger) = (server.max_header_bytes, server.body_timeout);
     let first_bytes = tokio::time::timeout(first_bytes_within, preface::detect(stream));
     let detected = tokio::select! {
         // Nothing was asked yet, so nothing is lost.
@@ -65,11 +69,8 @@ async fn serve_stream<S>(
     };
     let activity = Activity::new();
     let told = peer.clone();
-    let io = TokioIo::new(Watched::new(
-        stream,
-        limits(protocol),
-        Arc::clone(&activity),
-    ));
+    let stream = Watched::new(stream, limits(protocol), Arc::clone(&activity));
+    let behind_the_door = Arc::clone(&activity);
     let service = service_fn(move |request: Request<Incoming>| {
         let (gateway, place) = (Arc::clone(&gateway), Arc::clone(&place));
         let peer = peer.clone();
@@ -77,7 +78,10 @@ async fn serve_stream<S>(
         let under_way = activity.begin();
         // Boxed: hyper keeps room for it in every connection, and most connections idle.
         Box::pin(async move {
-            let response = gateway.handle(request, &peer, &place).await;
+            let response = match activity.refused() {
+                None => gateway.handle(request, &peer, &place).await,
+                Some(refused) => gateway.refuse(refused, &peer, &place),
+            };
             let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             let response = response.map(|body| match protocol {
                 Protocol::Http2 => Counted::Http2(activity.unread.watch(body, under_way)),
@@ -96,11 +100,13 @@ async fn serve_stream<S>(
     });
     match protocol {
         Protocol::Http1 => {
+            let door = Door::new(stream, behind_the_door, max_header_bytes, linger);
             let connection = http1::Builder::new()
                 // Watched has the deadlines: hyper's own is one for head and idling alike.
                 .header_read_timeout(None)
-                .max_buf_size(max_header_bytes)
-                .serve_connection(io, service)
+                // The door has the limit; a head that passed it fits in here.
+                .max_buf_size(max_header_bytes + ROOM)
+                .serve_connection(TokioIo::new(door), service)
                 .with_upgrades();
             let mut connection = pin!(connection);
             tokio::select! {
@@ -116,7 +122,7 @@ async fn serve_stream<S>(
                 .timer(TokioTimer::new())
                 .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
                 .max_header_list_size(header_list)
-                .serve_connection(io, service);
+                .serve_connection(TokioIo::new(stream), service);
             // Boxed: idle connections are many, most of them HTTP/1, and each would hold room for the larger of both.
             let mut connection = Box::pin(connection);
             tokio::select! {

@@ -4,15 +4,17 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::reading::Unread;
+use crate::http::framing::Refused;
 
 /// Streams of one HTTP/2 connection at once.
 pub(super) const MAX_STREAMS: usize = 128;
@@ -26,7 +28,7 @@ pub(super) struct Limits {
     pub(super) write: Duration,
 }
 
-/// What the requests of a connection tell its stream.
+/// What the requests of a connection and its stream tell each other.
 #[derive(Debug)]
 pub(super) struct Activity {
     started: Instant,
@@ -37,6 +39,11 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// Answers whose client may stop reading them while the connection itself moves on.
     pub(super) unread: Unread,
+    /// Wants to know of the end of a request.
+    waiting: AtomicWaker,
+    is_tunnel: AtomicBool,
+    /// Set once: what a refused request's place was taken by.
+    refused: OnceLock<Box<Refused>>,
 }
 
 /// One request under way; dropping it ends it.
@@ -63,6 +70,9 @@ impl Activity {
             begun: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             unread: Unread::default(),
+            waiting: AtomicWaker::new(),
+            is_tunnel: AtomicBool::new(false),
+            refused: OnceLock::new(),
         })
     }
 
@@ -82,6 +92,33 @@ impl Activity {
         self.under_way.load(Ordering::Acquire) == 0
     }
 
+    /// Whether so many requests have come and ended.
+    pub(super) fn has_answered(&self, requests: u64) -> bool {
+        self.begun.load(Ordering::Relaxed) >= requests && self.is_idle()
+    }
+
+    /// Wakes at the end of a request; `false` when that has come already.
+    pub(super) fn wake_when_answered(&self, requests: u64, waker: &Waker) -> bool {
+        self.waiting.register(waker);
+        !self.has_answered(requests)
+    }
+
+    /// Whether the connection has become a tunnel.
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.is_tunnel.load(Ordering::Acquire)
+    }
+
+    /// The next request is a stand-in for one that is refused.
+    pub(super) fn refuse(&self, refused: Refused) {
+        // Nothing is passed on behind the first.
+        let _ = self.refused.set(Box::new(refused));
+    }
+
+    /// The request that this one stands in for.
+    pub(super) fn refused(&self) -> Option<&Refused> {
+        self.refused.get().map(Box::as_ref)
+    }
+
     /// From now on nothing is done.
     fn rest(&self) {
         self.idle_since.store(self.elapsed_ms(), Ordering::Relaxed);
@@ -95,6 +132,7 @@ impl Activity {
 impl UnderWay {
     /// The connection has become a tunnel, which has a deadline of its own: it is never idle again.
     pub(super) fn for_good(self) {
+        self.0.is_tunnel.store(true, Ordering::Release);
         self.0.under_way.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -103,6 +141,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.rest();
         self.0.under_way.fetch_sub(1, Ordering::Release);
+        self.0.waiting.wake();
     }
 }
 

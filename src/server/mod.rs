@@ -3,6 +3,7 @@
 mod admin;
 mod connection;
 mod deadline;
+mod door;
 mod listener;
 mod preface;
 mod reading;

@@ -124,13 +124,14 @@ async fn a_head_that_drips_ends_the_connection() {
     client.write("GET /a HTTP/1.1\r\n").await;
 
     let mut drops = tokio::time::interval(Duration::from_millis(50));
-    loop {
+    let answer = loop {
         tokio::select! {
             _ = drops.tick() => client.write("X-A: b\r\n").await,
-            closed = client.is_closed() => break assert!(closed),
+            answer = client.some() => break String::from_utf8(answer).unwrap(),
         }
-    }
+    };
 
+    assert!(answer.starts_with("HTTP/1.1 408 "), "{answer}");
     assert_eq!(stack.upstream.requests(), 0);
 }
 

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod backends;
+mod door;
 mod forged_headers;
 mod harness;
 mod hostile;

@@ -5,6 +5,8 @@ mod chunks;
 
 use std::ops::Range;
 
+use hyper::header::{CONTENT_LENGTH, HeaderValue};
+use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use memchr::memchr;
 
@@ -150,9 +152,7 @@ impl HeadReader {
             Some(FramingName::ContentLength) => {
                 let length = content_length(value)
                     .filter(|_| self.length.is_none())
-                    .ok_or(Refusal::Malformed(
-                        "the content length is not one plain number",
-                    ))?;
+                    .ok_or(CONTENT_LENGTH_PROBLEM)?;
                 self.length = Some(length);
             }
             Some(FramingName::TransferEncoding) => {
@@ -185,7 +185,48 @@ impl HeadReader {
     }
 }
 
+const CONTENT_LENGTH_PROBLEM: Refusal =
+    Refusal::Malformed("the content length is not one plain number");
 const REQUEST_LINE: Refusal = Refusal::Malformed("the request line is malformed");
+
+/// Holds a head that came over HTTP/2, where frames end a message, to the rules that are left.
+///
+/// # Errors
+/// Why it is refused.
+pub fn check_http2(parts: &Parts) -> Result<(), Refusal> {
+    let target = parts
+        .uri
+        .path_and_query()
+        .map_or(0, |target| target.as_str().len());
+    if target > MAX_TARGET {
+        return Err(Refusal::TargetTooLong);
+    }
+    if parts.headers.len() > MAX_FIELDS {
+        return Err(Refusal::HeadTooLarge);
+    }
+    let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
+    let is_plain = |length: &HeaderValue| content_length(length.as_bytes()).is_some();
+    if lengths.next().is_some_and(|length| !is_plain(length)) || lengths.next().is_some() {
+        return Err(CONTENT_LENGTH_PROBLEM);
+    }
+    Ok(())
+}
+
+/// Holds a head that never was bytes to the rules of those that are.
+///
+/// # Errors
+/// Why it would be refused.
+pub fn check_written_out(parts: &Parts, max: usize) -> Result<(), Refusal> {
+    let mut head = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri).into_bytes();
+    for (name, value) in &parts.headers {
+        head.extend_from_slice(name.as_str().as_bytes());
+        head.extend_from_slice(b": ");
+        head.extend_from_slice(value.as_bytes());
+        head.extend_from_slice(b"\r\n");
+    }
+    head.extend_from_slice(b"\r\n");
+    HeadReader::default().read(&head, max).map(|_| ())
+}
 
 /// `method SP target SP HTTP/1.x`, exactly; `start` is where the line begins.
 fn request_line(line: &[u8], start: usize) -> Result<RequestLine, Refusal> {

@@ -9,6 +9,7 @@ use hyper::StatusCode;
 use crate::http::framing::Refusal;
 use crate::http::host::HostProblem;
 use crate::http::path::PathProblem;
+use crate::limit::Refused;
 use crate::redis::StoreError;
 use crate::wechat::WechatError;
 
@@ -53,6 +54,8 @@ pub enum Error {
     HeadersTooLarge,
     /// WeChat limits this user's logins.
     RateLimited(LoginRefusal),
+    /// More requests than a `rate_limit` of ours lets through.
+    OverLimit(Refused),
     /// A bug of ours.
     Internal(String),
     /// WeChat refuses our appid, secret or address: the operator must act.
@@ -170,6 +173,13 @@ impl Error {
             Self::UriTooLong => (414, "uri_too_long", 414, "uri too long", None),
             Self::HeadersTooLarge => (431, "headers_too_large", 431, "headers too large", None),
             Self::RateLimited(_) => (429, "rate_limited", 45011, "too many requests", Some(60)),
+            Self::OverLimit(refused) => (
+                429,
+                "rate_limited",
+                45011,
+                "too many requests",
+                Some(refused.retry_after),
+            ),
             Self::Internal(_) => (500, "internal", 500, "internal error", None),
             Self::WechatMisconfigured(_) => (
                 502,
@@ -316,6 +326,7 @@ impl fmt::Display for Error {
             | Self::WechatUnreachable(cause)
             | Self::WechatBusy(cause)
             | Self::WechatTimeout(cause) => cause.fmt(f),
+            Self::OverLimit(refused) => f.write_str(&refused.cause),
             Self::StoreUnavailable(cause) | Self::DirectoryUnavailable(cause) => cause.fmt(f),
             Self::Internal(cause)
             | Self::UpstreamRefused(cause)

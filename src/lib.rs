@@ -10,6 +10,7 @@ pub mod forward;
 pub mod gateway;
 pub mod http;
 pub mod identity;
+pub mod limit;
 pub mod logging;
 pub mod login;
 pub mod redis;

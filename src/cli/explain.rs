@@ -11,6 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{BAD_CONFIG, File, fail, run, say, word};
 use crate::config::{Auth, Config};
 use crate::gateway::{Explanation, Forwarding, Gateway};
+use crate::limit::Limits;
 use crate::login::Logins;
 use crate::session::SessionStore;
 use crate::users::UserDirectory;
@@ -77,7 +78,8 @@ fn gateway(config: Config) -> Result<Gateway, String> {
     let sessions = SessionStore::memory(&config.session);
     let tasks = TaskTracker::new();
     let logins = Logins::new(wechat, UserDirectory::Off, sessions.clone(), tasks.clone());
-    Ok(Gateway::new(config, sessions, logins, tasks))
+    let limits = Limits::new(&config, None);
+    Ok(Gateway::new(config, sessions, logins, limits, tasks))
 }
 
 fn parts(arguments: &Arguments) -> Result<Parts, String> {
@@ -123,6 +125,9 @@ fn lines(explanation: &Explanation) -> Vec<String> {
             format!("found in {place}; {asked}")
         });
         line("skey", &skey);
+    }
+    for (caller, quota) in &explanation.limits {
+        line("limit", &format!("{quota}, for each {caller}"));
     }
     if let Some(status) = explanation.responds {
         line("answers", &status.to_string());

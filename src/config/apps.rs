@@ -8,6 +8,7 @@ use super::LOGIN_DEADLINE;
 use super::address;
 use super::headers::{self, place};
 use super::paths;
+use super::rate_limit::{self, Quota};
 use super::reader::Reader;
 use super::style::Style;
 use super::value::{Fault, boolean, duration, filled_list, list, text, text_or_none};
@@ -49,6 +50,8 @@ pub struct Wechat {
 /// One login endpoint.
 #[derive(Debug, Clone)]
 pub struct Login {
+    /// Its place in the file, from 0.
+    pub number: usize,
     /// Exact path. Default `"/login"`.
     pub path: String,
     /// Default `["POST"]`; GET and POST are allowed.
@@ -61,6 +64,8 @@ pub struct Login {
     pub code_from: Vec<CodeSource>,
     /// Whether an unknown user gets an id. Default true; false refuses with `unknown_user`.
     pub create_users: bool,
+    /// Logins in a time, for each client address. Default `{ per_address = "600/m", burst = 200 }`; `None` is `"none"`.
+    pub rate_limit: Option<Quota>,
 }
 
 /// One place where a login code may be found, e.g. `"json:code"`.
@@ -170,14 +175,15 @@ impl Wechat {
 
 impl Login {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        table.later("rate_limit", "{}");
         let login = Self {
+            number: 0,
             path: table.key("path", r#""/login""#, text(login_path))?,
             methods: table.key("methods", r#"["POST"]"#, filled_list(text(login_method)))?,
             style: Style::read(table)?,
             app: table.key("app", r#""""#, text_or_none(|text| Ok(text.to_owned())))?,
             code_from: table.key("code_from", CODE_FROM, filled_list(text(CodeSource::parse)))?,
             create_users: table.key("create_users", "true", boolean)?,
+            rate_limit: rate_limit::login(table)?,
         };
         table.finish();
         Some(login)

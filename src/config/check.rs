@@ -10,7 +10,7 @@ use super::read::Tables;
 use super::reader::{Cx, Reader};
 use super::route::{Action, HeaderRules, Route};
 use super::server::{PathPolicy, UnderscoreHeaders};
-use super::session::TokenSource;
+use super::session::{SessionStoreKind, TokenSource, UserStoreKind};
 use super::value::nearest;
 use super::values::ListenAddress;
 
@@ -22,6 +22,22 @@ pub(super) fn errors(cx: &Cx<'_>, tables: &Tables<'_>) {
     logins(tables);
     routes(tables);
     sources(tables);
+    shared_limits(tables);
+}
+
+fn shared_limits(tables: &Tables<'_>) {
+    let (table, limits) = &tables.rate_limit;
+    let in_redis = tables.session.1.store == SessionStoreKind::Redis
+        || tables.users.1.store == UserStoreKind::Redis;
+    if limits.shared && !in_redis && !tables.redis_table.written() {
+        let help =
+            "write [redis] with its url, or leave it out: each replica counts for itself then";
+        table.error(
+            "shared",
+            "limits are shared through Redis, and nothing else here uses it",
+            Some(help.to_owned()),
+        );
+    }
 }
 
 fn presence(cx: &Cx<'_>, tables: &Tables<'_>) {

@@ -11,6 +11,7 @@ mod keys;
 mod mask;
 mod paths;
 mod problem;
+mod rate_limit;
 mod read;
 mod reader;
 mod redis;
@@ -42,6 +43,7 @@ pub use self::apps::{App, CodeSource, Login, Wechat};
 pub use self::identity::{Identity, Template, TemplatePart};
 pub use self::keys::{KeyInfo, keys};
 pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
+pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};
 pub use self::redis::Redis;
 pub use self::route::{
     Action, Auth, EncodedByte, HeaderRules, OnBadToken, PathPattern, Respond, Route,
@@ -62,6 +64,8 @@ pub struct Config {
     pub admin: Admin,
     /// `[redis]`: where sessions and users are kept.
     pub redis: Redis,
+    /// `[rate_limit]`: who counts.
+    pub rate_limit: RateLimits,
     /// `[session]`: what an skey is worth and how it is sent.
     pub session: Session,
     /// `[users]`: who gives out user ids.

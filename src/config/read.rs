@@ -6,6 +6,7 @@ use toml::de::DeTable;
 
 use super::apps::{App, Login, Wechat};
 use super::identity::Identity;
+use super::rate_limit::RateLimits;
 use super::reader::{Cx, Reader};
 use super::redis::Redis;
 use super::route::Route;
@@ -39,6 +40,8 @@ pub(super) struct Tables<'a> {
     pub(super) upstreams: Entries<'a, Upstream>,
     pub(super) upstream_names: Vec<String>,
     pub(super) routes: Entries<'a, Route>,
+    pub(super) redis_table: Reader<'a>,
+    pub(super) rate_limit: (Reader<'a>, RateLimits),
     redis: Redis,
     wechat: Wechat,
     log: Log,
@@ -71,6 +74,8 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         upstreams.into_iter().map(|(_, table)| table).collect(),
         Upstream::read,
     );
+    let rate_limit_table = top.table("rate_limit");
+    let rate_limit = RateLimits::read(&rate_limit_table);
     let routes = top.entries("routes", "route", &["path"]);
     let routes = read_all(&top, "routes", routes, |table| {
         Route::read(table, server.as_ref(), session.as_ref())
@@ -93,6 +98,8 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         upstreams,
         upstream_names,
         routes,
+        redis_table,
+        rate_limit: (rate_limit_table, rate_limit?),
         redis: redis?,
         wechat: wechat?,
         log: log?,
@@ -153,23 +160,20 @@ impl Tables<'_> {
             server: self.server.1,
             admin: self.admin.1,
             redis: self.redis,
+            rate_limit: self.rate_limit.1,
             session: self.session.1,
             users: self.users.1,
             apps: self.apps.entries.into_iter().map(|(_, app)| app).collect(),
             wechat: self.wechat,
-            login: self
-                .login
-                .entries
-                .into_iter()
-                .map(|(_, login)| login)
+            login: (0..)
+                .zip(self.login.entries)
+                .map(|(number, (_, login))| Login { number, ..login })
                 .collect(),
             identity: self.identity,
             upstreams,
-            routes: self
-                .routes
-                .entries
-                .into_iter()
-                .map(|(_, route)| route)
+            routes: (0..)
+                .zip(self.routes.entries)
+                .map(|(number, (_, route))| Route { number, ..route })
                 .collect(),
             log: self.log,
         }

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::headers;
 use super::paths;
+use super::rate_limit::RateLimit;
 use super::reader::Reader;
 use super::server::Server;
 use super::session::{Session, TokenSource};
@@ -17,6 +18,8 @@ use super::values::TIMEOUT;
 /// One route: host + path + methods → upstream + auth.
 #[derive(Debug, Clone)]
 pub struct Route {
+    /// Its place in the file, from 0: what others keep about routes is found by it.
+    pub number: usize,
     /// `"/api/*"`, `"/api"` or `"/*"`.
     pub path: PathPattern,
     /// Lower case, no port; `*.example.com` is every name below it. Empty: every host.
@@ -41,6 +44,8 @@ pub struct Route {
     pub max_body: Option<u64>,
     /// As the upstream's `response_timeout`, which counts when `None`.
     pub timeout: Option<Duration>,
+    /// Requests in a time, for each user and each address. Default none.
+    pub rate_limit: RateLimit,
     /// Encoded bytes that a path may hold. Default none.
     pub allow_encoded: Vec<EncodedByte>,
     /// Changes to what is forwarded; never to identity or framing headers.
@@ -135,7 +140,7 @@ impl Route {
         let on_bad_token = table.key("on_bad_token", r#""anonymous""#, choice(&ON_BAD_TOKEN));
         let max_body = table.optional("max_body", Some(r#""20MiB""#), body_limit);
         let timeout = table.optional("timeout", Some(r#""30s""#), duration(TIMEOUT));
-        table.later("rate_limit", "{}");
+        let rate_limit = RateLimit::read(table);
         let allow_encoded = table.key("allow_encoded", "[]", list(choice(&ENCODED)));
         let request_headers = HeaderRules::read(&table.table("request_headers"));
         let response_headers = HeaderRules::read(&table.table("response_headers"));
@@ -144,6 +149,7 @@ impl Route {
             .filter(|sources| !sources.is_empty())
             .or_else(|| Some(session?.token_from.clone()));
         let route = Self {
+            number: 0,
             path: path?,
             hosts: hosts?,
             methods: methods?,
@@ -156,6 +162,7 @@ impl Route {
             on_bad_token: on_bad_token?,
             max_body: max_body.or_else(|| Some(server?.max_body))?,
             timeout,
+            rate_limit: rate_limit?,
             allow_encoded: allow_encoded?,
             request_headers: request_headers?,
             response_headers: response_headers?,
@@ -172,6 +179,13 @@ impl Route {
                 "on_bad_token",
                 "says something only where auth = \"optional\"",
                 leave_out(),
+            );
+        }
+        if self.auth == Auth::Off && self.rate_limit.per_user.is_some() {
+            table.error(
+                "rate_limit",
+                "per_user says nothing where auth = \"off\": nobody is known there",
+                Some("write per_address".to_owned()),
             );
         }
         if matches!(self.action, Action::Respond(_)) {

@@ -23,6 +23,14 @@ pub(super) fn report(tables: &Tables<'_>) {
                 help,
             );
         }
+        let limit = route.rate_limit;
+        if route.auth == Auth::Optional && limit.per_user.is_some() && limit.per_address.is_none() {
+            table.warning(
+                "rate_limit",
+                "callers who send no skey are not counted",
+                "write per_address too",
+            );
+        }
         let everything = route.path == PathPattern::Prefix(String::new());
         if everything && route.auth == Auth::Off && matches!(route.action, Action::Forward(_)) {
             let help =
@@ -54,10 +62,34 @@ pub(super) fn report(tables: &Tables<'_>) {
         let help = "name the networks of your own proxies: anybody can now choose the address that is logged";
         table.warning("trusted_proxies", "every address is trusted", help);
     }
+    limits_over_sockets(tables);
     let (table, users) = &tables.users;
     if users.store == UserStoreKind::Memory && tables.session.1.store == SessionStoreKind::Redis {
         let help = "write \"redis\": sessions outlive this process, and replicas would disagree on who is who";
         table.warning("store", "user ids end with this process", help);
+    }
+}
+
+fn limits_over_sockets(tables: &Tables<'_>) {
+    let is_socket = |address: &ListenAddress| matches!(address, ListenAddress::Unix(_));
+    if !tables.server.1.listen.iter().any(is_socket) {
+        return;
+    }
+    let routes = tables.routes.entries.iter();
+    let routes = routes.filter(|(_, route)| route.rate_limit.per_address.is_some());
+    let logins = tables.login.entries.iter();
+    // The default is nobody's decision, so nothing is said about it.
+    let logins =
+        logins.filter(|(table, login)| login.rate_limit.is_some() && table.has("rate_limit"));
+    for table in routes
+        .map(|(table, _)| table)
+        .chain(logins.map(|(table, _)| table))
+    {
+        table.warning(
+            "rate_limit",
+            "over the Unix socket in server.listen nobody has an address, so per_address counts nobody there",
+            "listen on a port, or let the proxy in front limit by address",
+        );
     }
 }
 

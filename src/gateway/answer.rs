@@ -16,11 +16,19 @@ use super::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
 use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
+use crate::limit::Standing;
 use crate::request_log::Record;
 use crate::style;
 
 /// The name of the error, for programs that cannot read the body; nginx's `auth_request` for one.
 const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
+/// As draft-ietf-httpapi-ratelimit-headers has them up to 06, which is what Kong sends and clients read. Later drafts put
+/// it all into one structured field, which few do.
+const RATELIMIT: [HeaderName; 3] = [
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-remaining"),
+    HeaderName::from_static("ratelimit-reset"),
+];
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
@@ -68,6 +76,16 @@ impl Reply {
         response.headers_mut().insert(CONTENT_TYPE, JSON);
         response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
         Self::ours(response)
+    }
+
+    /// Tells the client how it stands with the limit that is nearest. A service that limits by itself knows better.
+    pub(super) fn with_standing(mut self, standing: Standing) -> Self {
+        let headers = self.response.headers_mut();
+        if RATELIMIT.iter().all(|name| !headers.contains_key(name)) {
+            let values = [standing.limit, standing.remaining, standing.reset];
+            headers.extend(RATELIMIT.into_iter().zip(values.map(HeaderValue::from)));
+        }
+        self
     }
 
     /// What an error says in the route's style.

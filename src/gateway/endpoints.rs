@@ -9,7 +9,7 @@ use super::answer::Reply;
 use super::{Exchange, Gateway};
 use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
-use crate::config::{Auth, Login, OnBadToken, Style};
+use crate::config::{Auth, Login, OnBadToken, Quota, Style};
 use crate::error::{Error, SkeyState};
 use crate::http::body::{self, BodyKind};
 use crate::login::{self, Attempt, LOGIN_BODY_LIMIT};
@@ -62,6 +62,15 @@ impl<'a> Endpoint<'a> {
         Err(Error::MethodNotAllowed { allow })
     }
 
+    /// What counts it, by address: logout and me as much as the first login, but apart from it.
+    pub(super) fn quota(&self, gateway: &Gateway) -> Option<Quota> {
+        match self {
+            Self::Login(entry) => entry.rate_limit,
+            Self::Logout | Self::Me => gateway.login_entries.first()?.rate_limit,
+            Self::Unknown => None,
+        }
+    }
+
     /// A login's own style; for the others the first login's, since a client speaks one.
     pub(super) fn style(&self, gateway: &'a Gateway) -> &'a Style {
         let entry = match self {
@@ -110,6 +119,10 @@ impl Gateway {
         mut exchange: Exchange<'_>,
         host: Option<&str>,
     ) -> Result<Reply, Error> {
+        // Before anything is read or asked: what is refused here costs nothing, its code least of all.
+        if let Some(limit) = self.limits.login(entry, exchange.record.client) {
+            self.count_by_address(limit, &mut exchange).await?;
+        }
         let body = if login::reads_body(entry) && !exchange.body.is_end_stream() {
             let patience = self.server.body_timeout;
             let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, patience).await?;
@@ -187,6 +200,9 @@ impl Gateway {
 
     /// The session of a request to one of our endpoints, and its skey.
     async fn own_session(&self, exchange: &mut Exchange<'_>) -> Result<(Session, Skey), Error> {
+        if let Some(limit) = self.limits.own() {
+            self.count_by_address(limit, exchange).await?;
+        }
         let (mut taken, _) = self
             .take_skey(&self.every_source, Some(BODY_TOKEN_LIMIT), exchange)
             .await?;

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Uri};
 use super::Gateway;
 use super::outgoing::{self, Sender};
 use crate::auth::{self, Head, Question};
-use crate::config::{Action, Auth, PathPolicy, Route};
+use crate::config::{Action, Auth, PathPolicy, Quota, Route};
 use crate::error::{Error, ErrorAnswer};
 use crate::http::address::Peer;
 use crate::http::path::CanonicalPath;
@@ -28,6 +28,8 @@ pub struct Explanation {
     pub route: Option<(String, Auth)>,
     /// Our own endpoint, when it is one.
     pub endpoint: Option<&'static str>,
+    /// The limits that count it, as they are written; the first login's for logout and me.
+    pub limits: Vec<(&'static str, Quota)>,
     /// Where its skey was found.
     pub skey: Option<&'static str>,
     /// What would be forwarded.
@@ -76,6 +78,8 @@ impl Gateway {
         explanation.path = Some(text.to_owned());
         if let Some(endpoint) = self.endpoint(text) {
             explanation.endpoint = Some(endpoint.name());
+            let quota = endpoint.quota(self).map(|quota| ("address", quota));
+            explanation.limits.extend(quota);
             return endpoint.check_method(&parts.method);
         }
         let name = authority.as_ref().map(host::routing_name);
@@ -85,6 +89,12 @@ impl Gateway {
             Found::Nothing => return Err(Error::NoRoute),
         };
         explanation.route = Some((route.path.to_string(), route.auth));
+        let limit = route.rate_limit;
+        let per_address = limit.per_address.map(|quota| ("address", quota));
+        let per_user = limit.per_user.map(|quota| ("user", quota));
+        explanation
+            .limits
+            .extend(per_address.into_iter().chain(per_user));
         if let Some(path) = &path {
             path.check_encoded(&route.allow_encoded)?;
         }

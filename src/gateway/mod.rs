@@ -5,6 +5,7 @@ mod answer;
 mod endpoints;
 mod explain;
 mod guard;
+mod limits;
 mod outgoing;
 
 use std::collections::HashMap;
@@ -35,6 +36,7 @@ use crate::http::headers::HeaderPolicy;
 use crate::http::host;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
+use crate::limit::{Limits, Standing};
 use crate::login::Logins;
 use crate::request_log::{AuthOutcome, Record};
 use crate::route::{Found, RouteTable};
@@ -52,6 +54,7 @@ pub struct Gateway {
     ids: RequestIds,
     sessions: SessionStore,
     logins: Arc<Logins>,
+    limits: Limits,
     /// Where our own endpoints look for the skey: wherever any route does.
     every_source: Vec<TokenSource>,
     /// What goes on when the connection that began it is done: tunnels, and logins whose client has left.
@@ -69,12 +72,20 @@ struct Exchange<'a> {
     /// The query without the skey.
     query: Option<String>,
     record: &'a mut Record,
+    /// What a limit says of the caller, for whatever answer this ends in.
+    standing: &'a mut Option<Standing>,
 }
 
 impl Gateway {
     /// Puts the parts together. Connects to nothing.
     #[must_use]
-    pub fn new(config: Config, sessions: SessionStore, logins: Logins, tasks: TaskTracker) -> Self {
+    pub fn new(
+        config: Config,
+        sessions: SessionStore,
+        logins: Logins,
+        limits: Limits,
+        tasks: TaskTracker,
+    ) -> Self {
         let routes: Vec<Arc<Route>> = config.routes.into_iter().map(Arc::new).collect();
         let mut every_source = config.session.token_from;
         for source in routes.iter().flat_map(|route| &route.token_from) {
@@ -103,6 +114,7 @@ impl Gateway {
             ids: RequestIds::new(),
             sessions,
             logins: Arc::new(logins),
+            limits,
             every_source,
             tasks,
         }
@@ -143,6 +155,7 @@ impl Gateway {
         ));
         record.client = client_address(peer, &parts.headers, &self.server.trusted_proxies);
         let mut style = &Style::Plain;
+        let mut standing = None;
         let exchange = Exchange {
             query: parts.uri.query().map(str::to_owned),
             parts,
@@ -151,12 +164,17 @@ impl Gateway {
             trusted,
             authority: None,
             record: &mut record,
+            standing: &mut standing,
         };
         let reply = guard(self.steps(exchange, &mut style)).await;
         let reply = reply.unwrap_or_else(|error| {
             record.fail(&error);
             Reply::refusal(&error, style, record.id.as_str())
         });
+        let reply = match standing {
+            Some(standing) => reply.with_standing(standing),
+            None => reply,
+        };
         self.finish(reply, record, place)
     }
 
@@ -259,7 +277,7 @@ impl Gateway {
             path.check_encoded(&route.allow_encoded)?;
         }
 
-        let (session, body) = self.authenticate(route, &mut exchange).await?;
+        let (session, body) = self.admit(route, &mut exchange).await?;
         match &route.action {
             Action::Respond(respond) => Ok(Reply::configured(respond, &route.response_headers)),
             Action::Forward(name) => {

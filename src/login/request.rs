@@ -122,12 +122,14 @@ mod tests {
 
     fn login(code_from: Vec<CodeSource>) -> Login {
         Login {
+            number: 0,
             path: "/login".to_owned(),
             methods: Vec::new(),
             style: Style::Plain,
             app: None,
             code_from,
             create_users: true,
+            rate_limit: None,
         }
     }
 

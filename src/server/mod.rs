@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 use self::listener::Listener;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::Gateway;
+use crate::limit::Limits;
 use crate::login::Logins;
 use crate::redis::{RedisConfigError, RedisLink};
 use crate::session::SessionStore;
@@ -98,7 +99,8 @@ impl Server {
             None => None,
         };
         let needs_redis = config.session.store == SessionStoreKind::Redis
-            || config.users.store == UserStoreKind::Redis;
+            || config.users.store == UserStoreKind::Redis
+            || config.rate_limit.shared;
         let redis = match needs_redis {
             true => Some(RedisLink::connect(&config.redis).map_err(StartError::Redis)?),
             false => None,
@@ -120,6 +122,7 @@ impl Server {
             _ => UserDirectory::memory(),
         };
         let wechat = Wechat::new(&config.wechat).map_err(StartError::Wechat)?;
+        let limits = Limits::new(&config, redis.as_ref());
         let tasks = TaskTracker::new();
         let logins = Logins::new(wechat, users, sessions.clone(), tasks.clone());
         Ok(Self {
@@ -131,7 +134,7 @@ impl Server {
             admin,
             max_connections: config.server.max_connections,
             drain: config.server.shutdown.drain,
-            gateway: Arc::new(Gateway::new(config, sessions, logins, tasks)),
+            gateway: Arc::new(Gateway::new(config, sessions, logins, limits, tasks)),
             redis,
         })
     }

@@ -25,6 +25,11 @@ upstream = "api"
 auth = "off"
 
 [[routes]]
+path = "/limited/*"
+upstream = "api"
+rate_limit = { per_user = "5/s", per_address = "50/s", burst = 100 }
+
+[[routes]]
 path = "/ping"
 auth = "off"
 respond = { status = 204, body = "" }
@@ -55,6 +60,27 @@ fn all<'a>(lines: &'a [(String, String)], name: &str) -> Vec<&'a str> {
         .filter(same)
         .map(|line| line.1.as_str())
         .collect()
+}
+
+#[test]
+fn the_limits_that_count_a_request_are_shown() {
+    let limits = |method: &str, target: &str| -> Vec<String> {
+        let lines = explain(&[method, target]);
+        let limits = all(&lines, "limit").into_iter();
+        limits.map(str::to_owned).collect()
+    };
+
+    assert_eq!(
+        limits("GET", "/limited/a"),
+        [
+            "50/s, 100 at once, for each address",
+            "5/s, 100 at once, for each user"
+        ]
+    );
+    let login = ["600/m, 200 at once, for each address"];
+    assert_eq!(limits("POST", "/login"), login);
+    assert_eq!(limits("GET", "/_gateway/me"), login);
+    assert_eq!(limits("GET", "/off/a"), [] as [&str; 0]);
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) const LAYERS: [&[&str]; 13] = [
     &["auth", "login", "forward"],
     &["style"],
     &["error"],
-    &["session", "users", "wechat", "route"],
+    &["session", "users", "wechat", "route", "limit"],
     &["redis", "http", "logging"],
     &["config"],
     &["identity", "clock"],

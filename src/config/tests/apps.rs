@@ -142,13 +142,6 @@ code_from = ["header:x_code"]"#,
         ],
     ),
     (
-        r#"[[login]]
-rate_limit = { per_address = "600/m" }"#,
-        &[
-            "10:14 login #1: rate_limit: not available in this version | leave it out, or write nothing in it",
-        ],
-    ),
-    (
         r#"[login]
 path = "/login""#,
         &["9:1 login: is not a list of tables | write [[login]], with two brackets, before each"],

@@ -231,7 +231,7 @@ fn a_route_may_answer_by_itself() {
 #[test]
 fn keys_of_later_versions_may_say_what_is_done_without_them() {
     good_with(
-        "rate_limit = {}\n[server]\ntls = { cert_file = \"\" }\nshutdown = { not_ready_for = \"0s\" }\n\
+        "[server]\ntls = { cert_file = \"\" }\nshutdown = { not_ready_for = \"0s\" }\n\
         [redis]\nmode = \"standalone\"\non_outage = \"reject\"\n[session]\ncache = { size = 0 }\n[cors]\norigins = []",
     );
 }

@@ -33,6 +33,7 @@ pub(crate) struct Setup {
     latency: Option<Duration>,
     redis_options: Vec<&'static str>,
     default_deadlines: bool,
+    default_login: bool,
     socket: Option<PathBuf>,
 }
 
@@ -62,6 +63,7 @@ impl Setup {
             latency: None,
             redis_options: vec!["--appendonly", "yes"],
             default_deadlines: false,
+            default_login: false,
             socket: None,
         }
     }
@@ -69,6 +71,12 @@ impl Setup {
     /// `redis.timeout` as it is by default. Otherwise it is longer: a busy machine is no outage.
     pub(crate) fn default_deadlines(mut self) -> Self {
         self.default_deadlines = true;
+        self
+    }
+
+    /// The login is limited as it is by default. Otherwise it is not: all users of a test have one address.
+    pub(crate) fn default_login(mut self) -> Self {
+        self.default_login = true;
         self
     }
 
@@ -188,7 +196,11 @@ impl Setup {
                 "[[apps]]\nappid = \"{appid}\"\nsecret = \"{secret}\"\ndefault = {default}\n\n"
             );
         }
-        toml + &self.routes
+        toml += &self.routes;
+        if !self.default_login && !self.routes.contains("[[login]]") {
+            toml += "\n[[login]]\nrate_limit = \"none\"\n";
+        }
+        toml
     }
 }
 

@@ -1,0 +1,58 @@
+//! Steps 7 and 8: who is counted by which limit. What a limit says of the caller goes into whatever answer the request ends in.
+
+use super::outgoing::ReadBody;
+use super::{Exchange, Gateway};
+use crate::config::Route;
+use crate::error::Error;
+use crate::limit::{Counted, Limit};
+use crate::session::Session;
+
+impl Gateway {
+    /// Authenticates between the two limits: the address is counted before anything is asked about the caller, the user once it is
+    /// known who he is. In a future of its own, whose place the forwarding takes afterwards.
+    pub(super) async fn admit(
+        &self,
+        route: &Route,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(Option<Session>, ReadBody), Error> {
+        let Some(limits) = self.limits.route(route) else {
+            return self.authenticate(route, exchange).await;
+        };
+        if let Some(limit) = &limits.per_address {
+            self.count_by_address(limit, exchange).await?;
+        }
+        let (session, body) = self.authenticate(route, exchange).await?;
+        if let (Some(limit), Some(session)) = (&limits.per_user, &session) {
+            let user = Counted::user(&session.identity);
+            self.count(limit, user, exchange).await?;
+        }
+        Ok((session, body))
+    }
+
+    /// Counts a request of the client's address. Over a Unix socket nobody has one: all would be one, so nobody is counted.
+    pub(super) async fn count_by_address(
+        &self,
+        limit: &Limit,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Error> {
+        match exchange.record.client {
+            Some(client) => self.count(limit, Counted::address(client), exchange).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn count(
+        &self,
+        limit: &Limit,
+        caller: Counted<'_>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(), Error> {
+        let (standing, counted) = match self.limits.count(limit, caller).await {
+            Ok(standing) => (standing, Ok(())),
+            Err(refused) => (refused.standing, Err(Error::OverLimit(refused))),
+        };
+        let before = exchange.standing.unwrap_or(standing);
+        *exchange.standing = Some(standing.tighter(before));
+        counted
+    }
+}

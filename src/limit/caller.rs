@@ -1,0 +1,88 @@
+//! Who is counted: an address or a user.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::identity::Identity;
+use crate::redis::key_part;
+
+/// One caller of a limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Counted<'a> {
+    /// An IPv4 address.
+    V4(Ipv4Addr),
+    /// An IPv6 network of 64 bits: who has one address has the others too.
+    V6(u64),
+    /// A user by our id.
+    User(&'a str),
+    /// A user without one: appid and openid.
+    Openid(&'a str, &'a str),
+}
+
+impl<'a> Counted<'a> {
+    /// By address.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self::V4(address),
+            IpAddr::V6(address) => {
+                let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
+                Self::V6(u64::from_be_bytes(network))
+            }
+        }
+    }
+
+    /// By user.
+    #[must_use]
+    pub fn user(identity: &'a Identity) -> Self {
+        match &identity.user_id {
+            Some(user_id) => Self::User(user_id),
+            None => Self::Openid(&identity.appid, &identity.openid),
+        }
+    }
+
+    /// As the last parts of a key's name.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::V4(address) => key_part(&address.to_string()).into_owned(),
+            Self::V6(network) => {
+                let address = Ipv6Addr::from(u128::from(*network) << 64);
+                key_part(&address.to_string()).into_owned()
+            }
+            Self::User(user_id) => key_part(user_id).into_owned(),
+            Self::Openid(appid, openid) => [&*key_part(appid), &*key_part(openid)].join(":"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> Counted<'static> {
+        Counted::address(text.parse().unwrap())
+    }
+
+    #[test]
+    fn ipv6_is_counted_by_its_64_bits_of_network_and_ipv4_by_itself() {
+        let one = address("2001:db8:1:2::1");
+        assert_eq!(one, address("2001:db8:1:2:ffff:ffff:ffff:ffff"));
+        assert_ne!(one, address("2001:db8:1:3::1"));
+        assert_eq!(address("::ffff:192.0.2.1"), address("192.0.2.1"));
+        assert_ne!(address("192.0.2.1"), address("192.0.2.2"));
+        assert_eq!(one.key(), "2001%3Adb8%3A1%3A2%3A%3A");
+        assert_eq!(address("192.0.2.1").key(), "192%2E0%2E2%2E1");
+    }
+
+    #[test]
+    fn a_user_is_counted_by_id_or_else_by_app_and_openid() {
+        let mut identity = Identity {
+            appid: "wx:1".to_owned(),
+            openid: "o1".to_owned(),
+            unionid: None,
+            user_id: Some("7".to_owned()),
+        };
+        assert_eq!(Counted::user(&identity).key(), "7");
+        identity.user_id = None;
+        assert_eq!(Counted::user(&identity).key(), "wx%3A1:o1");
+    }
+}

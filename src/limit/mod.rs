@@ -1,0 +1,173 @@
+//! Rate limits: how many requests one address or one user may send, counted by the generic cell rate algorithm, which is a token
+//! bucket that needs one number per caller. Counted in this process, in a table that never grows; with `rate_limit.shared` in
+//! Redis, for all replicas together, and by the table, which knows what Redis said last, while Redis does not answer: a limit
+//! never fails open, and never makes an answer fail.
+//!
+//! Own code, though crates do this: the usual one, `governor`, keeps a map that grows with every address that was ever seen and
+//! has to be swept, which is what a flood of addresses is out for.
+
+mod bucket;
+mod caller;
+mod one_address;
+mod shared;
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+pub use self::bucket::Standing;
+pub use self::caller::Counted;
+
+use self::bucket::Bucket;
+use self::one_address::OneAddress;
+use self::shared::Shared;
+use self::table::Table;
+use crate::config::{Config, Login, Quota, Route};
+use crate::redis::RedisLink;
+
+/// Every limit of a configuration, and what was counted for it.
+pub struct Limits {
+    /// By `Route::number`; `None` where a route has no limit.
+    routes: Vec<Option<RouteLimits>>,
+    /// By `Login::number`.
+    logins: Vec<Option<Limit>>,
+    own: Option<Limit>,
+    one_address: OneAddress,
+    shared: Option<Shared>,
+}
+
+/// The limits of one route.
+pub struct RouteLimits {
+    /// For each client address.
+    pub per_address: Option<Limit>,
+    /// For each user.
+    pub per_user: Option<Limit>,
+}
+
+/// One limit: each caller has a bucket of his own.
+pub struct Limit {
+    bucket: Bucket,
+    callers: Table,
+    /// In Redis: which limit it is, the same in every replica.
+    scope: String,
+    cause: Arc<str>,
+}
+
+/// Too many requests.
+#[derive(Debug, Clone)]
+pub struct Refused {
+    /// For the log: which limit it was.
+    pub cause: Arc<str>,
+    /// How it stands with the caller.
+    pub standing: Standing,
+    /// Whole seconds until the next request is let through; at least 1.
+    pub retry_after: u32,
+}
+
+impl Limits {
+    /// Nothing counted yet. `redis` counts where the file says `rate_limit.shared`.
+    #[must_use]
+    pub fn new(config: &Config, redis: Option<&RedisLink>) -> Self {
+        let route = |route: &Route| {
+            let limit = |quota: Option<Quota>, key: &str| {
+                let methods: Vec<&str> = route.methods.iter().map(http::Method::as_str).collect();
+                let place = [
+                    "route",
+                    key,
+                    &route.path.to_string(),
+                    &route.hosts.join(" "),
+                    &methods.join(" "),
+                ];
+                Some(Limit::new(
+                    &quota?,
+                    &place.join("\n"),
+                    &format!("the route's {key}"),
+                ))
+            };
+            let limits = RouteLimits {
+                per_address: limit(route.rate_limit.per_address, "per_address"),
+                per_user: limit(route.rate_limit.per_user, "per_user"),
+            };
+            (limits.per_address.is_some() || limits.per_user.is_some()).then_some(limits)
+        };
+        let login = |login: &Login| {
+            let place = format!("login\n{}", login.path);
+            Some(Limit::new(
+                &login.rate_limit?,
+                &place,
+                "the login's per_address",
+            ))
+        };
+        let own = config.login.first().and_then(|login| login.rate_limit);
+        let shared = redis.filter(|_| config.rate_limit.shared);
+        Self {
+            routes: config.routes.iter().map(route).collect(),
+            logins: config.login.iter().map(login).collect(),
+            own: own.map(|quota| Limit::new(&quota, "own", "the first login's per_address")),
+            one_address: OneAddress::new(config.server.trusted_proxies.is_empty()),
+            shared: shared.map(|link| Shared::new(link.clone(), &config.redis.key_prefix)),
+        }
+    }
+
+    /// Those of a route; `None`, without any work, where it has none.
+    #[must_use]
+    pub fn route(&self, route: &Route) -> Option<&RouteLimits> {
+        self.routes.get(route.number)?.as_ref()
+    }
+
+    /// That of a login. Notes where it comes from, for the operator who has not told us of his proxy.
+    #[must_use]
+    pub fn login(&self, login: &Login, client: Option<IpAddr>) -> Option<&Limit> {
+        self.one_address.note(client);
+        self.logins.get(login.number)?.as_ref()
+    }
+
+    /// That of logout and me: as much as the first login lets through, counted apart from it, so that neither uses the other up.
+    #[must_use]
+    pub fn own(&self) -> Option<&Limit> {
+        self.own.as_ref()
+    }
+
+    /// Counts one request.
+    ///
+    /// # Errors
+    /// The caller has used up what the limit allows. The request is not counted then, so that trying again costs nothing.
+    pub async fn count(&self, limit: &Limit, caller: Counted<'_>) -> Result<Standing, Refused> {
+        match &self.shared {
+            None => limit.count(caller),
+            // Boxed: the future of every request would be as large as this one.
+            Some(shared) => Box::pin(shared.count(limit, caller)).await,
+        }
+    }
+}
+
+impl Limit {
+    fn new(quota: &Quota, place: &str, name: &str) -> Self {
+        Self {
+            bucket: Bucket::new(quota),
+            callers: Table::new(),
+            scope: shared::scope(place),
+            cause: format!("{name} ({quota}) is used up").into(),
+        }
+    }
+
+    /// In this process.
+    fn count(&self, caller: Counted<'_>) -> Result<Standing, Refused> {
+        let now = self.callers.now();
+        self.outcome(self.callers.take(&self.bucket, caller, now))
+    }
+
+    /// `taken` is what the caller owes: after this request, or, when that was too much, without it.
+    fn outcome(&self, taken: Result<u64, u64>) -> Result<Standing, Refused> {
+        match taken {
+            Ok(debt) => Ok(self.bucket.standing(debt)),
+            Err(debt) => Err(Refused {
+                cause: Arc::clone(&self.cause),
+                standing: self.bucket.standing(debt),
+                retry_after: self.bucket.wait(debt),
+            }),
+        }
+    }
+}

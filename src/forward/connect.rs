@@ -11,12 +11,13 @@ use socket2::{SockRef, Socket, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream, lookup_host};
 
+use super::checked::Checked;
 use super::pool::Connection;
 use crate::config::ServerAddress;
 use crate::error::{Error, UpstreamWait};
 
-/// The largest head an upstream may answer with, in bytes: generous, since services set large cookies.
-const MAX_RESPONSE_HEAD: usize = 256 * 1024;
+/// What hyper reads ahead of an answer at most, in bytes.
+const READ_AHEAD: usize = 256 * 1024;
 
 /// Connects to one server.
 #[derive(Debug)]
@@ -108,8 +109,10 @@ async fn handshake<S>(stream: S, probe: Socket) -> io::Result<Connection>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stream = Checked::new(stream);
+    let answers = stream.answers();
     let (sender, connection) = http1::Builder::new()
-        .max_buf_size(MAX_RESPONSE_HEAD)
+        .max_buf_size(READ_AHEAD)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(io::Error::other)?;
@@ -117,5 +120,9 @@ where
         // How it ends is told to whoever waits for an answer on it.
         let _ = connection.with_upgrades().await;
     });
-    Ok(Connection { sender, probe })
+    Ok(Connection {
+        sender,
+        probe,
+        answers,
+    })
 }

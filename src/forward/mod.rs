@@ -1,6 +1,9 @@
 //! Passes a request to its upstream and brings the answer back. Bodies stream both ways; nothing is buffered here.
 
+mod checked;
+mod chunks;
 mod connect;
+mod framer;
 mod pool;
 mod request_body;
 mod response;
@@ -19,6 +22,7 @@ use hyper::{Method, Request, Response, Uri, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
+use self::checked::Answers;
 use self::connect::Dialer;
 use self::pool::{Lease, Pool};
 pub use self::request_body::{BodyFailure, BodyWatch, RequestBody};
@@ -154,8 +158,9 @@ impl Upstream {
                 },
             };
             let spare = repeatable.then(|| clone_head(&request));
+            connection.answers.expect_one(request.method());
             let sending = connection.sender.try_send_request(request);
-            match answered(sending, timeout, watch.as_ref()).await {
+            match answered(sending, timeout, watch.as_ref(), &connection.answers).await {
                 Ok(response) => break (response, connection),
                 Err(Failure::Unsent(unsent, error)) => {
                     if fresh_only && tries_left == 0 {
@@ -209,6 +214,7 @@ async fn answered(
     sending: impl Future<Output = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>>,
     timeout: Duration,
     watch: Option<&Arc<BodyWatch>>,
+    answers: &Answers,
 ) -> Result<Response<Incoming>, Failure> {
     let mut sending = pin!(sending);
     let mut deadline = Instant::now() + timeout;
@@ -217,7 +223,7 @@ async fn answered(
             Ok(Ok(response)) => return Ok(response),
             Ok(Err(mut failed)) => {
                 let unsent = failed.take_message();
-                let error = explain(failed.error(), watch);
+                let error = explain(failed.error(), watch, answers);
                 return Err(match unsent {
                     Some(request) => Failure::Unsent(Box::new(request), error),
                     None => Failure::Sent(error),
@@ -276,7 +282,7 @@ fn clone_head(request: &Request<RequestBody>) -> Request<RequestBody> {
 }
 
 /// Names the cause of a failed exchange; the client's own body comes first, since its end also ends the upstream connection.
-fn explain(error: &hyper::Error, watch: Option<&Arc<BodyWatch>>) -> Error {
+fn explain(error: &hyper::Error, watch: Option<&Arc<BodyWatch>>, answers: &Answers) -> Error {
     match watch.and_then(|watch| watch.failure()) {
         Some(BodyFailure::TooLarge) => return Error::BodyTooLarge,
         Some(BodyFailure::TimedOut) => return Error::RequestTimeout,
@@ -284,6 +290,9 @@ fn explain(error: &hyper::Error, watch: Option<&Arc<BodyWatch>>) -> Error {
             return Error::BadRequest("the body is damaged or incomplete");
         }
         None => {}
+    }
+    if let Some(fault) = answers.fault() {
+        return Error::UpstreamProtocol(format!("the upstream's answer is not sound: {fault}"));
     }
     if error.is_parse() || error.is_parse_status() || error.is_parse_too_large() {
         return Error::UpstreamProtocol(chain(error));

@@ -9,6 +9,7 @@ use socket2::Socket;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
+use super::checked::Answers;
 use super::request_body::{BodyWatch, RequestBody};
 
 /// Time that a connection gets to notice the end of its last exchange.
@@ -21,6 +22,15 @@ pub(super) struct Connection {
     pub(super) sender: SendRequest<RequestBody>,
     /// A second descriptor of the same socket, to look at it without hyper.
     pub(super) probe: Socket,
+    /// Where its answers begin and end, read without hyper.
+    pub(super) answers: Answers,
+}
+
+impl Connection {
+    /// Whether it cannot be used again: closed, or its last answer left it at no certain place.
+    fn is_spoilt(&self) -> bool {
+        self.sender.is_closed() || !self.answers.are_complete()
+    }
 }
 
 /// The idle connections. Their number is bounded by `max_in_flight`: each was in use once, under a permit.
@@ -60,7 +70,7 @@ impl Pool {
                 self.idle().clear();
                 return None;
             }
-            if connection.sender.is_closed() || !is_quiet(&connection.probe) {
+            if connection.is_spoilt() || !is_quiet(&connection.probe) {
                 continue;
             }
             if connection.sender.is_ready() {
@@ -77,7 +87,7 @@ impl Pool {
     }
 
     fn put(&self, connection: Connection) {
-        if !connection.sender.is_closed() {
+        if !connection.is_spoilt() {
             self.idle().push(Idle {
                 connection,
                 since: Instant::now(),
@@ -95,9 +105,8 @@ async fn sweep(pool: Weak<Pool>, idle_timeout: Duration) {
     loop {
         ticks.tick().await;
         let Some(pool) = pool.upgrade() else { return };
-        pool.idle().retain(|idle| {
-            idle.since.elapsed() < idle_timeout && !idle.connection.sender.is_closed()
-        });
+        pool.idle()
+            .retain(|idle| idle.since.elapsed() < idle_timeout && !idle.connection.is_spoilt());
     }
 }
 

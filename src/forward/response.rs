@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::header::{CONTENT_LENGTH, HeaderName, TRANSFER_ENCODING, UPGRADE};
-use hyper::{HeaderMap, Response, StatusCode};
+use hyper::header::{CONTENT_LENGTH, HOST, HeaderName, TRAILER, UPGRADE};
+use hyper::http::response::Parts;
+use hyper::{HeaderMap, Response, StatusCode, Version};
 use tokio::time::Sleep;
 
 use super::Answer;
@@ -15,6 +16,7 @@ use super::pool::Lease;
 use super::tunnel::{Tunnel, Upgrade};
 use crate::error::{Error, chain};
 use crate::http::headers::remove_hop_by_hop;
+use crate::http::request_id::X_REQUEST_ID;
 
 /// A header that only our own answers carry.
 const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
@@ -52,9 +54,7 @@ pub(super) fn finish(
         return switch(response, lease, upgrade);
     }
     let (mut parts, incoming) = response.into_parts();
-    check_framing(&parts.headers)?;
-    remove_hop_by_hop(&mut parts.headers);
-    parts.headers.remove(GATEWAY_ERROR);
+    clean(&mut parts);
     let body = ResponseBody {
         incoming,
         lease: Some(lease),
@@ -64,18 +64,23 @@ pub(super) fn finish(
     Ok(Answer::Response(Response::from_parts(parts, body)))
 }
 
-/// Two framings for one answer: whoever reads it next may choose the other one.
-fn check_framing(headers: &HeaderMap) -> Result<(), Error> {
-    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
-    if codings.any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
-        let cause = "the answer has a transfer coding other than chunked";
-        return Err(Error::UpstreamProtocol(cause.to_owned()));
+/// Leaves what one answer says to its reader; its framing on the way here is over.
+fn clean(parts: &mut Parts) {
+    remove_hop_by_hop(&mut parts.headers);
+    parts.headers.remove(GATEWAY_ERROR);
+    if parts.status == StatusCode::NO_CONTENT {
+        parts.headers.remove(CONTENT_LENGTH);
     }
-    if headers.contains_key(TRANSFER_ENCODING) && headers.contains_key(CONTENT_LENGTH) {
-        let cause = "the answer has both Content-Length and Transfer-Encoding";
-        return Err(Error::UpstreamProtocol(cause.to_owned()));
+    // hyper would repeat an upstream's 1.0 to clients that speak 1.1.
+    parts.version = Version::HTTP_11;
+}
+
+/// Removes from trailers what would have meant something in a head.
+fn clean_trailers(trailers: &mut HeaderMap) {
+    remove_hop_by_hop(trailers);
+    for name in [GATEWAY_ERROR, X_REQUEST_ID, CONTENT_LENGTH, HOST, TRAILER] {
+        trailers.remove(name);
     }
-    Ok(())
 }
 
 fn switch(
@@ -98,7 +103,9 @@ fn switch(
     }
     let upstream = hyper::upgrade::on(&mut response);
     let (mut parts, _) = response.into_parts();
-    remove_hop_by_hop(&mut parts.headers);
+    clean(&mut parts);
+    // A 101 has no body, whatever it says.
+    parts.headers.remove(CONTENT_LENGTH);
     upgrade.mark(&mut parts.headers);
     let tunnel = Tunnel::new(upgrade, upstream, lease);
     Ok(Answer::Switched(
@@ -136,7 +143,11 @@ impl Body for ResponseBody {
         match frame {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
-                    remove_hop_by_hop(trailers);
+                    clean_trailers(trailers);
+                    // Nothing comes behind them, and nobody asks again.
+                    if let Some(lease) = this.lease.take() {
+                        lease.complete();
+                    }
                 }
                 Poll::Ready(Some(Ok(frame)))
             }

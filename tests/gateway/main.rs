@@ -2,7 +2,10 @@
 //! at what the other side saw.
 #![cfg(test)]
 
+mod answer_headers;
 mod backends;
+mod bad_answers;
+mod bad_upstreams;
 mod door;
 mod forged_headers;
 mod harness;

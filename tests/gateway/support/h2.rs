@@ -30,13 +30,18 @@ impl H2Client {
 
     /// Sends one request and reads its answer.
     pub(crate) async fn send(&mut self, request: http::Request<Bytes>) -> http::Response<Bytes> {
-        let exchange = async {
-            let request = request.map(Full::new);
-            let response = self.sender.send_request(request).await.expect("a response");
-            let (parts, body) = response.into_parts();
-            let body = body.collect().await.expect("a body").to_bytes();
-            http::Response::from_parts(parts, body)
-        };
-        within("an HTTP/2 response", exchange).await
+        let response = within("an HTTP/2 response", self.try_send(request)).await;
+        response.unwrap_or_else(|error| panic!("reading an HTTP/2 response: {error}"))
+    }
+
+    /// As `send`; a stream that broke is an error, not the end of the test.
+    pub(crate) async fn try_send(
+        &mut self,
+        request: http::Request<Bytes>,
+    ) -> hyper::Result<http::Response<Bytes>> {
+        let response = self.sender.send_request(request.map(Full::new)).await?;
+        let (parts, body) = response.into_parts();
+        let body = body.collect().await?.to_bytes();
+        Ok(http::Response::from_parts(parts, body))
     }
 }

@@ -1,0 +1,363 @@
+//! Where each answer on an upstream connection begins and ends, by one strict reading. hyper's own is lenient in places: line feeds
+//! without carriage returns, lists of equal lengths, empty lines before the status, answers without end before the real one.
+//! Nothing is changed here; what could be read in two ways is refused before hyper sees it.
+
+use hyper::Method;
+
+use super::chunks::{Chunks, Damage, is_text};
+
+/// The longest head of an answer, in bytes.
+pub(super) const MAX_HEAD: usize = 64 * 1024;
+/// Header lines in one head at most.
+const MAX_LINES: usize = 100;
+/// Answers with a status of 1xx before the real one at most.
+const MAX_INTERIM: u32 = 16;
+
+const VERSION: &[u8] = b"HTTP/1.";
+const NO_STATUS_LINE: Damage = "it does not begin with an HTTP/1 status line";
+
+/// What comes next on a connection.
+#[derive(Debug)]
+pub(super) struct Framer {
+    state: State,
+    /// Up to where half a head was searched for its end.
+    searched: usize,
+    interim: u32,
+    to_head: bool,
+    reusable: bool,
+    fault: Option<Damage>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// No answer is due: every byte is one too many.
+    Idle,
+    /// A head, or half of one.
+    Head,
+    /// So many bytes of a body.
+    Length(u64),
+    Chunked(Chunks),
+    /// Everything up to the end of the connection.
+    UntilClosed,
+    /// No HTTP any more.
+    Tunnel,
+}
+
+/// How far bytes may be passed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// All of them.
+    Pass,
+    /// Those before; the rest is half a head, to be shown again with what follows.
+    HoldFrom(usize),
+    /// Those before; the connection is spoilt.
+    RefuseFrom(usize),
+}
+
+/// What a head says about the end of its message.
+#[derive(Debug, Default)]
+struct Declared {
+    length: Option<u64>,
+    chunked: bool,
+}
+
+impl Framer {
+    /// A connection over which nothing was asked yet.
+    pub(super) fn new() -> Self {
+        Self {
+            state: State::Idle,
+            searched: 0,
+            interim: 0,
+            to_head: false,
+            reusable: true,
+            fault: None,
+        }
+    }
+
+    /// A request is about to be sent: one answer is due.
+    pub(super) fn expect_answer(&mut self, method: &Method) {
+        self.state = State::Head;
+        self.interim = 0;
+        self.to_head = method == Method::HEAD;
+    }
+
+    /// Whether the last answer is over and nothing came behind it.
+    pub(super) fn is_between_answers(&self) -> bool {
+        self.state == State::Idle && self.reusable && self.fault.is_none()
+    }
+
+    /// What was wrong with the answer.
+    pub(super) fn fault(&self) -> Option<Damage> {
+        self.fault
+    }
+
+    /// Reads on. Held bytes come first the next time.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Verdict {
+        let mut at = 0;
+        while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
+            match self.piece(rest) {
+                Ok(0) => return Verdict::HoldFrom(at),
+                Ok(read) => at += read,
+                Err((good, damage)) => {
+                    self.fault = Some(damage);
+                    return Verdict::RefuseFrom(at + good);
+                }
+            }
+        }
+        Verdict::Pass
+    }
+
+    /// One head or what is there of one body; 0 for half a head.
+    fn piece(&mut self, bytes: &[u8]) -> Result<usize, (usize, Damage)> {
+        match &mut self.state {
+            State::Idle => Err((0, "bytes came that nobody asked for")),
+            State::UntilClosed | State::Tunnel => Ok(bytes.len()),
+            State::Length(left) => {
+                let step = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
+                *left = left.saturating_sub(u64::try_from(step).unwrap_or(u64::MAX));
+                if *left == 0 {
+                    self.state = State::Idle;
+                }
+                Ok(step)
+            }
+            State::Chunked(chunks) => {
+                let read = chunks.advance(bytes)?;
+                if *chunks == Chunks::End {
+                    self.state = State::Idle;
+                }
+                Ok(read)
+            }
+            State::Head => self.head(bytes).map_err(|damage| (0, damage)),
+        }
+    }
+
+    fn head(&mut self, bytes: &[u8]) -> Result<usize, Damage> {
+        // At once: what is no HTTP may have no end of a head either.
+        if !bytes.iter().zip(VERSION).all(|(byte, due)| byte == due) {
+            return Err(NO_STATUS_LINE);
+        }
+        let mut line = self.searched;
+        let end = loop {
+            let rest = bytes.get(line..).unwrap_or_default();
+            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
+                if bytes.len() >= MAX_HEAD {
+                    return Err("its head is over 64 KiB");
+                }
+                self.searched = line;
+                return Ok(0);
+            };
+            let Some((b'\r', before)) = rest.get(..length).and_then(<[u8]>::split_last) else {
+                return Err("a line of its head ends in a bare line feed");
+            };
+            line += length + 1;
+            if before.is_empty() {
+                break line;
+            }
+        };
+        self.searched = 0;
+        if end > MAX_HEAD {
+            return Err("its head is over 64 KiB");
+        }
+        let (status, declared) = parse(bytes.get(..end).unwrap_or_default())?;
+        self.begin_body(status, &declared)?;
+        Ok(end)
+    }
+
+    fn begin_body(&mut self, status: u16, declared: &Declared) -> Result<(), Damage> {
+        self.state = match status {
+            101 => State::Tunnel,
+            100..=199 => {
+                self.interim += 1;
+                if self.interim > MAX_INTERIM {
+                    return Err("more than 16 interim answers came before the real one");
+                }
+                State::Head
+            }
+            // A server that declares a body where none may be is likely to send it, and perhaps late.
+            204 | 304 => {
+                self.reusable &= !declared.chunked && declared.length.is_none_or(|it| it == 0);
+                State::Idle
+            }
+            _ if self.to_head => State::Idle,
+            _ if declared.chunked => State::Chunked(Chunks::start()),
+            _ => match declared.length {
+                Some(0) => State::Idle,
+                Some(length) => State::Length(length),
+                None => State::UntilClosed,
+            },
+        };
+        Ok(())
+    }
+}
+
+/// Reads a whole head, its empty line included.
+fn parse(head: &[u8]) -> Result<(u16, Declared), Damage> {
+    let mut lines = head
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.strip_suffix(b"\r"))
+        .filter(|line| !line.is_empty());
+    let (minor, status) = status(lines.next().unwrap_or_default())?;
+    let mut declared = Declared::default();
+    for (number, line) in lines.enumerate() {
+        if number == MAX_LINES {
+            return Err("its head has more than 100 lines");
+        }
+        field(line, &mut declared)?;
+    }
+    if declared.chunked && declared.length.is_some() {
+        return Err("it has both Content-Length and Transfer-Encoding");
+    }
+    if declared.chunked && minor == b'0' {
+        return Err("it has a transfer coding in HTTP/1.0");
+    }
+    Ok((status, declared))
+}
+
+/// The minor version, as a digit, and the status.
+fn status(line: &[u8]) -> Result<(u8, u16), Damage> {
+    let rest = line.strip_prefix(VERSION).ok_or(NO_STATUS_LINE)?;
+    let &[minor @ (b'0' | b'1'), b' ', ref rest @ ..] = rest else {
+        return Err("its version is neither HTTP/1.0 nor HTTP/1.1");
+    };
+    let (digits, reason) = rest.split_at_checked(3).unwrap_or_default();
+    let number = digits.iter().try_fold(0_u16, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u16::from(digit - b'0'))?;
+        Some(number * 10 + digit)
+    });
+    let Some(status @ 100..=999) = number else {
+        return Err("its status is no number from 100 to 999");
+    };
+    if !matches!(reason.first(), None | Some(b' ')) {
+        return Err("its status is no number from 100 to 999");
+    }
+    if !reason.iter().all(|byte| is_text(*byte)) {
+        return Err("its status line holds a control character");
+    }
+    Ok((minor, status))
+}
+
+fn field(line: &[u8], declared: &mut Declared) -> Result<(), Damage> {
+    let colon = line.iter().position(|byte| *byte == b':');
+    let Some((name, [_, value @ ..])) = colon.and_then(|at| line.split_at_checked(at)) else {
+        return Err("a header line has no colon");
+    };
+    // A blank at the start folds the line into the one before; a blank before the colon hides a name.
+    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
+        return Err("a header name holds what no name may");
+    }
+    if !value.iter().all(|byte| is_text(*byte)) {
+        return Err("a header value holds a control character");
+    }
+    if name.eq_ignore_ascii_case(b"content-length") {
+        let length =
+            plain_number(value.trim_ascii()).ok_or("its Content-Length is not one plain number")?;
+        if declared.length.replace(length).is_some() {
+            return Err("it has more than one Content-Length");
+        }
+    } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+        if declared.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
+            return Err("its transfer coding is not one chunked");
+        }
+        declared.chunked = true;
+    }
+    Ok(())
+}
+
+/// Digits alone, no zero before others, and within what hyper counts.
+fn plain_number(text: &[u8]) -> Option<u64> {
+    let text = std::str::from_utf8(text).ok()?;
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit())
+        && (text.len() == 1 || !text.starts_with('0'));
+    // hyper keeps the two largest numbers for itself.
+    let number = text.parse().ok().filter(|number| *number < u64::MAX - 1);
+    number.filter(|_| plain)
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(method: &Method) -> Framer {
+        let mut framer = Framer::new();
+        framer.expect_answer(method);
+        framer
+    }
+
+    #[test]
+    fn an_answer_ends_where_it_says_and_what_follows_spoils_the_connection() {
+        for answer in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            "HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
+            "HTTP/1.1 204 \r\n\r\n",
+            "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:1\r\n\r\nx",
+        ] {
+            let mut framer = asked(&Method::GET);
+            assert_eq!(framer.read(answer.as_bytes()), Verdict::Pass, "{answer}");
+            assert!(framer.is_between_answers(), "{answer}");
+            assert_eq!(framer.read(b"\r\n"), Verdict::RefuseFrom(0));
+            let mut framer = asked(&Method::GET);
+            let more = format!("{answer}HTTP/1.1 200 OK\r\n\r\n");
+            assert_eq!(
+                framer.read(more.as_bytes()),
+                Verdict::RefuseFrom(answer.len()),
+                "{answer}"
+            );
+            assert!(!framer.is_between_answers());
+        }
+    }
+
+    #[test]
+    fn half_a_head_is_held_until_it_is_whole() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let head = answer.len() - 2;
+        let mut framer = asked(&Method::GET);
+        for length in 1..head {
+            assert_eq!(framer.read(&answer[..length]), Verdict::HoldFrom(0));
+        }
+        assert_eq!(framer.read(&answer[..head]), Verdict::Pass);
+        assert_eq!(framer.read(&answer[head..]), Verdict::Pass);
+        assert!(framer.is_between_answers());
+        let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let both = [interim.as_slice(), b"HTTP/1.1 2"].concat();
+        let mut framer = asked(&Method::GET);
+        assert_eq!(framer.read(&both), Verdict::HoldFrom(interim.len()));
+    }
+
+    #[test]
+    fn an_answer_to_head_has_no_body_and_a_declared_one_where_none_may_be_ends_the_connection() {
+        let mut framer = asked(&Method::HEAD);
+        framer.read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
+        assert!(framer.is_between_answers());
+        for (head, again) in [
+            ("HTTP/1.1 304 Not Modified\r\n\r\n", true),
+            (
+                "HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
+                false,
+            ),
+            (
+                "HTTP/1.1 204 No Content\r\nTransfer-Encoding: chunked\r\n\r\n",
+                false,
+            ),
+            ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", true),
+        ] {
+            let mut framer = asked(&Method::GET);
+            assert_eq!(framer.read(head.as_bytes()), Verdict::Pass);
+            assert_eq!(framer.is_between_answers(), again, "{head}");
+        }
+    }
+
+    #[test]
+    fn after_101_and_without_a_length_everything_passes() {
+        for head in ["HTTP/1.1 101 S\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
+            let mut framer = asked(&Method::GET);
+            assert_eq!(framer.read(head.as_bytes()), Verdict::Pass);
+            assert_eq!(framer.read(b"\n\0anything"), Verdict::Pass);
+            assert!(!framer.is_between_answers());
+        }
+    }
+}

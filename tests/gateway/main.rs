@@ -23,6 +23,7 @@ mod rate_limits;
 mod recipes;
 mod secrets;
 mod single_flight;
+mod skeys;
 mod support;
 mod unread_bytes;
 mod upstreams;

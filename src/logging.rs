@@ -1,7 +1,7 @@
 //! Where log lines go: into a bounded buffer, from which one thread writes them out in batches. Whoever logs never waits for the
 //! reader of the log; when that one stalls, lines are dropped and counted.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
@@ -93,6 +93,24 @@ pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
     };
     installed.map_err(|error| error.to_string())?;
     Ok(sink)
+}
+
+/// Whether a character could end a line, colour a terminal, or make what follows look like something else: control characters,
+/// line separators, and what turns the direction of text or is not seen.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        )
+}
+
+/// Writes a character of the basic plane as JSON escapes it; text lines have the same.
+pub fn push_escaped(line: &mut String, character: char) {
+    // Writing to a String cannot fail.
+    let _ = write!(line, "\\u{:04x}", u32::from(character));
 }
 
 /// Libraries write what they please at `debug` and `trace`, headers included; only we know what is secret.
@@ -228,9 +246,22 @@ impl Write for EventLine<'_> {
 
 impl Drop for EventLine<'_> {
     fn drop(&mut self) {
-        if !self.line.is_empty() {
-            self.sink.line(&self.line);
+        if self.line.is_empty() {
+            return;
         }
+        let text = String::from_utf8_lossy(&self.line);
+        let text = text.trim_end_matches('\n');
+        // Causes come from other programs too; one event stays one line, whatever they say.
+        let mut line = String::with_capacity(text.len() + 1);
+        for character in text.chars() {
+            if is_deceptive(character) {
+                push_escaped(&mut line, character);
+            } else {
+                line.push(character);
+            }
+        }
+        line.push('\n');
+        self.sink.line(line.as_bytes());
     }
 }
 

@@ -8,10 +8,14 @@ use tracing::Level;
 
 use super::Record;
 use crate::clock;
-use crate::logging::{Layout, LogSink};
+use crate::logging::{Layout, LogSink, is_deceptive, push_escaped};
 
-/// The longest path that is written whole, in bytes.
-const PATH_SHOWN: usize = 1024;
+/// The longest path, and the longest cause, that is written whole, in bytes.
+const TEXT_SHOWN: usize = 1024;
+/// The longest host.
+const HOST_SHOWN: usize = 255;
+/// The longest method.
+const METHOD_SHOWN: usize = 32;
 
 impl Record {
     pub(super) fn write(&self, sink: &LogSink, level: Level) {
@@ -37,12 +41,12 @@ impl Record {
             write!(line, ",\"client.address\":\"{client}\"")?;
         }
         line.push_str(",\"http.request.method\":");
-        json_text(line, self.method.as_str())?;
+        json_text(line, shown(self.method.as_str(), METHOD_SHOWN))?;
         line.push_str(",\"url.path\":");
-        json_text(line, self.shown_path())?;
+        json_text(line, shown(&self.path, TEXT_SHOWN))?;
         if let Some(host) = &self.host {
             line.push_str(",\"server.address\":");
-            json_text(line, host)?;
+            json_text(line, shown(host, HOST_SHOWN))?;
         }
         write!(
             line,
@@ -79,7 +83,7 @@ impl Record {
         }
         if let Some((name, cause)) = &self.error {
             write!(line, ",\"error\":\"{name}\",\"cause\":")?;
-            json_text(line, cause)?;
+            json_text(line, shown(cause, TEXT_SHOWN))?;
         }
         write!(
             line,
@@ -102,8 +106,9 @@ impl Record {
 
     fn text(&self, line: &mut String, level: Level) -> fmt::Result {
         clock::write_timestamp(line)?;
-        write!(line, " {level:>5} request {} ", self.method)?;
-        plain_text(line, self.shown_path());
+        let method = shown(self.method.as_str(), METHOD_SHOWN);
+        write!(line, " {level:>5} request {method} ")?;
+        plain_text(line, shown(&self.path, TEXT_SHOWN));
         match self.status {
             Some(status) => write!(line, " {status}")?,
             None => line.push_str(" -"),
@@ -129,22 +134,23 @@ impl Record {
         }
         if let Some((name, cause)) = &self.error {
             write!(line, " error={name} cause=\"")?;
-            plain_text(line, cause);
+            plain_text(line, shown(cause, TEXT_SHOWN));
             line.push('"');
         }
         write!(line, " id={}", self.id.as_str())
     }
+}
 
-    fn shown_path(&self) -> &str {
-        if self.path.len() <= PATH_SHOWN {
-            return &self.path;
-        }
-        let mut end = PATH_SHOWN;
-        while !self.path.is_char_boundary(end) {
-            end -= 1;
-        }
-        self.path.get(..end).unwrap_or_default()
+/// The first so many bytes, or a character fewer.
+fn shown(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
     }
+    let mut end = most;
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default()
 }
 
 /// A duration in milliseconds with microseconds behind the point.
@@ -165,7 +171,7 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// Writes a JSON string. Control characters are escaped, so that nobody can write lines of his own into the log.
+/// Writes a JSON string. Deceptive characters are escaped, so that nobody can write lines of his own into the log.
 fn json_text(line: &mut String, text: &str) -> fmt::Result {
     line.push('"');
     let plain = |byte: u8| byte >= 0x20 && byte != b'"' && byte != b'\\' && byte != 0x7f;
@@ -176,10 +182,7 @@ fn json_text(line: &mut String, text: &str) -> fmt::Result {
             match character {
                 '"' => line.push_str("\\\""),
                 '\\' => line.push_str("\\\\"),
-                // C0, DEL, C1 and the line separators that some readers break lines at.
-                '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{2028}' | '\u{2029}' => {
-                    write!(line, "\\u{:04x}", u32::from(character))?;
-                }
+                _ if is_deceptive(character) => push_escaped(line, character),
                 _ => line.push(character),
             }
         }
@@ -190,10 +193,11 @@ fn json_text(line: &mut String, text: &str) -> fmt::Result {
 
 fn plain_text(line: &mut String, text: &str) {
     for character in text.chars() {
-        if character.is_control() || character == '"' {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
+        match character {
+            '"' => line.push_str("\\\""),
+            '\\' => line.push_str("\\\\"),
+            _ if is_deceptive(character) => push_escaped(line, character),
+            _ => line.push(character),
         }
     }
 }
@@ -206,16 +210,34 @@ mod tests {
     #[test]
     fn a_line_is_one_json_object_whatever_the_client_sends() {
         let mut record = record();
-        record.path = "/a\"\n\\\u{1b}[31m\u{2028}\u{540d}".to_owned();
+        record.path = "/a\"\n\\\u{1b}[31m\u{2028}\u{202e}\u{feff}\u{540d}".to_owned();
         record.user_id = Some("4\r2".to_owned());
+        record.error = Some(("upstream_protocol", "a\nb\u{85}\u{1b}c\"".to_owned()));
         let mut line = String::new();
         record.json(&mut line, Level::INFO).unwrap();
-        assert!(!line.chars().any(char::is_control));
+        assert!(!line.chars().any(is_deceptive));
         let parsed: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(parsed["url.path"], record.path);
         assert_eq!(parsed["user.id"], "4\r2");
         let mut line = String::new();
         record.text(&mut line, Level::INFO).unwrap();
-        assert!(!line.chars().any(char::is_control));
+        assert!(!line.chars().any(is_deceptive));
+    }
+
+    #[test]
+    fn what_a_client_chooses_is_written_up_to_a_bound() {
+        let mut record = record();
+        record.path = format!("/{}", "\u{540d}".repeat(5000));
+        record.host = Some("h".repeat(5000));
+        record.method = hyper::Method::from_bytes("M".repeat(5000).as_bytes()).unwrap();
+        record.error = Some(("upstream_protocol", "c".repeat(5000)));
+        for (write, bound) in [
+            (Record::json as fn(&_, &mut _, _) -> _, 2900),
+            (Record::text, 2600),
+        ] {
+            let mut line = String::new();
+            write(&record, &mut line, Level::INFO).unwrap();
+            assert!(line.len() < bound, "{}", line.len());
+        }
     }
 }

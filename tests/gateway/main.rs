@@ -14,6 +14,7 @@ mod keys;
 mod lasting;
 mod lifecycle;
 mod limits;
+mod log_injection;
 mod login_limits;
 mod login_styles;
 mod mixing;

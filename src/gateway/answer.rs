@@ -9,6 +9,7 @@ use http_body_util::Full;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use hyper::header::{
     ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use hyper::{Method, Response, StatusCode};
 
@@ -31,6 +32,7 @@ const RATELIMIT: [HeaderName; 3] = [
 ];
 const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=utf-8");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// An answer, and what goes on after its head.
 pub(super) struct Reply {
@@ -73,8 +75,11 @@ impl Reply {
     pub(super) fn json(status: StatusCode, body: String) -> Self {
         let mut response = Response::new(Body::text(body));
         *response.status_mut() = status;
-        response.headers_mut().insert(CONTENT_TYPE, JSON);
-        response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, JSON);
+        headers.insert(CACHE_CONTROL, NO_STORE);
+        // A browser must not take it for a page, whatever is asked for.
+        headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         Self::ours(response)
     }
 

@@ -18,6 +18,8 @@ use crate::session::{Session, Skey};
 use crate::style;
 use crate::users::CreateUsers;
 
+/// Characters of a client's `User-Agent` that its session keeps, to tell a user's devices apart.
+const DEVICE_SHOWN: usize = 256;
 /// All below it is ours.
 const OWN_PREFIX: &str = "/_gateway";
 const LOGOUT: &str = "/_gateway/logout";
@@ -151,7 +153,8 @@ impl Gateway {
         } else {
             CreateUsers::No
         };
-        let device = device.unwrap_or_default().to_owned();
+        let device = device.unwrap_or_default().chars();
+        let device = device.take(DEVICE_SHOWN).collect();
         let attempt = Attempt {
             app,
             code,

@@ -19,6 +19,7 @@ mod login_limits;
 mod login_styles;
 mod mixing;
 mod outages;
+mod own_answers;
 mod proxying;
 mod rate_limits;
 mod recipes;

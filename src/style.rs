@@ -173,7 +173,9 @@ mod tests {
             login: r#"{"code":0,"data":{"token":"{skey}","id":"{user_id}","left":{expires_in}}}"#
                 .to_owned(),
             refusal_status: Some(StatusCode::OK),
-            refusal: Some(r#"{"code":{errcode},"msg":"{errmsg}"}"#.to_owned()),
+            refusal: Some(
+                r#"{"code":{errcode},"msg":"{errmsg}","request_id":"{request_id}"}"#.to_owned(),
+            ),
         };
         vec![
             Style::Plain,
@@ -219,6 +221,25 @@ mod tests {
         for style in styles() {
             let body = login(&style, &answer, 60);
             assert!(serde_json::from_str::<Value>(&body).is_ok(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_is_json_whatever_the_request_is_called() {
+        let answer = Error::NoRoute.answer();
+        for style in styles() {
+            for id in [
+                "\"},{\"a\":\"",
+                "\\",
+                "\r\n\u{0}\u{1b}",
+                "\u{2028}\u{540d}",
+                "{errmsg}{",
+            ] {
+                let (_, body) = refusal(&style, &answer, id);
+                let body: Value = serde_json::from_str(&body).unwrap();
+                let shown = body.get("request_id").and_then(Value::as_str);
+                assert!(shown.is_none_or(|shown| shown == id), "{body}");
+            }
         }
     }
 

@@ -12,6 +12,7 @@ mod harness;
 mod hostile;
 mod keys;
 mod lasting;
+mod leaving;
 mod lifecycle;
 mod limits;
 mod log_injection;

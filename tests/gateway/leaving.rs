@@ -1,0 +1,161 @@
+//! Callers who leave, and deadlines that pass, at every place where the gateway waits: what comes
+//! afterwards is nobody's, and the next ones get their own answers.
+
+use std::time::Duration;
+
+use crate::mixing::{User, judge, over_http1, over_http2, tell, users};
+use crate::support::client::{Client, Request};
+use crate::support::h2::H2Client;
+use crate::support::setup::Setup;
+use crate::support::stack::Stack;
+use crate::support::steps::Answer;
+use crate::support::within;
+
+/// Each user asks over a connection of his own and over one that all share, and gets his own answer.
+async fn all_get_their_own(stack: &Stack, users: &[User], what: &str) {
+    let shared = H2Client::connect(stack.address()).await;
+    let asked = users.iter().enumerate().map(async |(number, user)| {
+        let mut client = Client::connect(stack.address()).await;
+        let mut shared = shared.clone();
+        let target = format!("/own/{number}");
+        let (one, two) = tokio::join!(
+            over_http1(&mut client, user, &target, number % 2 == 0),
+            over_http2(&mut shared, user, &target),
+        );
+        assert_eq!((one, two), (Some(true), Some(true)), "{what}");
+    });
+    futures_util::future::join_all(asked).await;
+}
+
+#[tokio::test]
+async fn wherever_a_caller_leaves_the_next_ones_get_their_own_answers() {
+    let mut stack = Stack::start(Setup::new().far_redis(Duration::ZERO)).await;
+    let users = users(&stack, 6).await;
+    let leaver = &users[0];
+    stack.upstream.always(tell);
+    let head = format!("/left HTTP/1.1\r\nHost: g\r\nskey: {}\r\n", leaver.skey);
+    let get = format!("GET {head}\r\n");
+    for round in 0..3 {
+        // In the middle of the head.
+        let mut client = Client::connect(stack.address()).await;
+        client.write(format!("GET {head}")).await;
+        drop(client);
+        all_get_their_own(&stack, &users, "half a head").await;
+
+        // While Redis waits; its reply comes when nobody waits for it any more.
+        let carried = stack.network().carried();
+        stack.redis().pause();
+        let mut client = Client::connect(stack.address()).await;
+        client.write(&get).await;
+        within("the question to Redis", async {
+            // More than a ping of a supervisor.
+            while stack.network().carried() < carried + 60 {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        drop(client);
+        let asking = all_get_their_own(&stack, &users, "Redis waited");
+        let mut asking = Box::pin(asking);
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), &mut asking)
+                .await
+                .is_err()
+        );
+        stack.redis.as_ref().expect("Redis").resume();
+        asking.await;
+
+        // In the middle of the body.
+        stack.upstream.next(Answer::text(200, "nobody's"));
+        let mut client = Client::connect(stack.address()).await;
+        client
+            .write(format!("POST {head}Content-Length: 9\r\n\r\nhalf"))
+            .await;
+        left(&mut stack).await;
+        drop(client);
+        stack.upstream.closed().await;
+        all_get_their_own(&stack, &users, "half a body").await;
+
+        // While the upstream waits.
+        let (gate, answer) = Answer::text(200, "nobody's").held();
+        stack.upstream.next(answer);
+        let mut client = Client::connect(stack.address()).await;
+        client.write(&get).await;
+        left(&mut stack).await;
+        drop(client);
+        if round > 0 {
+            // It may answer before or after the gateway has taken notice.
+            gate.notify_one();
+        }
+        all_get_their_own(&stack, &users, "the upstream waited").await;
+        gate.notify_one();
+        all_get_their_own(&stack, &users, "the upstream answered").await;
+
+        // While the answer streams.
+        let (pieces, answer) = Answer::stream("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
+        stack.upstream.next(answer);
+        pieces
+            .send(b"nobody's".to_vec())
+            .expect("a running upstream");
+        let mut client = Client::connect(stack.address()).await;
+        client.write(&get).await;
+        left(&mut stack).await;
+        client.until("nobody's").await;
+        drop(client);
+        all_get_their_own(&stack, &users, "half an answer").await;
+        let _ = pieces.send(vec![b'x'; 92]);
+        drop(pieces);
+        all_get_their_own(&stack, &users, "the rest of the answer").await;
+    }
+}
+
+/// The upstream has the head of the request that is left alone.
+async fn left(stack: &mut Stack) {
+    while stack.upstream.head().await.target() != "/left" {}
+}
+
+#[tokio::test]
+async fn what_comes_after_its_deadline_answers_nobody_else() {
+    let setup = Setup::new()
+        .table("redis", "timeout = \"100ms\"")
+        .table("upstreams.api", "response_timeout = \"100ms\"");
+    let mut stack = Stack::start(setup).await;
+    let users = users(&stack, 6).await;
+    stack.upstream.always(tell);
+    let mut late = 0;
+    for _ in 0..3 {
+        stack.redis().pause();
+        for user in &users {
+            let answer = stack.get("/late", &user.skey).await;
+            assert!(!judge(user, "/late", answer.status, &answer.text()));
+        }
+        stack.redis().resume();
+        // As soon as the first is served again, with Redis's late replies on the same connections.
+        for (number, user) in users.iter().enumerate() {
+            let target = format!("/again/{number}");
+            let again = async {
+                loop {
+                    let answer = stack.get(&target, &user.skey).await;
+                    if judge(user, &target, answer.status, &answer.text()) {
+                        break;
+                    }
+                }
+            };
+            within("Redis to be back", again).await;
+        }
+        let (gate, answer) = Answer::text(200, "nobody's").held();
+        stack.upstream.next(answer);
+        let post = Request::new("POST", "/late")
+            .body("b")
+            .header("skey", &users[0].skey);
+        let answer = stack.send(post).await;
+        late += usize::from(answer.error() == Some("upstream_timeout"));
+        gate.notify_one();
+        for (number, user) in users.iter().enumerate() {
+            let target = format!("/after/{number}");
+            let answer = stack.get(&target, &user.skey).await;
+            judge(user, &target, answer.status, &answer.text());
+        }
+    }
+    assert!(late > 0);
+}

@@ -159,3 +159,106 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Checked<S> {
         Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use proptest::prelude::{Strategy, any, prop, proptest};
+    use proptest::sample::select;
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    /// A socket over which these pieces come.
+    struct Pieces(VecDeque<Vec<u8>>);
+
+    impl AsyncRead for Pieces {
+        fn poll_read(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            if let Some(mut piece) = self.0.pop_front() {
+                let rest = piece.split_off(piece.len().min(buf.remaining()));
+                buf.put_slice(&piece);
+                if !rest.is_empty() {
+                    self.0.push_front(rest);
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What hyper gets of it, by reads of so many bytes; and the fault that ends it.
+    fn seen(pieces: VecDeque<Vec<u8>>, room: usize) -> (Vec<u8>, Option<Damage>, bool) {
+        let mut checked = Checked::new(Pieces(pieces));
+        let answers = checked.answers();
+        answers.expect_one(&Method::GET);
+        let mut all = Vec::new();
+        let reading = async {
+            let mut buffer = vec![0; room];
+            while let Ok(count @ 1..) = checked.read(&mut buffer).await {
+                all.extend_from_slice(&buffer[..count]);
+            }
+        };
+        futures_util::FutureExt::now_or_never(reading).expect("nothing to wait for");
+        (all, answers.fault(), answers.are_complete())
+    }
+
+    fn answers() -> impl Strategy<Value = Vec<u8>> {
+        let parts = select(vec![
+            "HTTP/1.1 200 OK\r\n",
+            "HTTP/1.1 103 Early\r\n\r\n",
+            "HTTP/1.1 204 None\r\n\r\n",
+            "HTTP/1.0 200 OK\r\nA: b\r\n\r\n",
+            "Content-Length: 2\r\n",
+            "Content-Length: 0\r\n\r\n",
+            "Transfer-Encoding: chunked\r\n",
+            "\r\n",
+            "\n",
+            "ok",
+            "2\r\nok\r\n",
+            "0\r\n\r\n",
+            "X: y\r\n",
+            "\r",
+            " ",
+            "\0",
+        ]);
+        prop::collection::vec(parts, 1..10).prop_map(|parts| parts.concat().into_bytes())
+    }
+
+    proptest! {
+        #[test]
+        fn an_answer_is_read_the_same_in_whatever_pieces_it_comes(
+            answer in answers(),
+            sizes in prop::collection::vec(1_usize..20, 1..40),
+            room in 1_usize..30,
+        ) {
+            let mut pieces = VecDeque::new();
+            let mut rest = answer.as_slice();
+            for size in sizes.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (piece, after) = rest.split_at(rest.len().min(*size));
+                pieces.push_back(piece.to_vec());
+                rest = after;
+            }
+
+            let whole = seen(VecDeque::from([answer.clone()]), answer.len());
+            let parts = seen(pieces, room);
+
+            assert_eq!(parts, whole);
+            assert!(answer.starts_with(&whole.0));
+        }
+
+        #[test]
+        fn no_bytes_make_the_reader_panic_or_pass_what_is_no_answer(
+            bytes in prop::collection::vec(any::<u8>(), 0..300),
+        ) {
+            let (passed, _, complete) = seen(VecDeque::from([bytes]), 64);
+            assert!(passed.is_empty() && !complete);
+        }
+    }
+}

@@ -1,6 +1,8 @@
 //! Paths, hosts and methods as they are written in the file. A path is canonical or refused: the request's path is made
 //! canonical before it is compared, so another spelling would never match.
 
+use std::net::Ipv6Addr;
+
 use http::Method;
 
 use super::route::PathPattern;
@@ -139,7 +141,19 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
         return Err(Fault::new("is not a host name")
             .help("write the name alone, as in \"api.example.com\""));
     }
-    if let Some((name, _)) = text.split_once(':') {
+    if let Some(address) = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        && let Ok(address) = address.parse::<Ipv6Addr>()
+    {
+        return Ok(format!("[{address}]"));
+    }
+    if text.parse::<Ipv6Addr>().is_ok() {
+        return Err(
+            Fault::new("is an address without brackets").help(format!("write \"[{text}]\""))
+        );
+    }
+    if let Some((name, _)) = text.rsplit_once(':') {
         return Err(
             Fault::new("has a port; hosts are compared without").help(format!("write \"{name}\""))
         );
@@ -149,8 +163,19 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
             .help("a route may write `*.example.com` for every name below it"));
     }
     if !text.is_ascii() {
-        return Err(Fault::new("is not ASCII")
-            .help("write the name as it is on the wire, starting with `xn--`"));
+        let wire = reqwest::Url::parse(&format!("http://{text}/"))
+            .ok()
+            .and_then(|url| url.host_str().map(str::to_owned))
+            .filter(|name| name.contains("xn--"));
+        let help = match wire {
+            Some(name) => format!("write \"{name}\", which is this name on the wire"),
+            None => "write the name as it is on the wire, starting with `xn--`".to_owned(),
+        };
+        return Err(Fault::new("is not ASCII").help(help));
+    }
+    if let Some(name) = text.strip_suffix('.').filter(|name| !name.is_empty()) {
+        return Err(Fault::new("ends with a dot; hosts are compared without")
+            .help(format!("write \"{name}\"")));
     }
     let well_formed = text.len() <= 253
         && text.split('.').all(|label| {
@@ -174,7 +199,19 @@ pub(super) fn method(text: &str) -> Result<Method, Fault> {
     }
     match Method::from_bytes(text.as_bytes()) {
         Ok(Method::CONNECT) => Err(Fault::new("makes a tunnel, which is never forwarded")),
-        Ok(method) => Ok(method),
-        Err(_) => Err(Fault::new("is not a method")),
+        // As `http/method.rs` has it, which is above this layer.
+        Ok(method) if matches!(method.as_str(), "TRACE" | "TRACK" | "PRI") => {
+            Err(Fault::new("is refused everywhere")
+                .help("an answer to it would show callers what the upstream is told of them"))
+        }
+        Ok(method)
+            if text.len() <= 32
+                && text
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) =>
+        {
+            Ok(method)
+        }
+        Ok(_) | Err(_) => Err(Fault::new("is not a method")),
     }
 }

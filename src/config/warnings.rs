@@ -2,7 +2,7 @@
 
 use super::apps::Login;
 use super::read::Tables;
-use super::route::{Action, Auth, PathPattern};
+use super::route::{Action, Auth, PathPattern, Route};
 use super::server::PathPolicy;
 use super::session::{SessionStoreKind, UserStoreKind};
 use super::values::ListenAddress;
@@ -42,6 +42,8 @@ pub(super) fn report(tables: &Tables<'_>) {
             );
         }
     }
+    lookalikes(tables);
+    side_entrances(tables);
     if tables.apps.complete && tables.login.complete {
         unused_apps(tables);
     }
@@ -91,6 +93,91 @@ fn limits_over_sockets(tables: &Tables<'_>) {
             "listen on a port, or let the proxy in front limit by address",
         );
     }
+}
+
+/// Routes for paths that many services take for one, but not with one auth.
+fn lookalikes(tables: &Tables<'_>) {
+    let folded = |route: &Route| {
+        let text = route.path.to_string().to_ascii_lowercase();
+        text.trim_end_matches('/').to_owned()
+    };
+    for (index, (table, route)) in tables.routes.entries.iter().enumerate() {
+        let alike = |(_, earlier): &&(_, Route)| {
+            earlier.path != route.path
+                && folded(earlier) == folded(route)
+                && earlier.auth != route.auth
+                && (earlier.hosts.is_empty()
+                    || route.hosts.is_empty()
+                    || earlier.hosts.iter().any(|host| route.hosts.contains(host)))
+        };
+        if let Some((earlier, _)) = tables.routes.entries.iter().take(index).find(alike) {
+            let what = format!(
+                "differs from the route in line {} only in letters or a slash at its end, and in auth",
+                earlier.line("path")
+            );
+            let help =
+                "services that ignore those serve both alike; write one route, or the same auth";
+            table.warning("path", &what, help);
+        }
+    }
+}
+
+/// Routes whose prefix changes lead, for less, to what another route guards at the same upstream.
+fn side_entrances(tables: &Tables<'_>) {
+    for (table, route) in &tables.routes.entries {
+        let guarded = tables
+            .routes
+            .entries
+            .iter()
+            .find(|(_, other)| asks(other.auth) > asks(route.auth) && leads_into(route, other));
+        if let Some((other, _)) = guarded {
+            let what = format!(
+                "asks less than the route in line {} for the same paths of the upstream",
+                other.line("path")
+            );
+            let help = "strip_prefix and add_prefix lead both there; write the same auth, or prefixes that keep them apart";
+            table.warning("auth", &what, help);
+        }
+    }
+}
+
+fn asks(auth: Auth) -> u8 {
+    match auth {
+        Auth::Off => 0,
+        Auth::Optional => 1,
+        Auth::Required => 2,
+    }
+}
+
+/// Whether every path that the upstream gets by `other` can be had by `route` too, where `other` does not take the request first.
+fn leads_into(route: &Route, other: &Route) -> bool {
+    let (Action::Forward(here), Action::Forward(there)) = (&route.action, &other.action) else {
+        return false;
+    };
+    let (PathPattern::Prefix(from), PathPattern::Exact(path) | PathPattern::Prefix(path)) =
+        (&route.path, &other.path)
+    else {
+        return false;
+    };
+    let (reached, wanted) = (outgoing(route, from), outgoing(other, path));
+    let Some(rest) = below(&wanted, &reached) else {
+        return false;
+    };
+    let first = path.len() > from.len() && below(&format!("{from}{rest}"), path).is_some();
+    here == there && !first
+}
+
+/// The path that the upstream gets for the beginning of a route's paths.
+fn outgoing(route: &Route, path: &str) -> String {
+    let strip = route.strip_prefix.as_deref().unwrap_or_default();
+    let add = route.add_prefix.as_deref().unwrap_or_default();
+    format!("{add}{}", path.strip_prefix(strip).unwrap_or(path))
+}
+
+/// What follows the prefix, at a segment border.
+fn below<'a>(path: &'a str, prefix: &str) -> Option<&'a str> {
+    path.strip_prefix(prefix)
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn unused_upstreams(tables: &Tables<'_>) {

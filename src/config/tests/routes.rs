@@ -13,6 +13,22 @@ const CASES: &[(&str, &[&str])] = &[
         &["9:12 route `/*`: methods: `CONNECT` makes a tunnel, which is never forwarded"],
     ),
     (
+        r#"methods = ["TRACE", "G!T"]"#,
+        &[
+            "9:12 route `/*`: methods: `TRACE` is refused everywhere | an answer to it would show callers what the upstream is told of them",
+            "9:21 route `/*`: methods: `G!T` is not a method",
+        ],
+    ),
+    (
+        r#"hosts = ["例子.测试", "b.example.", "[::1]:80", "::1", "[0::1]"]"#,
+        &[
+            r#"9:10 route `/*`: hosts: `例子.测试` is not ASCII | write "xn--fsqu00a.xn--0zwm56d", which is this name on the wire"#,
+            r#"9:19 route `/*`: hosts: `b.example.` ends with a dot; hosts are compared without | write "b.example""#,
+            r#"9:33 route `/*`: hosts: `[::1]:80` has a port; hosts are compared without | write "[::1]""#,
+            r#"9:45 route `/*`: hosts: `::1` is an address without brackets | write "[::1]""#,
+        ],
+    ),
+    (
         r#"hosts = ["API.example.com:443"]"#,
         &[
             r#"9:10 route `/*`: hosts: `API.example.com:443` has a port; hosts are compared without | write "API.example.com""#,
@@ -179,6 +195,37 @@ on_bad_token = "reject""#,
     (
         "style = 5",
         &["9:9 route `/*`: style: is a bare number, where a text in quotes is needed"],
+    ),
+    (
+        r#"[[routes]]
+path = "/a/*"
+upstream = "api"
+auth = "optional"
+[[routes]]
+path = "/A/*"
+upstream = "api""#,
+        &[
+            "14:8 warning route `/A/*`: path: differs from the route in line 10 only in letters or a slash at its end, and in auth | services that ignore those serve both alike; write one route, or the same auth",
+        ],
+    ),
+    (
+        r#"[[routes]]
+path = "/pub/*"
+upstream = "api"
+auth = "off"
+strip_prefix = "/pub""#,
+        &[
+            "12:8 warning route `/pub/*`: auth: asks less than the route in line 7 for the same paths of the upstream | strip_prefix and add_prefix lead both there; write the same auth, or prefixes that keep them apart",
+        ],
+    ),
+    (
+        r#"[[routes]]
+path = "/pub/*"
+upstream = "api"
+auth = "off"
+strip_prefix = "/pub"
+add_prefix = "/assets""#,
+        &[],
     ),
     (
         r#"[[routes]]

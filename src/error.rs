@@ -8,7 +8,9 @@ use hyper::StatusCode;
 
 use crate::http::framing::Refusal;
 use crate::http::host::HostProblem;
+use crate::http::method::MethodProblem;
 use crate::http::path::PathProblem;
+use crate::http::target::TargetProblem;
 use crate::limit::Refused;
 use crate::redis::StoreError;
 use crate::wechat::WechatError;
@@ -377,6 +379,23 @@ impl From<Refusal> for Error {
             Refusal::TargetTooLong => Self::UriTooLong,
             Refusal::HeadTooLarge => Self::HeadersTooLarge,
             Refusal::TooSlow => Self::RequestTimeout,
+        }
+    }
+}
+
+impl From<TargetProblem> for Error {
+    fn from(problem: TargetProblem) -> Self {
+        Self::BadRequest(problem.text())
+    }
+}
+
+impl From<MethodProblem> for Error {
+    fn from(problem: MethodProblem) -> Self {
+        match problem {
+            MethodProblem::Never => Self::MethodNotAllowed {
+                allow: MethodProblem::ALLOW.to_owned(),
+            },
+            MethodProblem::Malformed => Self::BadRequest("the method is malformed"),
         }
     }
 }

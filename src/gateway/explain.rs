@@ -15,9 +15,8 @@ use crate::error::{Error, ErrorAnswer};
 use crate::http::address::Peer;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::RequestId;
-use crate::http::{framing, host};
+use crate::http::{framing, host, method, target};
 use crate::identity::Identity;
-use crate::route::Found;
 
 /// What is known about a request, as far as the steps went.
 #[derive(Debug, Default)]
@@ -67,6 +66,8 @@ impl Gateway {
     fn explain_steps(&self, mut parts: Parts, explanation: &mut Explanation) -> Result<(), Error> {
         let came = parts.headers.clone();
         framing::check_written_out(&parts, self.server.max_header_bytes)?;
+        method::check(&parts.method)?;
+        target::check(&parts.uri)?;
         let authority = host::authority(&parts)?;
         self.policy.strip(&mut parts.headers);
         let uri: Uri = parts.uri.clone();
@@ -83,11 +84,7 @@ impl Gateway {
             return endpoint.check_method(&parts.method);
         }
         let name = authority.as_ref().map(host::routing_name);
-        let route = match self.routes.find(name.as_deref(), text, &parts.method) {
-            Found::Route(route) => route,
-            Found::OtherMethods(allow) => return Err(Error::MethodNotAllowed { allow }),
-            Found::Nothing => return Err(Error::NoRoute),
-        };
+        let route = self.route(name.as_deref(), text, &parts)?;
         explanation.route = Some((route.path.to_string(), route.auth));
         let limit = route.rate_limit;
         let per_address = limit.per_address.map(|quota| ("address", quota));

@@ -7,6 +7,9 @@ mod explain;
 mod guard;
 mod limits;
 mod outgoing;
+#[cfg(test)]
+mod properties;
+mod routing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,13 +36,13 @@ use crate::forward::Upstream;
 use crate::http::address::{Peer, client_address};
 use crate::http::framing::{self, Refused};
 use crate::http::headers::HeaderPolicy;
-use crate::http::host;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
+use crate::http::{host, method, target};
 use crate::limit::{Limits, Standing};
 use crate::login::Logins;
 use crate::request_log::{AuthOutcome, Record};
-use crate::route::{Found, RouteTable};
+use crate::route::RouteTable;
 use crate::session::{Session, SessionStore};
 
 /// Everything a request needs. Made once from a configuration, shared by all connections.
@@ -241,6 +244,8 @@ impl Gateway {
         if exchange.parts.version == Version::HTTP_2 {
             framing::check_http2(&exchange.parts)?;
         }
+        method::check(&exchange.parts.method)?;
+        target::check(&exchange.parts.uri)?;
         exchange.authority = host::authority(&exchange.parts)?;
         let host = exchange.authority.as_ref().map(host::routing_name);
         exchange.record.host.clone_from(&host);
@@ -263,14 +268,7 @@ impl Gateway {
             return Box::pin(self.serve(endpoint, exchange, host.as_deref())).await;
         }
 
-        let route = match self
-            .routes
-            .find(host.as_deref(), text, &exchange.parts.method)
-        {
-            Found::Route(route) => route,
-            Found::OtherMethods(allow) => return Err(Error::MethodNotAllowed { allow }),
-            Found::Nothing => return Err(Error::NoRoute),
-        };
+        let route = self.route(host.as_deref(), text, &exchange.parts)?;
         *style = &route.style;
         exchange.record.route = Some(Arc::clone(route));
         if let Some(path) = &path {

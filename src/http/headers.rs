@@ -80,14 +80,9 @@ impl HeaderPolicy {
     /// and digits is taken as `-`. PHP, WSGI and CGI fold that far.
     #[must_use]
     pub fn is_identity(&self, name: &HeaderName) -> bool {
-        let name = name.as_str().as_bytes();
-        self.stripped.iter().any(|stripped| {
-            stripped.len() == name.len()
-                && stripped
-                    .bytes()
-                    .zip(name)
-                    .all(|(expected, &byte)| expected == fold(byte))
-        })
+        self.stripped
+            .iter()
+            .any(|stripped| same_folded(name, stripped))
     }
 
     /// Removes what a client may not say: identity headers in every spelling and, by configuration, names with `_`.
@@ -121,6 +116,16 @@ impl HeaderPolicy {
             }
         }
     }
+}
+
+/// Whether some server reads the name as `folded`, which is in small letters, digits and `-`.
+pub(super) fn same_folded(name: &HeaderName, folded: &str) -> bool {
+    let name = name.as_str().as_bytes();
+    folded.len() == name.len()
+        && folded
+            .bytes()
+            .zip(name)
+            .all(|(expected, &byte)| expected == fold(byte))
 }
 
 fn fold(byte: u8) -> u8 {

@@ -1,5 +1,7 @@
 //! Which host a request names: exactly one, well-formed, the same in every place that can name it.
 
+use std::net::Ipv6Addr;
+
 use hyper::header::HOST;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
@@ -12,7 +14,7 @@ pub enum HostProblem {
     Missing,
     /// More than one `Host` line.
     Several,
-    /// Not `name[:port]`.
+    /// Not `name[:port]` with a name or address that can be somebody's.
     Malformed,
     /// The request target names another host than `Host` does.
     Contradicts,
@@ -42,7 +44,9 @@ pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
         None => None,
     };
     match (target, header_authority(&parts.headers)?) {
-        (Some(target), Some(header)) if !same_authority(&target, &header) => {
+        (Some(target), Some(header))
+            if !same_authority(&target, &header, parts.uri.scheme_str()) =>
+        {
             Err(HostProblem::Contradicts)
         }
         // RFC 9112, 3.2: HTTP/1.1 names it in `Host`, whatever the target says.
@@ -52,11 +56,14 @@ pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
     }
 }
 
-/// The host for routing: lower case, without port and final dot.
+/// The host for routing: lower case, without port and final dot, an IPv6 address in its one short form.
 #[must_use]
 pub fn routing_name(authority: &Authority) -> String {
     let host = authority.host();
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+    match ipv6(host) {
+        Some(address) => format!("[{address}]"),
+        None => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
+    }
 }
 
 fn header_authority(headers: &HeaderMap) -> Result<Option<Authority>, HostProblem> {
@@ -74,21 +81,44 @@ fn header_authority(headers: &HeaderMap) -> Result<Option<Authority>, HostProble
     Ok(Some(authority))
 }
 
-/// `Authority` is wider than `Host`: it takes user information, an empty port and ports above 65535.
+/// `Authority` is wider than a host that somebody can have: it takes user information, percent escapes, zones, any port.
 fn is_well_formed(authority: &Authority) -> bool {
     let text = authority.as_str();
-    let port_is_fine = match text.rsplit_once(':') {
-        Some((_, port)) if !text.ends_with(']') => {
-            port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_ok()
-        }
-        _ => true,
+    let host = authority.host();
+    // What is not host or `:port` is user information or a colon too many.
+    let port_is_fine = match text.strip_prefix(host) {
+        Some("") => true,
+        Some(rest) => rest.strip_prefix(':').is_some_and(is_port),
+        None => false,
     };
-    port_is_fine && !text.contains('@') && !authority.host().is_empty()
+    port_is_fine && (is_name(host) || ipv6(host).is_some())
 }
 
-fn same_authority(left: &Authority, right: &Authority) -> bool {
-    let port = |authority: &Authority| authority.port_u16().unwrap_or(80);
-    left.host().eq_ignore_ascii_case(right.host()) && port(left) == port(right)
+/// 1 to 65535 in the one way to write it: `080` is 80 to one server and 64 to the next.
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+        && !text.starts_with('0')
+        && text.parse::<u16>().is_ok()
+}
+
+/// Labels of letters, digits, `-` and `_`, as DNS has them and services name each other; one dot may end them.
+fn is_name(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+    let is_label = |label: &str| matches!(label.len(), 1..=63) && label.bytes().all(fine);
+    name.len() <= 253 && name.split('.').all(is_label)
+}
+
+/// The address of `[::1]`. A zone (`%25eth0`) means something on one machine only and is none.
+fn ipv6(host: &str) -> Option<Ipv6Addr> {
+    host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
+}
+
+/// Whether both name one host and port; what no port is written for is the scheme's.
+fn same_authority(target: &Authority, header: &Authority, scheme: Option<&str>) -> bool {
+    let default = if scheme == Some("https") { 443 } else { 80 };
+    let port = |authority: &Authority| authority.port_u16().unwrap_or(default);
+    routing_name(target) == routing_name(header) && port(target) == port(header)
 }
 
 #[cfg(test)]
@@ -110,8 +140,19 @@ mod tests {
         for (uri, hosts, name) in [
             ("/x", vec!["Api.Example.com"], "api.example.com"),
             ("/x", vec!["api.example.com.:8080"], "api.example.com"),
+            ("/x", vec!["svc_a.local"], "svc_a.local"),
+            (
+                "/x",
+                vec!["xn--fsqu00a.xn--0zwm56d"],
+                "xn--fsqu00a.xn--0zwm56d",
+            ),
+            ("/x", vec!["127.0.0.1:65535"], "127.0.0.1"),
             ("/x", vec!["[::1]:80"], "[::1]"),
+            ("/x", vec!["[0:0::0:0001]"], "[::1]"),
             ("http://a.example/x", vec!["A.example:80"], "a.example"),
+            ("http://a.example./x", vec!["a.example"], "a.example"),
+            ("https://a.example/x", vec!["a.example:443"], "a.example"),
+            ("http://[::1]:8080/x", vec!["[0::1]:8080"], "[::1]"),
         ] {
             let found = authority(&parts(uri, &hosts)).unwrap().unwrap();
             assert_eq!(routing_name(&found), name);
@@ -120,19 +161,65 @@ mod tests {
 
     #[test]
     fn anything_else_is_refused_by_name() {
+        let long = "a.".repeat(127) + "a";
+        let label = "a".repeat(64);
         for (uri, hosts, problem) in [
             ("/x", vec![], HostProblem::Missing),
             ("/x", vec!["a", "a"], HostProblem::Several),
-            ("/x", vec![""], HostProblem::Malformed),
-            ("/x", vec!["a:b"], HostProblem::Malformed),
-            ("/x", vec!["a:99999"], HostProblem::Malformed),
-            ("/x", vec!["u@a"], HostProblem::Malformed),
-            ("/x", vec!["a/b"], HostProblem::Malformed),
             ("http://a/x", vec!["b"], HostProblem::Contradicts),
+            ("http://a/x", vec!["a:81"], HostProblem::Contradicts),
+            ("https://a/x", vec!["a:80"], HostProblem::Contradicts),
             ("http://a/x", vec![], HostProblem::Missing),
             ("http://a:99999/x", vec!["a:99999"], HostProblem::Malformed),
+            ("http://u@a/x", vec!["a"], HostProblem::Malformed),
+            ("http://u:p@a:80/x", vec!["a"], HostProblem::Malformed),
         ] {
             assert_eq!(authority(&parts(uri, &hosts)), Err(problem), "{hosts:?}");
+        }
+        for host in [
+            "",
+            ":80",
+            "a:",
+            "a:b",
+            "a:0",
+            "a:080",
+            "a:+80",
+            "a:99999",
+            "a:80:80",
+            "u@a",
+            "u:p@a:80",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a b",
+            "a,b",
+            "a%2eb",
+            "a%00",
+            "a\\b",
+            "a..b",
+            ".a",
+            ".",
+            "a..",
+            "*",
+            "*.a",
+            "a;b",
+            "a'b",
+            "a\u{e4}",
+            "[::1",
+            "::1",
+            "[::1]a",
+            "[::1]:",
+            "[1::2::3]",
+            "[fe80::1%25eth0]",
+            "[fe80::1%eth0]",
+            "[v1.a]",
+            "[]",
+            "[127.0.0.1]",
+            &long,
+            &label,
+        ] {
+            let found = authority(&parts("/x", &[host]));
+            assert_eq!(found, Err(HostProblem::Malformed), "{host:?}");
         }
     }
 }

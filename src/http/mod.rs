@@ -6,5 +6,8 @@ pub mod field;
 pub mod framing;
 pub mod headers;
 pub mod host;
+pub mod loose;
+pub mod method;
 pub mod path;
 pub mod request_id;
+pub mod target;

@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::loose;
 use crate::config::EncodedByte;
 
 /// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in capitals, `//` merged, no dot
@@ -16,7 +17,7 @@ pub struct CanonicalPath<'a> {
 }
 
 /// Why a path has no canonical spelling.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathProblem {
     /// It does not begin with `/`.
     NotAbsolute,
@@ -24,12 +25,16 @@ pub enum PathProblem {
     DotSegment,
     /// A delimiter that servers decode at different times is percent-encoded.
     EncodedDelimiter(u8),
+    /// Behind `%25` is a dot segment or a control character, for a service that decodes twice.
+    EncodedTwice,
     /// `%` without two hexadecimal digits.
     InvalidEscape,
     /// Its bytes are not UTF-8 once decoded.
     InvalidUtf8,
     /// A raw `\`, `;`, `?`, `#`, blank or control character. Java servers cut `;parameters` off a segment before they route.
     RawByte(u8),
+    /// A service that reads paths less exactly may take it for one of this route, which lets less in.
+    Resembles(String),
 }
 
 impl fmt::Display for PathProblem {
@@ -38,9 +43,16 @@ impl fmt::Display for PathProblem {
             Self::NotAbsolute => f.write_str("the path does not begin with a slash"),
             Self::DotSegment => f.write_str("the path holds a dot segment"),
             Self::EncodedDelimiter(byte) => write!(f, "the path holds an encoded %{byte:02X}"),
+            Self::EncodedTwice => {
+                f.write_str("the path holds a dot segment or control character, encoded twice")
+            }
             Self::InvalidEscape => f.write_str("the path holds an incomplete percent escape"),
             Self::InvalidUtf8 => f.write_str("the path is not UTF-8"),
             Self::RawByte(byte) => write!(f, "the path holds the raw byte 0x{byte:02x}"),
+            Self::Resembles(route) => write!(
+                f,
+                "but for letter case, encoding or the end of a name it is a path of the stricter route `{route}`"
+            ),
         }
     }
 }
@@ -135,6 +147,9 @@ impl<'a> CanonicalPath<'a> {
         let dots = segments.any(|segment| segment == "." || segment == "..");
         if dots {
             return Err(PathProblem::DotSegment);
+        }
+        if encoded_percent && loose::hides_something(&out) {
+            return Err(PathProblem::EncodedTwice);
         }
         Ok(Self {
             text: Cow::Owned(out),
@@ -247,6 +262,9 @@ mod tests {
             ("/a%u002e", PathProblem::InvalidEscape),
             ("/a%ff", PathProblem::InvalidUtf8),
             ("/%c0%ae%c0%ae/", PathProblem::InvalidUtf8),
+            ("/a/%252e%252e/b", PathProblem::EncodedTwice),
+            ("/a/%25252e./b", PathProblem::EncodedTwice),
+            ("/a%2500", PathProblem::EncodedTwice),
         ] {
             assert_eq!(canonical(raw), Err(problem), "{raw}");
         }

@@ -1,11 +1,18 @@
-//! Which route a request takes: host first, then the longest path, then the method.
+//! Which route a request takes: host first, then the longest path, then the method. What a service less exact than this table could
+//! take for a path of a stricter route is refused, not sent the open way.
+
+mod index;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use hyper::Method;
 
-use crate::config::{PathPattern, Route};
+use self::index::PathTable;
+use crate::config::{Action, Auth, PathPattern, Route};
+use crate::http::loose::{loosest, script_readings};
 
 /// All routes, ready to be looked up. A path is looked up among the routes of its own host, then of the wildcards that cover it
 /// (longest first), then of those for every host.
@@ -15,6 +22,8 @@ pub struct RouteTable {
     /// Suffix with its leading dot, longest first.
     wildcards: Vec<(String, PathTable)>,
     every: PathTable,
+    /// Some route lets in what another does not, so it matters which one a service would think of.
+    differs: bool,
 }
 
 /// What a look-up found.
@@ -22,24 +31,35 @@ pub struct RouteTable {
 pub enum Found<'a> {
     /// This route.
     Route(&'a Arc<Route>),
+    /// A route, but a service that reads paths less exactly may take it for one of this stricter route.
+    Resembles(&'a Arc<Route>),
     /// Routes for the path, but for other methods: these.
     OtherMethods(String),
     /// Nothing.
     Nothing,
 }
 
-#[derive(Debug, Default)]
-struct PathTable {
-    exact: HashMap<String, Vec<Arc<Route>>>,
-    /// Longest first; each without its final slash.
-    prefixes: Vec<(String, Vec<Arc<Route>>)>,
+/// How little a route, or a path's routes, let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Strictness {
+    Off,
+    Optional,
+    Required,
+    /// Nobody: another method, or a refusal written as `respond`.
+    Closed,
 }
 
 impl RouteTable {
     /// Sorts the routes in.
     #[must_use]
     pub fn new(routes: &[Arc<Route>]) -> Self {
-        let mut table = Self::default();
+        let mut table = Self {
+            differs: routes.windows(2).any(|pair| match pair {
+                [left, right] => strictness(left) != strictness(right),
+                _ => false,
+            }) || routes.iter().any(|route| !route.methods.is_empty()),
+            ..Self::default()
+        };
         for route in routes {
             if route.hosts.is_empty() {
                 table.every.add(route);
@@ -75,61 +95,139 @@ impl RouteTable {
     /// shorter route with other rules must not catch what a longer one refuses.
     #[must_use]
     pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_> {
-        let named = host.and_then(|host| self.named.get(host));
-        let wildcards = self.wildcards.iter().filter_map(|(suffix, paths)| {
-            host.is_some_and(|host| host.ends_with(suffix.as_str()))
-                .then_some(paths)
-        });
-        for paths in named.into_iter().chain(wildcards).chain([&self.every]) {
-            let Some(candidates) = paths.find(path) else {
-                continue;
-            };
-            let fits =
-                |route: &&Arc<Route>| route.methods.is_empty() || route.methods.contains(method);
-            // At most one does: the configuration refuses routes that no request could tell apart.
-            return match candidates.iter().find(fits) {
-                Some(route) => Found::Route(route),
-                None => Found::OtherMethods(allow(candidates)),
-            };
+        let found = self.exactly(host, path, method);
+        match &found {
+            Found::Route(route) if self.differs => self
+                .stricter(host, path, method, route)
+                .map_or(found, Found::Resembles),
+            _ => found,
         }
-        Found::Nothing
     }
-}
 
-impl PathTable {
-    fn add(&mut self, route: &Arc<Route>) {
-        match &route.path {
-            PathPattern::Exact(path) => {
-                self.exact
-                    .entry(path.clone())
-                    .or_default()
-                    .push(Arc::clone(route));
+    /// The routes as they are written; but an exact path covers itself with a slash at its end too, and without, as most services
+    /// see it. A route of the longer path's own goes first; in neither case does this open what another route closes.
+    fn exactly(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_> {
+        let mut twin = None;
+        let mut covering = None;
+        for paths in self.tables(host) {
+            let hit = paths.find(path);
+            if let Some(exact) = hit.exact {
+                return choose(exact, method);
             }
-            PathPattern::Prefix(prefix) => {
-                if let Some((_, routes)) =
-                    self.prefixes.iter_mut().find(|(known, _)| known == prefix)
+            twin = twin.or(hit.twin);
+            if hit.prefix.is_some() {
+                covering = hit.prefix;
+                break;
+            }
+        }
+        match (covering, twin) {
+            (None, None) => Found::Nothing,
+            (Some(only), None) | (None, Some(only)) => choose(only, method),
+            (Some(covering), Some(twin)) => {
+                let (open, closed) = (choose(covering, method), choose(twin, method));
+                let own = index::ends_at(covering, path);
+                if closed.strictness() > open.strictness()
+                    || (closed.strictness() == open.strictness() && !own)
                 {
-                    routes.push(Arc::clone(route));
+                    closed
                 } else {
-                    self.prefixes
-                        .push((prefix.clone(), vec![Arc::clone(route)]));
-                    self.prefixes
-                        .sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+                    open
                 }
             }
         }
     }
 
-    fn find(&self, path: &str) -> Option<&[Arc<Route>]> {
-        if let Some(routes) = self.exact.get(path) {
-            return Some(routes);
+    /// A route that lets less in than the one that was found, and that a loose reading of the path leads to. A route written for the
+    /// very path that was asked for, in whatever letters, stands.
+    fn stricter(
+        &self,
+        host: Option<&str>,
+        path: &str,
+        method: &Method,
+        found: &Route,
+    ) -> Option<&Arc<Route>> {
+        let loosest = loosest(path);
+        self.stricter_at(host, &loosest, method, found).or_else(|| {
+            // A route that names a script knows what is behind it, and `/*` is no route for what is.
+            let readings = script_readings(&loosest).filter(|_| !names_script(found))?;
+            let stricter = |path| self.stricter_at(host, path, method, found);
+            let named = |route: &&Arc<Route>| route.path != PathPattern::Prefix(String::new());
+            readings.into_iter().filter_map(stricter).find(named)
+        })
+    }
+
+    fn stricter_at(
+        &self,
+        host: Option<&str>,
+        loosest: &str,
+        method: &Method,
+        found: &Route,
+    ) -> Option<&Arc<Route>> {
+        let mut candidates = self
+            .tables(host)
+            .find_map(|paths| paths.find_loosely(loosest))?;
+        if candidates.clone().any(|route| route.path == found.path) {
+            return None;
         }
-        let covers = |prefix: &str| {
-            path.strip_prefix(prefix)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
-        let (_, routes) = self.prefixes.iter().find(|(prefix, _)| covers(prefix))?;
-        Some(routes)
+        let limit = strictness(found);
+        let fits = |route: &&Arc<Route>| takes(route, method);
+        if candidates.clone().any(|route| fits(&route)) {
+            candidates.find(|route| fits(route) && strictness(route) > limit)
+        } else {
+            candidates.next()
+        }
+    }
+
+    /// The tables that have a say about a host, in order.
+    fn tables<'a, 'h>(
+        &'a self,
+        host: Option<&'h str>,
+    ) -> impl Iterator<Item = &'a PathTable> + use<'a, 'h> {
+        let named = host.and_then(|host| self.named.get(host));
+        let wildcards = self.wildcards.iter().filter_map(move |(suffix, paths)| {
+            host.is_some_and(|host| host.ends_with(suffix.as_str()))
+                .then_some(paths)
+        });
+        named.into_iter().chain(wildcards).chain([&self.every])
+    }
+}
+
+impl Found<'_> {
+    fn strictness(&self) -> Strictness {
+        match self {
+            Self::Route(route) => strictness(route),
+            Self::Resembles(_) | Self::OtherMethods(_) | Self::Nothing => Strictness::Closed,
+        }
+    }
+}
+
+fn strictness(route: &Route) -> Strictness {
+    match (&route.action, route.auth) {
+        (Action::Respond(respond), _)
+            if respond.status.is_client_error() || respond.status.is_server_error() =>
+        {
+            Strictness::Closed
+        }
+        (_, Auth::Required) => Strictness::Required,
+        (_, Auth::Optional) => Strictness::Optional,
+        (_, Auth::Off) => Strictness::Off,
+    }
+}
+
+fn names_script(route: &Route) -> bool {
+    let (PathPattern::Exact(path) | PathPattern::Prefix(path)) = &route.path;
+    path.to_ascii_lowercase().contains(".php")
+}
+
+fn takes(route: &Route, method: &Method) -> bool {
+    route.methods.is_empty() || route.methods.contains(method)
+}
+
+fn choose<'a>(candidates: &'a [Arc<Route>], method: &Method) -> Found<'a> {
+    // At most one does: the configuration refuses routes that no request could tell apart.
+    match candidates.iter().find(|route| takes(route, method)) {
+        Some(route) => Found::Route(route),
+        None => Found::OtherMethods(allow(candidates)),
     }
 }
 
@@ -142,109 +240,4 @@ fn allow(routes: &[Arc<Route>]) -> String {
     methods.sort_unstable();
     methods.dedup();
     methods.join(", ")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::Config;
-
-    /// Each route answers by itself with its own name, so that a look-up can be read off.
-    fn table(routes: &[(&str, &str)]) -> RouteTable {
-        let mut text =
-            "[[apps]]\nappid = \"wx0123456789abcdef\"\nsecret = \"s3cret-of-the-test\"\n"
-                .to_owned();
-        for (name, keys) in routes {
-            text += &format!("[[routes]]\n{keys}\nrespond = {{ body = \"{name}\" }}\n");
-        }
-        let config = Config::parse("test", &text, &|_| None).unwrap().config;
-        let routes: Vec<Arc<Route>> = config.routes.into_iter().map(Arc::new).collect();
-        RouteTable::new(&routes)
-    }
-
-    fn find(table: &RouteTable, host: Option<&str>, path: &str, method: &Method) -> String {
-        match table.find(host, path, method) {
-            Found::Route(route) => match &route.action {
-                crate::config::Action::Respond(respond) => respond.body.clone(),
-                crate::config::Action::Forward(name) => name.clone(),
-            },
-            Found::OtherMethods(allow) => format!("405 {allow}"),
-            Found::Nothing => "404".to_owned(),
-        }
-    }
-
-    #[test]
-    fn the_longest_path_wins_at_segment_borders_only() {
-        let table = table(&[
-            ("all", "path = \"/*\""),
-            ("api", "path = \"/api/*\""),
-            ("admin", "path = \"/api/admin/*\""),
-            ("exact", "path = \"/api/admin/ping\""),
-        ]);
-        for (path, expected) in [
-            ("/", "all"),
-            ("/apiary", "all"),
-            ("/api", "api"),
-            ("/api/", "api"),
-            ("/api/administrator", "api"),
-            ("/api/admin", "admin"),
-            ("/api/admin/x/y", "admin"),
-            ("/api/admin/ping", "exact"),
-            ("/api/admin/ping/", "admin"),
-        ] {
-            assert_eq!(find(&table, None, path, &Method::GET), expected, "{path}");
-        }
-    }
-
-    #[test]
-    fn a_named_host_goes_before_wildcards_and_those_before_every_host() {
-        let table = table(&[
-            ("every", "path = \"/*\""),
-            ("wide", "path = \"/*\"\nhosts = [\"*.example.com\"]"),
-            ("narrow", "path = \"/*\"\nhosts = [\"*.eu.example.com\"]"),
-            ("named", "path = \"/a/*\"\nhosts = [\"api.example.com\"]"),
-        ]);
-        for (host, path, expected) in [
-            (None, "/a", "every"),
-            (Some("other.org"), "/a", "every"),
-            (Some("example.com"), "/a", "every"),
-            (Some("evilexample.com"), "/a", "every"),
-            (Some("x.example.com"), "/a", "wide"),
-            (Some("x.eu.example.com"), "/a", "narrow"),
-            (Some("api.example.com"), "/a/b", "named"),
-            (Some("api.example.com"), "/b", "wide"),
-        ] {
-            assert_eq!(
-                find(&table, host, path, &Method::GET),
-                expected,
-                "{host:?} {path}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_method_that_the_longest_path_does_not_take_is_not_caught_by_a_shorter_one() {
-        let table = table(&[
-            ("all", "path = \"/*\"\nauth = \"off\""),
-            ("read", "path = \"/api/*\"\nmethods = [\"GET\"]"),
-            ("write", "path = \"/api/*\"\nmethods = [\"POST\", \"PUT\"]"),
-        ]);
-        assert_eq!(find(&table, None, "/api/x", &Method::GET), "read");
-        assert_eq!(find(&table, None, "/api/x", &Method::PUT), "write");
-        assert_eq!(
-            find(&table, None, "/api/x", &Method::DELETE),
-            "405 GET, POST, PUT"
-        );
-    }
-
-    #[test]
-    fn without_a_route_there_is_nothing() {
-        let table = table(&[("api", "path = \"/api/*\"\nhosts = [\"a.example\"]")]);
-        assert_eq!(
-            find(&table, Some("a.example"), "/other", &Method::GET),
-            "404"
-        );
-        assert_eq!(find(&table, Some("b.example"), "/api", &Method::GET), "404");
-        assert_eq!(find(&table, None, "/api", &Method::GET), "404");
-    }
 }

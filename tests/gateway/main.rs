@@ -21,6 +21,7 @@ mod login_styles;
 mod mixing;
 mod outages;
 mod own_answers;
+mod paths;
 mod proxying;
 mod rate_limits;
 mod recipes;

@@ -12,6 +12,7 @@ pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod redis;
 pub(crate) mod setup;
+pub(crate) mod sites;
 pub(crate) mod stack;
 pub(crate) mod steps;
 pub(crate) mod traffic;

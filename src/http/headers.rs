@@ -193,11 +193,16 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
 /// `X-Rewrite-Url`, by which some frameworks route instead of by the path that was checked.
 pub fn remove_forwarded(headers: &mut HeaderMap) {
     let is_forwarded = |name: &&HeaderName| {
-        let name = name.as_str();
-        matches!(name, "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url")
-            // With `_` in it the name passes only where those are kept; it still reads as one of the family.
-            || (name.len() > 11
-                && name.bytes().zip(*b"x-forwarded-").all(|(byte, expected)| fold(byte) == expected))
+        // In every spelling, as PHP reads `X.Original.Url` as the same variable.
+        let alone = ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
+        let in_family = |name: &str| {
+            name.len() > 11
+                && name
+                    .bytes()
+                    .zip(*b"x-forwarded-")
+                    .all(|(byte, expected)| fold(byte) == expected)
+        };
+        alone.iter().any(|known| same_folded(name, known)) || in_family(name.as_str())
     };
     if headers.keys().any(|name| is_forwarded(&name)) {
         let doomed: Vec<HeaderName> = headers.keys().filter(is_forwarded).cloned().collect();
@@ -304,6 +309,8 @@ mod tests {
             ("x-real-ip", "1"),
             ("x-original-url", "/admin"),
             ("x-rewrite-url", "/admin"),
+            ("x.original_url", "/admin"),
+            ("x~real.ip", "1"),
             ("x-forwarded", "stays"),
         ]);
         remove_forwarded(&mut map);

@@ -67,7 +67,7 @@ impl Gateway {
         let came = parts.headers.clone();
         framing::check_written_out(&parts, self.server.max_header_bytes)?;
         method::check(&parts.method)?;
-        target::check(&parts.uri)?;
+        target::check(&parts)?;
         let authority = host::authority(&parts)?;
         self.policy.strip(&mut parts.headers);
         let uri: Uri = parts.uri.clone();

@@ -245,7 +245,7 @@ impl Gateway {
             framing::check_http2(&exchange.parts)?;
         }
         method::check(&exchange.parts.method)?;
-        target::check(&exchange.parts.uri)?;
+        target::check(&exchange.parts)?;
         exchange.authority = host::authority(&exchange.parts)?;
         let host = exchange.authority.as_ref().map(host::routing_name);
         exchange.record.host.clone_from(&host);

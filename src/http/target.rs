@@ -1,6 +1,7 @@
 //! The form of a request target (RFC 9112, 3.2): a path, alone or in a whole URL. The other forms ask for no resource of a service.
 
-use hyper::Uri;
+use hyper::Version;
+use hyper::http::request::Parts;
 
 /// Why a target is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,12 @@ impl TargetProblem {
 ///
 /// # Errors
 /// Why not.
-pub fn check(uri: &Uri) -> Result<(), TargetProblem> {
-    if !uri.path().starts_with('/') {
+pub fn check(parts: &Parts) -> Result<(), TargetProblem> {
+    let uri = &parts.uri;
+    // In a URL of HTTP/1 the path may be missing before a query, in a `:path` of HTTP/2 not.
+    let begins = |target: &str| target.starts_with('/');
+    let whole = uri.path_and_query().map_or("", |target| target.as_str());
+    if !begins(uri.path()) || (parts.version == Version::HTTP_2 && !begins(whole)) {
         return Err(TargetProblem::NoPath);
     }
     match uri.scheme_str() {
@@ -56,7 +61,15 @@ mod tests {
             ("ftp://a/b", Err(TargetProblem::Scheme)),
             ("ws://a/b", Err(TargetProblem::Scheme)),
         ] {
-            assert_eq!(check(&target.parse().unwrap()), expected, "{target}");
+            let request = hyper::Request::get(target).body(()).unwrap();
+            assert_eq!(check(&request.into_parts().0), expected, "{target}");
         }
+    }
+
+    #[test]
+    fn a_path_of_http2_begins_with_a_slash() {
+        let request = hyper::Request::get("http://a?b").version(Version::HTTP_2);
+        let parts = request.body(()).unwrap().into_parts().0;
+        assert_eq!(check(&parts), Err(TargetProblem::NoPath));
     }
 }

@@ -247,3 +247,61 @@ fn a_request_that_cannot_be_is_told_without_repeating_what_may_be_an_skey() {
         assert!(!said.stderr.is_empty());
     }
 }
+
+#[test]
+fn a_request_that_a_service_could_take_for_another_routes_is_refused_by_that_routes_name() {
+    let routes = r#"
+[upstreams.api]
+servers = ["http://127.0.0.1:8000"]
+
+[[routes]]
+path = "/*"
+upstream = "api"
+auth = "off"
+
+[[routes]]
+path = "/admin/*"
+upstream = "api"
+
+[[routes]]
+path = "/items"
+upstream = "api"
+auth = "off"
+methods = ["GET", "POST"]
+
+[[routes]]
+path = "/items"
+upstream = "api"
+methods = ["DELETE"]
+"#;
+    let folder = Folder::with(&format!("{APP}{routes}"));
+    let resembles = "400 ambiguous_path: but for letter case, encoding or the end of a name it is a path of the stricter route `/admin/*`";
+    for (arguments, expected) in [
+        (vec!["GET", "/Admin/x"], resembles),
+        (vec!["GET", "/index.php/admin"], resembles),
+        (
+            vec!["POST", "/items/", "-H", "X-HTTP-Method-Override: DELETE"],
+            "400 bad_request: the headers name another method, which is another route's",
+        ),
+        (
+            vec!["get", "/items"],
+            "400 bad_request: the method is malformed",
+        ),
+        (
+            vec!["OPTIONS", "*", "-H", "Host: a"],
+            "400 bad_request: the request target is not a path",
+        ),
+    ] {
+        let said = folder.skeygate(&[&["explain"], arguments.as_slice()].concat());
+        let refused = said
+            .stdout
+            .lines()
+            .find_map(|line| line.strip_prefix("refused"));
+        assert_eq!(
+            refused.map(str::trim),
+            Some(expected),
+            "{arguments:?}: {}",
+            said.stdout
+        );
+    }
+}

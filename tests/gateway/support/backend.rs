@@ -68,6 +68,11 @@ impl Backend {
         }
     }
 
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
     /// What a gateway's `servers` says.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)

@@ -88,8 +88,12 @@ fn canonical(text: &str) -> Result<(), Fault> {
 /// The canonical spelling: unreserved characters plain, the rest encoded with capitals, slashes single.
 fn respell(text: &str) -> Result<String, Fault> {
     let mut out = String::with_capacity(text.len());
+    let mut decoded = Vec::with_capacity(text.len());
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+        }
         match byte {
             b'%' => {
                 let digits = bytes.next().zip(bytes.next());
@@ -103,8 +107,13 @@ fn respell(text: &str) -> Result<String, Fault> {
                         return Err(Fault::new("has an encoded byte that servers read differently")
                             .help("requests with %2F, %5C, %3B, %25, %3F, %23 or control characters are not routed by them"));
                     }
-                    Some(byte) if is_unreserved(byte) => out.push(char::from(byte)),
-                    Some(byte) => out.push_str(&format!("%{byte:02X}")),
+                    Some(byte) => {
+                        decoded.push(byte);
+                        match is_unreserved(byte) {
+                            true => out.push(char::from(byte)),
+                            false => out.push_str(&format!("%{byte:02X}")),
+                        }
+                    }
                 }
             }
             b'/' if out.ends_with('/') => {}
@@ -113,6 +122,10 @@ fn respell(text: &str) -> Result<String, Fault> {
             }
             byte => out.push_str(&format!("%{byte:02X}")),
         }
+    }
+    if std::str::from_utf8(&decoded).is_err() {
+        return Err(Fault::new("is not UTF-8 once it is decoded")
+            .help("such requests are refused, so no route would guard them"));
     }
     Ok(out)
 }

@@ -53,7 +53,7 @@ const ROUTES: &str = r#"
 "#;
 
 /// What paths are made of that two servers read differently, and what these routes are made of.
-const PIECES: [&str; 62] = [
+const PIECES: [&str; 63] = [
     "/",
     "/",
     "/",
@@ -90,6 +90,7 @@ const PIECES: [&str; 62] = [
     "%c0%af",
     "%e0%80%ae",
     "%ff",
+    "%FF",
     "%u002e",
     "%",
     "%4",
@@ -236,6 +237,24 @@ proptest! {
             && let Ok(alone) = target(&route, &path, None)
         {
             prop_assert_eq!(target(&route, &path, Some(&query)).unwrap(), format!("{alone}?{query}"));
+        }
+    }
+}
+
+proptest! {
+    // Each reads a whole configuration.
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_path_that_a_route_may_have_is_one_that_requests_have(raw in hostile()) {
+        // A route in any other spelling would guard nothing.
+        let text = ROUTES.replace("\"/admin/*\"", &format!("{raw:?}"));
+        if let Ok(config) = Config::parse("test", &text, &|_| None) {
+            let written = config.config.routes.iter().map(|route| route.path.to_string());
+            prop_assert!(written.into_iter().any(|path| path == raw));
+            let path = CanonicalPath::parse(&raw);
+            prop_assert_eq!(path.as_ref().map(CanonicalPath::as_str), Ok(raw.as_str()));
+            prop_assert!(path.unwrap().check_encoded(&[]).is_ok());
         }
     }
 }

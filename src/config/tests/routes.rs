@@ -267,6 +267,14 @@ upstream = "api""#,
     ),
     (
         r#"[[routes]]
+path = "/caf%E9"
+upstream = "api""#,
+        &[
+            "10:8 route `/caf%E9`: path: `/caf%E9` is not UTF-8 once it is decoded | such requests are refused, so no route would guard them",
+        ],
+    ),
+    (
+        r#"[[routes]]
 path = "/用户/*"
 upstream = "api""#,
         &[

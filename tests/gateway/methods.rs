@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::support::backend::Backend;
 use crate::support::client::{Client, Request, Response};
-use crate::support::h2::H2Client;
+use crate::support::h2::{H2Client, RawAnswer, raw_request};
 use crate::support::setup::Setup;
 use crate::support::sites::Site;
 use crate::support::stack::Stack;
@@ -126,6 +126,24 @@ async fn connect_never_makes_a_tunnel() {
         (answer.status, answer.error()),
         (405, Some("method_not_allowed"))
     );
+    for fields in [
+        vec![(":method", "CONNECT"), (":authority", "gateway.test:80")],
+        vec![
+            (":method", "CONNECT"),
+            (":protocol", "websocket"),
+            (":scheme", "http"),
+            (":path", "/a"),
+            (":authority", "gateway.test"),
+        ],
+    ] {
+        let answer = raw_request(stack.address(), &fields).await;
+        // HPACK has no number for 405.
+        let refused = matches!(
+            answer,
+            RawAnswer::Reset | RawAnswer::Status(None | Some(400))
+        );
+        assert!(refused, "{fields:?}: {answer:?}");
+    }
     assert_eq!(stack.upstream.connections(), 0);
 }
 

@@ -136,33 +136,18 @@ async fn what_has_no_canonical_path_reaches_no_upstream() {
 
 #[tokio::test]
 async fn a_fragment_reaches_no_upstream() {
-    let mut stack = stack().await;
+    let stack = stack().await;
     for target in [
         "/a#b",
         "/a#/../admin/x",
         "/a?b#c",
         "http://gateway.test/a#b",
+        "/admin/x#/../../a",
     ] {
         let answer = send(&stack, &format!("GET {target} HTTP/1.1")).await;
-        // hyper cuts it off; what is forwarded is then what was checked.
-        if answer.status == 200 {
-            let head = stack.upstream.request().await.head;
-            assert_eq!(
-                head.target(),
-                target
-                    .split('#')
-                    .next()
-                    .unwrap_or_default()
-                    .trim_start_matches("http://gateway.test")
-            );
-        } else {
-            assert_eq!(answer.status, 400, "{target}");
-        }
+        assert_eq!(answer.status, 400, "{target}");
     }
-    assert_eq!(
-        send(&stack, "GET /admin/x#/../../a HTTP/1.1").await.status / 100,
-        4
-    );
+    assert_eq!(stack.upstream.requests(), 0);
 }
 
 #[tokio::test]

@@ -46,6 +46,8 @@ enum Place {
     Head(HeadReader),
     Body(u64),
     Chunks(Box<Chunks>),
+    /// In a body that turned out damaged in the same bytes that its head came in.
+    Damaged,
     /// Behind a request, before the end of its answer.
     Answer,
     /// Nothing more is passed on.
@@ -109,13 +111,20 @@ impl<S> Door<S> {
                     return Ok(at + taken);
                 }
                 Place::Chunks(chunks) => {
-                    let (taken, ended) = chunks.read(rest)?;
+                    let (taken, ended) = match chunks.read(rest) {
+                        // Without the head hyper could not answer, and would just close.
+                        Err(_) if at > 0 => {
+                            self.place = Place::Damaged;
+                            return Ok(at);
+                        }
+                        read => read?,
+                    };
                     if ended {
                         self.place = Place::Answer;
                     }
                     return Ok(at + taken);
                 }
-                Place::Answer | Place::Refused => return Ok(at),
+                Place::Damaged | Place::Answer | Place::Refused => return Ok(at),
             }
         }
     }
@@ -146,10 +155,7 @@ impl<S> Door<S> {
     /// Refuses what is held. Of a body that is damaged hyper is told as of any that breaks off: its request is under way.
     fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
         let Place::Head(reader) = std::mem::replace(&mut self.place, Place::Refused) else {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the request body is damaged",
-            ));
+            return Err(damaged());
         };
         if refusal == Refusal::TooSlow {
             self.linger = Duration::ZERO;
@@ -179,11 +185,15 @@ impl<S> Door<S> {
     /// Whether an answer went out while the client may still be sending. Half a head has no answer that could be lost.
     fn is_interrupted(&self) -> bool {
         match self.place {
-            Place::Body(_) | Place::Chunks(_) | Place::Refused => true,
+            Place::Body(_) | Place::Chunks(_) | Place::Damaged | Place::Refused => true,
             Place::Answer => !self.held.is_empty(),
             Place::Head(_) => false,
         }
     }
+}
+
+fn damaged() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the request body is damaged")
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
@@ -202,6 +212,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
             }
             match &this.place {
                 Place::Refused => return Poll::Pending,
+                Place::Damaged => return Poll::Ready(Err(damaged())),
                 Place::Answer if this.activity.is_tunnel() => {
                     if this.held.is_empty() {
                         return Pin::new(&mut this.stream).poll_read(cx, buf);

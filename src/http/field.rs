@@ -43,19 +43,17 @@ pub fn take_pair(text: &str, name: &str) -> Option<Taken> {
         return None;
     }
     let mut values = Vec::new();
-    let mut rest = String::with_capacity(text.len());
+    let mut others = Vec::new();
     for pair in text.split('&') {
         match form_urlencoded::parse(pair.as_bytes()).next() {
             Some((key, value)) if key == name => values.push(value.into_owned()),
-            _ => {
-                if !rest.is_empty() {
-                    rest.push('&');
-                }
-                rest.push_str(pair);
-            }
+            _ => others.push(pair),
         }
     }
-    (!values.is_empty()).then_some(Taken { values, rest })
+    (!values.is_empty()).then(|| Taken {
+        values,
+        rest: others.join("&"),
+    })
 }
 
 /// The values of the cookie `name`, over all `Cookie` lines. Lines may hold any bytes; a value that is no ASCII reads as empty.
@@ -184,6 +182,11 @@ mod tests {
         assert_eq!(
             take_pair("skey=1&skey=2", "skey"),
             Some(taken(&["1", "2"], ""))
+        );
+        // Fuzzing found that empty pieces at the front were lost.
+        assert_eq!(
+            take_pair("&&a=1&skey=K&", "skey"),
+            Some(taken(&["K"], "&&a=1&"))
         );
         assert_eq!(take_pair("xskey=1&skey2=2&a=skey", "skey"), None);
         assert_eq!(take_pair("", "skey"), None);

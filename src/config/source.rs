@@ -42,6 +42,15 @@ fn syntax_help(message: &str) -> Option<&'static str> {
         .map(|(_, help)| help)
 }
 
+/// Keys and names are quoted in messages, and quoted keys may hold line ends and terminal escapes.
+fn on_one_line(text: String) -> String {
+    if text.chars().any(char::is_control) {
+        let plain = |c: char| if c.is_control() { '…' } else { c };
+        return text.chars().map(plain).collect();
+    }
+    text
+}
+
 /// The text and the ranges of it that must not be shown.
 pub(super) struct Source<'a> {
     name: &'a str,
@@ -124,8 +133,8 @@ impl<'a> Source<'a> {
             file: self.name.to_owned(),
             line: line(self.text, start),
             column: before.chars().count() + 1,
-            message,
-            help,
+            message: on_one_line(message),
+            help: help.map(on_one_line),
             excerpt: (span != (0..0)).then(|| self.excerpt(line_start, &span)),
         }
     }

@@ -239,3 +239,15 @@ fn the_column_does_not_tell_the_length_of_a_secret() {
     };
     assert_eq!(places("a"), places("abcdefgh"));
 }
+
+/// Fuzzing found that a quoted key broke its message in two, or coloured the terminal.
+#[test]
+fn a_key_with_line_ends_or_escapes_in_it_is_reported_on_one_line() {
+    let text = format!("\"a\\nb\\u001B[31m\" = 1\n{GOOD}");
+    let found = reports(&text);
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(
+        found[0].starts_with("1:1 there is no key `a…b…[31m`"),
+        "{found:?}"
+    );
+}

@@ -137,6 +137,7 @@ fn lines(explanation: &Explanation) -> Vec<String> {
         target,
         removed,
         set,
+        ..
     }) = &explanation.forwarding
     {
         line("upstream", &format!("{name} at {address}"));

@@ -46,6 +46,8 @@ pub struct Forwarding {
     pub upstream: (String, String),
     /// Path and query.
     pub target: String,
+    /// Every header, as the upstream gets it.
+    pub headers: HeaderMap,
     /// Headers that the upstream does not get.
     pub removed: Vec<HeaderName>,
     /// Headers that the upstream gets besides, or with another value.
@@ -128,6 +130,7 @@ impl Gateway {
                         .cloned()
                         .collect(),
                     set: changed(&came, &parts.headers),
+                    headers: parts.headers,
                 });
             }
         }

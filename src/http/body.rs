@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::HeaderMap;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use hyper::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
@@ -24,11 +24,10 @@ pub enum BodyProblem {
 ///
 /// # Errors
 /// By cause; nothing of the body is kept then.
-pub async fn read(
-    body: &mut Incoming,
-    limit: u64,
-    patience: Duration,
-) -> Result<Bytes, BodyProblem> {
+pub async fn read<B>(body: &mut B, limit: u64, patience: Duration) -> Result<Bytes, BodyProblem>
+where
+    B: Body<Data = Bytes> + Unpin,
+{
     if body.size_hint().lower() > limit {
         return Err(BodyProblem::TooLarge);
     }

@@ -5,7 +5,7 @@ mod expiring;
 mod lifetime;
 mod login;
 mod memory;
-mod record;
+pub mod record;
 mod redis;
 mod scripts;
 mod seal;
@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use self::login::{LoginClaim, LoginTicket};
 pub use self::memory::MemorySessions;
 pub use self::redis::RedisSessions;
-pub use self::seal::{SealError, Sealer};
+pub use self::seal::{OpenError, SealError, Sealer};
 pub use self::skey::Skey;
 
 use crate::config::{self, Secret};

@@ -25,7 +25,9 @@ struct Record<'a> {
     device: Cow<'a, str>,
 }
 
-pub(super) fn write(session: &Session) -> Vec<u8> {
+/// The session as it goes under its seal.
+#[must_use]
+pub fn write(session: &Session) -> Vec<u8> {
     let identity = &session.identity;
     let record = Record {
         appid: Cow::Borrowed(&identity.appid),
@@ -40,8 +42,9 @@ pub(super) fn write(session: &Session) -> Vec<u8> {
     serde_json::to_vec(&record).unwrap_or_default()
 }
 
-/// `None` when it is not a session, or names nobody.
-pub(super) fn read(text: &[u8]) -> Option<Session> {
+/// The session that was written. `None` when it is not one, or names nobody.
+#[must_use]
+pub fn read(text: &[u8]) -> Option<Session> {
     let record: Record<'_> = serde_json::from_slice(text).ok()?;
     if record.openid.is_empty() || record.appid.is_empty() {
         return None;

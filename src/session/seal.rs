@@ -54,7 +54,7 @@ impl std::error::Error for SealError {}
 
 /// Why a value did not open. None of them is an error to a caller: it is as if nothing were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum OpenError {
+pub enum OpenError {
     /// Not a sealed value.
     Malformed,
     /// Sealed under a key we do not have (any more).
@@ -74,6 +74,8 @@ impl fmt::Display for OpenError {
         })
     }
 }
+
+impl std::error::Error for OpenError {}
 
 impl Sealer {
     /// Keys from `session.seal_keys` when there are any (the first seals), else from each app's secrets (the current one
@@ -100,7 +102,10 @@ impl Sealer {
     }
 
     /// `mark`, then `plain` sealed for `appid` under the store's key name. The mark is neither hidden nor protected.
-    pub(super) fn seal(
+    ///
+    /// # Errors
+    /// `SealError`, by cause; nothing is sealed then.
+    pub fn seal(
         &self,
         appid: &str,
         name: &str,
@@ -135,7 +140,10 @@ impl Sealer {
     }
 
     /// The plaintext of a value found under `name`, decrypted where it lies; the head stays as it is.
-    pub(super) fn open<'a>(&self, name: &str, value: &'a mut [u8]) -> Result<&'a [u8], OpenError> {
+    ///
+    /// # Errors
+    /// `OpenError`, by cause; what lies after the head is worthless then.
+    pub fn open<'a>(&self, name: &str, value: &'a mut [u8]) -> Result<&'a [u8], OpenError> {
         let (head, text) = value
             .split_at_mut_checked(HEAD_LEN)
             .ok_or(OpenError::Malformed)?;

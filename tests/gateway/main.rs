@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod answer_headers;
+mod attacks;
 mod backends;
 mod bad_answers;
 mod bad_upstreams;

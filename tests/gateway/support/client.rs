@@ -156,6 +156,11 @@ impl Client {
         let _ = self.writer.write_all(bytes.as_ref()).await;
     }
 
+    /// Says that nothing more will be written. An error is left to whoever reads the answer.
+    pub(crate) async fn finish(&mut self) {
+        let _ = self.writer.shutdown().await;
+    }
+
     /// Sends a request and reads its answer.
     pub(crate) async fn exchange(&mut self, request: &Request) -> Response {
         let response = within("a response", self.try_exchange(request)).await;
@@ -204,7 +209,8 @@ impl Client {
         self.some().await.is_empty()
     }
 
-    async fn try_response(&mut self, method: &str) -> Result<Response> {
+    /// As `response`; a connection that broke is an error, not the end of the test.
+    pub(crate) async fn try_response(&mut self, method: &str) -> Result<Response> {
         let mut interim = Vec::new();
         let head = loop {
             let head = self.wire.head().await?;

@@ -40,9 +40,12 @@ impl Recorded {
 }
 
 /// What the upstream saw, in order.
-enum Seen {
+pub(crate) enum Seen {
+    /// The head of a request.
     Head(Head),
+    /// Some of its body.
     Piece(Vec<u8>),
+    /// All of it that its answer asked for.
     Request(Recorded),
     /// A connection ended, by either side.
     Closed,
@@ -177,6 +180,11 @@ impl RecordingUpstream {
             matches!(seen, Seen::Closed).then_some(())
         })
         .await;
+    }
+
+    /// The next thing that was seen, whatever it is.
+    pub(crate) async fn next_seen(&mut self) -> Seen {
+        self.wait("anything at the upstream", Some).await
     }
 
     async fn wait<T>(&mut self, what: &str, pick: impl Fn(Seen) -> Option<T>) -> T {

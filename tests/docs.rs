@@ -20,6 +20,8 @@ mod program;
 mod readme;
 #[path = "docs/request_log.rs"]
 mod request_log;
+#[path = "docs/security.rs"]
+mod security;
 
 use std::fs;
 use std::path::PathBuf;

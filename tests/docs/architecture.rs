@@ -124,7 +124,7 @@ fn numbered(text: &str) -> Vec<String> {
 }
 
 /// Everything under src and tests in one text.
-fn all_code() -> String {
+pub(super) fn all_code() -> String {
     let mut code = String::new();
     let mut folders = vec![root().join("src"), root().join("tests")];
     while let Some(folder) = folders.pop() {

@@ -9,8 +9,8 @@ use bytes::{Buf, BytesMut};
 use hyper::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::chunks::Damage;
 use super::framer::{Framer, Verdict};
+use crate::http::framing::Damage;
 
 /// The connection's owner's view of the answers that come over it.
 #[derive(Debug, Clone)]

@@ -4,12 +4,10 @@
 
 use hyper::Method;
 
-use super::chunks::{Chunks, Damage, is_text};
+use crate::http::framing::{Chunks, Damage, MAX_FIELDS, content_length, field, is_text};
 
 /// The longest head of an answer, in bytes.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
-/// Header lines in one head at most.
-const MAX_LINES: usize = 100;
 /// Answers with a status of 1xx before the real one at most.
 const MAX_INTERIM: u32 = 16;
 
@@ -28,7 +26,7 @@ pub(super) struct Framer {
     fault: Option<Damage>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum State {
     /// No answer is due: every byte is one too many.
     Idle,
@@ -83,7 +81,7 @@ impl Framer {
 
     /// Whether the last answer is over and nothing came behind it.
     pub(super) fn is_between_answers(&self) -> bool {
-        self.state == State::Idle && self.reusable && self.fault.is_none()
+        matches!(self.state, State::Idle) && self.reusable && self.fault.is_none()
     }
 
     /// What was wrong with the answer.
@@ -121,8 +119,8 @@ impl Framer {
                 Ok(step)
             }
             State::Chunked(chunks) => {
-                let read = chunks.advance(bytes)?;
-                if *chunks == Chunks::End {
+                let (read, ended) = chunks.read(bytes)?;
+                if ended {
                     self.state = State::Idle;
                 }
                 Ok(read)
@@ -179,7 +177,7 @@ impl Framer {
                 State::Idle
             }
             _ if self.to_head => State::Idle,
-            _ if declared.chunked => State::Chunked(Chunks::start()),
+            _ if declared.chunked => State::Chunked(Chunks::of_answer()),
             _ => match declared.length {
                 Some(0) => State::Idle,
                 Some(length) => State::Length(length),
@@ -199,10 +197,10 @@ fn parse(head: &[u8]) -> Result<(u16, Declared), Damage> {
     let (minor, status) = status(lines.next().unwrap_or_default())?;
     let mut declared = Declared::default();
     for (number, line) in lines.enumerate() {
-        if number == MAX_LINES {
+        if number == MAX_FIELDS {
             return Err("its head has more than 100 lines");
         }
-        field(line, &mut declared)?;
+        declared.field(line)?;
     }
     if declared.chunked && declared.length.is_some() {
         return Err("it has both Content-Length and Transfer-Encoding");
@@ -236,45 +234,23 @@ fn status(line: &[u8]) -> Result<(u8, u16), Damage> {
     Ok((minor, status))
 }
 
-fn field(line: &[u8], declared: &mut Declared) -> Result<(), Damage> {
-    let colon = line.iter().position(|byte| *byte == b':');
-    let Some((name, [_, value @ ..])) = colon.and_then(|at| line.split_at_checked(at)) else {
-        return Err("a header line has no colon");
-    };
-    // A blank at the start folds the line into the one before; a blank before the colon hides a name.
-    if name.is_empty() || !name.iter().all(|byte| is_token(*byte)) {
-        return Err("a header name holds what no name may");
-    }
-    if !value.iter().all(|byte| is_text(*byte)) {
-        return Err("a header value holds a control character");
-    }
-    if name.eq_ignore_ascii_case(b"content-length") {
-        let length =
-            plain_number(value.trim_ascii()).ok_or("its Content-Length is not one plain number")?;
-        if declared.length.replace(length).is_some() {
-            return Err("it has more than one Content-Length");
+impl Declared {
+    fn field(&mut self, line: &[u8]) -> Result<(), Damage> {
+        let (name, value) = field(line)?;
+        if name.eq_ignore_ascii_case(b"content-length") {
+            let length =
+                content_length(value).ok_or("its Content-Length is not one plain number")?;
+            if self.length.replace(length).is_some() {
+                return Err("it has more than one Content-Length");
+            }
+        } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
+            if self.chunked || !value.eq_ignore_ascii_case(b"chunked") {
+                return Err("its transfer coding is not one chunked");
+            }
+            self.chunked = true;
         }
-    } else if name.eq_ignore_ascii_case(b"transfer-encoding") {
-        if declared.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-            return Err("its transfer coding is not one chunked");
-        }
-        declared.chunked = true;
+        Ok(())
     }
-    Ok(())
-}
-
-/// Digits alone, no zero before others, and within what hyper counts.
-fn plain_number(text: &[u8]) -> Option<u64> {
-    let text = std::str::from_utf8(text).ok()?;
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit())
-        && (text.len() == 1 || !text.starts_with('0'));
-    // hyper keeps the two largest numbers for itself.
-    let number = text.parse().ok().filter(|number| *number < u64::MAX - 1);
-    number.filter(|_| plain)
-}
-
-fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Passes a request to its upstream and brings the answer back. Bodies stream both ways; nothing is buffered here.
 
 mod checked;
-mod chunks;
 mod connect;
 mod framer;
 mod pool;

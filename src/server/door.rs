@@ -46,7 +46,7 @@ enum Place {
     Head(HeadReader),
     Body(u64),
     Chunks(Box<Chunks>),
-    /// In a body that turned out damaged in the same bytes that its head came in.
+    /// Before the first bad byte of a body.
     Damaged,
     /// Behind a request, before the end of its answer.
     Answer,
@@ -111,17 +111,19 @@ impl<S> Door<S> {
                     return Ok(at + taken);
                 }
                 Place::Chunks(chunks) => {
-                    let (taken, ended) = match chunks.read(rest) {
-                        // Without the head hyper could not answer, and would just close.
-                        Err(_) if at > 0 => {
-                            self.place = Place::Damaged;
-                            return Ok(at);
+                    // What is good goes first: without the head hyper could not answer, and would just close.
+                    let taken = match chunks.read(rest) {
+                        Ok((taken, ended)) => {
+                            if ended {
+                                self.place = Place::Answer;
+                            }
+                            taken
                         }
-                        read => read?,
+                        Err((good, _)) => {
+                            self.place = Place::Damaged;
+                            good
+                        }
                     };
-                    if ended {
-                        self.place = Place::Answer;
-                    }
                     return Ok(at + taken);
                 }
                 Place::Damaged | Place::Answer | Place::Refused => return Ok(at),
@@ -130,32 +132,33 @@ impl<S> Door<S> {
     }
 
     /// Goes on with what is held.
-    fn check_held(&mut self) -> io::Result<()> {
+    fn check_held(&mut self) {
         let held = std::mem::take(&mut self.held);
         let checked = self.check(&held);
         self.held = held;
         match checked {
             Ok(checked) => self.checked = checked,
-            Err(refusal) => self.refuse(refusal)?,
+            Err(refusal) => self.refuse(refusal),
         }
-        Ok(())
     }
 
     /// Goes on with what was read into `buf` behind `start`, and keeps in it what may be passed on.
-    fn check_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) -> io::Result<()> {
+    fn check_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
         let new = buf.filled().get(start..).unwrap_or_default();
         let checked = self.check(new);
         let passed = *checked.as_ref().unwrap_or(&0);
         self.held
             .extend_from_slice(new.get(passed..).unwrap_or_default());
         buf.set_filled(start + passed);
-        checked.map_or_else(|refusal| self.refuse(refusal), |_| Ok(()))
+        if let Err(refusal) = checked {
+            self.refuse(refusal);
+        }
     }
 
-    /// Refuses what is held. Of a body that is damaged hyper is told as of any that breaks off: its request is under way.
-    fn refuse(&mut self, refusal: Refusal) -> io::Result<()> {
+    /// Refuses the head that is held.
+    fn refuse(&mut self, refusal: Refusal) {
         let Place::Head(reader) = std::mem::replace(&mut self.place, Place::Refused) else {
-            return Err(damaged());
+            return;
         };
         if refusal == Refusal::TooSlow {
             self.linger = Duration::ZERO;
@@ -168,7 +171,6 @@ impl<S> Door<S> {
         self.held = BytesMut::from(stand_in);
         self.checked = stand_in.len();
         self.activity.refuse(Refused { refusal, line });
-        Ok(())
     }
 
     /// Passes on as much as there is room for.
@@ -192,10 +194,6 @@ impl<S> Door<S> {
     }
 }
 
-fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the request body is damaged")
-}
-
 impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -212,7 +210,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
             }
             match &this.place {
                 Place::Refused => return Poll::Pending,
-                Place::Damaged => return Poll::Ready(Err(damaged())),
+                Place::Damaged => {
+                    // hyper is told as of any body that breaks off: its request is under way.
+                    this.place = Place::Refused;
+                    let what = "the request body is damaged";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what)));
+                }
                 Place::Answer if this.activity.is_tunnel() => {
                     if this.held.is_empty() {
                         return Pin::new(&mut this.stream).poll_read(cx, buf);
@@ -223,7 +226,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
                 Place::Answer if this.activity.has_answered(this.heads) => {
                     this.place = Place::Head(HeadReader::default());
                     if !this.held.is_empty() {
-                        this.check_held()?;
+                        this.check_held();
                         continue;
                     }
                 }
@@ -238,15 +241,15 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
             let read = Pin::new(&mut this.stream).poll_read(cx, buf);
             match ready!(read) {
                 Ok(()) if buf.filled().len() == start => return Poll::Ready(Ok(())),
-                Ok(()) if this.held.is_empty() => this.check_read(buf, start)?,
+                Ok(()) if this.held.is_empty() => this.check_read(buf, start),
                 Ok(()) => {
                     let new = buf.filled().get(start..).unwrap_or_default();
                     this.held.extend_from_slice(new);
                     buf.set_filled(start);
-                    this.check_held()?;
+                    this.check_held();
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && !this.held.is_empty() => {
-                    this.refuse(Refusal::TooSlow)?;
+                    this.refuse(Refusal::TooSlow);
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }

@@ -1,25 +1,33 @@
 //! A chunked body's end, found as its bytes come (RFC 9112, 7.1). Nothing is decoded here: whoever reads the chunks reads them
 //! after us.
 
-use super::{MAX_FIELDS, Refusal, field, framing_name, is_control};
+use super::lines::{field, framing_name, is_text};
+use super::{Damage, MAX_FIELDS};
 
 /// Bytes of one chunk's extensions, at most. Nobody uses them but to hide something.
-const MAX_EXTENSION: usize = 256;
+const MAX_EXTENSION: u32 = 256;
+/// Digits of a size, at most: 2^60 bytes.
+const MAX_DIGITS: u8 = 15;
 /// Bytes of all trailers, at most.
-const MAX_TRAILERS: usize = 8 * 1024;
+const MAX_TRAILERS: u32 = 8 * 1024;
 
 /// Follows the chunks of one body.
 #[derive(Debug, Default)]
 pub struct Chunks {
     state: State,
+    /// Of an answer: old servers pad a size with blanks, and trailers that say too much are taken out later.
+    lenient: bool,
     /// Bytes of trailers so far, and lines.
-    trailers: usize,
+    trailers: u32,
     fields: usize,
 }
 
 #[derive(Debug, Default)]
 enum State {
-    /// In the digits of a chunk's size, after so many.
+    /// Before a chunk.
+    #[default]
+    Start,
+    /// In the digits of its size, after so many.
     Size {
         size: u64,
         digits: u8,
@@ -27,7 +35,7 @@ enum State {
     /// In its extensions, after so many bytes.
     Extension {
         size: u64,
-        length: usize,
+        length: u32,
     },
     /// Behind the carriage return of its first line.
     SizeEnd {
@@ -36,8 +44,6 @@ enum State {
     /// In its data, so many bytes before the end.
     Data(u64),
     /// Behind its data.
-    #[default]
-    Start,
     DataCr,
     DataLf,
     /// In the trailers, with what there is of a line.
@@ -45,15 +51,23 @@ enum State {
     End,
 }
 
-const SIZE: Refusal = Refusal::Malformed("a chunk size is malformed");
-const END: Refusal = Refusal::Malformed("a chunk does not end where its size says");
+const SIZE: Damage = "a chunk size is malformed";
 
 impl Chunks {
+    /// Those of an answer, in which what harms nobody passes.
+    #[must_use]
+    pub fn of_answer() -> Self {
+        Self {
+            lenient: true,
+            ..Self::default()
+        }
+    }
+
     /// Goes on with the next bytes. Gives how many of them belong to the body, and whether it has ended with them.
     ///
     /// # Errors
-    /// Why the body is refused.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), Refusal> {
+    /// How many bytes are good, and what is wrong behind them.
+    pub fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), (usize, Damage)> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             if let State::Data(left) = &mut self.state {
@@ -66,8 +80,8 @@ impl Chunks {
                 }
                 continue;
             }
+            self.step(byte).map_err(|damage| (at, damage))?;
             at += 1;
-            self.step(byte)?;
             if matches!(self.state, State::End) {
                 return Ok((at, true));
             }
@@ -75,33 +89,28 @@ impl Chunks {
         Ok((at, false))
     }
 
-    fn step(&mut self, byte: u8) -> Result<(), Refusal> {
+    fn step(&mut self, byte: u8) -> Result<(), Damage> {
         match &mut self.state {
             State::Start => {
                 let size = digit(byte).ok_or(SIZE)?;
                 self.state = State::Size { size, digits: 1 };
             }
             State::Size { size, digits } => match (byte, digit(byte)) {
-                // 15 digits are below 2^60.
-                (_, Some(digit)) if *digits < 15 => {
+                (_, Some(digit)) if *digits < MAX_DIGITS => {
                     *size = *size << 4 | digit;
                     *digits += 1;
                 }
                 (b'\r', _) => self.state = State::SizeEnd { size: *size },
-                (b';', _) => {
-                    self.state = State::Extension {
-                        size: *size,
-                        length: 0,
-                    };
-                }
+                (b';', _) => self.state = State::extension(*size),
+                (b' ' | b'\t', _) if self.lenient => self.state = State::extension(*size),
                 _ => return Err(SIZE),
             },
             State::Extension { size, length } => {
                 *length += 1;
                 if byte == b'\r' {
                     self.state = State::SizeEnd { size: *size };
-                } else if *length > MAX_EXTENSION || is_control(byte) {
-                    return Err(Refusal::Malformed("a chunk extension is malformed"));
+                } else if *length > MAX_EXTENSION || !is_text(byte) {
+                    return Err("a chunk extension is malformed");
                 }
             }
             State::SizeEnd { size } => {
@@ -116,7 +125,7 @@ impl Chunks {
             State::Trailer(line) => {
                 self.trailers += 1;
                 if self.trailers > MAX_TRAILERS {
-                    return Err(Refusal::Malformed("the trailers are too large"));
+                    return Err("the trailers are too large");
                 }
                 if byte != b'\n' {
                     line.push(byte);
@@ -125,26 +134,37 @@ impl Chunks {
                 let line = std::mem::take(line);
                 return self.trailer(&line);
             }
-            State::DataCr | State::DataLf | State::Data(_) | State::End => return Err(END),
+            State::DataCr | State::DataLf | State::Data(_) | State::End => {
+                return Err("a chunk does not end where its size says");
+            }
         }
         Ok(())
     }
 
     /// A complete line of the trailers; the empty one ends the body.
-    fn trailer(&mut self, line: &[u8]) -> Result<(), Refusal> {
-        let Some(line) = line.strip_suffix(b"\r") else {
-            return Err(Refusal::Malformed("a trailer ends in a bare line feed"));
-        };
+    fn trailer(&mut self, line: &[u8]) -> Result<(), Damage> {
+        let line = line
+            .strip_suffix(b"\r")
+            .ok_or("a trailer ends in a bare line feed")?;
         if line.is_empty() {
             self.state = State::End;
             return Ok(());
         }
         self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err("the trailers are too large");
+        }
         let (name, _) = field(line)?;
-        if self.fields > MAX_FIELDS || framing_name(name)?.is_some() {
-            return Err(Refusal::Malformed("a trailer says what only a head may"));
+        if !self.lenient && framing_name(name)?.is_some() {
+            return Err("a trailer says what only a head may");
         }
         Ok(())
+    }
+}
+
+impl State {
+    fn extension(size: u64) -> Self {
+        Self::Extension { size, length: 0 }
     }
 }
 

@@ -1,6 +1,8 @@
 use proptest::prelude::{ProptestConfig, any, prop, proptest};
 use proptest::{prop_assert, prop_assert_eq};
 
+use hyper::Uri;
+
 use super::*;
 
 const MAX: usize = 32 * 1024;
@@ -126,7 +128,7 @@ fn a_refused_request_is_known_by_its_line() {
     assert_eq!(reader.line(head), Some((Method::POST, "/a/b".to_owned())));
 }
 
-fn chunks(body: &str) -> Result<(usize, bool), Refusal> {
+fn chunks(body: &str) -> Result<(usize, bool), (usize, Damage)> {
     Chunks::default().read(body.as_bytes())
 }
 
@@ -170,13 +172,15 @@ fn damaged_chunks_are_refused() {
         "0\r\nTransfer_Encoding: chunked\r\n\r\n",
         "0\r\n\n",
     ] {
-        let read = chunks(body);
-        assert!(is_malformed(&read), "{read:?} for {body:?}");
+        assert!(chunks(body).is_err(), "{body:?}");
+        let answer = Chunks::of_answer().read(body.as_bytes());
+        let padded = body.starts_with("5 ") || body.contains("Length") || body.contains("Encoding");
+        assert_eq!(answer.is_ok(), padded, "{answer:?} for {body:?}");
     }
     let extension = format!("1;{}\r\n", "x".repeat(300));
-    assert!(is_malformed(&chunks(&extension)));
+    assert!(chunks(&extension).is_err());
     let trailers = format!("0\r\n{}\r\n", "T: 1\r\n".repeat(MAX_FIELDS + 1));
-    assert!(is_malformed(&chunks(&trailers)));
+    assert!(chunks(&trailers).is_err());
 }
 
 /// Heads that are almost right.
@@ -234,7 +238,11 @@ proptest! {
         let mut read = 0;
         let mut pieces = Ok((0, false));
         for piece in body.as_bytes().chunks(size) {
-            pieces = reader.read(piece).map(|(taken, ended)| { read += taken; (read, ended) });
+            pieces = reader.read(piece).map_err(|(good, damage)| (read + good, damage));
+            if let Ok((taken, _)) = &mut pieces {
+                read += *taken;
+                *taken = read;
+            }
             if !matches!(pieces, Ok((_, false))) {
                 break;
             }

@@ -32,10 +32,19 @@ fn forms() -> Vec<Case> {
     ]
     .map(|target| Case::new(format!("target {target:?}"), asks(target)).bad())
     .to_vec();
-    for (method, target) in [("GET", "*"), ("GET", "g:80")] {
-        let bytes = format!("{method} {target} HTTP/1.1\r\nHost: g\r\n\r\n");
-        let case = Case::new(format!("{method} {target:?}"), bytes);
-        cases.push(case.turned_down(400, "ambiguous_path"));
+    for line in ["GET *", "OPTIONS *", "GET g:80"] {
+        let bytes = format!("{line} HTTP/1.1\r\nHost: g\r\n\r\n");
+        cases.push(Case::new(line, bytes).bad());
+    }
+    // Never a tunnel, never a mirror of what the upstream is told.
+    for line in [
+        "CONNECT g:80",
+        "CONNECT /open/a",
+        "TRACE /open/a",
+        "TRACK /open/a",
+    ] {
+        let bytes = format!("{line} HTTP/1.1\r\nHost: g\r\n\r\n");
+        cases.push(Case::new(line, bytes).turned_down(405, "method_not_allowed"));
     }
     cases
 }
@@ -74,8 +83,8 @@ fn paths() -> Vec<Case> {
 fn hosts() -> Vec<Case> {
     [
         "", "g h", "g, g", "g/", "g/x", "g?x", "g#x", "g\\x", "u@g", "u:p@g", "g:", "g:x", "g:-1",
-        "g:99999", "g:80:80", "g:8 0", ":80", "[::1", "::1", "<g>", "\"g\"", "g%20h", "http://g",
-        "g|h", "g^h", "{g}",
+        "g:99999", "g:80:80", "g:8 0", ":80", "[::1", "::1", "[g]", "<g>", "\"g\"", "g%20h",
+        "http://g", "g|h", "g^h", "{g}",
     ]
     .map(|host| {
         let bytes = format!("GET /open/a HTTP/1.1\r\nHost: {host}\r\n\r\n");

@@ -8,6 +8,7 @@ mod client;
 mod errcode;
 mod error;
 mod login_code;
+pub mod open_data;
 mod tls;
 
 #[cfg(test)]

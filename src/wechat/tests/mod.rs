@@ -1,6 +1,7 @@
 //! The client against the fake on loopback.
 
 mod answers;
+mod open_data;
 mod secrets;
 mod tries;
 

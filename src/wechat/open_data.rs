@@ -1,0 +1,144 @@
+//! Data that WeChat encrypts or signs with a user's session_key: profile, phone number, group, steps. AES-128-CBC proves nothing
+//! about who encrypted it, so only what names our app, and no other user, is believed.
+
+use std::fmt;
+
+use aes::Aes128;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use cbc::Decryptor;
+use cbc::cipher::block_padding::Pkcs7;
+use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
+use ring::{digest, hmac};
+use serde_json::{Map, Value};
+
+use crate::config::Secret;
+
+/// What the client has from WeChat, each standard base64 with padding.
+#[derive(Clone, Copy)]
+pub struct Encrypted<'a> {
+    /// `encryptedData`.
+    pub data: &'a str,
+    /// `iv`.
+    pub iv: &'a str,
+}
+
+/// Why encrypted data was not believed. For the log alone: which of them it was would help to guess a session_key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undecryptable {
+    /// Data, iv or session_key is not base64. A `+` that became a blank in a query is the usual cause.
+    Base64,
+    /// The session_key has not 16 bytes.
+    KeyLength,
+    /// The iv has not 16 bytes.
+    IvLength,
+    /// The data is empty, or not whole blocks.
+    CiphertextLength,
+    /// Most likely encrypted under another session_key.
+    Padding,
+    /// Not a JSON object in UTF-8: another session_key whose padding came out well.
+    Json,
+    /// It does not name our app in its watermark.
+    Watermark,
+    /// It names another user.
+    Openid,
+    /// There is no session_key to try.
+    NoKey,
+}
+
+impl fmt::Display for Undecryptable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Base64 => "not base64",
+            Self::KeyLength => "the session_key is not of 16 bytes",
+            Self::IvLength => "the iv is not of 16 bytes",
+            Self::CiphertextLength => "the data is not whole blocks",
+            Self::Padding => "the padding is wrong: most likely another session_key",
+            Self::Json => "no JSON object: most likely another session_key",
+            Self::Watermark => "the watermark names another app, or none",
+            Self::Openid => "the data is about another user",
+            Self::NoKey => "no session_key of the user is kept",
+        })
+    }
+}
+
+/// Decrypts with the first of a user's session_keys that fits, newest first.
+///
+/// # Errors
+/// Why not, by the newest key.
+pub fn open(
+    session_keys: &[Secret],
+    encrypted: Encrypted<'_>,
+    appid: &str,
+    openid: &str,
+) -> Result<Map<String, Value>, Undecryptable> {
+    let mut refused = Undecryptable::NoKey;
+    for (index, session_key) in session_keys.iter().enumerate() {
+        match open_with(session_key, encrypted, appid, openid) {
+            Ok(data) => return Ok(data),
+            Err(error) if index == 0 => refused = error,
+            Err(_) => {}
+        }
+    }
+    Err(refused)
+}
+
+fn open_with(
+    session_key: &Secret,
+    encrypted: Encrypted<'_>,
+    appid: &str,
+    openid: &str,
+) -> Result<Map<String, Value>, Undecryptable> {
+    let decode = |text: &str| STANDARD.decode(text).map_err(|_| Undecryptable::Base64);
+    let key = decode(session_key.expose())?;
+    let iv = decode(encrypted.iv)?;
+    let data = decode(encrypted.data)?;
+    let key: [u8; 16] = key.try_into().map_err(|_| Undecryptable::KeyLength)?;
+    let iv: [u8; 16] = iv.try_into().map_err(|_| Undecryptable::IvLength)?;
+    if data.is_empty() || !data.len().is_multiple_of(16) {
+        return Err(Undecryptable::CiphertextLength);
+    }
+    let plain = Decryptor::<Aes128>::new(&key.into(), &iv.into())
+        .decrypt_padded_vec::<Pkcs7>(&data)
+        .map_err(|_| Undecryptable::Padding)?;
+    let object: Map<String, Value> =
+        serde_json::from_slice(&plain).map_err(|_| Undecryptable::Json)?;
+    let watermark = object.get("watermark").and_then(|mark| mark.get("appid"));
+    if watermark.and_then(Value::as_str) != Some(appid) {
+        return Err(Undecryptable::Watermark);
+    }
+    match object.get("openId") {
+        Some(named) if named.as_str() != Some(openid) => Err(Undecryptable::Openid),
+        _ => Ok(object),
+    }
+}
+
+/// Whether `signature` is that of `rawData`, byte for byte as it came, under one of the user's session_keys.
+#[must_use]
+pub fn is_signed(session_keys: &[Secret], raw_data: &str, signature: &str) -> bool {
+    session_keys.iter().any(|session_key| {
+        let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
+        hash.update(raw_data.as_bytes());
+        hash.update(session_key.expose().as_bytes());
+        let expected = hex(hash.finish().as_ref());
+        // Hashes of both, so that the time tells nothing of how much of it was right.
+        let blind = |text: &str| digest::digest(&digest::SHA256, text.as_bytes());
+        blind(&expected).as_ref() == blind(signature).as_ref()
+    })
+}
+
+/// What proves to WeChat's server APIs that we hold a user's session_key: hex HMAC-SHA-256 of the body, empty for a GET.
+#[must_use]
+pub fn session_signature(session_key: &Secret, body: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.expose().as_bytes());
+    hex(hmac::sign(&key, body).as_ref())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        for half in [byte >> 4, byte & 15] {
+            text.extend(char::from_digit(u32::from(half), 16));
+        }
+        text
+    })
+}

@@ -30,6 +30,7 @@ pub(crate) fn app(appid: &str) -> config::App {
         name: appid.to_owned(),
         appid: appid.to_owned(),
         secret: Secret::new(format!("secret of {appid}")),
+        secret_next: None,
         secret_previous: None,
         default: false,
         hosts: Vec::new(),

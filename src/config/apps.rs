@@ -26,6 +26,8 @@ pub struct App {
     pub appid: String,
     /// The AppSecret.
     pub secret: Secret,
+    /// The AppSecret that follows: tried where WeChat refuses `secret`, and what is sealed under it opens.
+    pub secret_next: Option<Secret>,
     /// The AppSecret before a rotation: what was sealed under it still opens.
     pub secret_previous: Option<Secret>,
     /// Taken when nothing else chooses. Default: true for an only app; at most one.
@@ -86,8 +88,8 @@ impl App {
     pub(super) fn read(table: &Reader<'_>, only: bool) -> Option<Self> {
         let name = table.optional("name", Some(r#""""#), text_or_none(app_name));
         let appid = table.required("appid", text(appid));
-        table.later("secret_next", r#""""#);
         let secret = table.required_secret("secret", "secret_file");
+        let secret_next = table.secret("secret_next", "secret_next_file");
         let secret_previous = table.secret("secret_previous", "secret_previous_file");
         let default = table.optional("default", Some("true"), boolean);
         let hosts = table.key("hosts", "[]", list(text(paths::host)));
@@ -111,6 +113,7 @@ impl App {
             name: name.flatten().unwrap_or_else(|| appid.clone()),
             appid,
             secret: secret?,
+            secret_next,
             secret_previous,
             default: only || default.unwrap_or(false),
             hosts: hosts?,

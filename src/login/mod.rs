@@ -254,9 +254,10 @@ fn refused_by_wechat(error: WechatError) -> Error {
         WechatError::UserRateLimited(_) => Error::RateLimited,
         WechatError::Busy(_) | WechatError::QuotaExceeded(_) => Error::WechatBusy,
         WechatError::Timeout { .. } => Error::WechatTimeout,
-        WechatError::BadAnswer { .. } | WechatError::Dropped(_) | WechatError::Unreachable(_) => {
-            Error::WechatUnreachable
-        }
+        WechatError::BadAnswer { .. }
+        | WechatError::Dropped(_)
+        | WechatError::Unreachable(_)
+        | WechatError::NotAsked => Error::WechatUnreachable,
         WechatError::Misconfigured(_) | WechatError::Unknown(_) | WechatError::GatewayBug(_) => {
             Error::WechatMisconfigured
         }

@@ -138,6 +138,7 @@ mod tests {
             name: name.to_owned(),
             appid: format!("wx-{name}"),
             secret: Secret::new("s"),
+            secret_next: None,
             secret_previous: None,
             default,
             hosts: vec![host.to_owned()],

@@ -93,8 +93,8 @@ impl Sealer {
             for app in apps {
                 sealer.by_app.insert(app.appid.clone(), sealer.keys.len());
                 sealer.keys.push(SealKey::derive(&app.secret, &app.appid));
-                if let Some(previous) = &app.secret_previous {
-                    sealer.keys.push(SealKey::derive(previous, &app.appid));
+                for other in app.secret_next.iter().chain(&app.secret_previous) {
+                    sealer.keys.push(SealKey::derive(other, &app.appid));
                 }
             }
         }

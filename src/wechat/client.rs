@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
 use super::answer::{self, Exchanged, Hidden};
+use super::app_state::{AppState, AppStates};
 use super::error::{Flaw, Stage, WechatError, WechatSetupError};
 use super::login_code::LoginCode;
 use super::tls;
@@ -34,6 +35,7 @@ pub struct Wechat {
     http: reqwest::Client,
     jscode2session: Url,
     timeout: Duration,
+    apps: AppStates,
 }
 
 impl Wechat {
@@ -78,12 +80,16 @@ impl Wechat {
             http: builder.build().map_err(client_error)?,
             jscode2session,
             timeout: config.timeout,
+            apps: AppStates::default(),
         })
     }
 
     /// What `code` is worth in `app`. It is asked at most three times, 100 and 300 ms apart, and
     /// again only when WeChat said that it is busy or no connection came about; never after a
     /// timeout. Each call has `wechat.timeout`, all together end at `deadline`.
+    ///
+    /// Where WeChat refuses the AppSecret and the app has a `secret_next`, the other one is tried at once: a refused secret does
+    /// not spend the code. After five calls in a row without an answer the next are refused, but for one a second.
     ///
     /// # Errors
     /// One variant of `WechatError` per cause; of several tries, the last one's.
@@ -93,19 +99,30 @@ impl Wechat {
         code: &LoginCode,
         deadline: Instant,
     ) -> Result<Exchanged, WechatError> {
-        let url = self.jscode2session_url(app, code);
-        let hidden = Hidden {
-            secret: &app.secret,
-            code,
-        };
+        let state = self.apps.of(&app.appid);
+        let mut secret = state.secret(app);
+        let mut secrets_left = 1;
         let mut tries = 0;
         loop {
             tries += 1;
-            let answer = self.call(url.clone(), deadline).await;
-            let error = match answer.and_then(|body| answer::parse(&body, &hidden)) {
-                Ok(exchanged) => return Ok(exchanged),
+            let error = match self
+                .exchange_once(&state, app, secret, code, deadline)
+                .await
+            {
+                Ok(exchanged) => {
+                    state.took(app, secret);
+                    return Ok(exchanged);
+                }
                 Err(error) => error,
             };
+            if secret_is_refused(&error)
+                && secrets_left > 0
+                && let Some(other) = state.other_secret(app, secret)
+            {
+                secret = other;
+                secrets_left -= 1;
+                continue;
+            }
             if !code_is_unspent(&error) {
                 return Err(error);
             }
@@ -117,12 +134,34 @@ impl Wechat {
         }
     }
 
-    fn jscode2session_url(&self, app: &config::App, code: &LoginCode) -> Url {
+    async fn exchange_once(
+        &self,
+        state: &AppState,
+        app: &config::App,
+        secret: &config::Secret,
+        code: &LoginCode,
+        deadline: Instant,
+    ) -> Result<Exchanged, WechatError> {
+        if !state.admits(Instant::now()) {
+            return Err(WechatError::NotAsked);
+        }
+        let url = self.jscode2session_url(app, secret, code);
+        let called = self.call(url, deadline).await;
+        state.note(app, called.is_ok(), Instant::now());
+        answer::parse(&called?, &Hidden { secret, code })
+    }
+
+    fn jscode2session_url(
+        &self,
+        app: &config::App,
+        secret: &config::Secret,
+        code: &LoginCode,
+    ) -> Url {
         let encoded = |text| utf8_percent_encode(text, QUERY_VALUE);
         let query = format!(
             "appid={}&secret={}&js_code={}&grant_type=authorization_code",
             encoded(&app.appid),
-            encoded(app.secret.expose()),
+            encoded(secret.expose()),
             encoded(code.expose()),
         );
         let mut url = self.jscode2session.clone();
@@ -205,6 +244,11 @@ impl From<reqwest::Error> for Broken {
 /// Whether the same code may be sent once more without hiding what became of it the first time.
 fn code_is_unspent(error: &WechatError) -> bool {
     matches!(error, WechatError::Busy(_) | WechatError::Unreachable(_))
+}
+
+/// Whether WeChat does not know the AppSecret, which it looks at before the code.
+fn secret_is_refused(error: &WechatError) -> bool {
+    matches!(error, WechatError::Misconfigured(refusal) if matches!(refusal.errcode, 40001 | 40125))
 }
 
 /// When to call again after this many calls; `None`: the last failure is the answer, now rather

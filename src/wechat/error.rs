@@ -39,6 +39,8 @@ pub enum WechatError {
     Dropped(reqwest::Error),
     /// No connection came about, each time it was tried, so nothing was sent.
     Unreachable(reqwest::Error),
+    /// The last calls for this app were not answered, so this one was not made.
+    NotAsked,
     /// No answer in time. Never repeated: the login code may be spent, and a second call would hide
     /// that.
     Timeout {
@@ -122,6 +124,7 @@ impl WechatError {
             | Self::BadAnswer { .. }
             | Self::Dropped(_)
             | Self::Unreachable(_)
+            | Self::NotAsked
             | Self::Timeout { .. } => false,
         }
     }
@@ -154,6 +157,7 @@ impl WechatError {
             Self::BadAnswer { .. }
             | Self::Dropped(_)
             | Self::Unreachable(_)
+            | Self::NotAsked
             | Self::Timeout { .. } => None,
         }
     }
@@ -179,6 +183,9 @@ impl fmt::Display for WechatError {
             Self::Unreachable(_) => f.write_str(
                 "connecting to wechat; check name resolution, certificates, the way out to the internet and \
                  `wechat.proxy`",
+            ),
+            Self::NotAsked => f.write_str(
+                "not asked: the last calls to wechat were not answered; one a second tries",
             ),
             Self::Timeout {
                 after,

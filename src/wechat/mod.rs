@@ -4,6 +4,7 @@
 //! client's answer are left to the login step.
 
 mod answer;
+mod app_state;
 mod client;
 mod errcode;
 mod error;

@@ -83,11 +83,9 @@ default = true"#,
         r#"[[apps]]
 appid = "${SET} "
 secret = "x"
-secret_next = "y"
 default = true"#,
         &[
             "10:9 app `${SET} `: appid: `${SET} ` is not an appid | it starts with `wx`; see the mini program's console",
-            r#"12:15 app `${SET} `: secret_next: not available in this version | leave it out, or write """#,
         ],
     ),
     (

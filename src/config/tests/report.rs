@@ -197,7 +197,7 @@ fn no_secret_is_in_a_report_however_the_file_is_broken() {
         "[session]\nseal_keys = \"hunter2\"\n",
         "[admin]\ntoken = \"hunter2\"\n",
         "[identity]\nsign = { secret = \"hunter2\" }\n",
-        "[[apps]]\nsecret_next = \"hunter2\"\n",
+        "[[apps]]\nsecret_next = \"hunter2\"\nsecret = 1\n",
         "[[apps]]\nsecret = { a = \"hunter2\" }\n",
         "[[apps]]\nsecret = \"hunter2 \"\n",
         "[[apps]]\nappid = \"${HUNTER} \"\nsecret = \"a\"\n",

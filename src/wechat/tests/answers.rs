@@ -222,8 +222,9 @@ async fn bodies_that_are_not_wechats_are_bad_answers() {
 
 #[tokio::test]
 async fn a_status_other_than_200_is_a_bad_answer_whatever_its_body() {
-    let pair = Pair::start().await;
     for status in [201, 204, 404, 407, 429, 500, 503] {
+        // A fresh one: several in a row are taken for an outage.
+        let pair = Pair::start().await;
         let flaw = pair.flaw_under(Fault {
             status: Some(status),
             ..Fault::default()

@@ -2,6 +2,7 @@
 
 mod answers;
 mod open_data;
+mod rotation;
 mod secrets;
 mod tries;
 
@@ -83,6 +84,7 @@ fn app_with(secret: &str) -> config::App {
         name: "main".to_owned(),
         appid: APPID.to_owned(),
         secret: Secret::new(secret),
+        secret_next: None,
         secret_previous: None,
         default: true,
         hosts: Vec::new(),

@@ -39,6 +39,12 @@ impl Peer {
         self.text.as_ref()
     }
 
+    /// Its address; `None` over a Unix socket.
+    #[must_use]
+    pub fn address(&self) -> Option<IpAddr> {
+        self.address
+    }
+
     /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
     #[must_use]
     pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {

@@ -7,16 +7,18 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio_util::sync::CancellationToken;
 
-use super::deadline::{Activity, Limits, MAX_STREAMS, UnderWay, Watched};
+use super::activity::{Activity, UnderWay};
+use super::deadline::{Limits, Watched};
 use super::door::Door;
+use super::http2;
 use super::listener::Accepted;
 use super::preface::{self, Protocol};
 use super::reading::Reading;
@@ -53,7 +55,11 @@ async fn serve_stream<S>(
     let first_bytes_within = server.header_timeout;
     let limits = |protocol| Limits {
         head: (protocol == Protocol::Http1).then_some(server.header_timeout),
-        idle: server.idle_timeout,
+        idle: match protocol {
+            Protocol::Http1 => server.idle_timeout,
+            // There the connection says that it ends; this is for one that does not let it.
+            Protocol::Http2 => server.idle_timeout + 2 * http2::LEAVING,
+        },
         write: server.body_timeout,
     };
     let (max_header_bytes, linger) = (server.max_header_bytes, server.body_timeout);
@@ -68,6 +74,9 @@ async fn serve_stream<S>(
         return;
     };
     let activity = Activity::new();
+    let h2_activity = Arc::clone(&activity);
+    let idle = server.idle_timeout;
+    let many_users = peer.address().is_none() || peer.is_trusted(&server.trusted_proxies);
     let told = peer.clone();
     let stream = Watched::new(stream, limits(protocol), Arc::clone(&activity));
     let behind_the_door = Arc::clone(&activity);
@@ -117,20 +126,14 @@ async fn serve_stream<S>(
             let _ = connection.await;
         }
         Protocol::Http2 => {
-            let header_list = u32::try_from(max_header_bytes).unwrap_or(u32::MAX);
-            let connection = http2::Builder::new(TokioExecutor::new())
-                .timer(TokioTimer::new())
-                .max_concurrent_streams(u32::try_from(MAX_STREAMS).ok())
-                .max_header_list_size(header_list)
-                .serve_connection(TokioIo::new(stream), service);
+            let limits = http2::Limits {
+                header_list: max_header_bytes,
+                idle,
+                many_users,
+            };
             // Boxed: idle connections are many, most of them HTTP/1, and each would hold room for the larger of both.
-            let mut connection = Box::pin(connection);
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => return tell(&told, ended),
-                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            let _ = connection.await;
+            let connection = http2::serve(stream, service, limits, &h2_activity, &stop);
+            tell(&told, Box::pin(connection).await);
         }
     }
 }

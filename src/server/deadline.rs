@@ -1,23 +1,18 @@
 //! Ends a connection whose client is too slow: no request for `idle_timeout`, a head that takes longer than `header_timeout`, or an
-//! answer that is not read for `body_timeout`; of HTTP/2, that answer alone. Costs a clock reading per request; the timer itself is
-//! armed once and looks up what is due when it fires.
+//! answer that is not read for `body_timeout` or below the slowest pace (`pace.rs`); of HTTP/2, that answer alone. Costs a clock
+//! reading per request; the timer itself is armed once and looks up what is due when it fires.
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::reading::Unread;
-use crate::http::framing::Refused;
-
-/// Streams of one HTTP/2 connection at once.
-pub(super) const MAX_STREAMS: usize = 128;
+use super::activity::Activity;
+use super::pace::Pace;
 
 /// The three deadlines.
 #[derive(Debug, Clone, Copy)]
@@ -27,28 +22,6 @@ pub(super) struct Limits {
     pub(super) idle: Duration,
     pub(super) write: Duration,
 }
-
-/// What the requests of a connection and its stream tell each other.
-#[derive(Debug)]
-pub(super) struct Activity {
-    started: Instant,
-    under_way: AtomicUsize,
-    /// Requests so far.
-    begun: AtomicU64,
-    /// When the last request ended, in milliseconds since the start.
-    idle_since: AtomicU64,
-    /// Answers whose client may stop reading them while the connection itself moves on.
-    pub(super) unread: Unread,
-    /// Wants to know of the end of a request.
-    waiting: AtomicWaker,
-    is_tunnel: AtomicBool,
-    /// Set once: what a refused request's place was taken by.
-    refused: OnceLock<Box<Refused>>,
-}
-
-/// One request under way; dropping it ends it.
-#[derive(Debug)]
-pub(super) struct UnderWay(Arc<Activity>);
 
 /// A stream that fails with `TimedOut` when a deadline passes.
 #[derive(Debug)]
@@ -60,89 +33,7 @@ pub(super) struct Watched<S> {
     head_since: Option<(Instant, u64)>,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
-}
-
-impl Activity {
-    pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self {
-            started: Instant::now(),
-            under_way: AtomicUsize::new(0),
-            begun: AtomicU64::new(0),
-            idle_since: AtomicU64::new(0),
-            unread: Unread::default(),
-            waiting: AtomicWaker::new(),
-            is_tunnel: AtomicBool::new(false),
-            refused: OnceLock::new(),
-        })
-    }
-
-    fn elapsed_ms(&self) -> u64 {
-        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Counts a request in.
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
-        self.begun.fetch_add(1, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        UnderWay(Arc::clone(self))
-    }
-
-    fn is_idle(&self) -> bool {
-        // Pairs with the end of a request on another thread: who sees none under way sees when the last one ended.
-        self.under_way.load(Ordering::Acquire) == 0
-    }
-
-    /// Whether so many requests have come and ended.
-    pub(super) fn has_answered(&self, requests: u64) -> bool {
-        self.begun.load(Ordering::Relaxed) >= requests && self.is_idle()
-    }
-
-    /// Wakes at the end of a request; `false` when that has come already.
-    pub(super) fn wake_when_answered(&self, requests: u64, waker: &Waker) -> bool {
-        self.waiting.register(waker);
-        !self.has_answered(requests)
-    }
-
-    /// Whether the connection has become a tunnel.
-    pub(super) fn is_tunnel(&self) -> bool {
-        self.is_tunnel.load(Ordering::Acquire)
-    }
-
-    /// The next request is a stand-in for one that is refused.
-    pub(super) fn refuse(&self, refused: Refused) {
-        // Nothing is passed on behind the first.
-        let _ = self.refused.set(Box::new(refused));
-    }
-
-    /// The request that this one stands in for.
-    pub(super) fn refused(&self) -> Option<&Refused> {
-        self.refused.get().map(Box::as_ref)
-    }
-
-    /// From now on nothing is done.
-    fn rest(&self) {
-        self.idle_since.store(self.elapsed_ms(), Ordering::Relaxed);
-    }
-
-    fn idle_since(&self) -> Instant {
-        self.started + Duration::from_millis(self.idle_since.load(Ordering::Relaxed))
-    }
-}
-
-impl UnderWay {
-    /// The connection has become a tunnel, which has a deadline of its own: it is never idle again.
-    pub(super) fn for_good(self) {
-        self.0.is_tunnel.store(true, Ordering::Release);
-        self.0.under_way.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.rest();
-        self.0.under_way.fetch_sub(1, Ordering::Release);
-        self.0.waiting.wake();
-    }
+    pace: Pace,
 }
 
 impl<S> Watched<S> {
@@ -156,6 +47,7 @@ impl<S> Watched<S> {
             head_since,
             reading: None,
             writing: None,
+            pace: Pace::default(),
         }
     }
 
@@ -166,7 +58,7 @@ impl<S> Watched<S> {
             self.head_since = None;
             return None;
         }
-        let begun = self.activity.begun.load(Ordering::Relaxed);
+        let begun = self.activity.begun();
         match (self.head_since, self.limits.head) {
             (Some((since, before)), Some(head)) if before == begun => Some(since + head),
             _ => Some(self.activity.idle_since() + self.limits.idle),
@@ -222,7 +114,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
             Poll::Pending => this.poll_silence(cx).map(Err),
             ready => {
                 if this.activity.is_idle() {
-                    let begun = this.activity.begun.load(Ordering::Relaxed);
+                    let begun = this.activity.begun();
                     if this.head_since.is_none_or(|(_, before)| before != begun) {
                         this.head_since = Some((Instant::now(), begun));
                     }
@@ -234,18 +126,29 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
 }
 
 impl<S: AsyncWrite + Unpin> Watched<S> {
-    /// A write that waits is timed from its first wait; any progress starts over.
-    fn timed<T>(
+    /// A write that waits is timed from its first wait; any progress starts over. Progress that is too little, on average over all
+    /// the time that the client was waited for, ends the connection too.
+    fn timed(
         &mut self,
-        polled: Poll<io::Result<T>>,
+        polled: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
-    ) -> Poll<io::Result<T>> {
+    ) -> Poll<io::Result<usize>> {
         if polled.is_pending() {
+            let request = self.activity.begun();
+            self.pace.wait(request);
+            self.activity.write_waits(true);
             return self.poll_stall(cx).map(Err);
         }
         if self.writing.take().is_some() {
+            self.activity.write_waits(false);
             // Idling begins when the client has the answer, not when we have.
             self.activity.rest();
+            self.pace.go_on();
+        }
+        if let Poll::Ready(Ok(bytes)) = polled
+            && self.pace.drips(bytes, self.limits.write)
+        {
+            return Poll::Ready(Err(too_slow()));
         }
         polled
     }
@@ -279,7 +182,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
-        this.timed(polled, cx)
+        let polled = polled.map_ok(|()| 0);
+        this.timed(polled, cx).map_ok(|_| ())
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -386,9 +290,52 @@ mod tests {
         assert_eq!(started.elapsed().as_secs(), 30);
     }
 
+    /// Writes an answer that the client reads so many bytes of every five seconds; when it was cut, in seconds.
+    async fn read_at(bytes: usize) -> Option<u64> {
+        let (mut client, server) = tokio::io::duplex(64);
+        let activity = Activity::new();
+        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        let _request = activity.begin();
+        let started = Instant::now();
+        let reading = async {
+            let mut some = vec![0; bytes];
+            loop {
+                tokio::time::sleep(Duration::from_secs(5)).await;
+                client.read_exact(&mut some).await.unwrap();
+            }
+        };
+        let all = vec![0; 300 * 1024];
+        tokio::select! {
+            written = watched.write_all(&all) => {
+                written.is_err().then(|| started.elapsed().as_secs())
+            }
+            () = reading => unreachable!(),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_read_below_a_kib_a_second_is_cut_though_something_always_moves() {
+        assert_eq!(read_at(64).await, Some(35));
+        assert_eq!(read_at(4 * 1024).await, Some(35));
+        assert_eq!(read_at(6 * 1024).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn events_that_come_seldom_are_no_slow_reading() {
+        let (mut client, server) = tokio::io::duplex(64);
+        let activity = Activity::new();
+        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        let _request = activity.begin();
+        for _ in 0..100 {
+            watched.write_all(b"data: 1\n\n").await.unwrap();
+            client.read_exact(&mut [0; 9]).await.unwrap();
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_read_slowly_is_not_idling() {
-        let (mut client, server) = tokio::io::duplex(64);
+        let (mut client, server) = tokio::io::duplex(16 * 1024);
         let limits = Limits {
             idle: Duration::from_secs(5),
             ..LIMITS
@@ -400,7 +347,7 @@ mod tests {
         let (mut reading, mut writing) = tokio::io::split(watched);
         let started = Instant::now();
         let slow = async {
-            let mut bytes = [0; 64];
+            let mut bytes = [0; 16 * 1024];
             for _ in 0..10 {
                 tokio::time::sleep(Duration::from_secs(8)).await;
                 client.read_exact(&mut bytes).await.unwrap();
@@ -410,7 +357,7 @@ mod tests {
             let error = reading.read_exact(&mut [0]).await.unwrap_err();
             (error.kind(), started.elapsed().as_secs())
         };
-        let all = [0; 640];
+        let all = [0; 160 * 1024];
         let (written, end, ()) = tokio::join!(writing.write_all(&all), end, slow);
         written.unwrap();
         // The last piece finds room when the last but one is read, at 72 s.

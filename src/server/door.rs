@@ -12,7 +12,7 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::deadline::Activity;
+use super::activity::Activity;
 use crate::http::framing::{Chunks, Framing, HeadReader, Refusal, Refused};
 
 /// What hyper reads in place of a refused request.

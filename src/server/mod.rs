@@ -1,10 +1,13 @@
 //! Sockets and the life of the process's work: bind, accept, serve, drain.
 
+mod activity;
 mod admin;
 mod connection;
 mod deadline;
 mod door;
+mod http2;
 mod listener;
+mod pace;
 mod preface;
 mod reading;
 

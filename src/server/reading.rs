@@ -11,7 +11,9 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::deadline::{MAX_STREAMS, UnderWay};
+use super::activity::UnderWay;
+use super::http2::MAX_STREAMS;
+use super::pace::Pace;
 
 /// Bytes handed to hyper at once. It asks for more when they have gone out, so this is what a client must fetch within the
 /// deadline, however large the pieces are that the upstream sends.
@@ -33,11 +35,12 @@ struct State<B> {
     rest: Bytes,
     /// Since when the client has had something to fetch.
     offered: Option<Instant>,
+    pace: Pace,
 }
 
 trait Fetched: fmt::Debug + Send + Sync {
-    /// Gives the answer up when its client has fetched nothing since `before`.
-    fn give_up(&self, before: Instant);
+    /// Gives the answer up when its client has fetched nothing for so long, or too little.
+    fn give_up(&self, limit: Duration);
 }
 
 /// The client did not fetch its answer.
@@ -54,14 +57,18 @@ impl std::error::Error for GivenUp {}
 
 impl Unread {
     /// Watches how an answer is read, from its head on.
-    pub(super) fn watch<B>(&self, body: B, under_way: UnderWay) -> Reading<B>
+    pub(super) fn watch<B>(&self, body: B, mut under_way: UnderWay) -> Reading<B>
     where
         B: fmt::Debug + Send + 'static,
     {
+        under_way.answered();
+        let mut pace = Pace::default();
+        pace.wait(0);
         let state = Arc::new(Mutex::new(State {
             answer: Some((body, under_way)),
             rest: Bytes::new(),
             offered: Some(Instant::now()),
+            pace,
         }));
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if answers.len() >= 2 * MAX_STREAMS {
@@ -74,22 +81,20 @@ impl Unread {
 
     /// Gives up what has been waiting for its client for longer than the limit.
     pub(super) fn give_up(&self, limit: Duration) {
-        let Some(before) = Instant::now().checked_sub(limit) else {
-            return;
-        };
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What is dropped along with an answer is no business of the list.
         let answers: Vec<_> = answers.iter().filter_map(Weak::upgrade).collect();
         for answer in answers {
-            answer.give_up(before);
+            answer.give_up(limit);
         }
     }
 }
 
 impl<B: fmt::Debug + Send> Fetched for Mutex<State<B>> {
-    fn give_up(&self, before: Instant) {
+    fn give_up(&self, limit: Duration) {
         let mut state = self.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.offered.is_some_and(|offered| offered < before) {
+        let stalls = |offered: Instant| offered.elapsed() > limit;
+        if state.offered.is_some_and(stalls) || state.pace.drips(0, limit) {
             state.rest = Bytes::new();
             let answer = state.answer.take();
             drop(state);
@@ -120,9 +125,11 @@ where
             answer,
             rest,
             offered,
+            pace,
         } = &mut *state;
         // hyper asks when all before has gone out: the upstream is waited for, or there is more.
         *offered = None;
+        pace.go_on();
         let Some((body, _)) = answer else {
             return Poll::Ready(Some(Err(GivenUp.into())));
         };
@@ -135,9 +142,12 @@ where
             Frame::data(std::mem::take(rest))
         };
         *offered = Some(Instant::now());
+        pace.wait(0);
         let frame = match frame.into_data() {
             Ok(mut data) => {
                 *rest = data.split_off(data.len().min(PIECE));
+                // As if it were read: how much of it is cannot be seen.
+                pace.count(data.len());
                 Frame::data(data)
             }
             Err(trailers) => trailers,
@@ -172,7 +182,7 @@ mod tests {
     use http_body_util::{BodyExt as _, Full};
 
     use super::*;
-    use crate::server::deadline::Activity;
+    use crate::server::activity::Activity;
 
     const LIMIT: Duration = Duration::from_secs(30);
 
@@ -198,6 +208,52 @@ mod tests {
         assert_eq!(fresh.collect().await.unwrap().to_bytes().len(), 10);
     }
 
+    /// Fetches a piece every so often; how many there were when the answer was given up.
+    async fn pieces_fetched_every(time: Duration) -> Option<usize> {
+        let activity = Activity::new();
+        let mut slow = watched(&activity, 50 * PIECE);
+        for number in 0..50 {
+            if slow.frame().await.unwrap().is_err() {
+                return Some(number);
+            }
+            tokio::time::advance(time).await;
+            activity.unread.give_up(LIMIT);
+        }
+        None
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_fetched_below_a_kib_a_second_is_given_up_though_something_always_moves() {
+        assert_eq!(pieces_fetched_every(LIMIT).await, Some(2));
+        assert_eq!(pieces_fetched_every(Duration::from_secs(20)).await, Some(2));
+        assert_eq!(pieces_fetched_every(Duration::from_secs(15)).await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_silence_of_the_upstream_is_no_slow_reading() {
+        let activity = Activity::new();
+        let (events, upstream) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
+        let events_body = http_body_util::StreamBody::new(futures_util::stream::unfold(
+            upstream,
+            async |mut upstream| {
+                let event = upstream.recv().await?;
+                Some((Ok::<_, BoxedError>(Frame::data(event)), upstream))
+            },
+        ));
+        let mut reading = activity
+            .unread
+            .watch(events_body.boxed_unsync(), activity.begin());
+        for _ in 0..100 {
+            let later = async {
+                tokio::time::advance(2 * LIMIT).await;
+                activity.unread.give_up(LIMIT);
+                events.send(Bytes::from_static(b"x")).unwrap();
+            };
+            let (frame, ()) = tokio::join!(reading.frame(), later);
+            frame.unwrap().unwrap();
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_large_piece_may_be_fetched_slowly() {
         let activity = Activity::new();
@@ -205,7 +261,7 @@ mod tests {
         let mut sizes = Vec::new();
         while let Some(frame) = slow.frame().await {
             sizes.push(frame.unwrap().into_data().unwrap().len());
-            tokio::time::advance(LIMIT / 2).await;
+            tokio::time::advance(LIMIT / 3).await;
             activity.unread.give_up(LIMIT);
         }
         assert_eq!(sizes, [PIECE, PIECE, PIECE, PIECE, PIECE, 1]);

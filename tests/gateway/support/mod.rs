@@ -8,6 +8,7 @@ pub(crate) mod client;
 pub(crate) mod fault;
 pub(crate) mod fields;
 pub(crate) mod h2;
+pub(crate) mod h2_frames;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod redis;

@@ -79,6 +79,15 @@ impl Program {
         assert!(status.success(), "kill -{signal} {}: {status}", self.name);
     }
 
+    /// Its resident memory.
+    pub(crate) fn rss_kib(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid));
+        let status = status.expect("a running process");
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
+        number.expect("VmRSS").trim().parse().expect("a number")
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let what = format!("the end of {}", self.name);

@@ -80,8 +80,11 @@ pub enum Error {
     UpstreamProtocol(String),
     /// The upstream did not answer in time.
     UpstreamTimeout(UpstreamWait),
-    /// As many requests as the upstream takes are under way and as many wait, or 1024 logins are under way.
+    /// As many requests as the upstream takes are under way and as many wait, or 1024 logins are under way, or all connections are
+    /// taken.
     Overloaded,
+    /// One address has all the connections that it may have. Told to a connection, before any request.
+    TooManyConnections,
 }
 
 /// Why a login was refused: WeChat's own word, or what a login with the same code was told a moment ago.
@@ -234,6 +237,14 @@ impl Error {
             ),
             Self::UpstreamTimeout(_) => (504, "upstream_timeout", 504, "upstream timeout", None),
             Self::Overloaded => (503, "overloaded", 503, "overloaded", Some(1)),
+            // As nginx's limit_conn: 429 would tell one of many users behind an address that it is he who asks too often.
+            Self::TooManyConnections => (
+                503,
+                "too_many_connections",
+                503,
+                "too many connections",
+                Some(1),
+            ),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         ErrorAnswer {
@@ -346,6 +357,7 @@ impl fmt::Display for Error {
             Self::Overloaded => f.write_str(
                 "too many requests wait for the upstream, or too many logins are under way",
             ),
+            Self::TooManyConnections => f.write_str("the address has too many connections"),
         }
     }
 }

@@ -49,7 +49,7 @@ pub use self::route::{
     Action, Auth, EncodedByte, HeaderRules, OnBadToken, PathPattern, Respond, Route,
 };
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
-pub use self::server::{PathPolicy, UnderscoreHeaders};
+pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::session::{Session, SessionStoreKind, TokenSource, UserStoreKind, Users};
 pub use self::style::{CustomStyle, Style};
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};

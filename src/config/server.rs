@@ -21,8 +21,11 @@ pub struct Server {
     pub listen: Vec<ListenAddress>,
     /// Worker threads. Default `"auto"`: the CPU quota of the control group, at least 1.
     pub workers: Workers,
-    /// Connections open at once, those of tunnels included; further ones wait in the kernel's queue. Default 10000.
+    /// Connections open at once, those of tunnels included. For a further one the connection that has idled longest is closed; when
+    /// none idles, it is refused. Default 10000.
     pub max_connections: usize,
+    /// Connections of one IPv4 address or IPv6 /64 at once. Default `"auto"`.
+    pub max_connections_per_address: PerAddress,
     /// Networks whose `X-Forwarded-*`, and what else only a proxy may say, are believed. Default none.
     pub trusted_proxies: Vec<IpNet>,
     /// Request line and headers together, in bytes. Default `"32KiB"`; 8KiB to 1MiB.
@@ -55,6 +58,15 @@ pub struct Shutdown {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workers {
     /// As many as the control group's CPU quota allows, at least one.
+    Auto,
+    /// This many.
+    Count(usize),
+}
+
+/// `server.max_connections_per_address`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PerAddress {
+    /// Half of `max_connections`.
     Auto,
     /// This many.
     Count(usize),
@@ -132,6 +144,11 @@ impl Server {
             )?,
             workers: table.key("workers", r#""auto""#, workers)?,
             max_connections: table.key("max_connections", "10000", integer(1..=1_000_000_usize))?,
+            max_connections_per_address: table.key(
+                "max_connections_per_address",
+                r#""auto""#,
+                per_address,
+            )?,
             trusted_proxies: table.key("trusted_proxies", "[]", list(text(address::network)))?,
             max_header_bytes: table.key("max_header_bytes", r#""32KiB""#, header_bytes)?,
             max_body: table.key("max_body", r#""20MiB""#, body_limit)?,
@@ -148,6 +165,16 @@ impl Server {
         };
         table.finish();
         Some(server)
+    }
+
+    /// What `max_connections_per_address` comes to. Half by default: no single address can take all places, and a proxy that
+    /// nobody has named as trusted still gets far more than it keeps open.
+    #[must_use]
+    pub fn connections_of_one_address(&self) -> usize {
+        match self.max_connections_per_address {
+            PerAddress::Auto => self.max_connections.div_ceil(2),
+            PerAddress::Count(count) => count,
+        }
     }
 }
 
@@ -221,6 +248,17 @@ fn workers(value: &Value<'_>) -> Option<Workers> {
         "auto" => Ok(Workers::Auto),
         _ => Err(Fault::new("is not a number of threads")
             .help("write \"auto\", or a number without quotes")),
+    })(value)
+}
+
+fn per_address(value: &Value<'_>) -> Option<PerAddress> {
+    if value.item.is_integer() {
+        return integer(1..=1_000_000_usize)(value).map(PerAddress::Count);
+    }
+    text(|text: &str| match text {
+        "auto" => Ok(PerAddress::Auto),
+        _ => Err(Fault::new("is not a number of connections")
+            .help("write \"auto\" for half of max_connections, or a number without quotes")),
     })(value)
 }
 

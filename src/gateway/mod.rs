@@ -18,7 +18,6 @@ use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Response, Version};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
@@ -136,11 +135,11 @@ impl Gateway {
     }
 
     /// Answers one request. Never fails: what goes wrong becomes an answer and a log line. A tunnel keeps the connection's place.
-    pub async fn handle(
+    pub async fn handle<P: Send + Sync + 'static>(
         &self,
         request: Request<Incoming>,
         peer: &Peer,
-        place: &Arc<OwnedSemaphorePermit>,
+        place: &Arc<P>,
     ) -> Response<AnswerBody> {
         let (parts, body) = request.into_parts();
         let trusted = peer.is_trusted(&self.server.trusted_proxies);
@@ -182,11 +181,11 @@ impl Gateway {
     }
 
     /// Answers a request that was refused for its bytes alone.
-    pub fn refuse(
+    pub fn refuse<P: Send + Sync + 'static>(
         &self,
         refused: &Refused,
         peer: &Peer,
-        place: &Arc<OwnedSemaphorePermit>,
+        place: &Arc<P>,
     ) -> Response<AnswerBody> {
         let (method, path) = refused.line.as_ref().map_or_else(
             || (Method::from_bytes(b"-").unwrap_or_default(), "-"),
@@ -207,11 +206,11 @@ impl Gateway {
     }
 
     /// Adds what every answer carries, and ties the log line to the end of the body.
-    fn finish(
+    fn finish<P: Send + Sync + 'static>(
         &self,
         reply: Reply,
         mut record: Box<Record>,
-        place: &Arc<OwnedSemaphorePermit>,
+        place: &Arc<P>,
     ) -> Response<AnswerBody> {
         let Reply {
             mut response,

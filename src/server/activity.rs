@@ -22,6 +22,8 @@ pub(super) struct Activity {
     idle_since: AtomicU64,
     /// Requests whose client left before they were answered.
     taken_back: AtomicU64,
+    /// How many requests there were when the bytes came that may be half a head, and one more; 0 when there are none.
+    half_sent: AtomicU64,
     /// The end of an answer is still to be written.
     writing: AtomicBool,
     /// Answers whose client may stop reading them while the connection itself moves on.
@@ -48,6 +50,7 @@ impl Activity {
             begun: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
             taken_back: AtomicU64::new(0),
+            half_sent: AtomicU64::new(0),
             writing: AtomicBool::new(false),
             unread: Unread::default(),
             waiting: AtomicWaker::new(),
@@ -75,6 +78,14 @@ impl Activity {
         (self.begun(), self.taken_back.load(Ordering::Relaxed))
     }
 
+    /// Since when the connection could be closed without anybody losing anything: no request is under way and none half sent.
+    pub(super) fn idles_since(&self) -> Option<Instant> {
+        let half_sent = self.half_sent.load(Ordering::Relaxed);
+        let next = self.begun().saturating_add(1);
+        let idles = self.is_idle() && half_sent != next && !self.writing.load(Ordering::Relaxed);
+        idles.then(|| self.idle_since())
+    }
+
     /// Ends when no request has been under way for so long.
     pub(super) async fn idling(&self, time: Duration) {
         let since = Instant::now();
@@ -93,6 +104,12 @@ impl Activity {
     /// Requests so far.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
+    }
+
+    /// Bytes came that may be half a head, behind so many requests.
+    pub(super) fn half_sent(&self, begun: u64) {
+        self.half_sent
+            .store(begun.saturating_add(1), Ordering::Relaxed);
     }
 
     /// Whether the client is waited for to read.

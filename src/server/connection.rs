@@ -12,14 +12,13 @@ use hyper::service::service_fn;
 use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
-use tokio_util::sync::CancellationToken;
 
-use super::activity::{Activity, UnderWay};
+use super::activity::UnderWay;
 use super::deadline::{Limits, Watched};
 use super::door::Door;
 use super::http2;
 use super::listener::Accepted;
+use super::places::Place;
 use super::preface::{self, Protocol};
 use super::reading::Reading;
 use crate::error::chain;
@@ -30,27 +29,19 @@ use crate::http::address::Peer;
 const ROOM: usize = 8 * 1024;
 
 /// Serves a connection to its end; when told to stop, to the end of what is under way.
-pub(super) async fn serve(
-    accepted: Accepted,
-    place: Arc<OwnedSemaphorePermit>,
-    gateway: Arc<Gateway>,
-    stop: CancellationToken,
-) {
+pub(super) async fn serve(accepted: Accepted, place: Place, gateway: Arc<Gateway>) {
+    let place = Arc::new(place);
     match accepted {
-        Accepted::Tcp(stream, peer) => serve_stream(stream, peer, place, gateway, stop).await,
-        Accepted::Unix(stream) => serve_stream(stream, Peer::unix(), place, gateway, stop).await,
+        Accepted::Tcp(stream, peer) => serve_stream(stream, peer, place, gateway).await,
+        Accepted::Unix(stream) => serve_stream(stream, Peer::unix(), place, gateway).await,
     }
 }
 
-async fn serve_stream<S>(
-    stream: S,
-    peer: Peer,
-    place: Arc<OwnedSemaphorePermit>,
-    gateway: Arc<Gateway>,
-    stop: CancellationToken,
-) where
+async fn serve_stream<S>(stream: S, peer: Peer, place: Arc<Place>, gateway: Arc<Gateway>)
+where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let stop = place.stop.clone();
     let server = gateway.server();
     let first_bytes_within = server.header_timeout;
     let limits = |protocol| Limits {
@@ -73,7 +64,7 @@ async fn serve_stream<S>(
     let Ok(Ok(Some((protocol, stream)))) = detected else {
         return;
     };
-    let activity = Activity::new();
+    let activity = Arc::clone(&place.activity);
     let h2_activity = Arc::clone(&activity);
     let idle = server.idle_timeout;
     let many_users = peer.address().is_none() || peer.is_trusted(&server.trusted_proxies);

@@ -40,6 +40,9 @@ impl<S> Watched<S> {
     pub(super) fn new(stream: S, limits: Limits, activity: Arc<Activity>) -> Self {
         // The first bytes are there already: they told the protocol.
         let head_since = Some((Instant::now(), 0));
+        if limits.head.is_some() {
+            activity.half_sent(0);
+        }
         Self {
             stream,
             limits,
@@ -117,6 +120,9 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
                     let begun = this.activity.begun();
                     if this.head_since.is_none_or(|(_, before)| before != begun) {
                         this.head_since = Some((Instant::now(), begun));
+                        if this.limits.head.is_some() {
+                            this.activity.half_sent(begun);
+                        }
                     }
                 }
                 ready

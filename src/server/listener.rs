@@ -1,4 +1,4 @@
-//! One port or socket: takes connections while there is a place for them, and goes on after any failure to accept.
+//! One port or socket: takes connections, refuses those that there is no place for, and goes on after any failure to accept.
 
 use std::io;
 use std::sync::Arc;
@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::places::Places;
+use super::refusal::Refusals;
+use super::seldom::Seldom;
 use super::{StartError, connection};
 use crate::config::ListenAddress;
 use crate::gateway::Gateway;
@@ -20,8 +21,6 @@ use crate::http::address::Peer;
 const BACKLOG: i32 = 4096;
 /// Pause after a failure to accept: with no descriptors left, asking again at once only burns the CPU that could free some.
 const PAUSE: Duration = Duration::from_millis(50);
-/// Failures are told at most this often; how many connections fail is in a stranger's hands.
-const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Bytes of an answer that the kernel takes ahead of what it can send. Without it one client that reads nothing makes it hold up to
 /// 4 MiB (`tcp_wmem`), and one that reads 32 KiB a second seems to stand still until a third of that has gone. With it we see every
@@ -39,6 +38,13 @@ pub(super) struct Listener {
 enum Bound {
     Tcp(TcpListener),
     Unix(UnixListener),
+}
+
+/// What the listeners of one server share.
+pub(super) struct Entrance {
+    pub(super) places: Arc<Places>,
+    pub(super) refusals: Refusals,
+    pub(super) connections: TaskTracker,
 }
 
 /// An accepted connection.
@@ -76,12 +82,13 @@ impl Listener {
         match &self.socket {
             Bound::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                stream.set_nodelay(true)?;
+                // What cannot be set on a connection that is gone already shows when it is read.
+                let _ = stream.set_nodelay(true);
                 // Finds clients that went away without a word, which mobile ones do.
                 let keepalive = TcpKeepalive::new()
                     .with_time(Duration::from_secs(60))
                     .with_interval(Duration::from_secs(15));
-                SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
+                let _ = SockRef::from(&stream).set_tcp_keepalive(&keepalive);
                 Ok(Accepted::Tcp(stream, Peer::ip(from.ip().to_canonical())))
             }
             Bound::Unix(listener) => Ok(Accepted::Unix(listener.accept().await?.0)),
@@ -92,31 +99,27 @@ impl Listener {
     pub(super) async fn accept(
         self,
         gateway: Arc<Gateway>,
-        places: Arc<Semaphore>,
-        connections: TaskTracker,
+        entrance: Arc<Entrance>,
         stop: CancellationToken,
     ) {
-        let mut failures = Failures::default();
+        let mut failures = Seldom::default();
         loop {
-            // The place comes before the connection: what cannot be served waits in the kernel.
-            let accepted = async {
-                let place = Arc::clone(&places).acquire_owned().await;
-                (place, self.next().await)
-            };
-            let (place, accepted) = tokio::select! {
+            let accepted = tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                accepted = accepted => accepted,
+                accepted = self.next() => accepted,
             };
-            let Ok(place) = place else { return };
             match accepted {
-                Ok(accepted) => {
-                    let (place, gateway) = (Arc::new(place), Arc::clone(&gateway));
-                    connections.spawn(connection::serve(accepted, place, gateway, stop.clone()));
-                }
+                Ok(accepted) => entrance.admit(accepted, &gateway, &stop),
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
-                    failures.tell(&self.address, &error);
+                    // How many connections fail is in a stranger's hands.
+                    if let Some(failures) = failures.count() {
+                        tracing::warn!(
+                            listen = %self.address, %error, failures,
+                            "accepting connections fails; open ones are served, accepting goes on"
+                        );
+                    }
                     tokio::select! {
                         () = stop.cancelled() => return,
                         () = tokio::time::sleep(PAUSE) => {}
@@ -127,28 +130,29 @@ impl Listener {
     }
 }
 
-/// Keeps repeated failures out of the log.
-#[derive(Default)]
-struct Failures {
-    last_told: Option<Instant>,
-    since: u64,
+impl Entrance {
+    /// Serves a connection, or refuses it.
+    fn admit(&self, accepted: Accepted, gateway: &Arc<Gateway>, stop: &CancellationToken) {
+        match self.places.take(&accepted.peer(), stop) {
+            Ok(place) => {
+                let serving = connection::serve(accepted, place, Arc::clone(gateway));
+                self.connections.spawn(serving);
+            }
+            Err(why) => {
+                if let Some(refusing) = self.refusals.refuse(accepted, why) {
+                    self.connections.spawn(refusing);
+                }
+            }
+        }
+    }
 }
 
-impl Failures {
-    fn tell(&mut self, address: &ListenAddress, error: &io::Error) {
-        self.since = self.since.saturating_add(1);
-        if self
-            .last_told
-            .is_some_and(|last| last.elapsed() < TELL_EVERY)
-        {
-            return;
+impl Accepted {
+    fn peer(&self) -> Peer {
+        match self {
+            Self::Tcp(_, peer) => peer.clone(),
+            Self::Unix(_) => Peer::unix(),
         }
-        tracing::warn!(
-            listen = %address, %error, failures = self.since,
-            "accepting connections fails; open ones are served, accepting goes on"
-        );
-        self.last_told = Some(Instant::now());
-        self.since = 0;
     }
 }
 

@@ -8,8 +8,11 @@ mod door;
 mod http2;
 mod listener;
 mod pace;
+mod places;
 mod preface;
 mod reading;
+mod refusal;
+mod seldom;
 
 use std::fmt;
 use std::io;
@@ -17,11 +20,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::listener::Listener;
+use self::listener::{Entrance, Listener};
+use self::places::Places;
+use self::refusal::Refusals;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::Gateway;
 use crate::limit::Limits;
@@ -38,7 +42,6 @@ pub struct Server {
     addresses: Vec<ListenAddress>,
     gateway: Arc<Gateway>,
     redis: Option<RedisLink>,
-    max_connections: usize,
     drain: Duration,
 }
 
@@ -135,7 +138,6 @@ impl Server {
                 .collect(),
             listeners,
             admin,
-            max_connections: config.server.max_connections,
             drain: config.server.shutdown.drain,
             gateway: Arc::new(Gateway::new(config, sessions, logins, limits, tasks)),
             redis,
@@ -166,9 +168,11 @@ impl Server {
     /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.
     pub async fn run(self, shutdown: CancellationToken) -> Ended {
         let connections = TaskTracker::new();
-        // Each listener holds one place while it waits, so that an idle one takes none from the others.
-        let waiting = self.listeners.len().saturating_sub(1);
-        let places = Arc::new(Semaphore::new(self.max_connections.saturating_add(waiting)));
+        let entrance = Arc::new(Entrance {
+            places: Places::new(self.gateway.server()),
+            refusals: Refusals::new(),
+            connections: connections.clone(),
+        });
         // The operator's listener answers to the end, so that the drain can be watched.
         let stopped = CancellationToken::new();
         if let Some(admin) = self.admin {
@@ -182,8 +186,7 @@ impl Server {
         let accepting = TaskTracker::new();
         for listener in self.listeners {
             let gateway = Arc::clone(&self.gateway);
-            let (places, stop) = (Arc::clone(&places), shutdown.clone());
-            accepting.spawn(listener.accept(gateway, places, connections.clone(), stop));
+            accepting.spawn(listener.accept(gateway, Arc::clone(&entrance), shutdown.clone()));
         }
         shutdown.cancelled().await;
         accepting.close();

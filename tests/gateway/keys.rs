@@ -1,6 +1,6 @@
 //! Keys of gateway.toml that no other file here is about: each does what docs/CONFIGURATION.md says.
 
-use crate::support::client::{Client, Request};
+use crate::support::client::Request;
 use crate::support::setup::Setup;
 use crate::support::stack::Stack;
 use crate::support::steps::Answer;
@@ -116,19 +116,4 @@ async fn header_rules_change_what_is_forwarded_and_what_is_answered() {
     assert_eq!(forwarded.get("x-gone"), None);
     assert_eq!(answer.headers.get("x-frame-options"), Some("DENY"));
     assert_eq!(answer.headers.get("x-powered-by"), None);
-}
-
-#[tokio::test]
-async fn a_connection_over_the_limit_waits_for_a_place() {
-    let stack = Stack::start(route("").table("server", "max_connections = 1")).await;
-    let mut first = Client::connect(stack.address()).await;
-    first.exchange(&Request::get("/first")).await;
-    let mut second = Client::connect(stack.address()).await;
-    second.write(Request::get("/second").bytes()).await;
-
-    first.exchange(&Request::get("/first")).await;
-    assert_eq!(stack.upstream.requests(), 2, "the second had a place");
-    drop(first);
-
-    assert_eq!(second.response("GET").await.status, 200);
 }

@@ -45,6 +45,18 @@ workers = 0"#,
     ),
     (
         r#"[server]
+max_connections_per_address = "half""#,
+        &[
+            r#"10:31 server.max_connections_per_address: `half` is not a number of connections | write "auto" for half of max_connections, or a number without quotes"#,
+        ],
+    ),
+    (
+        r#"[server]
+max_connections_per_address = 0"#,
+        &["10:31 server.max_connections_per_address: `0` is out of range | write 1 to 1000000"],
+    ),
+    (
+        r#"[server]
 trusted_proxies = ["10.0.0.1"]"#,
         &[
             r#"10:20 server.trusted_proxies: `10.0.0.1` is one address, not a network | write "10.0.0.1/32""#,

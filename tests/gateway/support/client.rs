@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::AsyncWriteExt;
-use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
 
 use super::fields::{Fields, Head};
 use super::wire::{Framing, Wire};
@@ -140,9 +140,22 @@ impl Client {
         client.unwrap_or_else(|error| panic!("connecting to {to}: {error}"))
     }
 
+    /// Connects from an address of its own.
+    pub(crate) async fn connect_from(address: [u8; 4], to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        let from = SocketAddr::from((address, 0));
+        socket.bind(from).expect("an address of this machine");
+        let stream = within("a connection", socket.connect(to)).await;
+        let stream = stream.unwrap_or_else(|error| panic!("connecting to {to}: {error}"));
+        Self::over(stream).expect("a connection")
+    }
+
     /// Connects, or tells why not.
     pub(crate) async fn try_connect(to: SocketAddr) -> Result<Self> {
-        let stream = TcpStream::connect(to).await?;
+        Self::over(TcpStream::connect(to).await?)
+    }
+
+    fn over(stream: TcpStream) -> Result<Self> {
         stream.set_nodelay(true)?;
         let (reader, writer) = stream.into_split();
         Ok(Self {

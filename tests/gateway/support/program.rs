@@ -88,6 +88,17 @@ impl Program {
         number.expect("VmRSS").trim().parse().expect("a number")
     }
 
+    /// The processor time it has used, in ticks of 10 ms.
+    pub(crate) fn cpu_ticks(&self) -> u64 {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));
+        let stat = stat.expect("a running process");
+        // The name may hold blanks; the fields after its bracket are fixed.
+        let (_, fields) = stat.rsplit_once(')').expect("a name in brackets");
+        let used = fields.split_whitespace().skip(11).take(2);
+        used.map(|ticks| ticks.parse::<u64>().expect("a number"))
+            .sum()
+    }
+
     /// Waits for its end.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let what = format!("the end of {}", self.name);

@@ -4,7 +4,7 @@
 
 use hyper::Method;
 
-use crate::http::framing::{Chunks, Damage, MAX_FIELDS, content_length, field, is_text};
+use crate::http::framing::{Chunks, Damage, Lines, MAX_FIELDS, content_length, field, is_text};
 
 /// The longest head of an answer, in bytes.
 pub(super) const MAX_HEAD: usize = 64 * 1024;
@@ -18,8 +18,7 @@ const NO_STATUS_LINE: Damage = "it does not begin with an HTTP/1 status line";
 #[derive(Debug)]
 pub(super) struct Framer {
     state: State,
-    /// Up to where half a head was searched for its end.
-    searched: usize,
+    head: Head,
     interim: u32,
     to_head: bool,
     reusable: bool,
@@ -52,9 +51,14 @@ pub(super) enum Verdict {
     RefuseFrom(usize),
 }
 
-/// What a head says about the end of its message.
+/// What a head says about the end of its message, as far as it was read.
 #[derive(Debug, Default)]
-struct Declared {
+struct Head {
+    lines: Lines,
+    fields: usize,
+    /// 0 before the status line.
+    status: u16,
+    is_http_10: bool,
     length: Option<u64>,
     chunked: bool,
 }
@@ -64,7 +68,7 @@ impl Framer {
     pub(super) fn new() -> Self {
         Self {
             state: State::Idle,
-            searched: 0,
+            head: Head::default(),
             interim: 0,
             to_head: false,
             reusable: true,
@@ -134,35 +138,26 @@ impl Framer {
         if !bytes.iter().zip(VERSION).all(|(byte, due)| byte == due) {
             return Err(NO_STATUS_LINE);
         }
-        let mut line = self.searched;
-        let end = loop {
-            let rest = bytes.get(line..).unwrap_or_default();
-            let Some(length) = rest.iter().position(|byte| *byte == b'\n') else {
-                if bytes.len() >= MAX_HEAD {
-                    return Err("its head is over 64 KiB");
-                }
-                self.searched = line;
-                return Ok(0);
-            };
-            let Some((b'\r', before)) = rest.get(..length).and_then(<[u8]>::split_last) else {
-                return Err("a line of its head ends in a bare line feed");
-            };
-            line += length + 1;
-            if before.is_empty() {
-                break line;
-            }
-        };
-        self.searched = 0;
-        if end > MAX_HEAD {
+        let whole = self.head.read(bytes)?;
+        if self.head.lines.position() > MAX_HEAD || (!whole && bytes.len() >= MAX_HEAD) {
             return Err("its head is over 64 KiB");
         }
-        let (status, declared) = parse(bytes.get(..end).unwrap_or_default())?;
-        self.begin_body(status, &declared)?;
-        Ok(end)
+        if !whole {
+            return Ok(0);
+        }
+        let head = std::mem::take(&mut self.head);
+        if head.chunked && head.length.is_some() {
+            return Err("it has both Content-Length and Transfer-Encoding");
+        }
+        if head.chunked && head.is_http_10 {
+            return Err("it has a transfer coding in HTTP/1.0");
+        }
+        self.begin_body(&head)?;
+        Ok(head.lines.position())
     }
 
-    fn begin_body(&mut self, status: u16, declared: &Declared) -> Result<(), Damage> {
-        self.state = match status {
+    fn begin_body(&mut self, head: &Head) -> Result<(), Damage> {
+        self.state = match head.status {
             101 => State::Tunnel,
             100..=199 => {
                 self.interim += 1;
@@ -173,12 +168,12 @@ impl Framer {
             }
             // A server that declares a body where none may be is likely to send it, and perhaps late.
             204 | 304 => {
-                self.reusable &= !declared.chunked && declared.length.is_none_or(|it| it == 0);
+                self.reusable &= !head.chunked && head.length.is_none_or(|it| it == 0);
                 State::Idle
             }
             _ if self.to_head => State::Idle,
-            _ if declared.chunked => State::Chunked(Chunks::of_answer()),
-            _ => match declared.length {
+            _ if head.chunked => State::Chunked(Chunks::of_answer()),
+            _ => match head.length {
                 Some(0) => State::Idle,
                 Some(length) => State::Length(length),
                 None => State::UntilClosed,
@@ -186,29 +181,6 @@ impl Framer {
         };
         Ok(())
     }
-}
-
-/// Reads a whole head, its empty line included.
-fn parse(head: &[u8]) -> Result<(u16, Declared), Damage> {
-    let mut lines = head
-        .split(|byte| *byte == b'\n')
-        .filter_map(|line| line.strip_suffix(b"\r"))
-        .filter(|line| !line.is_empty());
-    let (minor, status) = status(lines.next().unwrap_or_default())?;
-    let mut declared = Declared::default();
-    for (number, line) in lines.enumerate() {
-        if number == MAX_FIELDS {
-            return Err("its head has more than 100 lines");
-        }
-        declared.field(line)?;
-    }
-    if declared.chunked && declared.length.is_some() {
-        return Err("it has both Content-Length and Transfer-Encoding");
-    }
-    if declared.chunked && minor == b'0' {
-        return Err("it has a transfer coding in HTTP/1.0");
-    }
-    Ok((status, declared))
 }
 
 /// The minor version, as a digit, and the status.
@@ -234,8 +206,27 @@ fn status(line: &[u8]) -> Result<(u8, u16), Damage> {
     Ok((minor, status))
 }
 
-impl Declared {
+impl Head {
+    /// Goes on; whether the empty line has come.
+    fn read(&mut self, bytes: &[u8]) -> Result<bool, Damage> {
+        while let Some((_, line)) = self.lines.next(bytes)? {
+            if self.status == 0 {
+                let (minor, status) = status(line)?;
+                (self.is_http_10, self.status) = (minor == b'0', status);
+            } else if line.is_empty() {
+                return Ok(true);
+            } else {
+                self.field(line)?;
+            }
+        }
+        Ok(false)
+    }
+
     fn field(&mut self, line: &[u8]) -> Result<(), Damage> {
+        self.fields += 1;
+        if self.fields > MAX_FIELDS {
+            return Err("its head has more than 100 lines");
+        }
         let (name, value) = field(line)?;
         if name.eq_ignore_ascii_case(b"content-length") {
             let length =

@@ -4,22 +4,54 @@ use memchr::memchr;
 
 use super::Damage;
 
+/// The lines of a head, as its bytes come.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Where the line begins that is not complete yet.
+    start: usize,
+    /// Up to where line ends were looked for.
+    searched: usize,
+}
+
+impl Lines {
+    /// The next line without its end, and where it begins; `None` until it is complete. `bytes` is all of the head so far, each time.
+    ///
+    /// # Errors
+    /// It ends in a line feed alone.
+    pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(usize, &'a [u8])>, Damage> {
+        let new = bytes.get(self.searched..).unwrap_or_default();
+        let Some(end) = memchr(b'\n', new).map(|found| self.searched + found) else {
+            self.searched = bytes.len();
+            return Ok(None);
+        };
+        let start = std::mem::replace(&mut self.start, end + 1);
+        self.searched = end + 1;
+        let line = bytes.get(start..end).unwrap_or_default();
+        let line = line
+            .strip_suffix(b"\r")
+            .ok_or("a line of the head ends in a bare line feed")?;
+        Ok(Some((start, line)))
+    }
+
+    /// Where the line begins that is not complete yet.
+    #[must_use]
+    pub fn position(&self) -> usize {
+        self.start
+    }
+}
+
 /// Name and value of a header or trailer line, the value without the blanks around it.
 ///
 /// # Errors
 /// What is wrong with it.
 pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
-    if line
-        .first()
-        .is_some_and(|&byte| matches!(byte, b' ' | b'\t'))
-    {
-        return Err("a header line is folded");
-    }
-    let colon = memchr(b':', line).ok_or("a header line has no colon")?;
-    let (name, value) = line.split_at_checked(colon).unwrap_or((line, b""));
-    if name.is_empty() || !name.iter().all(|&byte| is_token(byte)) {
-        return Err("a header name is malformed");
-    }
+    let name_end = line.iter().position(|&byte| !is_token(byte));
+    let (name, value) = match name_end.and_then(|end| line.split_at_checked(end)) {
+        Some((name @ [_, ..], value @ [b':', ..])) => (name, value),
+        Some(([], [b' ' | b'\t', ..])) => return Err("a header line is folded"),
+        Some((_, rest)) if rest.contains(&b':') => return Err("a header name is malformed"),
+        _ => return Err("a header line has no colon"),
+    };
     let value = value.get(1..).unwrap_or_default();
     // Without an early end the compiler looks at many bytes at once.
     if value

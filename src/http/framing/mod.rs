@@ -8,7 +8,7 @@ mod request;
 use hyper::Method;
 
 pub use self::chunks::Chunks;
-pub use self::lines::{content_length, field, is_text};
+pub use self::lines::{Lines, content_length, field, is_text};
 pub use self::request::{HeadReader, check_http2, check_written_out};
 
 /// What is wrong with a message, in words that may be shown.

@@ -7,16 +7,13 @@ use hyper::http::request::Parts;
 use hyper::{Method, Uri};
 use memchr::memchr;
 
-use super::lines::{FramingName, content_length, field, framing_name, is_text, is_token};
+use super::lines::{FramingName, Lines, content_length, field, framing_name, is_text, is_token};
 use super::{Framing, MAX_FIELDS, MAX_TARGET, Refusal};
 
 /// Reads one head, as its bytes come.
 #[derive(Debug, Default)]
 pub struct HeadReader {
-    /// Where the line begins that is not complete yet.
-    line_start: usize,
-    /// Up to where line ends were looked for.
-    searched: usize,
+    lines: Lines,
     fields: usize,
     request_line: Option<RequestLine>,
     length: Option<u64>,
@@ -38,33 +35,24 @@ impl HeadReader {
     /// # Errors
     /// Why it is refused. A head of more than `max` bytes is; an end of line is looked at when it has come.
     pub fn read(&mut self, bytes: &[u8], max: usize) -> Result<Option<(usize, Framing)>, Refusal> {
-        loop {
-            let new = bytes.get(self.searched..).unwrap_or_default();
-            let found = memchr(b'\n', new).map(|found| self.searched + found);
-            if found.map_or(bytes.len(), |end| end + 1) > max {
+        while let Some((start, line)) = self.lines.next(bytes)? {
+            let end = self.lines.position();
+            if end > max {
                 return Err(self.too_large());
             }
-            let Some(end) = found else {
-                self.searched = bytes.len();
-                self.check_beginning(bytes)?;
-                return Ok(None);
-            };
-            let line = bytes.get(self.line_start..end).unwrap_or_default();
-            let Some(line) = line.strip_suffix(b"\r") else {
-                return Err(Refusal::Malformed(
-                    "a line of the head ends in a bare line feed",
-                ));
-            };
-            let start = self.line_start;
-            (self.line_start, self.searched) = (end + 1, end + 1);
             match &self.request_line {
                 // Old clients send a line end behind a body (RFC 9112, 2.2).
                 None if line.is_empty() => {}
                 None => self.request_line = Some(request_line(line, start)?),
-                Some(_) if line.is_empty() => return Ok(Some((end + 1, self.framing()))),
+                Some(_) if line.is_empty() => return Ok(Some((end, self.framing()))),
                 Some(_) => self.field(line)?,
             }
         }
+        if bytes.len() > max {
+            return Err(self.too_large());
+        }
+        self.check_beginning(bytes)?;
+        Ok(None)
     }
 
     /// Method and path of what has been read.
@@ -88,7 +76,7 @@ impl HeadReader {
     /// What can be no request line is not waited for: another protocol than HTTP may never send a line end.
     fn check_beginning(&self, bytes: &[u8]) -> Result<(), Refusal> {
         if self.request_line.is_none() {
-            let begun = bytes.get(self.line_start..).unwrap_or_default();
+            let begun = bytes.get(self.lines.position()..).unwrap_or_default();
             let begun = begun.strip_suffix(b"\r").unwrap_or(begun);
             if !begun.iter().all(|&byte| is_text(byte)) {
                 return Err(REQUEST_LINE);

@@ -1,5 +1,6 @@
 //! The text of gateway.toml with what a report needs from it: line and column of a place, and the line to show.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::mask;
@@ -55,13 +56,25 @@ fn on_one_line(text: String) -> String {
 pub(super) struct Source<'a> {
     name: &'a str,
     text: &'a str,
+    /// Where each line begins.
+    lines: Vec<usize>,
     masked: Vec<Range<usize>>,
 }
 
 impl<'a> Source<'a> {
     pub(super) fn new(name: &'a str, text: &'a str) -> Self {
-        let masked = mask::secret_ranges(text);
-        Self { name, text, masked }
+        let ends = text.match_indices('\n').map(|(at, _)| at + 1);
+        Self {
+            name,
+            text,
+            lines: [0].into_iter().chain(ends).collect(),
+            masked: mask::secret_ranges(text),
+        }
+    }
+
+    /// The line of a byte, from 1.
+    fn line(&self, at: usize) -> usize {
+        self.lines.partition_point(|start| *start <= at)
     }
 
     /// Hides more of the text.
@@ -73,13 +86,10 @@ impl<'a> Source<'a> {
     pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) -> Vec<Finding> {
         self.masked.extend(mask::likely_ranges(self.text));
         let mut findings: Vec<Finding> = Vec::new();
+        let mut lines = BTreeSet::new();
         for error in errors {
             let at = error.span().unwrap_or(self.text.len()..self.text.len());
-            let number = line(self.text, at.start);
-            if findings
-                .iter()
-                .any(|found| line(self.text, found.span.start) == number)
-            {
+            if !lines.insert(self.line(at.start)) {
                 continue;
             }
             let message = error.message();
@@ -131,7 +141,7 @@ impl<'a> Source<'a> {
         Problem {
             severity,
             file: self.name.to_owned(),
-            line: line(self.text, start),
+            line: self.line(start),
             column: before.chars().count() + 1,
             message: on_one_line(message),
             help: help.map(on_one_line),
@@ -146,9 +156,12 @@ impl<'a> Source<'a> {
         let mut text = String::with_capacity(line.len());
         let (mut width, mut indent, mut end) = (0, None, 0);
         let mut was_hidden = false;
+        let here = line_start..line_start + line.len();
+        let overlaps = |range: &&Range<usize>| range.start < here.end && here.start < range.end;
+        let masked: Vec<_> = self.masked.iter().filter(overlaps).collect();
         for (offset, character) in line.char_indices() {
             let at = line_start + offset;
-            let hidden = self.masked.iter().any(|range| range.contains(&at));
+            let hidden = masked.iter().any(|range| range.contains(&at));
             if !hidden || !was_hidden {
                 // A tab would move the carets away from what they mark.
                 text.push(match character {

@@ -251,3 +251,15 @@ fn a_key_with_line_ends_or_escapes_in_it_is_reported_on_one_line() {
         "{found:?}"
     );
 }
+
+/// Fuzzing found that a few kilobytes of what is no TOML took half a minute: each error counted the lines for each before it.
+#[test]
+fn another_file_taken_for_a_gateway_toml_is_refused_within_seconds() {
+    let started = tokio::time::Instant::now();
+    for line in ["a = \"\n", "secret = [\n", "=", "GET /?token=abc key: x\n"] {
+        let text = line.repeat(64 * 1024 / line.len());
+        assert!(parse(&text).is_err(), "{line}");
+    }
+    let took = started.elapsed();
+    assert!(took.as_secs() < 30, "took {took:?}");
+}

@@ -16,7 +16,7 @@ const NO_STATUS_LINE: Damage = "it does not begin with an HTTP/1 status line";
 
 /// What comes next on a connection.
 #[derive(Debug)]
-pub(super) struct Framer {
+pub struct Framer {
     state: State,
     head: Head,
     interim: u32,
@@ -42,7 +42,7 @@ enum State {
 
 /// How far bytes may be passed on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// All of them.
     Pass,
     /// Those before; the rest is half a head, to be shown again with what follows.
@@ -63,9 +63,16 @@ struct Head {
     chunked: bool,
 }
 
+impl Default for Framer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Framer {
     /// A connection over which nothing was asked yet.
-    pub(super) fn new() -> Self {
+    #[must_use]
+    pub fn new() -> Self {
         Self {
             state: State::Idle,
             head: Head::default(),
@@ -77,24 +84,26 @@ impl Framer {
     }
 
     /// A request is about to be sent: one answer is due.
-    pub(super) fn expect_answer(&mut self, method: &Method) {
+    pub fn expect_answer(&mut self, method: &Method) {
         self.state = State::Head;
         self.interim = 0;
         self.to_head = method == Method::HEAD;
     }
 
     /// Whether the last answer is over and nothing came behind it.
-    pub(super) fn is_between_answers(&self) -> bool {
+    #[must_use]
+    pub fn is_between_answers(&self) -> bool {
         matches!(self.state, State::Idle) && self.reusable && self.fault.is_none()
     }
 
     /// What was wrong with the answer.
-    pub(super) fn fault(&self) -> Option<Damage> {
+    #[must_use]
+    pub fn fault(&self) -> Option<Damage> {
         self.fault
     }
 
     /// Reads on. Held bytes come first the next time.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Verdict {
+    pub fn read(&mut self, bytes: &[u8]) -> Verdict {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
             match self.piece(rest) {

@@ -2,7 +2,7 @@
 
 mod checked;
 mod connect;
-mod framer;
+pub mod framer;
 mod pool;
 mod request_body;
 mod response;

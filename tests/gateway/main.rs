@@ -7,6 +7,7 @@ mod attacks;
 mod backends;
 mod bad_answers;
 mod bad_upstreams;
+mod client_library;
 mod connections;
 mod door;
 mod floods;

@@ -1,0 +1,165 @@
+/** A client of one gateway; make one in app.js and share it. Throws a `GatewayError` with `code: "usage"` on a bad option. */
+export function createClient(options: ClientOptions): Client;
+
+export interface ClientOptions {
+  /** Where the gateway is, as mini programs reach it: `https://api.example.com`. The skey is sent there and nowhere else. */
+  baseUrl: string;
+  /** The `path` of the `[[login]]`. Default `/login`. */
+  loginPath?: string;
+  /** One of its `methods`. Default `POST`. */
+  loginMethod?: 'GET' | 'POST';
+  /** Its `style`, or what finds the skey in a login answer of your own. Default `plain`. */
+  style?: Style | ((body: any) => string);
+  /** What carries the skey, and must be in `token_from` of the routes; `Authorization` sends `Bearer …`. Default `skey`. */
+  skeyHeader?: string;
+  /** Something that works as `wx` does. Default `wx`. */
+  wx?: object;
+}
+
+export type Style = 'plain' | 'token' | 'sessionid' | 'errcode200' | 'wafer2';
+
+/**
+ * What a request asks of the user, as `auth` of a route: `required` logs in when there is no skey, `optional` sends the skey if
+ * there is one, `off` sends none.
+ */
+export type Auth = 'required' | 'optional' | 'off';
+
+/** `url` is a path, or below `baseUrl`; all else is as for `wx`. */
+export type Options<T> = T & { url: string; header?: object; auth?: Auth };
+
+export interface Client {
+  /** `wx.request`. What the service answers is given, whatever its status; what the gateway refuses is a `GatewayError`. */
+  request<Data = any>(options: Options<RequestOptions<Data>>): Task<RequestAnswer<Data>>;
+  /** `wx.uploadFile`. */
+  uploadFile(options: Options<UploadOptions>): Task<UploadAnswer>;
+  /** `wx.downloadFile`. */
+  downloadFile(options: Options<DownloadOptions>): Task<DownloadAnswer>;
+  /** `wx.connectSocket`; gives the SocketTask once it is open. */
+  connectSocket(options: Options<SocketOptions>): Promise<SocketTask>;
+  /** Logs in, or joins the login that is under way; gives the body of the gateway's answer. Seldom needed: requests log in. */
+  login(): Promise<any>;
+  /** Ends the session at the gateway, then here. When the gateway cannot be reached it goes on, and `logout` can be repeated. */
+  logout(): Promise<void>;
+  /** Who is logged in. Logs in if nobody is. */
+  me(): Promise<Me>;
+}
+
+/** A promise that can do what the tasks of `wx` can. */
+export interface Task<Answer> extends Promise<Answer> {
+  /** Ends it with a `GatewayError` with `code: "aborted"`; a login that it waits for goes on. */
+  abort(): void;
+  onHeadersReceived(listener: (event: any) => void): void;
+  onChunkReceived(listener: (event: any) => void): void;
+  onProgressUpdate(listener: (event: any) => void): void;
+}
+
+export interface Callbacks<Answer> {
+  success?: (answer: Answer) => void;
+  /** With a `GatewayError`; `any`, so that callbacks written for wx fit. */
+  fail?: (error: any) => void;
+  complete?: (outcome: any) => void;
+}
+
+export interface RequestOptions<Data> extends Callbacks<RequestAnswer<Data>> {
+  method?: 'OPTIONS' | 'GET' | 'HEAD' | 'POST' | 'PUT' | 'DELETE' | 'TRACE' | 'CONNECT';
+  data?: string | object | ArrayBuffer;
+  timeout?: number;
+  dataType?: string;
+  responseType?: string;
+  /** Whatever else `wx.request` takes. */
+  [option: string]: any;
+}
+
+export interface UploadOptions extends Callbacks<UploadAnswer> {
+  filePath: string;
+  name: string;
+  formData?: object;
+  timeout?: number;
+  /** Whatever else `wx.uploadFile` takes. */
+  [option: string]: any;
+}
+
+export interface DownloadOptions extends Callbacks<DownloadAnswer> {
+  filePath?: string;
+  timeout?: number;
+  /** Whatever else `wx.downloadFile` takes. */
+  [option: string]: any;
+}
+
+export interface SocketOptions {
+  protocols?: string[];
+  timeout?: number;
+  /** Whatever else `wx.connectSocket` takes, without callbacks. */
+  [option: string]: any;
+}
+
+export interface RequestAnswer<Data> {
+  data: Data;
+  statusCode: number;
+  header: { [name: string]: any };
+  cookies: string[];
+  errMsg: string;
+  exception: any;
+  profile: any;
+  useHttpDNS: boolean;
+}
+
+export interface UploadAnswer {
+  data: string;
+  statusCode: number;
+  /** Since base library 2.1.0. */
+  header?: { [name: string]: any };
+  errMsg: string;
+  profile: any;
+}
+
+export interface DownloadAnswer {
+  filePath: string;
+  tempFilePath: string;
+  statusCode: number;
+  /** Since base library 2.1.0. */
+  header?: { [name: string]: any };
+  errMsg: string;
+  profile: any;
+}
+
+export interface SocketTask {
+  send(options: any): void;
+  close(options?: any): void;
+  onOpen(listener: (event: any) => void): void;
+  onMessage(listener: (event: any) => void): void;
+  onError(listener: (event: any) => void): void;
+  onClose(listener: (event: any) => void): void;
+}
+
+export interface Me {
+  /** `null` where the gateway has `users.store = "off"`. */
+  user_id: string | null;
+  openid: string;
+  unionid: string | null;
+  appid: string;
+  /** Seconds since 1970. */
+  logged_in_at: number;
+}
+
+/** What every promise of a client is rejected with. */
+export interface GatewayError extends Error {
+  name: 'GatewayError';
+  /**
+   * The name of the gateway's refusal (`not_logged_in`, `store_unavailable`, `rate_limited`, …), or one of our own. `network`: wx
+   * got no answer. `wx_login`: wx.login failed. `aborted`. `bad_answer`: a login without an skey, or an answer to `me` or `logout`
+   * that is not the gateway's. `usage`: a mistake in the options.
+   */
+  code: string;
+  /** As for `fail` of `wx`. */
+  errMsg: string;
+  /** If there was an answer. */
+  statusCode?: number;
+  /** Of a refusal: its number, the gateway's id of the request, seconds to wait, and the answer. */
+  errcode?: number;
+  requestId?: string;
+  retryAfter?: number;
+  response?: any;
+  /** What `fail` of `wx` was given. */
+  cause?: any;
+}

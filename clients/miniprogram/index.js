@@ -1,0 +1,397 @@
+'use strict';
+
+/*
+ * Requests of a mini program to a service behind skeygate. Each carries the skey; where the gateway says that nobody is logged
+ * in, the client logs in, once for all requests that wait for it, and sends the request again, once. Nothing else ends a
+ * session here: not a 503, not a network that is away, not a 401 of the service's own. One file, in ES2017, no dependencies.
+ *
+ * wx.checkSession is not asked. It tells about WeChat's session_key, which stays in the gateway and ends at other times than the
+ * skey; and whether the skey is good the gateway says with every answer.
+ */
+
+/** Where each style's login answer has the skey. */
+const SKEY_OF = {
+  plain: (body) => body.skey,
+  token: (body) => body.token,
+  sessionid: (body) => body.sessionid,
+  errcode200: (body) => body.skey,
+  wafer2: (body) => body.data.skey,
+};
+
+const AUTH = ['required', 'optional', 'off'];
+
+/** The gateway gives a login 5 s; the rest is for slow networks. All requests of a mini program may wait for this one. */
+const LOGIN_TIMEOUT = 15000;
+
+/** For so long no new login answers the refusal of an skey that was refused right after its login. */
+const VAIN = 10000;
+
+/** wx, then storage key → session: several clients of one gateway log in once. */
+const sessions = new WeakMap();
+
+/** A client of one gateway; make one in app.js and share it. Throws when an option is not what it should be. */
+function createClient(options) {
+  const given = Object.assign({ style: 'plain', skeyHeader: 'skey', loginPath: '/login', loginMethod: 'POST' }, options);
+  const platform = given.wx || wx;
+  const skeyOf = typeof given.style === 'function' ? given.style : SKEY_OF[oneOf('style', Object.keys(SKEY_OF), given.style)];
+  const base = baseUrl(given.baseUrl);
+  const session = sharedSession(platform, `skeygate:${base}`);
+
+  /** Logs in, or joins the login that is under way. Gives the body of the gateway's answer. */
+  function login() {
+    if (!session.login) {
+      const ended = () => { session.login = null; };
+      session.login = exchange();
+      session.login.then(ended, ended);
+    }
+    return session.login;
+  }
+
+  function exchange() {
+    const code = new Promise((resolve, reject) => {
+      platform.login({ timeout: LOGIN_TIMEOUT, success: resolve, fail: (error) => reject(wxFailure('wx_login', error)) });
+    });
+    return code.then((answer) => once('request', {
+      url: base + given.loginPath,
+      method: given.loginMethod,
+      data: { code: answer.code },
+      timeout: LOGIN_TIMEOUT,
+    }, '', steering())).then(done).then((body) => {
+      const skey = attempt(() => skeyOf(body));
+      if (!isSkey(skey)) {
+        // The body is not shown: it may have the skey somewhere else.
+        throw failure('bad_answer', 'the login was answered without an skey where its style has it');
+      }
+      session.set(skey);
+      return body;
+    });
+  }
+
+  /** An skey for a request that was refused with `used`; `refusal` is what is thrown when there shall be none. */
+  function another(used, refusal, logouts) {
+    // Whoever logged out is not logged in again by a request that was still on its way.
+    if (session.logouts !== logouts) {
+      throw refusal;
+    }
+    if (session.vain.skey === used && Math.abs(Date.now() - session.vain.at) < VAIN) {
+      throw refusal;
+    }
+    const other = session.drop(used);
+    return other || login().then(() => session.get());
+  }
+
+  /** wx.request, wx.uploadFile or wx.downloadFile, with the skey. */
+  function call(api, wanted) {
+    const steer = steering();
+    const logouts = session.logouts;
+    const answered = Promise.resolve().then(() => {
+      const auth = oneOf('auth', AUTH, wanted.auth || 'required');
+      const request = Object.assign({}, wanted, { url: belowBase(base, wanted.url) });
+      const send = (skey, again) => once(api, request, skey, steer).then((answer) => {
+        if (!asksForLogin(answer) || !skey) {
+          return accepted(answer);
+        }
+        // One that another copy of this file stored may be as dead as the first.
+        if (again && skey === session.earned) {
+          session.vain = { skey, at: Date.now() };
+          throw refused(answer);
+        }
+        return Promise.resolve(another(skey, refused(answer), logouts)).then((fresh) => send(fresh, true));
+      });
+      return Promise.resolve(skeyFor(auth)).then((skey) => send(skey, false));
+    });
+    const result = Promise.race([answered, steer.aborted]);
+    tell(wanted, result);
+    return Object.assign(result, steer.methods);
+  }
+
+  /** The skey to send: none with `off`, none or the one there is with `optional`. */
+  function skeyFor(auth) {
+    const skey = auth === 'off' ? '' : session.get();
+    return skey || auth !== 'required' ? skey : login().then(() => session.get());
+  }
+
+  /** One call of wx, to its end. */
+  function once(api, request, skey, steer) {
+    return new Promise((resolve, reject) => {
+      if (steer.isAborted) return; // Nobody waits for it.
+      let header;
+      const theirs = Object.assign({}, request, {
+        header: withSkey(request.header, given.skeyHeader, skey),
+        // Those of files do not give the headers of the answer.
+        success: (answer) => resolve(answer.header || !header ? answer : Object.assign({}, answer, { header })),
+        fail: (error) => reject(wxFailure('network', error)),
+      });
+      delete theirs.auth;
+      delete theirs.complete;
+      steer.follow(platform[api](theirs), (received) => { header = received; });
+    });
+  }
+
+  /** wx.connectSocket, with the skey; gives the SocketTask once it is open. */
+  function connectSocket(wanted) {
+    return Promise.resolve().then(() => {
+      const auth = oneOf('auth', AUTH, wanted.auth || 'required');
+      const url = belowBase(base, String(wanted.url).replace(/^ws/, 'http')).replace(/^http/, 'ws');
+      const open = (skey) => new Promise((resolve, reject) => {
+        const fail = (error) => reject(wxFailure('network', error));
+        const header = withSkey(wanted.header, given.skeyHeader, skey);
+        const theirs = Object.assign({}, wanted, { url, header, success: () => {}, fail });
+        delete theirs.auth;
+        delete theirs.complete;
+        const socket = platform.connectSocket(theirs);
+        socket.onOpen(() => resolve(socket));
+        socket.onError(fail);
+        socket.onClose(fail);
+      });
+      return Promise.resolve(skeyFor(auth)).then((skey) => open(skey).catch((error) => {
+        if (!skey) {
+          throw error;
+        }
+        // What the gateway answered is told on no two platforms alike. So it is asked whether the skey is good, which logs in
+        // if it is not.
+        const asked = me().catch(() => { throw error; });
+        return asked.then(() => (session.get() === skey ? Promise.reject(error) : open(session.get())));
+      }));
+    });
+  }
+
+  /** Who is logged in, as the gateway knows it. Logs in if nobody is. */
+  function me() {
+    return call('request', { url: '/_gateway/me' }).then(done);
+  }
+
+  /** Ends the session at the gateway, then here. If the gateway cannot be reached the session goes on, to be ended later. */
+  function logout() {
+    session.logouts += 1;
+    const settled = Promise.resolve(session.login).catch(() => {});
+    return settled.then(() => {
+      const skey = session.get();
+      const request = { url: `${base}/_gateway/logout`, method: 'POST' };
+      return skey ? once('request', request, skey, steering()).then((answer) => {
+        if (!asksForLogin(answer)) done(answer);
+        session.drop(skey);
+      }) : undefined;
+    });
+  }
+
+  return {
+    login,
+    logout,
+    me,
+    connectSocket,
+    request: (wanted) => call('request', wanted),
+    uploadFile: (wanted) => call('uploadFile', wanted),
+    downloadFile: (wanted) => call('downloadFile', wanted),
+  };
+}
+
+/** What clients of one gateway share: the skey, in memory and in storage, and the login under way. */
+function sharedSession(platform, key) {
+  const known = sessions.get(platform) || {};
+  sessions.set(platform, known);
+  known[key] = known[key] || newSession(platform, key);
+  return known[key];
+}
+
+function newSession(platform, key) {
+  let skey; // undefined until storage was read
+  // Storage may be full or broken; then the skey lives as long as the mini program does.
+  const stored = () => {
+    const value = attempt(() => platform.getStorageSync(key));
+    return isSkey(value) ? value : '';
+  };
+  return {
+    login: null,
+    logouts: 0,
+    /** The skey of the last login here. */
+    earned: '',
+    /** The last one that was refused right after its login, and when. */
+    vain: { skey: '', at: 0 },
+    get() {
+      if (skey === undefined) {
+        skey = stored();
+      }
+      return skey;
+    },
+    set(fresh) {
+      skey = fresh;
+      this.earned = fresh;
+      attempt(() => platform.setStorageSync(key, fresh));
+    },
+    /** Forgets an skey that is good no more, unless another took its place; gives that one or ''. */
+    drop(used) {
+      if (skey === used) {
+        // A plugin or an independent subpackage has a copy of this file of its own, and may have logged in.
+        const other = stored();
+        skey = other === used ? '' : other;
+        if (!skey) {
+          attempt(() => platform.removeStorageSync(key));
+        }
+      }
+      return skey;
+    },
+  };
+}
+
+/** The caller's hand on a request that may be several: abort and listeners reach the one that is under way. */
+function steering() {
+  const listeners = [];
+  let current = null;
+  let end;
+  const steer = { isAborted: false, aborted: new Promise((resolve, reject) => { end = reject; }), methods: {} };
+  const hook = (name, listener) => {
+    const call = current;
+    if (call && call.task && typeof call.task[name] === 'function') {
+      // Of an answer that was refused, or that the caller will never see, nothing is told.
+      call.task[name]((event) => { if (errorName(call) === undefined) listener(event); });
+    }
+  };
+  steer.follow = (task, onHeader) => {
+    current = { task, header: undefined };
+    const call = current;
+    if (task && typeof task.onHeadersReceived === 'function') {
+      task.onHeadersReceived((event) => {
+        call.header = event.header;
+        onHeader(event.header);
+      });
+    }
+    listeners.forEach(([name, listener]) => hook(name, listener));
+  };
+  steer.methods.abort = () => {
+    steer.isAborted = true;
+    end(failure('aborted', 'request:fail abort'));
+    if (current && current.task) {
+      current.task.abort();
+    }
+  };
+  ['onHeadersReceived', 'onChunkReceived', 'onProgressUpdate'].forEach((name) => {
+    steer.methods[name] = (listener) => {
+      listeners.push([name, listener]);
+      hook(name, listener);
+    };
+  });
+  return steer;
+}
+
+/** Calls the callbacks that wx.request would have called. */
+function tell(wanted, result) {
+  const { success, fail, complete } = Object(wanted);
+  const to = (first) => (outcome) => [first, complete].forEach((callback) => callback && callback(outcome));
+  if (success || fail || complete) {
+    result.then(to(success), to(fail));
+  }
+}
+
+function oneOf(name, words, given) {
+  if (words.indexOf(given) < 0) {
+    throw failure('usage', `${name} is one of ${words.join(', ')}, not ${given}`);
+  }
+  return given;
+}
+
+function baseUrl(url) {
+  if (!/^https?:\/\/[^\s/?#@\\]+(\/[^\s?#\\]*)?$/.test(url)) {
+    throw failure('usage', `baseUrl is a URL such as https://api.example.com, not ${url}`);
+  }
+  return url.replace(/\/+$/, '');
+}
+
+/** The whole URL. The skey goes nowhere else: a URL that is not below `baseUrl` is the caller's mistake, or an attack. */
+function belowBase(base, url) {
+  const text = String(url);
+  if (text.charAt(0) === '/') {
+    return base + text;
+  }
+  if (text.indexOf(base) === 0 && /^([/?#]|$)/.test(text.slice(base.length))) {
+    return text;
+  }
+  throw failure('usage', `a url begins with / or ${base}; for ${text} use wx itself`);
+}
+
+function withSkey(header, name, skey) {
+  const theirs = Object.assign({}, header);
+  if (skey) {
+    // HTTP does not tell SKEY from skey, and two different ones are refused.
+    Object.keys(theirs).filter((key) => key.toLowerCase() === name.toLowerCase()).forEach((key) => delete theirs[key]);
+    theirs[name] = name.toLowerCase() === 'authorization' ? `Bearer ${skey}` : skey;
+  }
+  return theirs;
+}
+
+function isSkey(value) {
+  return typeof value === 'string' && /^[A-Za-z0-9_-]{20,128}$/.test(value);
+}
+
+/** A header of an answer; some platforms spell its name as it came, some in capitals. */
+function field(answer, name) {
+  const header = Object(answer.header);
+  const key = Object.keys(header).find((spelling) => spelling.toLowerCase() === name);
+  return key === undefined ? undefined : String(header[key]);
+}
+
+/** The name of the gateway's refusal. What the service answers has none, whatever its status. */
+function errorName(answer) {
+  return field(answer, 'x-gateway-error');
+}
+
+function asksForLogin(answer) {
+  // Before base library 2.1.0 nobody tells the headers of uploads and downloads.
+  return answer.header ? errorName(answer) === 'not_logged_in' : answer.statusCode === 401;
+}
+
+/** The answer, unless the gateway refused. */
+function accepted(answer) {
+  if (errorName(answer) !== undefined || (!answer.header && answer.statusCode === 401)) {
+    throw refused(answer);
+  }
+  return answer;
+}
+
+/** The body of an answer of the gateway's own endpoints; that of a load balancer without a gateway is none. */
+function done(answer) {
+  const { data, statusCode } = accepted(answer);
+  if (statusCode < 200 || statusCode > 299) {
+    throw failure('bad_answer', `the gateway's own answer was ${statusCode}`, statusCode);
+  }
+  return data;
+}
+
+function refused(answer) {
+  const name = errorName(answer) || 'not_logged_in';
+  const body = typeof answer.data === 'string' ? attempt(() => JSON.parse(answer.data)) : answer.data;
+  const error = failure(name, `the gateway refused: ${name}`, answer.statusCode);
+  error.response = answer;
+  const wait = parseInt(field(answer, 'retry-after'), 10);
+  error.errcode = Object(body).errcode;
+  error.requestId = field(answer, 'x-request-id');
+  error.retryAfter = wait >= 0 ? wait : undefined;
+  return error;
+}
+
+/** What the action gives; undefined when it throws. */
+function attempt(action) {
+  try {
+    return action();
+  } catch (error) {
+    return undefined;
+  }
+}
+
+function wxFailure(code, cause) {
+  const error = failure(code, String(Object(cause).errMsg || 'wx said nothing'));
+  error.cause = cause;
+  return error;
+}
+
+function failure(code, text, statusCode) {
+  const error = new Error(text);
+  error.name = 'GatewayError';
+  error.code = code;
+  // What fail callbacks of wx are given.
+  error.errMsg = text;
+  error.statusCode = statusCode;
+  return error;
+}
+
+module.exports = { createClient };

@@ -1,0 +1,34 @@
+// Compiled, never run: what the declarations promise, beside WeChat's own typings.
+import { createClient, Client, GatewayError } from '..';
+
+const gateway: Client = createClient({ baseUrl: 'https://api.example.com', style: (body) => body.data.token, wx });
+
+// The options of wx are taken as they are, and callbacks written for it too.
+const options: WechatMiniprogram.RequestOption = { url: '/orders/7', method: 'POST', data: { item: 'tea' }, enableChunked: true };
+const upload: WechatMiniprogram.UploadFileOption = { url: '/photos', filePath: 'wxfile://photo', name: 'photo' };
+const download: WechatMiniprogram.DownloadFileOption = { url: '/report' };
+const socket: WechatMiniprogram.ConnectSocketOption = { url: '/live', protocols: ['v1'] };
+
+interface Order {
+  item: string;
+}
+
+gateway.request<Order>({ url: '/orders/7', auth: 'optional' }).then((answer) => answer.data.item.length + answer.statusCode);
+gateway.request(options);
+gateway.request({ ...options, success: ({ data }) => data, fail: (error) => error.retryAfter });
+gateway.request({ url: '/feed', enableChunked: true }).onChunkReceived(({ data }) => data);
+gateway.uploadFile(upload).onProgressUpdate(({ progress }) => progress);
+gateway.downloadFile(download).then((answer): string => answer.tempFilePath);
+gateway.connectSocket(socket).then((task) => task.send({ data: 'hello' }));
+gateway.request({ url: '/slow' }).abort();
+gateway.me().then((me): string | null => me.user_id);
+gateway.logout().catch((error: GatewayError) => error.code === 'store_unavailable' && error.requestId);
+
+// @ts-expect-error: an auth that there is not.
+gateway.request({ url: '/a', auth: 'maybe' });
+// @ts-expect-error: nowhere to go.
+gateway.request({});
+// @ts-expect-error: a file without its name.
+gateway.uploadFile({ url: '/photos', filePath: 'wxfile://photo' });
+// @ts-expect-error: a style that there is not.
+createClient({ baseUrl: 'https://api.example.com', style: 'plane' });

@@ -14,6 +14,7 @@ use crate::http::target::TargetProblem;
 use crate::limit::Refused;
 use crate::redis::StoreError;
 use crate::wechat::WechatError;
+use crate::wechat::open_data::Undecryptable;
 
 /// How a request ended, when not as asked.
 #[derive(Debug)]
@@ -33,6 +34,8 @@ pub enum Error {
     LoginCodeInvalid(LoginRefusal),
     /// A login with a code that was used before.
     LoginCodeUsed(LoginRefusal),
+    /// Data from WeChat that does not decrypt, is not of this app and user, or is not what was signed.
+    Undecryptable(Undecryptable),
     /// No live session: no skey, an unknown, expired or revoked one alike.
     NotLoggedIn(SkeyState),
     /// WeChat rates the user high-risk.
@@ -158,6 +161,13 @@ impl Error {
                 "login_code_used",
                 40163,
                 "login code used already",
+                None,
+            ),
+            Self::Undecryptable(_) => (
+                400,
+                "undecryptable",
+                400,
+                "undecryptable: log in, then fetch the data again",
                 None,
             ),
             Self::NotLoggedIn(_) => (401, "not_logged_in", 40001, "not logged in", None),
@@ -321,6 +331,7 @@ impl fmt::Display for Error {
                     "no code where login.code_from says; the request has {body}"
                 )
             }
+            Self::Undecryptable(cause) => cause.fmt(f),
             Self::NotLoggedIn(SkeyState::Missing) => f.write_str("no skey"),
             Self::NotLoggedIn(SkeyState::Malformed) => f.write_str("malformed skey"),
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),

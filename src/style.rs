@@ -2,7 +2,7 @@
 
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::config::Style;
 use crate::error::ErrorAnswer;
@@ -131,6 +131,17 @@ pub fn done(style: &Style) -> String {
         Style::Wafer2 => json!({ "code": 0, "data": {} }).to_string(),
         Style::Plain | Style::Token | Style::Sessionid | Style::Errcode200 | Style::Custom(_) => {
             json!({ "errcode": 0, "errmsg": "ok" }).to_string()
+        }
+    }
+}
+
+/// The body of an answer that gives data from WeChat.
+#[must_use]
+pub fn decrypted(style: &Style, data: &Map<String, Value>) -> String {
+    match style {
+        Style::Wafer2 => json!({ "code": 0, "data": data }).to_string(),
+        Style::Plain | Style::Token | Style::Sessionid | Style::Errcode200 | Style::Custom(_) => {
+            json!({ "errcode": 0, "errmsg": "ok", "data": data }).to_string()
         }
     }
 }

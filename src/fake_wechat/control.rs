@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `code` | `appid`, `user`, and `code` for one of your own | `code` |
 //! | `identity` | `appid`, `user` | `openid`, `unionid`, `session_key`; the latter two may be null |
+//! | `userinfo` | `appid`, `user`; `watermark` for another appid in it, `session_key` for another key, `data` for other fields | `encryptedData`, `iv`, `rawData`, `signature` |
 //! | `block` | `user` | |
 //! | `account` | `appid`, `account` (null unties) | |
 //! | `advance` | `ms` | |
@@ -22,10 +23,11 @@ use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::fault::Fault;
 use super::ids;
+use super::open_data;
 use super::render::{Answer, HangUp};
 use super::server::Shared;
 use super::state::{Endpoint, Settings};
@@ -45,6 +47,16 @@ struct CodeOrder {
 struct IdentityOrder {
     appid: String,
     user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct UserInfoOrder {
+    appid: String,
+    user: String,
+    watermark: Option<String>,
+    session_key: Option<String>,
+    data: Option<Map<String, Value>>,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +151,18 @@ fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> 
                 "unionid": account.map(|account| ids::unionid(account, &user)),
                 "session_key": state.session_key(&appid, &user),
             }));
+        }
+        "userinfo" => {
+            let order: UserInfoOrder = read(body)?;
+            let (appid, user) = (&order.appid, &order.user);
+            let session_key = order.session_key.or_else(|| state.session_key(appid, user));
+            let session_key =
+                session_key.ok_or("the user has no session_key: order a code first")?;
+            let data = order.data.unwrap_or_else(|| state.profile(appid, user));
+            let watermark = order.watermark.as_ref().unwrap_or(appid);
+            let sealed = open_data::seal(data, watermark, &session_key);
+            let sealed = sealed.ok_or("the session_key is not base64 of 16 bytes")?;
+            return serde_json::to_value(sealed).map_err(|error| error.to_string());
         }
         "block" => state.block(&read::<BlockOrder>(body)?.user),
         "account" => {

@@ -8,6 +8,7 @@ mod control;
 mod fault;
 mod ids;
 mod jscode2session;
+mod open_data;
 mod render;
 mod server;
 mod state;
@@ -20,10 +21,12 @@ use std::net::SocketAddr;
 use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
+use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 pub use self::fault::{DropWhen, Fault};
+pub use self::open_data::OpenData;
 use self::server::Shared;
 use self::state::State;
 pub use self::state::{Endpoint, FakeApp, Settings};
@@ -98,6 +101,19 @@ impl FakeWechat {
     #[must_use]
     pub fn session_key(&self, appid: &str, user: &str) -> Option<String> {
         self.state().session_key(appid, user)
+    }
+
+    /// What wx.getUserInfo would give `user`: his profile under the live session_key. `None` before the first wx.login.
+    #[must_use]
+    pub fn user_info(&self, appid: &str, user: &str) -> Option<OpenData> {
+        self.state().user_info(appid, user)
+    }
+
+    /// As `user_info`, but with these fields, e.g. of a phone number; a watermark of `appid` is added to them.
+    #[must_use]
+    pub fn encrypt(&self, appid: &str, user: &str, data: Map<String, Value>) -> Option<OpenData> {
+        let session_key = self.session_key(appid, user)?;
+        open_data::seal(data, appid, &session_key)
     }
 
     /// Calls of `endpoint` so far, those that met a fault included.

@@ -4,10 +4,12 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::fault::Fault;
 use super::ids::{self, Seed};
+use super::open_data::{self, OpenData};
 
 /// How long a code is good.
 const CODE_LIFETIME: Duration = Duration::from_secs(300);
@@ -191,6 +193,18 @@ impl State {
     pub(super) fn session_key(&self, appid: &str, user: &str) -> Option<String> {
         let key = self.keys.get(&(appid.to_owned(), user.to_owned()))?;
         Some(ids::session_key(appid, user, key.generation))
+    }
+
+    pub(super) fn user_info(&self, appid: &str, user: &str) -> Option<OpenData> {
+        let session_key = self.session_key(appid, user)?;
+        open_data::seal(self.profile(appid, user), appid, &session_key)
+    }
+
+    /// What WeChat tells of a user in encrypted data.
+    pub(super) fn profile(&self, appid: &str, user: &str) -> Map<String, Value> {
+        let account = self.app(appid).and_then(|app| app.account.as_deref());
+        let unionid = account.map(|account| ids::unionid(account, user));
+        open_data::profile(appid, user, unionid.as_deref())
     }
 
     pub(super) fn block(&mut self, user: &str) {

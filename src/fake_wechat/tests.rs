@@ -377,3 +377,19 @@ async fn dropping_the_fake_closes_its_port_and_its_connections() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn user_info_is_encrypted_as_ordered() {
+    let fake = start().await;
+    let key = "AAECAwQFBgcICQoLDA0ODw==";
+    let data = json!({ "phoneNumber": "1" });
+    let what = json!({ "appid": APP, "user": "ann", "watermark": OTHER, "session_key": key, "data": data });
+    let sealed = order(&fake, "userinfo", what).await;
+    let encrypted = crate::wechat::open_data::Encrypted {
+        data: sealed["encryptedData"].as_str().unwrap(),
+        iv: sealed["iv"].as_str().unwrap(),
+    };
+    let keys = [crate::config::Secret::new(key)];
+    let opened = crate::wechat::open_data::open(&keys, encrypted, OTHER, "").unwrap();
+    assert_eq!(opened["phoneNumber"], "1");
+}

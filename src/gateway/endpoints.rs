@@ -1,4 +1,4 @@
-//! Our own endpoints: login, logout, who am I. They come before routing, so no route can shadow them.
+//! Our own endpoints: login, logout, who am I; `decrypt.rs` has the fourth. They come before routing, so no route can shadow them.
 
 use hyper::body::Body as _;
 use hyper::header::USER_AGENT;
@@ -6,6 +6,7 @@ use hyper::{Method, StatusCode};
 use serde_json::json;
 
 use super::answer::Reply;
+use super::outgoing::ReadBody;
 use super::{Exchange, Gateway};
 use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
@@ -24,6 +25,7 @@ const DEVICE_SHOWN: usize = 256;
 const OWN_PREFIX: &str = "/_gateway";
 const LOGOUT: &str = "/_gateway/logout";
 const ME: &str = "/_gateway/me";
+const DECRYPT: &str = "/_gateway/decrypt";
 
 /// One of our own endpoints.
 #[derive(Debug, Clone, Copy)]
@@ -31,6 +33,7 @@ pub(super) enum Endpoint<'a> {
     Login(&'a Login),
     Logout,
     Me,
+    Decrypt,
     /// Below our prefix, but nothing there.
     Unknown,
 }
@@ -41,6 +44,7 @@ impl<'a> Endpoint<'a> {
             Self::Login(_) => "login",
             Self::Logout => "logout",
             Self::Me => "me",
+            Self::Decrypt => "decrypt",
             Self::Unknown => "unknown",
         }
     }
@@ -49,7 +53,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn check_method(&self, method: &Method) -> Result<(), Error> {
         let methods: &[Method] = match self {
             Self::Login(entry) => &entry.methods,
-            Self::Logout => &[Method::POST],
+            Self::Logout | Self::Decrypt => &[Method::POST],
             Self::Me => &[Method::GET],
             Self::Unknown => return Err(Error::NoRoute),
         };
@@ -64,11 +68,11 @@ impl<'a> Endpoint<'a> {
         Err(Error::MethodNotAllowed { allow })
     }
 
-    /// What counts it, by address: logout and me as much as the first login, but apart from it.
+    /// What counts it, by address: logout, me and decrypt as much as the first login, but apart from it.
     pub(super) fn quota(&self, gateway: &Gateway) -> Option<Quota> {
         match self {
             Self::Login(entry) => entry.rate_limit,
-            Self::Logout | Self::Me => gateway.login_entries.first()?.rate_limit,
+            Self::Logout | Self::Me | Self::Decrypt => gateway.login_entries.first()?.rate_limit,
             Self::Unknown => None,
         }
     }
@@ -77,7 +81,9 @@ impl<'a> Endpoint<'a> {
     pub(super) fn style(&self, gateway: &'a Gateway) -> &'a Style {
         let entry = match self {
             Self::Login(entry) => Some(*entry),
-            Self::Logout | Self::Me | Self::Unknown => gateway.login_entries.first(),
+            Self::Logout | Self::Me | Self::Decrypt | Self::Unknown => {
+                gateway.login_entries.first()
+            }
         };
         entry.map_or(&Style::Plain, |entry| &entry.style)
     }
@@ -93,6 +99,7 @@ impl Gateway {
         match path {
             LOGOUT => Some(Endpoint::Logout),
             ME => Some(Endpoint::Me),
+            DECRYPT => Some(Endpoint::Decrypt),
             _ if below.is_empty() || below.starts_with('/') => Some(Endpoint::Unknown),
             _ => None,
         }
@@ -111,6 +118,7 @@ impl Gateway {
             Endpoint::Login(entry) => self.serve_login(entry, exchange, host).await,
             Endpoint::Logout => self.serve_logout(exchange).await,
             Endpoint::Me => self.serve_me(exchange).await,
+            Endpoint::Decrypt => self.serve_decrypt(exchange).await,
             Endpoint::Unknown => Err(Error::NoRoute),
         }
     }
@@ -175,7 +183,7 @@ impl Gateway {
     }
 
     async fn serve_logout(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
-        let (session, skey) = self.own_session(&mut exchange).await?;
+        let (session, skey, _) = self.own_session(&mut exchange).await?;
         let gone = self
             .sessions
             .revoke(&skey)
@@ -187,7 +195,7 @@ impl Gateway {
     }
 
     async fn serve_me(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
-        let (session, _) = self.own_session(&mut exchange).await?;
+        let (session, _, _) = self.own_session(&mut exchange).await?;
         let Session {
             identity, created, ..
         } = session;
@@ -201,12 +209,15 @@ impl Gateway {
         Ok(Reply::json(StatusCode::OK, body.to_string()))
     }
 
-    /// The session of a request to one of our endpoints, and its skey.
-    async fn own_session(&self, exchange: &mut Exchange<'_>) -> Result<(Session, Skey), Error> {
+    /// The session of a request to one of our endpoints, its skey, and its body if the skey could be in it.
+    pub(super) async fn own_session(
+        &self,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(Session, Skey, ReadBody), Error> {
         if let Some(limit) = self.limits.own() {
             self.count_by_address(limit, exchange).await?;
         }
-        let (mut taken, _) = self
+        let (mut taken, body) = self
             .take_skey(&self.every_source, Some(BODY_TOKEN_LIMIT), exchange)
             .await?;
         let decision =
@@ -222,7 +233,7 @@ impl Gateway {
                 record.auth = AuthOutcome::User;
                 record.user_id.clone_from(&session.identity.user_id);
                 record.appid = Some(session.identity.appid.clone());
-                Ok((session, skey))
+                Ok((session, skey, body))
             }
             (Caller::User(_) | Caller::Anonymous, _) => Err(Error::NotLoggedIn(SkeyState::Missing)),
         }

@@ -2,6 +2,7 @@
 //! in between, in the order that the security argument rests on (docs/ARCHITECTURE.md).
 
 mod answer;
+mod decrypt;
 mod endpoints;
 mod explain;
 mod guard;

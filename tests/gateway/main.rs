@@ -9,6 +9,7 @@ mod bad_answers;
 mod bad_upstreams;
 mod client_library;
 mod connections;
+mod decrypt;
 mod door;
 mod floods;
 mod forged_headers;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::config::Secret;
+use crate::wechat::open_data::without_padding;
 use crate::wechat::open_data::{Encrypted, Undecryptable, is_signed, open, session_signature};
 
 fn vectors(kind: &str) -> Vec<Value> {
@@ -74,6 +75,37 @@ fn the_older_of_two_session_keys_decrypts_too() {
         Err(Undecryptable::Padding)
     );
     assert_eq!(open_vector(vector, &[], openid), Err(Undecryptable::NoKey));
+}
+
+/// The length that PKCS#7 leaves of the last block, found in the simplest way.
+fn left_of(block: &[u8; 16]) -> Option<usize> {
+    let length = usize::from(block[15]);
+    let padding = block.get(16_usize.checked_sub(length)?..)?;
+    let good = length > 0 && padding.iter().all(|&byte| usize::from(byte) == length);
+    good.then(|| 16 - length)
+}
+
+#[test]
+fn padding_is_that_of_pkcs7_and_nothing_else() {
+    let mut good = 0;
+    for last in 0..=255_u8 {
+        for wrong in 0..=16_usize {
+            let mut block = [last; 16];
+            if let Some(byte) = block.get_mut(wrong) {
+                *byte ^= 0x40;
+            }
+            let plain = [[b' '; 16], block].concat();
+            let left = left_of(&block);
+            good += usize::from(left.is_some());
+            assert_eq!(
+                without_padding(&plain).map(<[u8]>::len),
+                left.map(|left| 16 + left),
+                "{block:?}"
+            );
+        }
+    }
+    // One for each length with nothing wrong, those where what is wrong stands before the padding, and 0x41 turned into 1.
+    assert_eq!(good, 16 + (0..16).sum::<usize>() + 1);
 }
 
 #[test]

@@ -1,0 +1,116 @@
+//! `POST /_gateway/decrypt`: opens what WeChat encrypted for a user of ours, so that no service needs his session_key. Whatever
+//! does not open is one refusal; why is in the log alone.
+
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::answer::Reply;
+use super::endpoints::Endpoint;
+use super::outgoing::ReadBody;
+use super::{Exchange, Gateway};
+use crate::auth::BODY_TOKEN_LIMIT;
+use crate::error::Error;
+use crate::http::body::{self, BodyKind};
+use crate::identity::Identity;
+use crate::style;
+use crate::wechat::open_data::{self, Encrypted, Undecryptable};
+
+const INCOMPLETE: Error = Error::BadRequest("encryptedData and iv are needed");
+const DOUBLED: Error = Error::BadRequest("the body holds a field twice");
+
+/// What the client has from WeChat: `e.detail` of a button, or the answer of wx.getUserInfo and its like. Not printable.
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Order {
+    encrypted_data: Option<String>,
+    iv: Option<String>,
+    raw_data: Option<String>,
+    signature: Option<String>,
+}
+
+impl Gateway {
+    pub(super) async fn serve_decrypt(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+        let (session, _, read) = self.own_session(&mut exchange).await?;
+        let order = self.order(&mut exchange, read).await?;
+        let data = self.open(&session.identity, &order).await?;
+        let style = Endpoint::Decrypt.style(self);
+        Ok(Reply::json(StatusCode::OK, style::decrypted(style, &data)))
+    }
+
+    /// The body, which is read only now that we know whose it is, unless the skey could be in it.
+    async fn order(&self, exchange: &mut Exchange<'_>, read: ReadBody) -> Result<Order, Error> {
+        let bytes = match read {
+            Some(bytes) => bytes,
+            None if exchange.body.is_end_stream() => return Err(INCOMPLETE),
+            None => {
+                let patience = self.server.body_timeout;
+                body::read(&mut exchange.body, BODY_TOKEN_LIMIT, patience).await?
+            }
+        };
+        exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let text =
+            str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
+        match body::kind(&exchange.parts.headers) {
+            Some(BodyKind::Form) => Order::from_form(text),
+            Some(BodyKind::Json) => Order::from_json(text),
+            // As a login's: older clients send JSON as text.
+            None if text.trim_start().starts_with('{') => Order::from_json(text),
+            None => Err(Error::BadRequest("the body is neither JSON nor a form")),
+        }
+    }
+
+    async fn open(&self, identity: &Identity, order: &Order) -> Result<Map<String, Value>, Error> {
+        let (Some(data), Some(iv)) = (&order.encrypted_data, &order.iv) else {
+            return Err(INCOMPLETE);
+        };
+        let Identity { appid, openid, .. } = identity;
+        let session_keys = self.sessions.session_keys(appid, openid).await;
+        let session_keys = session_keys.map_err(Error::StoreUnavailable)?;
+        let opened = open_data::open(&session_keys, Encrypted { data, iv }, appid, openid);
+        // Asked in any case, so that the time does not tell which of the two it was.
+        let signed = match (&order.raw_data, &order.signature) {
+            (Some(raw_data), Some(signature)) => {
+                open_data::is_signed(&session_keys, raw_data, signature)
+            }
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => {
+                return Err(Error::BadRequest("rawData and signature come together"));
+            }
+        };
+        match opened {
+            Ok(_) if !signed => Err(Error::Undecryptable(Undecryptable::Signature)),
+            Ok(data) => Ok(data),
+            Err(cause) => Err(Error::Undecryptable(cause)),
+        }
+    }
+}
+
+impl Order {
+    fn from_json(text: &str) -> Result<Self, Error> {
+        serde_json::from_str(text).map_err(|error| {
+            if error.to_string().starts_with("duplicate field") {
+                return DOUBLED;
+            }
+            Error::BadRequest("the body is not a JSON object of texts")
+        })
+    }
+
+    fn from_form(text: &str) -> Result<Self, Error> {
+        let mut order = Self::default();
+        for (name, value) in form_urlencoded::parse(text.as_bytes()) {
+            let field = match name.as_ref() {
+                "encryptedData" => &mut order.encrypted_data,
+                "iv" => &mut order.iv,
+                "rawData" => &mut order.raw_data,
+                "signature" => &mut order.signature,
+                _ => continue,
+            };
+            if field.replace(value.into_owned()).is_some() {
+                return Err(DOUBLED);
+            }
+        }
+        Ok(order)
+    }
+}

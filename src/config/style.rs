@@ -15,6 +15,9 @@ pub enum Style {
     Token,
     /// `{"sessionid", "expires_in"}`; refusals as `token`.
     Sessionid,
+    /// What the SDK of wafer 1 understands: its magic key, `session` with `id` and `skey`; refusals with the key only where the SDK
+    /// is to forget its session.
+    Wafer1,
     /// `{"code":0,"data":{"skey","userinfo"}}`; refusals as `plain` with `code` and `message`, -1 for not_logged_in alone.
     Wafer2,
     /// As `plain`, with `errcode` 0 and `errmsg` in login answers; every refusal is HTTP 200.
@@ -36,10 +39,11 @@ pub struct CustomStyle {
 }
 
 /// The names of the styles that have one.
-const STYLES: [(&str, Style); 5] = [
+const STYLES: [(&str, Style); 6] = [
     ("plain", Style::Plain),
     ("token", Style::Token),
     ("sessionid", Style::Sessionid),
+    ("wafer1", Style::Wafer1),
     ("wafer2", Style::Wafer2),
     ("errcode200", Style::Errcode200),
 ];
@@ -67,16 +71,9 @@ impl Style {
         let custom = CustomStyle::read(&table.table_value("style"));
         table.key("style", r#""plain""#, move |value| match value.item {
             DeValue::Table(_) => custom.clone().map(Self::Custom),
-            _ => text(named)(value),
+            _ => text(|text: &str| choose(text, &STYLES))(value),
         })
     }
-}
-
-fn named(text: &str) -> Result<Style, Fault> {
-    if text == "wafer1" {
-        return Err(Fault::new("is not available in this version"));
-    }
-    choose(text, &STYLES)
 }
 
 impl CustomStyle {

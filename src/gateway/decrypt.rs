@@ -1,8 +1,8 @@
 //! `POST /_gateway/decrypt`: opens what WeChat encrypted for a user of ours, so that no service needs his session_key. Whatever
-//! does not open is one refusal; why is in the log alone.
+//! does not open is one refusal; why is in the log alone. And the profile that comes along with a wafer2 login.
 
-use hyper::StatusCode;
 use hyper::body::Body as _;
+use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -11,11 +11,16 @@ use super::endpoints::Endpoint;
 use super::outgoing::ReadBody;
 use super::{Exchange, Gateway};
 use crate::auth::BODY_TOKEN_LIMIT;
+use crate::config::{Login, Style};
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
 use crate::identity::Identity;
-use crate::style;
+use crate::style::{self, LoginAnswer};
 use crate::wechat::open_data::{self, Encrypted, Undecryptable};
+
+/// As the SDK of wafer 2 sends them.
+const WX_ENCRYPTED_DATA: &str = "x-wx-encrypted-data";
+const WX_IV: &str = "x-wx-iv";
 
 const INCOMPLETE: Error = Error::BadRequest("encryptedData and iv are needed");
 const DOUBLED: Error = Error::BadRequest("the body holds a field twice");
@@ -37,6 +42,30 @@ impl Gateway {
         let data = self.open(&session.identity, &order).await?;
         let style = Endpoint::Decrypt.style(self);
         Ok(Reply::json(StatusCode::OK, style::decrypted(style, &data)))
+    }
+
+    /// What the client of a wafer2 login had WeChat encrypt of the user. A login never fails for it: since 2022 it tells nothing
+    /// that the login needs.
+    pub(super) async fn profile(
+        &self,
+        entry: &Login,
+        headers: &HeaderMap,
+        answer: &LoginAnswer,
+    ) -> Option<Map<String, Value>> {
+        if entry.style != Style::Wafer2 {
+            return None;
+        }
+        let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+        let (data, iv) = text(WX_ENCRYPTED_DATA).zip(text(WX_IV))?;
+        let LoginAnswer { appid, openid, .. } = answer;
+        let opened = match self.sessions.session_keys(appid, openid).await {
+            Ok(keys) => open_data::open(&keys, Encrypted { data, iv }, appid, openid)
+                .map_err(|cause| cause.to_string()),
+            Err(cause) => Err(cause.to_string()),
+        };
+        opened
+            .inspect_err(|cause| tracing::debug!(error = cause, "a login's profile is left out"))
+            .ok()
     }
 
     /// The body, which is read only now that we know whose it is, unless the skey could be in it.

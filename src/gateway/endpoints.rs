@@ -175,10 +175,11 @@ impl Gateway {
         let answer = outcome?;
         record.auth = AuthOutcome::User;
         record.user_id.clone_from(&answer.user_id);
+        let profile = self.profile(entry, headers, &answer).await;
         let expires_in = answer.expires_at.saturating_sub(clock::unix_seconds());
         Ok(Reply::json(
             StatusCode::OK,
-            style::login(&entry.style, &answer, expires_in),
+            style::login(&entry.style, &answer, expires_in, profile.as_ref()),
         ))
     }
 

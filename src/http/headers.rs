@@ -11,8 +11,8 @@ use crate::config::{Identity as IdentityConfig, Template, TemplatePart, Undersco
 use crate::identity::Identity;
 
 /// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
-/// defaults, and those of WeChat Cloud Run, which a backend that came from there still believes.
-const ALWAYS_STRIPPED: [&str; 11] = [
+/// defaults, those of WeChat Cloud Run, which a backend that came from there still believes, and the session's of wafer 1.
+const ALWAYS_STRIPPED: [&str; 12] = [
     "x-openid",
     "x-user-id",
     "x-unionid",
@@ -24,6 +24,7 @@ const ALWAYS_STRIPPED: [&str; 11] = [
     "x-wx-from-unionid",
     "x-wx-source",
     "x-wx-env",
+    "x-wx-id",
 ];
 
 /// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.

@@ -192,6 +192,7 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
         ("plain", Style::Plain),
         ("token", Style::Token),
         ("sessionid", Style::Sessionid),
+        ("wafer1", Style::Wafer1),
         ("wafer2", Style::Wafer2),
         ("errcode200", Style::Errcode200),
     ];
@@ -207,7 +208,7 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
     assert_eq!(rows.len(), styles.len());
     for (row, (name, style)) in rows.iter().zip(&styles) {
         let (status, refusal) = style::refusal(style, &refused, "…");
-        let answer = style::login(style, &login, 604_800);
+        let answer = style::login(style, &login, 604_800, None);
         let words: Vec<&str> = row.iter().flat_map(|cell| code_words(cell)).collect();
         assert_eq!(words, [*name, &answer, &refusal]);
         let expected = if *name == "errcode200" { 200 } else { 401 };

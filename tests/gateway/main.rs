@@ -41,3 +41,4 @@ mod targets;
 mod unread_bytes;
 mod upstreams;
 mod users;
+mod wafer;

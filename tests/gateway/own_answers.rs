@@ -14,10 +14,11 @@ use crate::support::steps::{Answer, Step};
 /// What every hostile input holds.
 const MARK: &str = "zq9mark";
 
-const STYLES: [(&str, &str); 6] = [
+const STYLES: [(&str, &str); 7] = [
     ("plain", "\"plain\""),
     ("token", "\"token\""),
     ("sessionid", "\"sessionid\""),
+    ("wafer1", "\"wafer1\""),
     ("wafer2", "\"wafer2\""),
     ("errcode200", "\"errcode200\""),
     (

@@ -162,12 +162,8 @@ on_bad_token = "reject""#,
         ],
     ),
     (
-        r#"style = "wafer1""#,
-        &["9:9 route `/*`: style: `wafer1` is not available in this version"],
-    ),
-    (
         r#"style = "wafer3""#,
-        &["9:9 route `/*`: style: `wafer3` is not known here | did you mean `wafer2`?"],
+        &["9:9 route `/*`: style: `wafer3` is not known here | did you mean `wafer1`?"],
     ),
     (
         r#"style = { login = '{"a":{skey}}' }"#,

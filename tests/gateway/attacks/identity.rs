@@ -6,7 +6,7 @@ use super::case::{Case, Clean};
 const SEPARATORS: &str = "-!#$%&'*+.^_`|~";
 
 /// The names by default, and those that other gateways of this platform set.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 12] = [
     "X-Openid",
     "X-User-Id",
     "X-Unionid",
@@ -18,6 +18,7 @@ const NAMES: [&str; 11] = [
     "X-WX-FROM-UNIONID",
     "X-WX-SOURCE",
     "X-WX-ENV",
+    "X-WX-Id",
 ];
 
 /// The group.

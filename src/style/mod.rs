@@ -1,5 +1,7 @@
 //! The wire shapes of login answers and refusals, so that old mini programs find the answers they were written for.
 
+mod wafer;
+
 use hyper::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -30,9 +32,14 @@ impl std::fmt::Debug for LoginAnswer {
     }
 }
 
-/// The body of a login answer; `expires_in` is in seconds.
+/// The body of a login answer; `expires_in` is in seconds, `profile` what the client had WeChat encrypt of the user.
 #[must_use]
-pub fn login(style: &Style, answer: &LoginAnswer, expires_in: u64) -> String {
+pub fn login(
+    style: &Style,
+    answer: &LoginAnswer,
+    expires_in: u64,
+    profile: Option<&Map<String, Value>>,
+) -> String {
     let LoginAnswer {
         skey,
         user_id,
@@ -46,11 +53,8 @@ pub fn login(style: &Style, answer: &LoginAnswer, expires_in: u64) -> String {
         }),
         Style::Token => json!({ "token": skey, "expires_in": expires_in, "user_id": user_id }),
         Style::Sessionid => json!({ "sessionid": skey, "expires_in": expires_in }),
-        // The SDK wants `userinfo` to be truthy and hands it to the page.
-        Style::Wafer2 => json!({
-            "code": 0,
-            "data": { "skey": skey, "userinfo": { "openId": openid, "userId": user_id } },
-        }),
+        Style::Wafer1 => wafer::login1(answer),
+        Style::Wafer2 => wafer::login2(answer, profile),
         Style::Errcode200 => json!({
             "errcode": 0, "errmsg": "ok", "skey": skey, "expires_in": expires_in,
             "user_id": user_id, "is_new": is_new,
@@ -92,19 +96,8 @@ pub fn refusal(style: &Style, answer: &ErrorAnswer, request_id: &str) -> (Status
             let body = json!({ "errcode": errcode, "errmsg": errmsg, "request_id": request_id });
             (status, body.to_string())
         }
-        Style::Wafer2 => {
-            // The SDK throws its session away and logs in again on -1, so nothing else may carry it.
-            let code = if answer.is_not_logged_in() {
-                -1
-            } else {
-                errcode
-            };
-            let body = json!({
-                "code": code, "error": name, "message": errmsg,
-                "errcode": errcode, "errmsg": errmsg, "request_id": request_id,
-            });
-            (status, body.to_string())
-        }
+        Style::Wafer1 => (status, wafer::refusal1(answer, request_id).to_string()),
+        Style::Wafer2 => (status, wafer::refusal2(answer, request_id).to_string()),
         Style::Errcode200 => (StatusCode::OK, plain()),
         Style::Custom(custom) => {
             let body = match &custom.refusal {
@@ -129,9 +122,12 @@ pub fn refusal(style: &Style, answer: &ErrorAnswer, request_id: &str) -> (Status
 pub fn done(style: &Style) -> String {
     match style {
         Style::Wafer2 => json!({ "code": 0, "data": {} }).to_string(),
-        Style::Plain | Style::Token | Style::Sessionid | Style::Errcode200 | Style::Custom(_) => {
-            json!({ "errcode": 0, "errmsg": "ok" }).to_string()
-        }
+        Style::Plain
+        | Style::Token
+        | Style::Sessionid
+        | Style::Wafer1
+        | Style::Errcode200
+        | Style::Custom(_) => json!({ "errcode": 0, "errmsg": "ok" }).to_string(),
     }
 }
 
@@ -140,9 +136,12 @@ pub fn done(style: &Style) -> String {
 pub fn decrypted(style: &Style, data: &Map<String, Value>) -> String {
     match style {
         Style::Wafer2 => json!({ "code": 0, "data": data }).to_string(),
-        Style::Plain | Style::Token | Style::Sessionid | Style::Errcode200 | Style::Custom(_) => {
-            json!({ "errcode": 0, "errmsg": "ok", "data": data }).to_string()
-        }
+        Style::Plain
+        | Style::Token
+        | Style::Sessionid
+        | Style::Wafer1
+        | Style::Errcode200
+        | Style::Custom(_) => json!({ "errcode": 0, "errmsg": "ok", "data": data }).to_string(),
     }
 }
 
@@ -174,111 +173,4 @@ fn escaped(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::CustomStyle;
-    use crate::error::{Error, SkeyState};
-
-    fn styles() -> Vec<Style> {
-        let custom = CustomStyle {
-            login: r#"{"code":0,"data":{"token":"{skey}","id":"{user_id}","left":{expires_in}}}"#
-                .to_owned(),
-            refusal_status: Some(StatusCode::OK),
-            refusal: Some(
-                r#"{"code":{errcode},"msg":"{errmsg}","request_id":"{request_id}"}"#.to_owned(),
-            ),
-        };
-        vec![
-            Style::Plain,
-            Style::Token,
-            Style::Sessionid,
-            Style::Wafer2,
-            Style::Errcode200,
-            Style::Custom(custom),
-        ]
-    }
-
-    #[test]
-    fn every_style_answers_json_and_gives_the_skey() {
-        let answer = LoginAnswer {
-            skey: "KEY".to_owned(),
-            expires_at: 0,
-            user_id: Some("4\"{openid}".to_owned()),
-            openid: "oX".to_owned(),
-            appid: "wx1".to_owned(),
-            is_new: true,
-        };
-        for style in styles() {
-            let body = login(&style, &answer, 60);
-            serde_json::from_str::<Value>(&body).unwrap();
-            assert!(body.contains("\"KEY\""), "{body}");
-            assert!(
-                !body.contains("4\\\"oX"),
-                "a value was searched for fields: {body}"
-            );
-        }
-    }
-
-    #[test]
-    fn without_a_user_id_every_style_still_answers_json() {
-        let answer = LoginAnswer {
-            skey: "KEY".to_owned(),
-            expires_at: 0,
-            user_id: None,
-            openid: "oX".to_owned(),
-            appid: "wx1".to_owned(),
-            is_new: false,
-        };
-        for style in styles() {
-            let body = login(&style, &answer, 60);
-            assert!(serde_json::from_str::<Value>(&body).is_ok(), "{body}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_json_whatever_the_request_is_called() {
-        let answer = Error::NoRoute.answer();
-        for style in styles() {
-            for id in [
-                "\"},{\"a\":\"",
-                "\\",
-                "\r\n\u{0}\u{1b}",
-                "\u{2028}\u{540d}",
-                "{errmsg}{",
-            ] {
-                let (_, body) = refusal(&style, &answer, id);
-                let body: Value = serde_json::from_str(&body).unwrap();
-                let shown = body.get("request_id").and_then(Value::as_str);
-                assert!(shown.is_none_or(|shown| shown == id), "{body}");
-            }
-        }
-    }
-
-    #[test]
-    fn only_not_logged_in_carries_minus_one() {
-        let code = |error: &Error| {
-            let (_, body) = refusal(&Style::Wafer2, &error.answer(), "id");
-            serde_json::from_str::<Value>(&body).unwrap()["code"]
-                .as_i64()
-                .unwrap()
-        };
-        assert_eq!(code(&Error::NotLoggedIn(SkeyState::Missing)), -1);
-        for error in [
-            Error::NoRoute,
-            Error::Overloaded,
-            Error::LoginCodeMissing { body: "" },
-        ] {
-            assert!(code(&error) > 0);
-        }
-    }
-
-    #[test]
-    fn the_status_is_the_errors_unless_the_style_says_200() {
-        let error = Error::NotLoggedIn(SkeyState::Unknown).answer();
-        let statuses: Vec<u16> = styles()
-            .iter()
-            .map(|style| refusal(style, &error, "id").0.as_u16())
-            .collect();
-        assert_eq!(statuses, [401, 401, 401, 401, 200, 200]);
-    }
-}
+mod tests;

@@ -1,0 +1,74 @@
+//! What Tencent's wafer client SDKs, 1 and 2, understand. Both throw their session away on a word of ours, so each word has its
+//! one meaning.
+
+use serde_json::{Map, Value, json};
+
+use super::LoginAnswer;
+use crate::error::ErrorAnswer;
+
+/// Tells the SDK of wafer 1 that an answer is for itself and not for the page.
+const MAGIC: &str = "F2C224D4-2BCE-4C64-AF9F-A6D872000D1A";
+
+/// A login by the SDK of wafer 1, which wants both parts of its session and sends both back; the skey alone counts.
+pub(super) fn login1(answer: &LoginAnswer) -> Value {
+    let id = answer.user_id.as_ref().unwrap_or(&answer.openid);
+    json!({ MAGIC: 1, "session": { "id": id, "skey": answer.skey } })
+}
+
+/// A login by the SDK of wafer 2, which wants a `userinfo` and hands it to the page.
+pub(super) fn login2(answer: &LoginAnswer, profile: Option<&Map<String, Value>>) -> Value {
+    let mut userinfo = profile.cloned().unwrap_or_default();
+    userinfo.insert("openId".to_owned(), Value::from(answer.openid.as_str()));
+    userinfo.insert("userId".to_owned(), Value::from(answer.user_id.as_deref()));
+    json!({ "code": 0, "data": { "skey": answer.skey, "userinfo": userinfo } })
+}
+
+/// A refusal to the SDK of wafer 1. On whatever carries the magic key it forgets its session, and it logs in again by one error
+/// alone; so only that one and refused logins carry it, and an outage logs nobody out.
+pub(super) fn refusal1(answer: &ErrorAnswer, request_id: &str) -> Value {
+    let error = match answer.name {
+        _ if answer.is_not_logged_in() => Some("ERR_INVALID_SESSION"),
+        "unknown_user" => Some("ERR_LOGIN_FAILED"),
+        name if name.starts_with("login_") => Some("ERR_LOGIN_FAILED"),
+        _ => None,
+    };
+    let mut body = common(answer, request_id);
+    body.insert(
+        "error".to_owned(),
+        Value::from(error.unwrap_or(answer.name)),
+    );
+    if error.is_some() {
+        body.insert(MAGIC.to_owned(), Value::from(1));
+    }
+    Value::Object(body)
+}
+
+/// A refusal to the SDK of wafer 2, which forgets its session and logs in again on -1, so nothing else may carry it. `error` is
+/// what the servers that it was made for say; pages are given it.
+pub(super) fn refusal2(answer: &ErrorAnswer, request_id: &str) -> Value {
+    let (code, error) = match answer.name {
+        _ if answer.is_not_logged_in() => (-1, "ERR_SKEY_INVALID"),
+        "login_code_missing" => (answer.errcode, "ERR_HEADER_MISSED"),
+        "undecryptable" => (answer.errcode, "ERR_IN_DECRYPT_DATA"),
+        name if name.starts_with("login_") || name.starts_with("wechat_") => {
+            (answer.errcode, "ERR_GET_SESSION_KEY")
+        }
+        name => (answer.errcode, name),
+    };
+    let mut body = common(answer, request_id);
+    body.insert("code".to_owned(), Value::from(code));
+    body.insert("error".to_owned(), Value::from(error));
+    Value::Object(body)
+}
+
+fn common(answer: &ErrorAnswer, request_id: &str) -> Map<String, Value> {
+    let texts = [
+        ("message", answer.errmsg),
+        ("errmsg", answer.errmsg),
+        ("request_id", request_id),
+    ];
+    let texts = texts.map(|(key, text)| (key.to_owned(), Value::from(text)));
+    let mut body: Map<String, Value> = texts.into_iter().collect();
+    body.insert("errcode".to_owned(), Value::from(answer.errcode));
+    body
+}

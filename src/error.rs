@@ -36,6 +36,8 @@ pub enum Error {
     LoginCodeUsed(LoginRefusal),
     /// Data from WeChat that does not decrypt, is not of this app and user, or is not what was signed.
     Undecryptable(Undecryptable),
+    /// A phone code that WeChat does not give this user's number for, or that cannot be one.
+    PhoneCodeInvalid(LoginRefusal),
     /// No live session: no skey, an unknown, expired or revoked one alike.
     NotLoggedIn(SkeyState),
     /// WeChat rates the user high-risk.
@@ -170,6 +172,9 @@ impl Error {
                 "undecryptable: log in, then fetch the data again",
                 None,
             ),
+            Self::PhoneCodeInvalid(_) => {
+                (400, "phone_code_invalid", 40029, "phone code invalid", None)
+            }
             Self::NotLoggedIn(_) => (401, "not_logged_in", 40001, "not logged in", None),
             Self::LoginUserBlocked(_) => (
                 403,
@@ -196,13 +201,9 @@ impl Error {
                 Some(refused.retry_after),
             ),
             Self::Internal(_) => (500, "internal", 500, "internal error", None),
-            Self::WechatMisconfigured(_) => (
-                502,
-                "wechat_misconfigured",
-                502,
-                "login not available",
-                None,
-            ),
+            Self::WechatMisconfigured(_) => {
+                (502, "wechat_misconfigured", 502, "not available", None)
+            }
             Self::WechatUnreachable(_) => {
                 (502, "wechat_unreachable", 502, "wechat not reachable", None)
             }
@@ -344,6 +345,7 @@ impl fmt::Display for Error {
             Self::HeadersTooLarge => f.write_str("the head has too many bytes or lines"),
             Self::LoginCodeInvalid(cause)
             | Self::LoginCodeUsed(cause)
+            | Self::PhoneCodeInvalid(cause)
             | Self::LoginUserBlocked(cause)
             | Self::RateLimited(cause)
             | Self::WechatMisconfigured(cause)

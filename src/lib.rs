@@ -1,5 +1,6 @@
 //! An auth gateway for WeChat mini-program backends: the library behind the `skeygate` command.
 
+pub mod access_token;
 pub mod auth;
 pub mod cli;
 pub mod clock;

@@ -1,6 +1,7 @@
 //! `skeygate explain`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use hyper::Request;
 use hyper::header::{HOST, HeaderName, HeaderValue};
@@ -9,6 +10,7 @@ use hyper::http::request::Parts;
 use tokio_util::task::TaskTracker;
 
 use super::{BAD_CONFIG, File, fail, run, say, word};
+use crate::access_token::AccessTokens;
 use crate::config::{Auth, Config};
 use crate::gateway::{Explanation, Forwarding, Gateway};
 use crate::limit::Limits;
@@ -75,11 +77,20 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
 /// A gateway that asks nobody.
 fn gateway(config: Config) -> Result<Gateway, String> {
     let wechat = Wechat::new(&config.wechat).map_err(|error| error.to_string())?;
+    let wechat = Arc::new(wechat);
     let sessions = SessionStore::memory(&config.session);
     let tasks = TaskTracker::new();
+    let tokens = AccessTokens::new(Arc::clone(&wechat), None, &config, tasks.clone());
     let logins = Logins::new(wechat, UserDirectory::Off, sessions.clone(), tasks.clone());
     let limits = Limits::new(&config, None);
-    Ok(Gateway::new(config, sessions, logins, limits, tasks))
+    Ok(Gateway::new(
+        config,
+        sessions,
+        logins,
+        &Arc::new(tokens),
+        limits,
+        tasks,
+    ))
 }
 
 fn parts(arguments: &Arguments) -> Result<Parts, String> {

@@ -17,6 +17,7 @@ mod reader;
 mod redis;
 mod route;
 mod server;
+mod server_api;
 mod session;
 mod source;
 mod style;
@@ -50,6 +51,7 @@ pub use self::route::{
 };
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
+pub use self::server_api::PhoneNumbers;
 pub use self::session::{Session, SessionStoreKind, TokenSource, UserStoreKind, Users};
 pub use self::style::{CustomStyle, Style};
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};
@@ -74,6 +76,8 @@ pub struct Config {
     pub apps: Vec<App>,
     /// `[wechat]`: how WeChat's API is reached.
     pub wechat: Wechat,
+    /// `[phone]`: whether phone numbers are asked for.
+    pub phone: PhoneNumbers,
     /// `[[login]]`: at least one; `POST /login` in style `plain` when none is written.
     pub login: Vec<Login>,
     /// `[identity]`: the headers that tell the upstream who is calling.

@@ -11,6 +11,7 @@ use super::reader::{Cx, Reader};
 use super::redis::Redis;
 use super::route::Route;
 use super::server::{Admin, Log, Server};
+use super::server_api::PhoneNumbers;
 use super::session::{Session, Users};
 use super::upstream::Upstream;
 use super::{Config, check, warnings};
@@ -44,6 +45,7 @@ pub(super) struct Tables<'a> {
     pub(super) rate_limit: (Reader<'a>, RateLimits),
     redis: Redis,
     wechat: Wechat,
+    phone: PhoneNumbers,
     log: Log,
 }
 
@@ -63,6 +65,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
     let only = apps.len() == 1;
     let apps = read_all(&top, "apps", apps, |table| App::read(table, only));
     let wechat = Wechat::read(&top.table("wechat"));
+    let phone = PhoneNumbers::read(&top.table("phone"));
     let login = top.entries("login", "login", &["path"]);
     let login = logins(login);
     let identity = Identity::read(&top.table("identity"));
@@ -102,6 +105,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         rate_limit: (rate_limit_table, rate_limit?),
         redis: redis?,
         wechat: wechat?,
+        phone: phone?,
         log: log?,
     };
     check::errors(cx, &tables);
@@ -165,6 +169,7 @@ impl Tables<'_> {
             users: self.users.1,
             apps: self.apps.entries.into_iter().map(|(_, app)| app).collect(),
             wechat: self.wechat,
+            phone: self.phone,
             login: (0..)
                 .zip(self.login.entries)
                 .map(|(number, (_, login))| Login { number, ..login })

@@ -3,6 +3,7 @@
 //! | name | takes | gives |
 //! |---|---|---|
 //! | `code` | `appid`, `user`, and `code` for one of your own | `code` |
+//! | `phone` | `appid`, `user` | `code`, `number` |
 //! | `identity` | `appid`, `user` | `openid`, `unionid`, `session_key`; the latter two may be null |
 //! | `userinfo` | `appid`, `user`; `watermark` for another appid in it, `session_key` for another key, `data` for other fields | `encryptedData`, `iv`, `rawData`, `signature` |
 //! | `block` | `user` | |
@@ -140,6 +141,11 @@ fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> 
             };
             return Ok(json!({ "code": code }));
         }
+        "phone" => {
+            let IdentityOrder { appid, user } = read(body)?;
+            let code = state.phone_code(&appid, &user);
+            return Ok(json!({ "code": code, "number": ids::phone_number(&user) }));
+        }
         "identity" => {
             let IdentityOrder { appid, user } = read(body)?;
             let Some(app) = state.app(&appid) else {
@@ -189,8 +195,12 @@ fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> 
             }
         }
         "stats" => {
-            let endpoint = Endpoint::Jscode2session;
-            return Ok(json!({ "calls": { endpoint.name(): shared.calls(endpoint) } }));
+            let calls = Endpoint::ALL.map(|endpoint| {
+                let calls = Value::from(shared.calls(endpoint));
+                (endpoint.name().to_owned(), calls)
+            });
+            let calls: Map<_, _> = calls.into_iter().collect();
+            return Ok(json!({ "calls": calls }));
         }
         "reset" => {
             drop(state);

@@ -50,6 +50,16 @@ pub(super) fn code(seed: &Seed, count: u64) -> String {
         .collect()
 }
 
+/// What tokens begin with: real ones are some 140 characters long.
+pub(super) const LONG_TOKEN: &str = "76_Zx0VbTq4-NkWm9RpYc2LfHs7JdGa5QeUi8OyBn3AtCvDw6EzFxMrKhPj1SlXg0IuTq4NkWm9RpYc2LfHs7JdGa5QeUi8OyBn3At";
+
+/// Eleven digits that begin with 138.
+pub(super) fn phone_number(user: &str) -> String {
+    let hash = sha256(&[b"phone", user.as_bytes()]);
+    let digits = hash.iter().take(8).map(|byte| char::from(b'0' + byte % 10));
+    digits.fold("138".to_owned(), |number, digit| format!("{number}{digit}"))
+}
+
 /// Three groups of eight hexadecimal digits.
 pub(super) fn rid(seed: &Seed, count: u64) -> String {
     let hash = sha256(&[b"rid", seed, &count.to_be_bytes()]);

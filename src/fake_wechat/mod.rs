@@ -12,6 +12,7 @@ mod open_data;
 mod render;
 mod server;
 mod state;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -83,6 +84,34 @@ impl FakeWechat {
     /// As `new_code`, but the code is the one given, e.g. one with blanks.
     pub fn issue_code(&self, appid: &str, user: &str, code: &str) {
         self.state().issue(appid, user, code);
+    }
+
+    /// What the phone button would give `user`: good once and for 300 s.
+    #[must_use]
+    pub fn new_phone_code(&self, appid: &str, user: &str) -> String {
+        self.state().phone_code(appid, user)
+    }
+
+    /// The phone number of `user`; always the same.
+    #[must_use]
+    pub fn phone_number(&self, user: &str) -> String {
+        ids::phone_number(user)
+    }
+
+    /// Ends the app's stable access_token at once, as somebody else's `force_refresh` would.
+    pub fn end_token(&self, appid: &str) {
+        self.state().tokens.kill_stable(appid);
+    }
+
+    /// From now on refuses the app's stable access_token, and goes on giving it out.
+    pub fn spoil_token(&self, appid: &str) {
+        self.state().tokens.spoil_stable(appid);
+    }
+
+    /// Calls so far that carried an access_token which was not good.
+    #[must_use]
+    pub fn refused_tokens(&self) -> u64 {
+        self.state().tokens.refused()
     }
 
     /// The openid of `user` in `appid`; always the same.

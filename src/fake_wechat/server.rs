@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use http::{Method, Request, Response};
+use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,12 +20,15 @@ use super::fault::{DropWhen, Fault};
 use super::jscode2session;
 use super::render::{Answer, Fields, HangUp, Refused, api_answer, refused_fields};
 use super::state::{Endpoint, State};
+use super::tokens;
 
 /// Connections at once; further ones wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 4096;
 /// Before the next accept when one has failed: no descriptors are left, and some must be closed
 /// first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Longest body of a call that is JSON.
+const MAX_BODY_BYTES: usize = 64 * 1024;
 /// For the head of a request, and for the next request on a connection.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -114,11 +118,40 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
             })
             .await
         }
+        "/cgi-bin/stable_token" => {
+            let (_, body) = whole(request).await?;
+            call(shared, Endpoint::StableToken, |state| {
+                tokens::stable_token(state, &body)
+            })
+            .await
+        }
+        "/cgi-bin/token" => {
+            let query = request.uri().query().unwrap_or_default();
+            call(shared, Endpoint::Token, |state| tokens::token(state, query)).await
+        }
+        "/wxa/business/getuserphonenumber" => {
+            let (query, body) = whole(request).await?;
+            call(shared, Endpoint::Getuserphonenumber, |state| {
+                tokens::phone_number(state, &query, &body)
+            })
+            .await
+        }
         _ => {
             let refused = refused(&mut shared.state(), &Refused(40066, "invalid url"));
             api_answer(refused, &Fault::default())
         }
     }
+}
+
+/// Query and body of a POST; no body of anything else, which the call then refuses.
+async fn whole(request: Request<Incoming>) -> Result<(String, Vec<u8>), HangUp> {
+    let query = request.uri().query().unwrap_or_default().to_owned();
+    if request.method() != Method::POST {
+        return Ok((query, Vec::new()));
+    }
+    let body = Limited::new(request.into_body(), MAX_BODY_BYTES).collect();
+    let body = body.await.map_err(|_| HangUp)?;
+    Ok((query, body.to_bytes().to_vec()))
 }
 
 /// One call of the API, with the fault that is its turn.

@@ -10,6 +10,7 @@ use tokio::time::Instant;
 use super::fault::Fault;
 use super::ids::{self, Seed};
 use super::open_data::{self, OpenData};
+use super::tokens::Tokens;
 
 /// How long a code is good.
 const CODE_LIFETIME: Duration = Duration::from_secs(300);
@@ -57,17 +58,34 @@ pub struct Settings {
 
 /// A call that the fake answers and faults can be ordered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum Endpoint {
     /// `GET /sns/jscode2session`.
     Jscode2session,
+    /// `POST /cgi-bin/stable_token`.
+    StableToken,
+    /// `GET /cgi-bin/token`.
+    Token,
+    /// `POST /wxa/business/getuserphonenumber`.
+    Getuserphonenumber,
 }
 
 impl Endpoint {
+    /// All of them.
+    pub(super) const ALL: [Self; 4] = [
+        Self::Jscode2session,
+        Self::StableToken,
+        Self::Token,
+        Self::Getuserphonenumber,
+    ];
+
     /// As `/_mock/fault` and `/_mock/stats` call it.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Jscode2session => "jscode2session",
+            Self::StableToken => "stable_token",
+            Self::Token => "token",
+            Self::Getuserphonenumber => "getuserphonenumber",
         }
     }
 }
@@ -97,6 +115,7 @@ pub(super) struct State {
     blocked: HashSet<String>,
     rates: HashMap<UserInApp, Minute>,
     faults: HashMap<Endpoint, VecDeque<Fault>>,
+    pub(super) tokens: Tokens,
 }
 
 type UserInApp = (String, String);
@@ -136,6 +155,7 @@ impl State {
             blocked: HashSet::new(),
             rates: HashMap::new(),
             faults: HashMap::new(),
+            tokens: Tokens::default(),
         }
     }
 
@@ -144,9 +164,22 @@ impl State {
     }
 
     pub(super) fn wx_login(&mut self, appid: &str, user: &str) -> String {
-        let count = self.next();
-        let code = ids::code(&self.seed, count);
+        let code = self.next_code();
         self.issue(appid, user, &code);
+        code
+    }
+
+    /// What a code looks like; never the same.
+    pub(super) fn next_code(&mut self) -> String {
+        let count = self.next();
+        ids::code(&self.seed, count)
+    }
+
+    /// What the phone button gives.
+    pub(super) fn phone_code(&mut self, appid: &str, user: &str) -> String {
+        let code = self.next_code();
+        let now = self.now();
+        self.tokens.issue(appid, user, &code, now);
         code
     }
 
@@ -326,7 +359,7 @@ impl State {
         }
     }
 
-    fn now(&self) -> Duration {
+    pub(super) fn now(&self) -> Duration {
         self.started.elapsed().saturating_add(self.advanced)
     }
 

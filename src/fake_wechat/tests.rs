@@ -1,5 +1,7 @@
 //! The fake, asked over plain sockets: no HTTP client of ours is trusted here.
 
+mod tokens;
+
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -289,7 +291,9 @@ async fn the_controls_do_what_the_methods_do() {
     let stats = order(&fake, "stats", json!({})).await;
     assert_eq!(
         stats,
-        json!({ "calls": { "jscode2session": fake.calls(CALL) } })
+        json!({ "calls": {
+            "jscode2session": fake.calls(CALL), "stable_token": 0, "token": 0, "getuserphonenumber": 0,
+        } })
     );
     order(&fake, "reset", json!({})).await;
     assert_eq!(fake.calls(CALL), 0);

@@ -1,4 +1,7 @@
-//! Our own endpoints: login, logout, who am I; `decrypt.rs` has the fourth. They come before routing, so no route can shadow them.
+//! Our own endpoints: login, logout, who am I; `decrypt.rs` and `phone.rs` have two more. They come before routing, so no route can
+//! shadow them.
+
+use std::sync::Arc;
 
 use hyper::body::Body as _;
 use hyper::header::USER_AGENT;
@@ -8,6 +11,7 @@ use serde_json::json;
 use super::answer::Reply;
 use super::outgoing::ReadBody;
 use super::{Exchange, Gateway};
+use crate::access_token::AccessTokens;
 use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
 use crate::config::{Auth, Login, OnBadToken, Quota, Style};
@@ -26,14 +30,16 @@ const OWN_PREFIX: &str = "/_gateway";
 const LOGOUT: &str = "/_gateway/logout";
 const ME: &str = "/_gateway/me";
 const DECRYPT: &str = "/_gateway/decrypt";
+const PHONE: &str = "/_gateway/phone";
 
 /// One of our own endpoints.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub(super) enum Endpoint<'a> {
     Login(&'a Login),
     Logout,
     Me,
     Decrypt,
+    Phone(&'a Arc<AccessTokens>),
     /// Below our prefix, but nothing there.
     Unknown,
 }
@@ -45,6 +51,7 @@ impl<'a> Endpoint<'a> {
             Self::Logout => "logout",
             Self::Me => "me",
             Self::Decrypt => "decrypt",
+            Self::Phone(_) => "phone",
             Self::Unknown => "unknown",
         }
     }
@@ -53,7 +60,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn check_method(&self, method: &Method) -> Result<(), Error> {
         let methods: &[Method] = match self {
             Self::Login(entry) => &entry.methods,
-            Self::Logout | Self::Decrypt => &[Method::POST],
+            Self::Logout | Self::Decrypt | Self::Phone(_) => &[Method::POST],
             Self::Me => &[Method::GET],
             Self::Unknown => return Err(Error::NoRoute),
         };
@@ -72,7 +79,9 @@ impl<'a> Endpoint<'a> {
     pub(super) fn quota(&self, gateway: &Gateway) -> Option<Quota> {
         match self {
             Self::Login(entry) => entry.rate_limit,
-            Self::Logout | Self::Me | Self::Decrypt => gateway.login_entries.first()?.rate_limit,
+            Self::Logout | Self::Me | Self::Decrypt | Self::Phone(_) => {
+                gateway.login_entries.first()?.rate_limit
+            }
             Self::Unknown => None,
         }
     }
@@ -81,7 +90,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn style(&self, gateway: &'a Gateway) -> &'a Style {
         let entry = match self {
             Self::Login(entry) => Some(*entry),
-            Self::Logout | Self::Me | Self::Decrypt | Self::Unknown => {
+            Self::Logout | Self::Me | Self::Decrypt | Self::Phone(_) | Self::Unknown => {
                 gateway.login_entries.first()
             }
         };
@@ -96,10 +105,11 @@ impl Gateway {
             return Some(Endpoint::Login(entry));
         }
         let below = path.strip_prefix(OWN_PREFIX)?;
-        match path {
-            LOGOUT => Some(Endpoint::Logout),
-            ME => Some(Endpoint::Me),
-            DECRYPT => Some(Endpoint::Decrypt),
+        match (path, &self.phone) {
+            (PHONE, Some(tokens)) => Some(Endpoint::Phone(tokens)),
+            (LOGOUT, _) => Some(Endpoint::Logout),
+            (ME, _) => Some(Endpoint::Me),
+            (DECRYPT, _) => Some(Endpoint::Decrypt),
             _ if below.is_empty() || below.starts_with('/') => Some(Endpoint::Unknown),
             _ => None,
         }
@@ -119,6 +129,7 @@ impl Gateway {
             Endpoint::Logout => self.serve_logout(exchange).await,
             Endpoint::Me => self.serve_me(exchange).await,
             Endpoint::Decrypt => self.serve_decrypt(exchange).await,
+            Endpoint::Phone(tokens) => self.serve_phone(tokens, exchange).await,
             Endpoint::Unknown => Err(Error::NoRoute),
         }
     }
@@ -196,7 +207,7 @@ impl Gateway {
     }
 
     async fn serve_me(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
-        let (session, _, _) = self.own_session(&mut exchange).await?;
+        let (session, ..) = self.own_session(&mut exchange).await?;
         let Session {
             identity, created, ..
         } = session;
@@ -210,7 +221,7 @@ impl Gateway {
         Ok(Reply::json(StatusCode::OK, body.to_string()))
     }
 
-    /// The session of a request to one of our endpoints, its skey, and its body if the skey could be in it.
+    /// The session of a request to one of our endpoints, its skey, and the body where it had to be read for that.
     pub(super) async fn own_session(
         &self,
         exchange: &mut Exchange<'_>,

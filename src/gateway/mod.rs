@@ -8,6 +8,7 @@ mod explain;
 mod guard;
 mod limits;
 mod outgoing;
+mod phone;
 #[cfg(test)]
 mod properties;
 mod routing;
@@ -26,6 +27,7 @@ pub use self::answer::AnswerBody;
 use self::answer::Reply;
 pub use self::explain::{Explanation, Forwarding};
 use self::guard::guard;
+use crate::access_token::AccessTokens;
 use crate::auth::{self, Caller, Head, Taken};
 use crate::config::{
     AccessLog, Action, App, Auth, Config, HeaderRules, Login, PathPolicy, Route, Server, Style,
@@ -57,6 +59,8 @@ pub struct Gateway {
     ids: RequestIds,
     sessions: SessionStore,
     logins: Arc<Logins>,
+    /// `None` where phone numbers are not asked for.
+    phone: Option<Arc<AccessTokens>>,
     limits: Limits,
     /// Where our own endpoints look for the skey: wherever any route does.
     every_source: Vec<TokenSource>,
@@ -86,6 +90,7 @@ impl Gateway {
         config: Config,
         sessions: SessionStore,
         logins: Logins,
+        tokens: &Arc<AccessTokens>,
         limits: Limits,
         tasks: TaskTracker,
     ) -> Self {
@@ -117,6 +122,7 @@ impl Gateway {
             ids: RequestIds::new(),
             sessions,
             logins: Arc::new(logins),
+            phone: config.phone.enabled.then(|| Arc::clone(tokens)),
             limits,
             every_source,
             tasks,

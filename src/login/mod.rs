@@ -30,7 +30,7 @@ const MOST: usize = 1024;
 /// What a login needs.
 pub struct Logins {
     /// Exchanges codes.
-    wechat: Wechat,
+    wechat: Arc<Wechat>,
     /// Knows the users.
     users: UserDirectory,
     /// Keeps sessions, and what equal logins share.
@@ -77,7 +77,7 @@ impl Logins {
     /// Puts the parts together; `tasks` is waited for when the process drains.
     #[must_use]
     pub fn new(
-        wechat: Wechat,
+        wechat: Arc<Wechat>,
         users: UserDirectory,
         sessions: SessionStore,
         tasks: TaskTracker,
@@ -242,7 +242,9 @@ fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
     }
 }
 
-fn refused_by_wechat(error: WechatError) -> Error {
+/// What a refusal or silence of WeChat is to a client, in any call that a code is sent with.
+#[must_use]
+pub fn refused_by_wechat(error: WechatError) -> Error {
     let bug = matches!(error, WechatError::GatewayBug(_));
     if bug {
         return Error::Internal(chain(&error));

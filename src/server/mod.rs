@@ -26,6 +26,7 @@ use tokio_util::task::TaskTracker;
 use self::listener::{Entrance, Listener};
 use self::places::Places;
 use self::refusal::Refusals;
+use crate::access_token::AccessTokens;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::Gateway;
 use crate::limit::Limits;
@@ -127,9 +128,14 @@ impl Server {
             (UserStoreKind::Off, _) => UserDirectory::Off,
             _ => UserDirectory::memory(),
         };
-        let wechat = Wechat::new(&config.wechat).map_err(StartError::Wechat)?;
+        let wechat = Arc::new(Wechat::new(&config.wechat).map_err(StartError::Wechat)?);
         let limits = Limits::new(&config, redis.as_ref());
         let tasks = TaskTracker::new();
+        let shared = redis
+            .clone()
+            .filter(|_| config.session.store == SessionStoreKind::Redis);
+        let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
+        let tokens = Arc::new(tokens);
         let logins = Logins::new(wechat, users, sessions.clone(), tasks.clone());
         Ok(Self {
             addresses: listeners
@@ -139,7 +145,9 @@ impl Server {
             listeners,
             admin,
             drain: config.server.shutdown.drain,
-            gateway: Arc::new(Gateway::new(config, sessions, logins, limits, tasks)),
+            gateway: Arc::new(Gateway::new(
+                config, sessions, logins, &tokens, limits, tasks,
+            )),
             redis,
         })
     }

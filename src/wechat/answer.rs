@@ -1,4 +1,4 @@
-//! The body of a jscode2session answer, read. Nothing is assumed about the order of fields, about
+//! The bodies of WeChat's answers, read. Nothing is assumed about the order of fields, about
 //! fields that are not asked for, or about the content type, which WeChat sets to text/plain.
 
 use base64::Engine;
@@ -7,7 +7,6 @@ use serde_json::{Map, Value};
 
 use super::errcode::{self, Class};
 use super::error::{Flaw, Refusal, WechatError};
-use super::login_code::LoginCode;
 use crate::config::Secret;
 
 /// Longest errmsg that is kept, in characters.
@@ -33,16 +32,13 @@ pub struct Exchanged {
 }
 
 /// What must not be in an errmsg, should WeChat (or who poses as WeChat) repeat it.
-pub(super) struct Hidden<'a> {
-    pub(super) secret: &'a Secret,
-    pub(super) code: &'a LoginCode,
-}
+pub(super) struct Hidden<'a>(pub(super) &'a [&'a str]);
 
-/// Reads an answer.
+/// Reads an answer: the fields of a success.
 ///
 /// # Errors
 /// The errcode's variant; `BadAnswer` when the body is not what WeChat promises.
-pub(super) fn parse(body: &[u8], hidden: &Hidden<'_>) -> Result<Exchanged, WechatError> {
+pub(super) fn fields(body: &[u8], hidden: &Hidden<'_>) -> Result<Map<String, Value>, WechatError> {
     let bad = |what| WechatError::BadAnswer { what };
     let value: Value = serde_json::from_slice(body).map_err(|_| bad(Flaw::NotJson))?;
     let Value::Object(fields) = value else {
@@ -52,10 +48,19 @@ pub(super) fn parse(body: &[u8], hidden: &Hidden<'_>) -> Result<Exchanged, Wecha
     if let Some(refused) = refusal(errcode, &fields, hidden) {
         return Err(refused);
     }
-    let openid = text(&fields, "openid")
+    Ok(fields)
+}
+
+/// What jscode2session answered.
+///
+/// # Errors
+/// `BadAnswer`.
+pub(super) fn exchanged(fields: &Map<String, Value>) -> Result<Exchanged, WechatError> {
+    let bad = |what| WechatError::BadAnswer { what };
+    let openid = text(fields, "openid")
         .filter(|openid| is_id(openid))
         .ok_or(bad(Flaw::Openid))?;
-    let session_key = text(&fields, "session_key")
+    let session_key = text(fields, "session_key")
         .filter(|key| is_session_key(key))
         .ok_or(bad(Flaw::SessionKey))?;
     let unionid = match fields.get("unionid") {
@@ -105,14 +110,14 @@ fn refusal(errcode: i64, fields: &Map<String, Value>, hidden: &Hidden<'_>) -> Op
         Some(Class::QuotaExceeded) => WechatError::QuotaExceeded(refusal),
         Some(Class::Misconfigured) => WechatError::Misconfigured(refusal),
         Some(Class::GatewayBug) => WechatError::GatewayBug(refusal),
-        // This call carries neither an access_token nor a signature.
+        // A token that was refused is looked for by its errcode; no call carries a signature.
         Some(Class::TokenStale | Class::SessionKeyStale | Class::Success) | None => {
             WechatError::Unknown(refusal)
         }
     })
 }
 
-fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
+pub(super) fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     fields.get(name).and_then(Value::as_str)
 }
 
@@ -136,9 +141,9 @@ fn one_line(text: &str) -> String {
 
 fn hide(errmsg: &str, hidden: &Hidden<'_>) -> String {
     let mut errmsg = errmsg.to_owned();
-    for text in [hidden.secret.expose(), hidden.code.expose()] {
+    for text in hidden.0 {
         if text.len() >= MIN_HIDDEN {
-            errmsg = errmsg.replace(text, "(..)");
+            errmsg = errmsg.replace(*text, "(..)");
         }
     }
     errmsg

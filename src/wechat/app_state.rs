@@ -112,7 +112,7 @@ impl AppState {
             tracing::warn!(
                 appid = app.appid,
                 calls = UNANSWERED,
-                "wechat does not answer; logins are refused at once, but for one a second that tries"
+                "wechat does not answer; calls are refused at once, but for one a second that tries"
             );
         }
     }

@@ -1,11 +1,12 @@
-//! The client: one HTTP connection pool towards WeChat, and the call that turns a login code into
-//! an openid.
+//! The client: one HTTP connection pool towards WeChat, what all calls have in common, and the call that turns a login code
+//! into an openid.
 
 use std::fmt;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use reqwest::Url;
+use reqwest::{RequestBuilder, Url};
+use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
@@ -32,8 +33,8 @@ const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
 
 /// WeChat's server API.
 pub struct Wechat {
-    http: reqwest::Client,
-    jscode2session: Url,
+    pub(super) http: reqwest::Client,
+    base: Url,
     timeout: Duration,
     apps: AppStates,
 }
@@ -49,10 +50,6 @@ impl Wechat {
             .ok()
             .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
             .ok_or_else(|| WechatSetupError::ApiBase(config.api_base.clone()))?;
-        let jscode2session = base
-            .join("/sns/jscode2session")
-            .map_err(|_| WechatSetupError::ApiBase(config.api_base.clone()))?;
-
         let client_error = |error: reqwest::Error| WechatSetupError::Client(error.without_url());
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls::client_config().map_err(WechatSetupError::Tls)?)
@@ -78,7 +75,7 @@ impl Wechat {
         };
         Ok(Self {
             http: builder.build().map_err(client_error)?,
-            jscode2session,
+            base,
             timeout: config.timeout,
             apps: AppStates::default(),
         })
@@ -99,19 +96,36 @@ impl Wechat {
         code: &LoginCode,
         deadline: Instant,
     ) -> Result<Exchanged, WechatError> {
+        let fields = self
+            .ask(app, Some(code), deadline, &|secret| {
+                self.http.get(self.jscode2session_url(app, secret, code))
+            })
+            .await?;
+        answer::exchanged(&fields)
+    }
+
+    /// Makes a call that carries the AppSecret, with the rules of `exchange`; `request` writes it with the secret that it is given.
+    pub(super) async fn ask(
+        &self,
+        app: &config::App,
+        code: Option<&LoginCode>,
+        deadline: Instant,
+        request: &(dyn Fn(&config::Secret) -> RequestBuilder + Send + Sync),
+    ) -> Result<Map<String, Value>, WechatError> {
         let state = self.apps.of(&app.appid);
         let mut secret = state.secret(app);
         let mut secrets_left = 1;
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match self
-                .exchange_once(&state, app, secret, code, deadline)
-                .await
-            {
-                Ok(exchanged) => {
+            let code = code.map_or("", LoginCode::expose);
+            let texts = [secret.expose(), code];
+            let hidden = Hidden(&texts);
+            let asked = self.ask_once(&state, app, request(secret), &hidden, deadline);
+            let error = match asked.await {
+                Ok(fields) => {
                     state.took(app, secret);
-                    return Ok(exchanged);
+                    return Ok(fields);
                 }
                 Err(error) => error,
             };
@@ -134,21 +148,45 @@ impl Wechat {
         }
     }
 
-    async fn exchange_once(
+    /// As `ask`, for a call that carries an access_token and no AppSecret: made once.
+    pub(super) async fn ask_with_token(
+        &self,
+        app: &config::App,
+        request: RequestBuilder,
+        hidden: &Hidden<'_>,
+        deadline: Instant,
+    ) -> Result<Map<String, Value>, WechatError> {
+        let state = self.apps.of(&app.appid);
+        self.ask_once(&state, app, request, hidden, deadline).await
+    }
+
+    async fn ask_once(
         &self,
         state: &AppState,
         app: &config::App,
-        secret: &config::Secret,
-        code: &LoginCode,
+        request: RequestBuilder,
+        hidden: &Hidden<'_>,
         deadline: Instant,
-    ) -> Result<Exchanged, WechatError> {
+    ) -> Result<Map<String, Value>, WechatError> {
         if !state.admits(Instant::now()) {
             return Err(WechatError::NotAsked);
         }
-        let url = self.jscode2session_url(app, secret, code);
-        let called = self.call(url, deadline).await;
+        let called = self.call(request, deadline).await;
         state.note(app, called.is_ok(), Instant::now());
-        answer::parse(&called?, &Hidden { secret, code })
+        answer::fields(&called?, hidden)
+    }
+
+    /// The address of one of WeChat's calls. A token or code must be in no path, but may be in the query.
+    pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(path);
+        let encoded = |text| utf8_percent_encode(text, QUERY_VALUE);
+        let pairs: Vec<String> = query
+            .iter()
+            .map(|(name, value)| format!("{name}={}", encoded(value)))
+            .collect();
+        url.set_query((!pairs.is_empty()).then(|| pairs.join("&")).as_deref());
+        url
     }
 
     fn jscode2session_url(
@@ -157,20 +195,23 @@ impl Wechat {
         secret: &config::Secret,
         code: &LoginCode,
     ) -> Url {
-        let encoded = |text| utf8_percent_encode(text, QUERY_VALUE);
-        let query = format!(
-            "appid={}&secret={}&js_code={}&grant_type=authorization_code",
-            encoded(&app.appid),
-            encoded(secret.expose()),
-            encoded(code.expose()),
-        );
-        let mut url = self.jscode2session.clone();
-        url.set_query(Some(&query));
-        url
+        self.url(
+            "/sns/jscode2session",
+            &[
+                ("appid", &app.appid),
+                ("secret", secret.expose()),
+                ("js_code", code.expose()),
+                ("grant_type", "authorization_code"),
+            ],
+        )
     }
 
     /// The body of a 200 answer.
-    async fn call(&self, url: Url, deadline: Instant) -> Result<Vec<u8>, WechatError> {
+    async fn call(
+        &self,
+        request: RequestBuilder,
+        deadline: Instant,
+    ) -> Result<Vec<u8>, WechatError> {
         let started = Instant::now();
         let end = deadline.min(started + self.timeout);
         let timeout = |during| WechatError::Timeout {
@@ -180,7 +221,7 @@ impl Wechat {
         if end <= started {
             return Err(timeout(Stage::Connecting));
         }
-        match timeout_at(end, self.get(url)).await {
+        match timeout_at(end, whole_answer(request)).await {
             Err(_) => Err(timeout(Stage::Answering)),
             Ok(Err(Broken::Timeout)) => Err(timeout(Stage::Connecting)),
             Ok(Err(Broken::Unreachable(error))) => Err(WechatError::Unreachable(error)),
@@ -189,33 +230,32 @@ impl Wechat {
             Ok(Ok(body)) => Ok(body),
         }
     }
-
-    async fn get(&self, url: Url) -> Result<Vec<u8>, Broken> {
-        let mut response = self.http.get(url).send().await?;
-        // WeChat answers 200 with `errcode` in the body; whatever has another status is not
-        // WeChat's answer.
-        if response.status() != reqwest::StatusCode::OK {
-            return Err(Broken::Flaw(Flaw::Status(response.status().as_u16())));
-        }
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if body.len() + chunk.len() > MAX_BODY_BYTES {
-                return Err(Broken::Flaw(Flaw::TooLarge));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(body)
-    }
 }
 
 // By hand: the HTTP client would print its proxy, whose URL may hold a password.
 impl fmt::Debug for Wechat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wechat")
-            .field("jscode2session", &self.jscode2session.as_str())
+            .field("base", &self.base.as_str())
             .field("timeout", &self.timeout)
             .finish_non_exhaustive()
     }
+}
+
+async fn whole_answer(request: RequestBuilder) -> Result<Vec<u8>, Broken> {
+    let mut response = request.send().await?;
+    // WeChat answers 200 with `errcode` in the body; whatever has another status is not WeChat's answer.
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(Broken::Flaw(Flaw::Status(response.status().as_u16())));
+    }
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > MAX_BODY_BYTES {
+            return Err(Broken::Flaw(Flaw::TooLarge));
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// How one call went wrong.
@@ -229,7 +269,7 @@ enum Broken {
 impl From<reqwest::Error> for Broken {
     fn from(error: reqwest::Error) -> Self {
         // The one place where the HTTP client's errors come in. They print the URL, and the URL
-        // holds the secret.
+        // holds the secret or a token.
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
             Self::Timeout

@@ -171,6 +171,12 @@ pub fn lookup(errcode: i64) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.errcode == errcode)
 }
 
+/// Whether a call that carries an access_token and no AppSecret is refused for the token, so that another token may help.
+#[must_use]
+pub fn refuses_token(errcode: i64) -> bool {
+    matches!(errcode, 40001 | 40014 | 42001)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -90,6 +90,10 @@ pub enum Flaw {
     SessionKey,
     /// A unionid that is not text of 1 to 128 visible ASCII characters.
     Unionid,
+    /// No access_token of 1 to 512 visible ASCII characters, or no time for which it is good.
+    AccessToken,
+    /// No phone number, or one for another app.
+    Phone,
 }
 
 /// Why the client could not be made.
@@ -135,6 +139,12 @@ impl WechatError {
         self.refusal().map(|refusal| refusal.errcode)
     }
 
+    /// Whether WeChat refuses the access_token that the call carried.
+    #[must_use]
+    pub fn token_is_refused(&self) -> bool {
+        self.errcode().is_some_and(errcode::refuses_token)
+    }
+
     /// WeChat's id of the call, for its support; `None` when it did not send one.
     #[must_use]
     pub fn rid(&self) -> Option<&str> {
@@ -174,10 +184,10 @@ impl fmt::Display for WechatError {
             | Self::QuotaExceeded(refusal)
             | Self::Misconfigured(refusal)
             | Self::GatewayBug(refusal)
-            | Self::Unknown(refusal) => write!(f, "exchanging a login code: {refusal}"),
-            Self::BadAnswer { what } => write!(f, "exchanging a login code: {what}"),
+            | Self::Unknown(refusal) => write!(f, "asking wechat: {refusal}"),
+            Self::BadAnswer { what } => write!(f, "asking wechat: {what}"),
             Self::Dropped(_) => f.write_str(
-                "exchanging a login code: the connection to wechat broke before its answer was \
+                "asking wechat: the connection to wechat broke before its answer was \
                  whole; the client has to call wx.login again",
             ),
             Self::Unreachable(_) => f.write_str(
@@ -201,7 +211,7 @@ impl fmt::Display for WechatError {
                 during: Stage::Answering,
             } => write!(
                 f,
-                "exchanging a login code: no answer from wechat within {} ms (`wechat.timeout`)",
+                "asking wechat: no answer within {} ms (`wechat.timeout`)",
                 after.as_millis()
             ),
         }
@@ -249,6 +259,10 @@ impl fmt::Display for Flaw {
             Self::Openid => f.write_str("the answer has no openid of 1 to 128 visible characters"),
             Self::SessionKey => f.write_str("the answer has no session_key of 16 bytes in base64"),
             Self::Unionid => f.write_str("the answer's unionid is not 1 to 128 visible characters"),
+            Self::AccessToken => f.write_str(
+                "the answer has no access_token of 1 to 512 visible characters with its expires_in",
+            ),
+            Self::Phone => f.write_str("the answer has no phone number for this app"),
         }
     }
 }

@@ -1,5 +1,5 @@
-//! WeChat's server API: a login code becomes an openid and a session_key. One client, one call, one
-//! deadline; what WeChat answers is checked before anyone sees it. Neither the AppSecret nor a
+//! WeChat's server API: a login code becomes an openid and a session_key, an AppSecret an access_token, a phone code a phone
+//! number. One client, one deadline for each call; what WeChat answers is checked before anyone sees it. Neither the AppSecret nor a
 //! login code nor a session_key is in any error or log line of this module. Single-flight and the
 //! client's answer are left to the login step.
 
@@ -10,13 +10,17 @@ mod errcode;
 mod error;
 mod login_code;
 pub mod open_data;
+mod phone;
 mod tls;
+mod token;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::answer::Exchanged;
 pub use self::client::Wechat;
-pub use self::errcode::{Class, KNOWN, Known, lookup};
+pub use self::errcode::{Class, KNOWN, Known, lookup, refuses_token};
 pub use self::error::{Flaw, Refusal, Stage, WechatError, WechatSetupError};
 pub use self::login_code::LoginCode;
+pub use self::phone::Phone;
+pub use self::token::{NewToken, Renewal};

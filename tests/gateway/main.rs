@@ -2,6 +2,7 @@
 //! at what the other side saw.
 #![cfg(test)]
 
+mod access_tokens;
 mod answer_headers;
 mod attacks;
 mod backends;
@@ -29,6 +30,7 @@ mod mixing;
 mod outages;
 mod own_answers;
 mod paths;
+mod phone_numbers;
 mod proxying;
 mod rate_limits;
 mod recipes;

@@ -1,0 +1,399 @@
+//! The keeper of each app's access_token, one for all replicas, and the calls that carry it. A token is renewed shortly before its
+//! end by the first who uses it then, and by nobody else; who uses it meanwhile does not wait. Nobody counts its time but the store.
+
+mod memory;
+mod redis;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::time::{Instant, sleep};
+use tokio_util::task::TaskTracker;
+
+use self::memory::MemoryTokens;
+use self::redis::RedisTokens;
+use crate::clock;
+use crate::config::{self, App, Secret};
+use crate::redis::{RedisLink, StoreError};
+use crate::session::SealError;
+use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
+
+/// A token is renewed so long before its end. WeChat gives a new one from five minutes before it; asked a moment too early, it
+/// would give the old one once more.
+const RENEW_BEFORE: Duration = Duration::from_secs(290);
+/// The time of one renewal, all its calls together.
+const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
+/// How long one may be renewing: longer than the deadline, so that nobody else begins before the end of it.
+const TURN: Duration = Duration::from_secs(8);
+/// Pause after a renewal that gave a token near its end.
+const PAUSE: Duration = Duration::from_secs(10);
+/// Pause after a renewal that failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Pause between two looks at a token that another is fetching.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// WeChat's rule for ending a good token.
+const FORCE_PAUSE: Duration = Duration::from_secs(30);
+/// WeChat allows twenty a day. Its day begins when it likes: two of ours may reach into one.
+const MOST_FORCED: u32 = 10;
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Gives out tokens, and makes the calls that need one.
+pub struct AccessTokens {
+    wechat: Arc<Wechat>,
+    store: Store,
+    tasks: TaskTracker,
+    /// When a failed renewal was last told of; seconds since 1970.
+    last_warning: AtomicU64,
+}
+
+/// Where tokens are kept.
+enum Store {
+    Redis(RedisTokens),
+    Memory(MemoryTokens),
+}
+
+/// When a token is due to be renewed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Due {
+    /// Shortly before its end.
+    Soon,
+    /// Whatever its end: WeChat refuses it.
+    Now,
+}
+
+/// What the store knows of a token.
+struct Look {
+    /// The token, while it is good.
+    token: Option<Secret>,
+    turn: Turn,
+}
+
+/// Who renews the token.
+enum Turn {
+    /// Nobody has to.
+    Nobodys,
+    /// The caller, from now on.
+    Ours(Lease),
+    /// Somebody else is at it.
+    Others,
+    /// Nobody: it failed a moment ago.
+    Failed,
+}
+
+/// The right to renew an app's token. Ends by itself.
+struct Lease {
+    appid: String,
+    /// Tells our right from the one of a later holder.
+    mark: [u8; 16],
+}
+
+/// Why there is no token, or why a call with one failed.
+#[derive(Debug)]
+pub enum TokenError {
+    /// The store cannot answer.
+    Store(StoreError),
+    /// WeChat gave none, or refused the call.
+    Wechat(WechatError),
+    /// WeChat refuses a token that it gives out as good.
+    Unchanged,
+    /// Fetching one failed less than a second ago.
+    FailedBefore,
+    /// Somebody else fetches it and was not done in time.
+    Late,
+}
+
+impl AccessTokens {
+    /// Tokens in Redis, sealed, shared by all replicas; or in this process. Connects to nothing.
+    #[must_use]
+    pub fn new(
+        wechat: Arc<Wechat>,
+        link: Option<RedisLink>,
+        config: &config::Config,
+        tasks: TaskTracker,
+    ) -> Self {
+        let store = match link {
+            Some(link) => Store::Redis(RedisTokens::new(link, config)),
+            None => Store::Memory(MemoryTokens::default()),
+        };
+        Self {
+            wechat,
+            store,
+            tasks,
+            last_warning: AtomicU64::new(0),
+        }
+    }
+
+    /// The app's token: good for some minutes at least, unless WeChat does not answer for so long.
+    ///
+    /// # Errors
+    /// By cause, before `deadline`.
+    pub async fn get(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        deadline: Instant,
+    ) -> Result<Secret, TokenError> {
+        loop {
+            let Look { token, turn } = self.store.look(&app.appid, Due::Soon).await?;
+            match (token, turn) {
+                (Some(token), Turn::Ours(lease)) => {
+                    // Behind the caller's back; its end is told in the log.
+                    drop(self.begin_renewal(app, lease, None));
+                    return Ok(token);
+                }
+                (Some(token), Turn::Nobodys | Turn::Others | Turn::Failed) => return Ok(token),
+                (None, Turn::Ours(lease)) => return self.renew(app, lease, None, deadline).await,
+                (None, Turn::Failed) => return Err(TokenError::FailedBefore),
+                (None, Turn::Others | Turn::Nobodys) => wait(deadline).await?,
+            }
+        }
+    }
+
+    /// A token in the place of one that WeChat refused: what somebody else has fetched since, else a new one. WeChat is made to end
+    /// the old one only where it gives it out once more, and that seldom.
+    ///
+    /// # Errors
+    /// By cause, before `deadline`.
+    pub async fn replace(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        refused: &Secret,
+        deadline: Instant,
+    ) -> Result<Secret, TokenError> {
+        loop {
+            let Look { token, turn } = self.store.look(&app.appid, Due::Now).await?;
+            match (token.filter(|token| token != refused), turn) {
+                (Some(token), Turn::Ours(lease)) => {
+                    self.store.release(&lease).await?;
+                    return Ok(token);
+                }
+                (Some(token), Turn::Nobodys | Turn::Others | Turn::Failed) => return Ok(token),
+                (None, Turn::Ours(lease)) => {
+                    return self
+                        .renew(app, lease, Some(refused.clone()), deadline)
+                        .await;
+                }
+                (None, Turn::Failed) => return Err(TokenError::FailedBefore),
+                (None, Turn::Others | Turn::Nobodys) => wait(deadline).await?,
+            }
+        }
+    }
+
+    /// The phone number of a code from the phone button, if it is `openid`'s.
+    ///
+    /// # Errors
+    /// By cause, before `deadline`.
+    pub async fn phone_number(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        code: &LoginCode,
+        openid: &str,
+        deadline: Instant,
+    ) -> Result<Phone, TokenError> {
+        let mut token = self.get(app, deadline).await?;
+        let mut again = true;
+        loop {
+            let asked = self
+                .wechat
+                .phone_number(app, &token, code, openid, deadline);
+            match asked.await {
+                Ok(phone) => return Ok(phone),
+                // Looked at before the code: that is still good.
+                Err(error) if error.token_is_refused() && again => {
+                    again = false;
+                    token = self.replace(app, &token, deadline).await?;
+                }
+                Err(error) => return Err(TokenError::Wechat(error)),
+            }
+        }
+    }
+
+    async fn renew(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        lease: Lease,
+        refused: Option<Secret>,
+        deadline: Instant,
+    ) -> Result<Secret, TokenError> {
+        let renewal = self.begin_renewal(app, lease, refused);
+        match tokio::time::timeout_at(deadline, renewal).await {
+            Ok(Ok(outcome)) => outcome,
+            // It panicked, which has been told.
+            Ok(Err(_)) => Err(TokenError::FailedBefore),
+            Err(_) => Err(TokenError::Late),
+        }
+    }
+
+    /// A task of its own: a caller who leaves must not keep the others waiting for an answer that was lost.
+    fn begin_renewal(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        lease: Lease,
+        refused: Option<Secret>,
+    ) -> tokio::task::JoinHandle<Result<Secret, TokenError>> {
+        let (tokens, app) = (Arc::clone(self), Arc::clone(app));
+        self.tasks.spawn(async move {
+            let started = Instant::now();
+            match tokens.fetch(&app, refused.as_ref(), started).await {
+                Ok(new) => {
+                    // From before the question on: the store must not take it for good longer than WeChat does.
+                    let lasts = new.expires_in.saturating_sub(started.elapsed());
+                    tracing::debug!(appid = app.appid, seconds = lasts.as_secs(), "access_token");
+                    if let Err(error) = tokens.store.keep(&lease, &new.token, lasts).await {
+                        tracing::debug!(%error, "an access_token was not stored");
+                    }
+                    Ok(new.token)
+                }
+                Err(error) => {
+                    tokens.tell(&app, &error);
+                    let _ = tokens.store.fail(&lease).await;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    async fn fetch(
+        &self,
+        app: &App,
+        refused: Option<&Secret>,
+        started: Instant,
+    ) -> Result<NewToken, TokenError> {
+        let deadline = started + RENEWAL_DEADLINE;
+        let ask = |renewal| self.wechat.stable_token(app, renewal, deadline);
+        let new = ask(Renewal::Usual).await.map_err(TokenError::Wechat)?;
+        if Some(&new.token) != refused {
+            return Ok(new);
+        }
+        if !self.store.may_force(&app.appid).await? {
+            return Err(TokenError::Unchanged);
+        }
+        ask(Renewal::Forced).await.map_err(TokenError::Wechat)
+    }
+
+    /// Once a minute: each use of the token tries again.
+    fn tell(&self, app: &App, error: &TokenError) {
+        let now = clock::unix_seconds();
+        let last = self.last_warning.load(Ordering::Relaxed);
+        if now.abs_diff(last) < 60 {
+            return;
+        }
+        self.last_warning.store(now, Ordering::Relaxed);
+        let operator_must_act = match error {
+            TokenError::Wechat(error) => error.operator_must_act(),
+            TokenError::Unchanged => true,
+            TokenError::Store(_) | TokenError::FailedBefore | TokenError::Late => false,
+        };
+        if operator_must_act {
+            tracing::error!(appid = app.appid, %error, "no new access_token");
+        } else {
+            tracing::warn!(appid = app.appid, %error, "no new access_token");
+        }
+    }
+}
+
+async fn wait(deadline: Instant) -> Result<(), TokenError> {
+    if Instant::now() + LOOK_AGAIN >= deadline {
+        return Err(TokenError::Late);
+    }
+    sleep(LOOK_AGAIN).await;
+    Ok(())
+}
+
+impl Store {
+    /// One round trip. Where a renewal is due and nobody is at it, it is the caller's turn from then on.
+    async fn look(&self, appid: &str, due: Due) -> Result<Look, StoreError> {
+        match self {
+            Self::Redis(store) => store.look(appid, due).await,
+            Self::Memory(store) => store.look(appid, due),
+        }
+    }
+
+    /// Stores the token for so long, and ends the turn; nothing if the turn is another's by now.
+    async fn keep(&self, lease: &Lease, token: &Secret, lasts: Duration) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(store) => store.keep(lease, token, lasts).await,
+            Self::Memory(store) => {
+                store.keep(lease, token, lasts);
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets nobody try for a moment.
+    async fn fail(&self, lease: &Lease) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(store) => store.fail(lease).await,
+            Self::Memory(store) => {
+                store.fail(lease);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the turn without having done anything.
+    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(store) => store.release(lease).await,
+            Self::Memory(store) => {
+                store.release(lease);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whether a good token may be ended now; counts it.
+    async fn may_force(&self, appid: &str) -> Result<bool, StoreError> {
+        match self {
+            Self::Redis(store) => store.may_force(appid).await,
+            Self::Memory(store) => Ok(store.may_force(appid)),
+        }
+    }
+}
+
+impl Lease {
+    fn new(appid: &str) -> Result<Self, StoreError> {
+        let mut mark = [0; 16];
+        let filled = SystemRandom::new().fill(&mut mark);
+        filled.map_err(|_| SealError::NoRandomness)?;
+        Ok(Self {
+            appid: appid.to_owned(),
+            mark,
+        })
+    }
+}
+
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for TokenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Wechat(error) => error.fmt(f),
+            Self::Unchanged => f.write_str(
+                "wechat refuses an access_token that it gives out as good, and may be made to end it only now and then; \
+                 check that the app may use this call",
+            ),
+            Self::FailedBefore => {
+                f.write_str("no access_token: fetching one failed less than a second ago")
+            }
+            Self::Late => f.write_str("the access_token was not there in time"),
+        }
+    }
+}
+
+impl std::error::Error for TokenError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => Some(error),
+            Self::Wechat(error) => Some(error),
+            Self::Unchanged | Self::FailedBefore | Self::Late => None,
+        }
+    }
+}

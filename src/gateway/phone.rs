@@ -1,0 +1,100 @@
+//! `POST /_gateway/phone`: the phone number of a user who is logged in, for the code of the mini program's phone button. The answer
+//! goes to the client alone; no log has the number.
+
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::answer::Reply;
+use super::{Exchange, Gateway};
+use crate::access_token::{AccessTokens, TokenError};
+use crate::config::LOGIN_DEADLINE;
+use crate::error::{Error, LoginRefusal};
+use crate::http::body::{self, BodyKind};
+use crate::http::field;
+use crate::login::{LOGIN_BODY_LIMIT, refused_by_wechat};
+use crate::wechat::{LoginCode, WechatError};
+
+/// The field that holds the code, in JSON or a form.
+const CODE: &str = "code";
+
+impl Gateway {
+    pub(super) async fn serve_phone(
+        &self,
+        tokens: &std::sync::Arc<AccessTokens>,
+        mut exchange: Exchange<'_>,
+    ) -> Result<Reply, Error> {
+        let (session, _, read) = self.own_session(&mut exchange).await?;
+        let identity = session.identity;
+        let app = self.apps.iter().find(|app| app.appid == identity.appid);
+        let app = app.ok_or(Error::WechatMisconfigured(LoginRefusal::NotAsked(
+            "the session's app is not in gateway.toml any more",
+        )))?;
+        let bytes = match read {
+            Some(bytes) => bytes,
+            None if exchange.body.is_end_stream() => bytes::Bytes::new(),
+            None => {
+                let patience = self.server.body_timeout;
+                let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, patience).await?;
+                exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+                bytes
+            }
+        };
+        let code = code(body::kind(&exchange.parts.headers), &bytes)?;
+        let asked = Instant::now();
+        let phone = tokens
+            .phone_number(app, &code, &identity.openid, asked + LOGIN_DEADLINE)
+            .await;
+        exchange.record.wechat_time = Some(asked.elapsed());
+        let phone = phone.map_err(refused)?;
+        let body = json!({
+            "phoneNumber": phone.number,
+            "purePhoneNumber": phone.pure_number,
+            "countryCode": phone.country_code,
+        });
+        Ok(Reply::json(StatusCode::OK, body.to_string()))
+    }
+}
+
+fn code(kind: Option<BodyKind>, bytes: &[u8]) -> Result<LoginCode, Error> {
+    let text =
+        std::str::from_utf8(bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
+    let json = kind == Some(BodyKind::Json) || kind.is_none() && text.trim_start().starts_with('{');
+    let found = if json {
+        field::take_json(text, CODE)
+            .map_err(|_| Error::BadRequest("the body is not a JSON object"))?
+            .and_then(|taken| taken.values.into_iter().next())
+    } else if kind == Some(BodyKind::Form) {
+        field::take_pair(text, CODE).and_then(|taken| taken.values.into_iter().next())
+    } else {
+        None
+    };
+    let code = found
+        .filter(|code| !code.is_empty())
+        .ok_or(Error::BadRequest("no phone code in the body"))?;
+    let malformed = || Error::PhoneCodeInvalid(LoginRefusal::NotAsked("malformed code"));
+    LoginCode::parse(&code).ok_or_else(malformed)
+}
+
+/// What became of it, as a client may know. Another user's or another app's code is told no other way than an old one.
+fn refused(error: TokenError) -> Error {
+    match error {
+        TokenError::Store(error) => Error::StoreUnavailable(error),
+        TokenError::Wechat(error) => match error.errcode() {
+            Some(40003 | 40013 | 40029 | 40163 | 42003) => {
+                Error::PhoneCodeInvalid(LoginRefusal::Wechat(error))
+            }
+            _ => refused_by_wechat(error),
+        },
+        TokenError::Unchanged => Error::WechatMisconfigured(LoginRefusal::NotAsked(
+            "wechat refuses an access_token that it gives out as good",
+        )),
+        TokenError::FailedBefore => {
+            Error::WechatUnreachable(LoginRefusal::Wechat(WechatError::NotAsked))
+        }
+        TokenError::Late => Error::WechatTimeout(LoginRefusal::NotAsked(
+            "the access_token was not there in time",
+        )),
+    }
+}

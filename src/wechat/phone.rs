@@ -1,0 +1,84 @@
+//! getuserphonenumber: what the code of a mini program's phone button is worth.
+
+use std::fmt;
+
+use reqwest::header::CONTENT_TYPE;
+use serde_json::{Map, Value, json};
+use tokio::time::Instant;
+
+use super::answer::{self, Hidden};
+use super::client::Wechat;
+use super::error::{Flaw, WechatError};
+use super::login_code::LoginCode;
+use crate::config::{App, Secret};
+
+/// Longest text of a phone number that is believed.
+const LONGEST: usize = 40;
+
+/// A user's phone number.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Phone {
+    /// With the country's code where it is not China's.
+    pub number: String,
+    /// Without the country's code.
+    pub pure_number: String,
+    /// The country's code, without `+`.
+    pub country_code: String,
+}
+
+/// It is somebody's: no log shows it.
+impl fmt::Debug for Phone {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Phone(..)")
+    }
+}
+
+impl Wechat {
+    /// The phone number that `code` stands for, which WeChat gives only when the code is `openid`'s. Asked once: it is paid for,
+    /// and the code may be spent.
+    ///
+    /// # Errors
+    /// One variant of `WechatError` per cause; `token_is_refused` says that another token may help.
+    pub async fn phone_number(
+        &self,
+        app: &App,
+        token: &Secret,
+        code: &LoginCode,
+        openid: &str,
+        deadline: Instant,
+    ) -> Result<Phone, WechatError> {
+        let query = [("access_token", token.expose())];
+        let url = self.url("/wxa/business/getuserphonenumber", &query);
+        let body = json!({ "code": code.expose(), "openid": openid });
+        let request = self.http.post(url);
+        let request = request.header(CONTENT_TYPE, "application/json");
+        let texts = [token.expose(), code.expose()];
+        let hidden = Hidden(&texts);
+        let asked = self.ask_with_token(app, request.body(body.to_string()), &hidden, deadline);
+        phone(app, &asked.await?).ok_or(WechatError::BadAnswer { what: Flaw::Phone })
+    }
+}
+
+fn phone(app: &App, fields: &Map<String, Value>) -> Option<Phone> {
+    let info = fields.get("phone_info")?.as_object()?;
+    let named = info.get("watermark").and_then(|mark| mark.get("appid"));
+    if named.is_some_and(|named| named.as_str() != Some(&app.appid)) {
+        return None;
+    }
+    let number = |name| answer::text(info, name).filter(|text| is_number(text));
+    let country_code = match info.get("countryCode")? {
+        // A number in WeChat's example, a text in its answers.
+        Value::Number(number) => number.as_u64()?.to_string(),
+        Value::String(text) if is_number(text) => text.clone(),
+        _ => return None,
+    };
+    Some(Phone {
+        number: number("phoneNumber")?.to_owned(),
+        pure_number: number("purePhoneNumber")?.to_owned(),
+        country_code,
+    })
+}
+
+fn is_number(text: &str) -> bool {
+    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}

@@ -24,13 +24,27 @@ pub fn unix_seconds() -> u64 {
 /// # Errors: those of `out`.
 pub fn write_timestamp(out: &mut impl fmt::Write) -> fmt::Result {
     let millis = unix_millis();
-    let (days, rest) = (millis / 86_400_000, millis % 86_400_000);
-    let (year, month, day) = civil(days);
-    let (seconds, millis) = (rest / 1000, rest % 1000);
+    write_seconds(millis / 1000, out)?;
+    write!(out, ".{:03}Z", millis % 1000)
+}
+
+/// A moment in seconds since 1970 as `2026-11-21T15:56:38Z`.
+#[must_use]
+pub fn timestamp(unix_seconds: u64) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = write_seconds(unix_seconds, &mut text);
+    text.push('Z');
+    text
+}
+
+fn write_seconds(seconds: u64, out: &mut impl fmt::Write) -> fmt::Result {
+    let (year, month, day) = civil(seconds / 86_400);
+    let seconds = seconds % 86_400;
     let (hour, minute, second) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
     write!(
         out,
-        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{millis:03}Z"
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
     )
 }
 
@@ -63,5 +77,6 @@ mod tests {
         assert_eq!(civil(20_778), (2026, 11, 21));
         assert_eq!(civil(47_540), (2100, 2, 28));
         assert_eq!(civil(47_541), (2100, 3, 1));
+        assert_eq!(timestamp(1_795_276_598), "2026-11-21T15:56:38Z");
     }
 }

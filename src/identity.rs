@@ -12,3 +12,31 @@ pub struct Identity {
     /// Our id of the user; `None` where `users.store = "off"`.
     pub user_id: Option<String>,
 }
+
+/// Who is one user to us: by his id, or by app and openid where there are no ids.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Holder {
+    /// Has this user id.
+    User(String),
+    /// Has no user id.
+    Openid {
+        /// The mini program.
+        appid: String,
+        /// WeChat's id of the user in it.
+        openid: String,
+    },
+}
+
+impl Identity {
+    /// The user that this caller is.
+    #[must_use]
+    pub fn holder(&self) -> Holder {
+        match &self.user_id {
+            Some(user_id) => Holder::User(user_id.clone()),
+            None => Holder::Openid {
+                appid: self.appid.clone(),
+                openid: self.openid.clone(),
+            },
+        }
+    }
+}

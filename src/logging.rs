@@ -65,13 +65,25 @@ struct State {
 /// # Errors
 /// The level is no filter; the configuration holds one that is.
 pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
+    init_on(log, is_terminal, Box::new(io::stdout()))
+}
+
+/// As `init`, to somewhere else.
+///
+/// # Errors
+/// As `init`.
+pub fn init_on(
+    log: &Log,
+    is_terminal: bool,
+    output: Box<dyn Write + Send>,
+) -> Result<LogSink, String> {
     let layout = match log.format {
         LogFormat::Auto if is_terminal => Layout::Text,
         LogFormat::Text => Layout::Text,
         LogFormat::Auto | LogFormat::Json => Layout::Json,
     };
     let filter = EnvFilter::try_new(&log.level).map_err(|error| error.to_string())?;
-    let sink = LogSink::start(layout, Box::new(io::stdout()));
+    let sink = LogSink::start(layout, output);
     let sink = SINK.get_or_init(|| sink).clone();
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer()

@@ -5,7 +5,9 @@ mod dev;
 mod explain;
 mod healthcheck;
 mod init;
+mod operator;
 mod run;
+mod sessions;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -66,6 +68,12 @@ enum Command {
     /// Asks /readyz on admin.listen, which also asks Redis. Ends with 0 when it is ready, with 1 when it is not or does not run,
     /// and with 78 when gateway.toml is bad or admin.listen is empty.
     Healthcheck(healthcheck::Arguments),
+    /// List and end sessions.
+    ///
+    /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done on the next request. Each
+    /// change is one line of audit on standard error. Ends with 0, with 1 when there is no such user or session, with 69 when
+    /// Redis is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
+    Sessions(sessions::Arguments),
 }
 
 /// Where the configuration is.
@@ -92,6 +100,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
+        Command::Sessions(arguments) => sessions::sessions(&arguments),
     }
 }
 

@@ -4,7 +4,6 @@
 use std::sync::Arc;
 
 use hyper::body::Body as _;
-use hyper::header::USER_AGENT;
 use hyper::{Method, StatusCode};
 use serde_json::json;
 
@@ -23,8 +22,6 @@ use crate::session::{Session, Skey};
 use crate::style;
 use crate::users::CreateUsers;
 
-/// Characters of a client's `User-Agent` that its session keeps, to tell a user's devices apart.
-const DEVICE_SHOWN: usize = 256;
 /// All below it is ours.
 const OWN_PREFIX: &str = "/_gateway";
 const LOGOUT: &str = "/_gateway/logout";
@@ -164,20 +161,16 @@ impl Gateway {
         let app = login::choose_app(&self.apps, entry, headers, host)?;
         let record = exchange.record;
         record.appid = Some(app.appid.clone());
-        let device = headers
-            .get(USER_AGENT)
-            .and_then(|value| value.to_str().ok());
+        let origin = login::origin(headers, record.client);
         let create_users = if entry.create_users {
             CreateUsers::Yes
         } else {
             CreateUsers::No
         };
-        let device = device.unwrap_or_default().chars();
-        let device = device.take(DEVICE_SHOWN).collect();
         let attempt = Attempt {
             app,
             code,
-            device,
+            origin,
             create_users,
         };
         let (outcome, waited) = self.logins.log_in(attempt).await;

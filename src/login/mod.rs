@@ -11,12 +11,12 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, reads_body};
+pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
 use crate::error::{Error, LoginRefusal, chain};
 use crate::identity::Identity;
-use crate::session::{LoginClaim, SessionStore};
+use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
 use crate::users::{CreateUsers, Found, UserDirectory};
 use crate::wechat::{LoginCode, Wechat, WechatError};
@@ -57,8 +57,8 @@ pub struct Attempt {
     pub app: Arc<App>,
     /// The code.
     pub code: LoginCode,
-    /// What the client says of itself.
-    pub device: String,
+    /// Where it comes from.
+    pub origin: Origin,
     /// Whether unknown users are let in.
     pub create_users: CreateUsers,
 }
@@ -202,7 +202,7 @@ impl Logins {
             .map_err(Error::StoreUnavailable)?;
         let new = self
             .sessions
-            .create(&identity, &attempt.device)
+            .create(&identity, &attempt.origin)
             .await
             .map_err(Error::StoreUnavailable)?;
         Ok(LoginAnswer {

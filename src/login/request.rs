@@ -1,14 +1,16 @@
 //! What a login request says: its code, and which mini program it is for.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use hyper::HeaderMap;
-use hyper::header::REFERER;
+use hyper::header::{REFERER, USER_AGENT};
 
 use crate::config::{App, CodeSource, Login};
 use crate::error::{Error, LoginRefusal};
 use crate::http::body::BodyKind;
 use crate::http::field;
+use crate::session::Origin;
 use crate::wechat::LoginCode;
 
 /// The longest body of a login, in bytes.
@@ -107,12 +109,31 @@ pub fn choose_app(
     ))
 }
 
-/// The appid in `https://servicewechat.com/{appid}/{version}/page-frame.html`, which the client cannot choose.
+/// Where a login comes from. The session keeps only the beginning of what the client says.
+#[must_use]
+pub fn origin(headers: &HeaderMap, address: Option<IpAddr>) -> Origin {
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    // 256 characters are more than any store keeps, and a header may have 32 KiB.
+    let short = |text: &str| text.chars().take(256).collect();
+    Origin {
+        device: text(USER_AGENT).map(short).unwrap_or_default(),
+        version: referer(headers)
+            .and_then(|mut parts| parts.nth(1))
+            .map(short)
+            .unwrap_or_default(),
+        address,
+    }
+}
+
 fn referer_appid(headers: &HeaderMap) -> Option<&str> {
+    referer(headers)?.next()
+}
+
+/// Appid and version of `https://servicewechat.com/{appid}/{version}/page-frame.html`, which the mini program cannot choose.
+fn referer(headers: &HeaderMap) -> Option<impl Iterator<Item = &str>> {
     let text = headers.get(REFERER)?.to_str().ok()?;
-    text.strip_prefix("https://servicewechat.com/")?
-        .split('/')
-        .next()
+    let parts = text.strip_prefix("https://servicewechat.com/")?;
+    Some(parts.split('/'))
 }
 
 #[cfg(test)]
@@ -184,6 +205,24 @@ mod tests {
             find(&headers, broken, query),
             Err(Error::BadRequest(_))
         ));
+    }
+
+    #[test]
+    fn a_login_tells_device_version_and_address() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(origin(&headers, None), Origin::default());
+        let page = "https://servicewechat.com/wx-b/12/page-frame.html";
+        headers.insert(REFERER, page.parse().unwrap());
+        headers.insert(USER_AGENT, "MicroMessenger/8.0.50".parse().unwrap());
+        let address = Some(IpAddr::from([192, 0, 2, 7]));
+        let expected = Origin {
+            device: "MicroMessenger/8.0.50".to_owned(),
+            version: "12".to_owned(),
+            address,
+        };
+        assert_eq!(origin(&headers, address), expected);
+        headers.insert(REFERER, "https://example.com/wx-b/12/".parse().unwrap());
+        assert_eq!(origin(&headers, None).version, "");
     }
 
     #[test]

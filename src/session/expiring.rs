@@ -34,6 +34,15 @@ impl<V> ExpiringMap<V> {
         Some((&mut entry.value, entry.ends))
     }
 
+    /// Everything that has not ended, and when it does.
+    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = (&str, &V, Instant)> {
+        let live = self
+            .entries
+            .iter()
+            .filter(move |(_, entry)| entry.ends > now);
+        live.map(|(key, entry)| (key.as_str(), &entry.value, entry.ends))
+    }
+
     pub(super) fn insert(&mut self, key: &str, value: V, ends: Instant) {
         self.queue.push(Reverse((ends, key.to_owned())));
         self.entries.insert(

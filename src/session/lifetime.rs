@@ -68,6 +68,7 @@ impl Lifetime {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::session::Origin;
     use crate::session::tests::{identity, session_config};
 
     fn session(created: u64, renewed: u64) -> Session {
@@ -75,7 +76,7 @@ mod tests {
             identity: identity("o1"),
             created,
             renewed,
-            device: String::new(),
+            origin: Origin::default(),
         }
     }
 

@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
+use super::control::{Listed, Page, Revoked};
 use super::expiring::ExpiringMap;
 use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION_KEYS_FOR};
 use super::login::code_hash;
-use super::{LoginClaim, LoginTicket, NewSession, Session, Skey, cut_device};
+use super::{LoginClaim, LoginTicket, NewSession, Origin, Session, Skey};
 use crate::clock;
 use crate::config::{self, Secret};
-use crate::identity::Identity;
+use crate::identity::{Holder, Identity};
 use crate::redis::StoreError;
 
 /// Sessions that end with the process. A clone shares them.
@@ -72,7 +73,7 @@ impl MemorySessions {
     pub(super) fn create(
         &self,
         identity: &Identity,
-        device: &str,
+        origin: &Origin,
     ) -> Result<NewSession, StoreError> {
         let skey = Skey::random()?;
         let hash = skey.hash();
@@ -81,7 +82,7 @@ impl MemorySessions {
             identity: identity.clone(),
             created: unix,
             renewed: unix,
-            device: cut_device(device).to_owned(),
+            origin: origin.cut(),
         };
         let expires_in = self.lifetime.at_first();
         let now = Instant::now();
@@ -94,7 +95,7 @@ impl MemorySessions {
         let mut state = self.state();
         state.sweep(now);
         state.sessions.insert(&hash, held, now + expires_in);
-        state.list(&user_of(identity), hash, &self.lifetime, now);
+        state.list(&name_of(&identity.holder()), hash, &self.lifetime, now);
         Ok(NewSession {
             skey,
             session,
@@ -103,15 +104,60 @@ impl MemorySessions {
     }
 
     pub(super) fn revoke(&self, skey: &Skey) -> Option<Session> {
-        let hash = skey.hash();
+        self.revoke_hash(&skey.hash())
+    }
+
+    pub(super) fn revoke_hash(&self, hash: &str) -> Option<Session> {
         let now = Instant::now();
         let mut state = self.state();
-        let held = state.sessions.remove(&hash, now)?;
-        let user = user_of(&held.session.identity);
-        if let Some((list, _)) = state.lists.find(&user, now) {
-            list.retain(|listed| *listed != hash);
+        let held = state.sessions.remove(hash, now)?;
+        let user = held.session.identity.holder();
+        if let Some((list, _)) = state.lists.find(&name_of(&user), now) {
+            list.retain(|listed| listed != hash);
         }
         Some(held.session)
+    }
+
+    pub(super) fn revoke_all(&self, holder: &Holder) -> Revoked {
+        let now = Instant::now();
+        let mut state = self.state();
+        let list = state.lists.remove(&name_of(holder), now);
+        let hashes = list.unwrap_or_default();
+        let ended = hashes
+            .iter()
+            .filter(|hash| state.sessions.remove(hash, now).is_some());
+        Revoked {
+            sessions: u64::try_from(ended.count()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// All that `wanted` says yes to, oldest first.
+    pub(super) fn page(&self, wanted: impl Fn(&Identity) -> bool) -> Page {
+        let now = Instant::now();
+        let state = self.state();
+        let mut found: Vec<(Instant, Listed)> = state
+            .sessions
+            .iter(now)
+            .filter(|(_, held, _)| wanted(&held.session.identity))
+            .map(|(hash, held, ends)| {
+                let listed = Listed {
+                    hash: hash.to_owned(),
+                    session: held.session.clone(),
+                    expires_in: ends - now,
+                };
+                (held.created, listed)
+            })
+            .collect();
+        found.sort_by_key(|(created, _)| *created);
+        Page {
+            listed: found.into_iter().map(|(_, listed)| listed).collect(),
+            ..Page::default()
+        }
+    }
+
+    pub(super) fn size(&self) -> u64 {
+        let now = Instant::now();
+        u64::try_from(self.state().sessions.iter(now).count()).unwrap_or(u64::MAX)
     }
 
     pub(super) fn remember_session_key(&self, appid: &str, openid: &str, session_key: &Secret) {
@@ -207,10 +253,10 @@ impl State {
     }
 }
 
-fn user_of(identity: &Identity) -> String {
-    match &identity.user_id {
-        Some(user_id) => user_id.clone(),
-        None => openid_of(&identity.appid, &identity.openid),
+fn name_of(holder: &Holder) -> String {
+    match holder {
+        Holder::User(user_id) => user_id.clone(),
+        Holder::Openid { appid, openid } => openid_of(appid, openid),
     }
 }
 

@@ -1,6 +1,7 @@
 //! The skey → session store, and what else a login leaves behind: the user's session_keys and one answer per code. A
 //! session that is not found, has ended or does not open is `None`; only a store that cannot answer is an error.
 
+mod control;
 mod expiring;
 mod lifetime;
 mod login;
@@ -13,8 +14,10 @@ mod skey;
 #[cfg(test)]
 mod tests;
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+pub use self::control::{Handle, Listed, Page, Revoked};
 pub use self::login::{LoginClaim, LoginTicket};
 pub use self::memory::MemorySessions;
 pub use self::redis::RedisSessions;
@@ -34,8 +37,20 @@ pub struct Session {
     pub created: u64,
     /// When it was last prolonged; seconds since 1970.
     pub renewed: u64,
-    /// What the login said of the device, cut to 128 bytes; may be empty.
+    /// Where its login came from.
+    pub origin: Origin,
+}
+
+/// Where a login came from. All but the address is what the client says of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin {
+    /// Its `User-Agent`, cut to 128 bytes; may be empty.
     pub device: String,
+    /// The version of the mini program, as WeChat writes it into `Referer`: a number, `0` for trial and review, `devtools`.
+    /// Cut to 32 bytes; empty when it was not said.
+    pub version: String,
+    /// The client's address; `None` over a Unix socket.
+    pub address: Option<IpAddr>,
 }
 
 /// A session just stored.
@@ -95,11 +110,11 @@ impl SessionStore {
     pub async fn create(
         &self,
         identity: &Identity,
-        device: &str,
+        origin: &Origin,
     ) -> Result<NewSession, StoreError> {
         match self {
-            Self::Redis(store) => store.create(identity, device).await,
-            Self::Memory(store) => store.create(identity, device),
+            Self::Redis(store) => store.create(identity, origin).await,
+            Self::Memory(store) => store.create(identity, origin),
         }
     }
 
@@ -184,12 +199,19 @@ impl SessionStore {
     }
 }
 
-/// A device's description, cut at a character's border: every request reads it.
-fn cut_device(device: &str) -> &str {
-    const LONGEST: usize = 128;
-    device
-        .get(..device.floor_char_boundary(LONGEST))
-        .unwrap_or_default()
+impl Origin {
+    /// Its texts cut at a character's border: every request reads them.
+    fn cut(&self) -> Self {
+        let cut = |text: &str, longest| {
+            let end = text.floor_char_boundary(longest);
+            text.get(..end).unwrap_or_default().to_owned()
+        };
+        Self {
+            device: cut(&self.device, 128),
+            version: cut(&self.version, 32),
+            address: self.address,
+        }
+    }
 }
 
 impl From<SealError> for StoreError {

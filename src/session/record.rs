@@ -1,10 +1,11 @@
 //! A session as it is written down before it is sealed: JSON with one-letter names, because it is read on every request.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::Session;
+use super::{Origin, Session};
 use crate::identity::Identity;
 
 #[derive(Serialize, Deserialize)]
@@ -23,6 +24,10 @@ struct Record<'a> {
     renewed: u64,
     #[serde(borrow, rename = "d", default, skip_serializing_if = "str::is_empty")]
     device: Cow<'a, str>,
+    #[serde(borrow, rename = "v", default, skip_serializing_if = "str::is_empty")]
+    version: Cow<'a, str>,
+    #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
+    address: Option<IpAddr>,
 }
 
 /// The session as it goes under its seal.
@@ -36,7 +41,9 @@ pub fn write(session: &Session) -> Vec<u8> {
         user_id: identity.user_id.as_deref().map(Cow::Borrowed),
         created: session.created,
         renewed: session.renewed,
-        device: Cow::Borrowed(&session.device),
+        device: Cow::Borrowed(&session.origin.device),
+        version: Cow::Borrowed(&session.origin.version),
+        address: session.origin.address,
     };
     // Texts and numbers always serialize.
     serde_json::to_vec(&record).unwrap_or_default()
@@ -58,7 +65,11 @@ pub fn read(text: &[u8]) -> Option<Session> {
         },
         created: record.created,
         renewed: record.renewed,
-        device: record.device.into_owned(),
+        origin: Origin {
+            device: record.device.into_owned(),
+            version: record.version.into_owned(),
+            address: record.address,
+        },
     })
 }
 
@@ -73,12 +84,16 @@ mod tests {
             identity: identity("o\"1"),
             created: 1,
             renewed: 2,
-            device: "iPhone \u{4e2d}".to_owned(),
+            origin: Origin {
+                device: "iPhone \u{4e2d}".to_owned(),
+                version: "12".to_owned(),
+                address: Some([192, 0, 2, 7].into()),
+            },
         };
         assert_eq!(read(&write(&session)), Some(session.clone()));
         session.identity.unionid = None;
         session.identity.user_id = None;
-        session.device.clear();
+        session.origin = Origin::default();
         assert_eq!(
             String::from_utf8(write(&session)).unwrap(),
             r#"{"a":"wx1","o":"o\"1","c":1,"r":2}"#

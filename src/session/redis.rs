@@ -9,6 +9,7 @@
 //!
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
 
+mod control;
 mod login;
 mod ring;
 #[cfg(test)]
@@ -23,10 +24,10 @@ use deadpool_redis::redis::{Cmd, cmd, pipe};
 
 use super::lifetime::{GRACE, Lifetime};
 use super::seal::{HEAD_LEN, Sealer};
-use super::{NewSession, Session, Skey, cut_device, record, scripts};
+use super::{NewSession, Origin, Session, Skey, record, scripts};
 use crate::clock;
 use crate::config;
-use crate::identity::Identity;
+use crate::identity::{Holder, Identity};
 use crate::redis::{RedisLink, StoreError, key_part};
 
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
@@ -106,9 +107,9 @@ impl RedisSessions {
     pub(super) async fn create(
         &self,
         identity: &Identity,
-        device: &str,
+        origin: &Origin,
     ) -> Result<NewSession, StoreError> {
-        self.create_at(identity, device, clock::unix_seconds())
+        self.create_at(identity, origin, clock::unix_seconds())
             .await
     }
 
@@ -116,7 +117,7 @@ impl RedisSessions {
     pub(super) async fn create_at(
         &self,
         identity: &Identity,
-        device: &str,
+        origin: &Origin,
         now: u64,
     ) -> Result<NewSession, StoreError> {
         let inner = &self.inner;
@@ -126,10 +127,10 @@ impl RedisSessions {
             identity: identity.clone(),
             created: now,
             renewed: now,
-            device: cut_device(device).to_owned(),
+            origin: origin.cut(),
         };
         let expires_in = inner.lifetime.at_first();
-        let list = inner.list_name(identity);
+        let list = inner.list_name(&identity.holder());
         // Listed first: a session that is listed and not there is dropped later, one that is there and not listed could
         // not be ended by user.
         let max_age = whole_seconds(inner.lifetime.max_age);
@@ -160,9 +161,12 @@ impl RedisSessions {
     }
 
     pub(super) async fn revoke(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
+        self.revoke_hash(&skey.hash()).await
+    }
+
+    async fn revoke_hash(&self, hash: &str) -> Result<Option<Session>, StoreError> {
         let inner = &self.inner;
-        let hash = skey.hash();
-        let name = inner.session_name(&hash);
+        let name = inner.session_name(hash);
         let mut commands = pipe();
         commands
             .atomic()
@@ -175,7 +179,7 @@ impl RedisSessions {
         else {
             return Ok(None);
         };
-        let list = inner.list_name(&session.identity);
+        let list = inner.list_name(&session.identity.holder());
         let unlist = cmd("ZREM").arg(list).arg(hash).to_owned();
         if let Err(error) = inner.link.query::<()>(&unlist).await {
             tracing::debug!(error = %error, "an ended session stays listed");
@@ -189,13 +193,12 @@ impl Inner {
         [&self.prefix, "s:", hash].concat()
     }
 
-    fn list_name(&self, identity: &Identity) -> String {
+    fn list_name(&self, holder: &Holder) -> String {
         let prefix = &self.prefix;
-        match &identity.user_id {
-            Some(user_id) => format!("{prefix}u:{{{}}}:sessions", key_part(user_id)),
-            // No user directory: one user per openid.
-            None => {
-                let (appid, openid) = (key_part(&identity.appid), key_part(&identity.openid));
+        match holder {
+            Holder::User(user_id) => format!("{prefix}u:{{{}}}:sessions", key_part(user_id)),
+            Holder::Openid { appid, openid } => {
+                let (appid, openid) = (key_part(appid), key_part(openid));
                 format!("{prefix}u:{{{appid}:{openid}}}:sessions")
             }
         }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{LoginClaim, SessionStore, Skey};
+use super::{LoginClaim, Origin, SessionStore, Skey};
 use crate::config::{self, Secret, SessionStoreKind};
 use crate::identity::Identity;
 use crate::testing::{RedisServer, app};
@@ -13,6 +13,15 @@ pub(super) fn identity(openid: &str) -> Identity {
         openid: openid.to_owned(),
         unionid: Some("union1".to_owned()),
         user_id: Some(format!("user of {openid}")),
+    }
+}
+
+/// A login from somewhere.
+pub(super) fn phone() -> Origin {
+    Origin {
+        device: "phone".to_owned(),
+        version: "12".to_owned(),
+        address: Some([192, 0, 2, 7].into()),
     }
 }
 
@@ -29,7 +38,7 @@ pub(super) fn session_config() -> config::Session {
 }
 
 /// One store of each kind. The server lives as long as the first value.
-async fn both(config: &config::Session) -> (RedisServer, [SessionStore; 2]) {
+pub(super) async fn both(config: &config::Session) -> (RedisServer, [SessionStore; 2]) {
     let server = RedisServer::start().await;
     let redis = SessionStore::redis(server.link(), "gate:", config, &[app("wx1")]);
     (server, [redis, SessionStore::memory(config)])
@@ -39,11 +48,11 @@ async fn both(config: &config::Session) -> (RedisServer, [SessionStore; 2]) {
 async fn a_session_is_found_until_it_is_revoked() {
     let (_server, stores) = both(&session_config()).await;
     for store in stores {
-        let new = store.create(&identity("o1"), "phone").await.unwrap();
+        let new = store.create(&identity("o1"), &phone()).await.unwrap();
         assert_eq!(new.expires_in, session_config().ttl);
         let found = store.find(&new.skey).await.unwrap();
         assert_eq!(found.as_ref(), Some(&new.session));
-        assert_eq!(found.unwrap().device, "phone");
+        assert_eq!(found.unwrap().origin, phone());
         let revoked = store.revoke(&new.skey).await.unwrap();
         assert_eq!(revoked, Some(new.session));
         assert_eq!(store.find(&new.skey).await.unwrap(), None);
@@ -59,7 +68,10 @@ async fn a_login_never_ends_other_sessions_when_there_is_no_limit() {
     for store in stores {
         let mut skeys = Vec::new();
         for _ in 0..70 {
-            let new = store.create(&identity("o1"), "").await.unwrap();
+            let new = store
+                .create(&identity("o1"), &Origin::default())
+                .await
+                .unwrap();
             skeys.push(new.skey);
         }
         for skey in skeys {
@@ -77,7 +89,7 @@ async fn users_without_an_id_are_told_apart_by_app_and_openid() {
         for openid in ["o1", "o2", "o1:x"] {
             let mut identity = identity(openid);
             identity.user_id = None;
-            let new = store.create(&identity, "").await.unwrap();
+            let new = store.create(&identity, &Origin::default()).await.unwrap();
             let found = store.find(&new.skey).await.unwrap().unwrap();
             assert_eq!(found.identity, identity);
         }
@@ -89,11 +101,19 @@ async fn a_long_device_is_cut_at_a_character() {
     let (_server, stores) = both(&session_config()).await;
     for store in stores {
         let new = store
-            .create(&identity("o1"), &"\u{4e2d}".repeat(100))
+            .create(
+                &identity("o1"),
+                &Origin {
+                    device: "\u{4e2d}".repeat(100),
+                    version: "9".repeat(40),
+                    address: None,
+                },
+            )
             .await
             .unwrap();
         let found = store.find(&new.skey).await.unwrap().unwrap();
-        assert_eq!(found.device, "\u{4e2d}".repeat(42));
+        assert_eq!(found.origin.device, "\u{4e2d}".repeat(42));
+        assert_eq!(found.origin.version, "9".repeat(32));
     }
 }
 
@@ -185,7 +205,11 @@ fn memory(max_per_user: u32) -> SessionStore {
 }
 
 async fn login(store: &SessionStore) -> Skey {
-    store.create(&identity("o1"), "").await.unwrap().skey
+    store
+        .create(&identity("o1"), &Origin::default())
+        .await
+        .unwrap()
+        .skey
 }
 
 async fn lives(store: &SessionStore, skey: &Skey) -> bool {

@@ -2,7 +2,15 @@
 
 use crate::support::Folder;
 
-const COMMANDS: [&str; 6] = ["run", "check", "dev", "explain", "init", "healthcheck"];
+const COMMANDS: [&str; 7] = [
+    "run",
+    "check",
+    "dev",
+    "explain",
+    "init",
+    "healthcheck",
+    "sessions",
+];
 
 #[test]
 fn the_help_names_every_command_and_the_way_to_begin() {
@@ -24,6 +32,9 @@ fn no_line_of_a_help_is_wider_than_100_columns() {
     for command in COMMANDS {
         text += &folder.skeygate(&[command, "--help"]).stdout;
     }
+    for action in ["list", "revoke"] {
+        text += &folder.skeygate(&["sessions", action, "--help"]).stdout;
+    }
 
     assert!(text.lines().count() > 100, "{text}");
     for line in text.lines() {
@@ -41,6 +52,7 @@ fn the_help_of_a_command_says_with_what_it_ends() {
         ("explain", vec!["64", "78", "not shown"]),
         ("init", vec!["with 1"]),
         ("healthcheck", vec!["with 1", "78", "/livez"]),
+        ("sessions", vec!["with 1", "69", "78", "audit"]),
     ];
     for (command, parts) in ends {
         let said = folder.skeygate(&[command, "--help"]);

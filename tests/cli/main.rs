@@ -10,4 +10,5 @@ mod help;
 mod init;
 mod log;
 mod run;
+mod sessions;
 mod support;

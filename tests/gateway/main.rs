@@ -35,6 +35,7 @@ mod proxying;
 mod rate_limits;
 mod recipes;
 mod secrets;
+mod session_control;
 mod single_flight;
 mod skeys;
 mod slow_clients;

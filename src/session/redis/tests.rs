@@ -5,7 +5,7 @@ use deadpool_redis::redis::cmd;
 use super::*;
 use crate::config::Secret;
 use crate::session::LoginClaim;
-use crate::session::tests::{identity, session_config};
+use crate::session::tests::{identity, phone, session_config};
 use crate::testing::{RedisServer, app, eventually};
 
 const NOW: u64 = 1_800_000_000;
@@ -51,7 +51,10 @@ async fn commands_served(store: &RedisSessions, command: &str) -> u64 {
 async fn a_look_up_is_exactly_one_get() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 0);
-    let new = store.create(&identity("o1"), "").await.unwrap();
+    let new = store
+        .create(&identity("o1"), &Origin::default())
+        .await
+        .unwrap();
     let before = commands_served(&store, "get").await;
     for _ in 0..10 {
         assert!(store.find(&new.skey).await.unwrap().is_some());
@@ -64,7 +67,10 @@ async fn a_look_up_is_exactly_one_get() {
 async fn a_session_is_prolonged_once_when_due_and_never_beyond_its_greatest_age() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 0);
-    let new = store.create_at(&identity("o1"), "", NOW).await.unwrap();
+    let new = store
+        .create_at(&identity("o1"), &Origin::default(), NOW)
+        .await
+        .unwrap();
     let name = name_of(&store, &new.skey);
     let day = 24 * 3600;
     assert!(store.find_at(&new.skey, NOW + 599).await.unwrap().is_some());
@@ -94,7 +100,10 @@ async fn a_session_is_prolonged_once_when_due_and_never_beyond_its_greatest_age(
 async fn a_renewal_that_crosses_a_revocation_brings_nothing_back() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 0);
-    let new = store.create_at(&identity("o1"), "", NOW).await.unwrap();
+    let new = store
+        .create_at(&identity("o1"), &Origin::default(), NOW)
+        .await
+        .unwrap();
     let name = name_of(&store, &new.skey);
     let mut head = value(&store, &name).await.unwrap();
     head.truncate(VALUE_HEAD_LEN);
@@ -112,7 +121,10 @@ async fn many_renewals_and_a_revocation_at_once_leave_no_session() {
     let store = sessions(&server, 0);
     let mut revoked = Vec::new();
     for _ in 0..20 {
-        let new = store.create_at(&identity("o1"), "", NOW).await.unwrap();
+        let new = store
+            .create_at(&identity("o1"), &Origin::default(), NOW)
+            .await
+            .unwrap();
         let mut finds = Vec::new();
         for _ in 0..10 {
             let (store, skey) = (store.clone(), new.skey.clone());
@@ -138,7 +150,10 @@ async fn the_oldest_sessions_over_the_limit_end_after_their_grace_whatever_renew
     let store = sessions(&server, 2);
     let mut skeys = Vec::new();
     for _ in 0..4 {
-        let new = store.create_at(&identity("o1"), "", NOW).await.unwrap();
+        let new = store
+            .create_at(&identity("o1"), &Origin::default(), NOW)
+            .await
+            .unwrap();
         skeys.push(new.skey);
     }
     for (place, skey) in skeys.iter().enumerate() {
@@ -167,7 +182,13 @@ async fn parallel_logins_of_one_user_leave_as_many_sessions_as_allowed() {
     let replicas = [sessions(&server, 3), sessions(&server, 3)];
     let logins = (0..20).map(|number| {
         let store = replicas[number % 2].clone();
-        tokio::spawn(async move { store.create(&identity("o1"), "").await.unwrap().skey })
+        tokio::spawn(async move {
+            store
+                .create(&identity("o1"), &Origin::default())
+                .await
+                .unwrap()
+                .skey
+        })
     });
     let mut staying = 0;
     for login in logins.collect::<Vec<_>>() {
@@ -184,10 +205,16 @@ async fn a_users_list_drops_revoked_and_ended_sessions() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 50);
     let link = &store.inner.link;
-    let list = store.inner.list_name(&identity("o1"));
+    let list = store.inner.list_name(&identity("o1").holder());
     let count = async || -> usize { link.read(cmd("ZCARD").arg(&list)).await.unwrap() };
-    let revoked = store.create(&identity("o1"), "").await.unwrap();
-    store.create(&identity("o1"), "").await.unwrap();
+    let revoked = store
+        .create(&identity("o1"), &Origin::default())
+        .await
+        .unwrap();
+    store
+        .create(&identity("o1"), &Origin::default())
+        .await
+        .unwrap();
     store.revoke(&revoked.skey).await.unwrap();
     assert_eq!(count().await, 1);
     // Long ago, and two that a crash left behind: one a moment ago, one before that.
@@ -200,7 +227,10 @@ async fn a_users_list_drops_revoked_and_ended_sessions() {
         .to_owned();
     link.query::<()>(&add).await.unwrap();
     assert_eq!(count().await, 4);
-    store.create(&identity("o1"), "").await.unwrap();
+    store
+        .create(&identity("o1"), &Origin::default())
+        .await
+        .unwrap();
     // Two that live, and one that a login may still be storing.
     assert_eq!(count().await, 3);
 }
@@ -209,8 +239,14 @@ async fn a_users_list_drops_revoked_and_ended_sessions() {
 async fn a_forged_copied_or_foreign_value_is_no_session() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 0);
-    let victim = store.create(&identity("victim"), "").await.unwrap();
-    let thief = store.create(&identity("thief"), "").await.unwrap();
+    let victim = store
+        .create(&identity("victim"), &Origin::default())
+        .await
+        .unwrap();
+    let thief = store
+        .create(&identity("thief"), &Origin::default())
+        .await
+        .unwrap();
     let victims = value(&store, &name_of(&store, &victim.skey)).await.unwrap();
     let name = name_of(&store, &thief.skey);
     let mut changed = value(&store, &name).await.unwrap();
@@ -235,7 +271,7 @@ async fn a_forged_copied_or_foreign_value_is_no_session() {
 async fn a_rotated_appsecret_keeps_sessions_while_the_old_one_is_named() {
     let server = RedisServer::start().await;
     let new = sessions(&server, 0)
-        .create(&identity("o1"), "")
+        .create(&identity("o1"), &Origin::default())
         .await
         .unwrap();
     let mut rotated = app("wx1");
@@ -255,7 +291,7 @@ async fn a_rotated_appsecret_keeps_sessions_while_the_old_one_is_named() {
 async fn a_dump_shows_no_skey_session_key_openid_or_result() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 1);
-    let new = store.create(&identity("openid1"), "device1").await.unwrap();
+    let new = store.create(&identity("openid1"), &phone()).await.unwrap();
     store
         .remember_session_key("wx1", "other", &Secret::new("tiihtNczf5v6AKRyjwEUhQ=="))
         .await
@@ -290,7 +326,8 @@ async fn a_dump_shows_no_skey_session_key_openid_or_result() {
         new.skey.expose(),
         "tiihtNczf5v6",
         "openid1\"",
-        "device1",
+        "phone",
+        "192.0.2.7",
         "logincode1",
     ];
     for secret in secrets {
@@ -319,13 +356,15 @@ async fn locks_and_results_of_logins_end_by_themselves() {
 #[tokio::test]
 async fn no_skey_is_given_out_when_redis_is_full_or_frozen() {
     let server = RedisServer::start_with(&["--maxmemory", "1"]).await;
-    let error = sessions(&server, 0).create(&identity("o1"), "").await;
+    let error = sessions(&server, 0)
+        .create(&identity("o1"), &Origin::default())
+        .await;
     assert!(matches!(error, Err(StoreError::Unavailable { .. })));
     let server = RedisServer::start().await;
     let store = sessions(&server, 0);
     store.inner.link.ping().await.unwrap();
     server.freeze();
-    let error = store.create(&identity("o1"), "").await;
+    let error = store.create(&identity("o1"), &Origin::default()).await;
     assert!(matches!(error, Err(StoreError::Unavailable { .. })));
     let error = store.find(&Skey::random().unwrap()).await;
     assert!(matches!(error, Err(StoreError::Unavailable { .. })));

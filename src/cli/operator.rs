@@ -1,0 +1,221 @@
+//! What the commands on users and sessions share: the way to Redis, choosing a user, output that streams, and progress.
+
+use std::io::{self, BufWriter, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run};
+use crate::config::{App, Config, Log, SessionStoreKind, UserStoreKind};
+use crate::control::Control;
+use crate::identity::Holder;
+use crate::logging;
+use crate::redis::{RedisLink, StoreError};
+use crate::session::SessionStore;
+use crate::users::UserDirectory;
+
+/// Why a command ends before it is done.
+pub(super) enum Failure {
+    /// Redis cannot be used.
+    Store(StoreError),
+    /// There is no such user, session or ban.
+    Nobody(String),
+    /// What was asked for cannot be.
+    Config(String),
+}
+
+/// Which user.
+#[derive(Debug, clap::Args)]
+pub(super) struct Whom {
+    /// A user, by the id that X-User-Id tells.
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// A user, by openid.
+    #[arg(
+        long,
+        value_name = "OPENID",
+        conflicts_with = "user",
+        allow_hyphen_values = true
+    )]
+    openid: Option<String>,
+    /// The app of --openid, by name or appid; the default app unless given.
+    #[arg(long, value_name = "APP", requires = "openid")]
+    app: Option<String>,
+}
+
+/// The way to Redis, and what gateway.toml says.
+pub(super) struct Operator {
+    pub(super) control: Control,
+    apps: Vec<App>,
+}
+
+/// Standard output, line by line. Ends early when nobody reads on.
+pub(super) struct Lines {
+    out: BufWriter<io::StdoutLock<'static>>,
+}
+
+/// Tells a person at a terminal how far a long search has come.
+pub(super) struct Progress {
+    total: u64,
+    looked_at: u64,
+    told: Option<Instant>,
+    terminal: bool,
+}
+
+/// Reads gateway.toml, asks Redis whether it is there, and does the work.
+pub(super) fn operate(
+    file: &File,
+    work: impl AsyncFnOnce(Operator) -> Result<(), Failure>,
+) -> ExitCode {
+    let config = match file.load() {
+        Ok(loaded) => loaded.config,
+        Err(status) => return status,
+    };
+    if config.session.store == SessionStoreKind::Memory {
+        return fail(
+            "session.store = \"memory\": the sessions are in the running gateway, where no command reaches them; \
+             restarting it ends them all",
+            BAD_CONFIG,
+        );
+    }
+    // On standard error, for standard output belongs to what was asked for; the audit alone, and whatever log.level says.
+    let log = Log {
+        level: "off,skeygate::control=info".to_owned(),
+        ..config.log.clone()
+    };
+    let stderr = io::stderr();
+    let terminal = stderr.is_terminal();
+    let log = match logging::init_on(&log, terminal, Box::new(stderr)) {
+        Ok(log) => log,
+        Err(error) => return fail(&format!("starting the log: {error}"), BAD_CONFIG),
+    };
+    let runtime = match run::single_threaded() {
+        Ok(runtime) => runtime,
+        Err(error) => return fail(&format!("starting: {error}"), 1),
+    };
+    let done = runtime.block_on(async { work(Operator::connect(config).await?).await });
+    log.flush();
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Store(error)) => {
+            let help = "check that redis runs, and redis.url, redis.username and redis.password";
+            fail(&format!("{error}\nhelp: {help}"), UNAVAILABLE)
+        }
+        Err(Failure::Nobody(text)) => fail(&text, 1),
+        Err(Failure::Config(text)) => fail(&text, BAD_CONFIG),
+    }
+}
+
+impl Operator {
+    async fn connect(config: Config) -> Result<Self, Failure> {
+        let link = RedisLink::connect(&config.redis)
+            .map_err(|error| Failure::Config(error.to_string()))?;
+        link.ping().await?;
+        let prefix = &config.redis.key_prefix;
+        let sessions = SessionStore::redis(link.clone(), prefix, &config.session, &config.apps);
+        let users = match config.users.store {
+            UserStoreKind::Redis => UserDirectory::redis(link, prefix),
+            UserStoreKind::Off => UserDirectory::Off,
+            UserStoreKind::Memory => UserDirectory::memory(),
+        };
+        Ok(Self {
+            control: Control::new(sessions, users, "command"),
+            apps: config.apps,
+        })
+    }
+
+    /// The user that is meant; `None` when none was named.
+    pub(super) async fn holder(&self, whom: &Whom) -> Result<Option<Holder>, Failure> {
+        if let Some(user_id) = &whom.user {
+            return Ok(Some(Holder::User(user_id.clone())));
+        }
+        let Some(openid) = &whom.openid else {
+            return Ok(None);
+        };
+        let appid = match &whom.app {
+            Some(name) => self
+                .apps
+                .iter()
+                .find(|app| app.name == *name || app.appid == *name)
+                .map(|app| app.appid.clone())
+                .ok_or_else(|| Failure::Nobody(format!("there is no app `{name}`")))?,
+            None => match self.apps.as_slice() {
+                [only] => only.appid.clone(),
+                apps => apps
+                    .iter()
+                    .find(|app| app.default)
+                    .map(|app| app.appid.clone())
+                    .ok_or_else(|| Failure::Nobody("which app? write --app".to_owned()))?,
+            },
+        };
+        let holder = self.control.holder(&appid, openid).await?;
+        let nobody = || Failure::Nobody("nobody with that openid ever logged in".to_owned());
+        holder.map(Some).ok_or_else(nobody)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Lines {
+    pub(super) fn new() -> Self {
+        Self {
+            out: BufWriter::new(io::stdout().lock()),
+        }
+    }
+
+    /// Whether somebody may still be reading.
+    pub(super) fn line(&mut self, text: &str) -> bool {
+        writeln!(self.out, "{text}").is_ok()
+    }
+
+    /// Passes on what was gathered; at the end of each page.
+    pub(super) fn flush(&mut self) -> bool {
+        self.out.flush().is_ok()
+    }
+}
+
+impl Progress {
+    const EVERY: Duration = Duration::from_millis(500);
+
+    /// Of a search through `total` entries, about.
+    pub(super) fn new(total: u64) -> Self {
+        Self {
+            total,
+            looked_at: 0,
+            told: None,
+            terminal: io::stderr().is_terminal(),
+        }
+    }
+
+    /// Another page was looked through.
+    pub(super) fn add(&mut self, looked_at: u64) {
+        self.looked_at += looked_at;
+        let now = Instant::now();
+        if self.terminal && now - *self.told.get_or_insert(now) >= Self::EVERY {
+            self.told = Some(now);
+            let seen = self.looked_at.min(self.total);
+            complain(&format!("{seen} of about {} keys", self.total));
+        }
+    }
+}
+
+/// Text for one cell of a terminal: what others wrote cannot end the line or colour it; empty is `-`.
+pub(super) fn cell(text: &str) -> String {
+    if text.is_empty() {
+        return "-".to_owned();
+    }
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        if logging::is_deceptive(character) {
+            logging::push_escaped(&mut shown, character);
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}

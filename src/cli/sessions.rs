@@ -1,0 +1,216 @@
+//! `skeygate sessions`.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::File;
+use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
+use crate::clock;
+use crate::session::{Handle, Listed};
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// List live sessions: of one user in order of login, or everybody's in no order.
+    ///
+    /// A session is named by a handle, which opens nothing. When it was last seen is known to within session.renew_every. Looking
+    /// through everybody's takes a while where Redis holds much, and one that is prolonged meanwhile may come up twice.
+    List(List),
+    /// End one session, by its handle, or all sessions of one user, with --all.
+    ///
+    /// Every replica refuses it from the next request on; requests and WebSockets that are under way go on. A handle without its
+    /// user is looked for among all sessions.
+    Revoke(Revoke),
+}
+
+#[derive(Debug, clap::Args)]
+struct List {
+    #[command(flatten)]
+    whom: Whom,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    file: File,
+}
+
+#[derive(Debug, clap::Args)]
+struct Revoke {
+    /// The session's handle, as `list` shows it.
+    #[arg(value_name = "HANDLE", required_unless_present = "all", value_parser = handle)]
+    #[arg(allow_hyphen_values = true)]
+    handle: Option<Handle>,
+    #[command(flatten)]
+    whom: Whom,
+    /// All sessions of the user.
+    #[arg(long, conflicts_with = "handle")]
+    all: bool,
+    /// What was done, as a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    file: File,
+}
+
+pub(super) fn sessions(arguments: &Arguments) -> ExitCode {
+    match &arguments.action {
+        Action::List(list) => operate(&list.file, async |operator| {
+            list_sessions(&operator, list).await
+        }),
+        Action::Revoke(revoke) => operate(&revoke.file, async |operator| {
+            revoke_sessions(&operator, revoke).await
+        }),
+    }
+}
+
+async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> {
+    let control = &operator.control;
+    let holder = operator.holder(&list.whom).await?;
+    let mut lines = Lines::new();
+    if !list.json {
+        lines.line(&heading());
+    }
+    let mut progress = Progress::new(control.size().await?);
+    let (mut from, mut unreadable) = (Some(0), 0);
+    while let Some(start) = from {
+        let page = control.sessions(holder.as_ref(), start).await?;
+        progress.add(page.looked_at);
+        for listed in &page.listed {
+            lines.line(&if list.json {
+                as_json(listed)
+            } else {
+                row(listed)
+            });
+        }
+        if !lines.flush() {
+            return Ok(());
+        }
+        unreadable += page.unreadable;
+        from = page.next;
+    }
+    if unreadable > 0 {
+        super::complain(&format!(
+            "{unreadable} more do not open with the keys of this file; nobody can use them"
+        ));
+    }
+    Ok(())
+}
+
+async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Failure> {
+    let control = &operator.control;
+    let holder = operator.holder(&revoke.whom).await?;
+    let ended = match (&revoke.handle, holder) {
+        (Some(handle), holder) => {
+            let Some(listed) = find(operator, handle, holder.as_ref()).await? else {
+                return Err(nobody(handle));
+            };
+            if !control.revoke(&listed).await? {
+                return Err(nobody(handle));
+            }
+            1
+        }
+        (None, Some(holder)) => control.revoke_all(&holder).await?.sessions,
+        (None, None) => {
+            let text =
+                "whose? write --user or --openid; there is no command that logs everybody out";
+            return Err(Failure::Nobody(text.to_owned()));
+        }
+    };
+    super::say(&match revoke.json {
+        true => json!({ "revoked": ended }).to_string(),
+        false if ended == 1 => "1 session ended".to_owned(),
+        false => format!("{ended} sessions ended"),
+    });
+    Ok(())
+}
+
+fn nobody(handle: &Handle) -> Failure {
+    Failure::Nobody(format!("no live session is named {handle}"))
+}
+
+async fn find(
+    operator: &Operator,
+    handle: &Handle,
+    holder: Option<&crate::identity::Holder>,
+) -> Result<Option<Listed>, Failure> {
+    let control = &operator.control;
+    let mut progress = Progress::new(control.size().await?);
+    let mut from = Some(0);
+    while let Some(start) = from {
+        let page = match holder {
+            Some(_) => control.sessions(holder, start).await?,
+            None => control.named(handle, start).await?,
+        };
+        progress.add(page.looked_at);
+        let mut listed = page.listed.into_iter();
+        if let Some(found) = listed.find(|listed| listed.is_named(handle)) {
+            return Ok(Some(found));
+        }
+        from = page.next;
+    }
+    Ok(None)
+}
+
+fn handle(text: &str) -> Result<Handle, String> {
+    Handle::parse(text)
+        .ok_or_else(|| "not a handle; `skeygate sessions list` shows them".to_owned())
+}
+
+pub(super) fn heading() -> String {
+    format!(
+        "{:<12}  {:<16}  {:<18}  {:<20}  {:<20}  {:<20}  {:<15}  {:<8}  DEVICE",
+        "HANDLE",
+        "USER",
+        "APPID",
+        "LOGGED IN",
+        "LAST SEEN",
+        "ENDS UNLESS USED",
+        "ADDRESS",
+        "VERSION"
+    )
+}
+
+pub(super) fn row(listed: &Listed) -> String {
+    let session = &listed.session;
+    let identity = &session.identity;
+    let ends = clock::unix_seconds().saturating_add(listed.expires_in.as_secs());
+    let address = session.origin.address.map(|address| address.to_string());
+    let user = identity.user_id.as_ref().unwrap_or(&identity.openid);
+    format!(
+        "{:<12}  {:<16}  {:<18}  {}  {}  {}  {:<15}  {:<8}  {}",
+        listed.handle().to_string(),
+        cell(user),
+        cell(&identity.appid),
+        clock::timestamp(session.created),
+        clock::timestamp(session.renewed),
+        clock::timestamp(ends),
+        cell(&address.unwrap_or_default()),
+        cell(&session.origin.version),
+        cell(&session.origin.device),
+    )
+}
+
+pub(super) fn as_json(listed: &Listed) -> String {
+    let session = &listed.session;
+    let (identity, origin) = (&session.identity, &session.origin);
+    json!({
+        "handle": listed.handle().to_string(),
+        "user_id": identity.user_id,
+        "appid": identity.appid,
+        "openid": identity.openid,
+        "unionid": identity.unionid,
+        "logged_in_at": session.created,
+        "last_seen_at": session.renewed,
+        "expires_in": listed.expires_in.as_secs(),
+        "address": origin.address,
+        "version": origin.version,
+        "device": origin.device,
+    })
+    .to_string()
+}

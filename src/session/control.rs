@@ -1,0 +1,271 @@
+//! Sessions as an operator sees them: listed, named by handles, ended without their skey. All of it comes in pages, so that no
+//! store is too large to be looked through. Who may do so, and what is written down of it, is the caller's affair.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Session, SessionStore};
+use crate::identity::Holder;
+use crate::redis::StoreError;
+
+/// The name of a session to operators: the first characters of its skey's hash, which open nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Handle(String);
+
+/// A live session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    pub(super) hash: String,
+    /// What it is.
+    pub session: Session,
+    /// Until it ends unless it is used.
+    pub expires_in: Duration,
+}
+
+/// Some of what is looked through.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Live sessions. While others come and go, one may come up twice.
+    pub listed: Vec<Listed>,
+    /// Sessions that do not open with our keys; they are of no use to anybody who has them.
+    pub unreadable: u64,
+    /// Entries of the store that were passed on the way.
+    pub looked_at: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<u64>,
+}
+
+/// What ending sessions came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Revoked {
+    /// So many are ended now.
+    pub sessions: u64,
+}
+
+impl Handle {
+    /// Characters that are shown: 72 bits.
+    const SHOWN: usize = 12;
+    /// A whole hash.
+    const LONGEST: usize = 43;
+
+    /// A handle as it is shown, or longer. `None` for what is none.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
+        let fits = (Self::SHOWN..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed);
+        fits.then(|| Self(text.replace('.', "-")))
+    }
+
+    /// Whether it names the session with this hash.
+    #[must_use]
+    pub(super) fn names(&self, hash: &str) -> bool {
+        hash.starts_with(&self.0)
+    }
+
+    /// How hashes begin that it names.
+    pub(super) fn start(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Handle {
+    /// Dots for hyphens: a handle that began with a hyphen would be an option on a command line.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.replace('-', "."))
+    }
+}
+
+impl Listed {
+    /// Whether a handle names it.
+    #[must_use]
+    pub fn is_named(&self, handle: &Handle) -> bool {
+        handle.names(&self.hash)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle(
+            self.hash
+                .get(..Handle::SHOWN)
+                .unwrap_or(&self.hash)
+                .to_owned(),
+        )
+    }
+}
+
+impl SessionStore {
+    /// A user's sessions in order of login, from `next` of the page before, 0 at first.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn page_of(&self, holder: &Holder, from: u64) -> Result<Page, StoreError> {
+        match self {
+            Self::Redis(store) => store.page_of(holder, from).await,
+            Self::Memory(store) => Ok(store.page(|held| held.holder() == *holder)),
+        }
+    }
+
+    /// Everybody's sessions in no order, or those that a handle names; from `next` of the page before, 0 at first. A page may
+    /// be empty and not the last.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn page(&self, named: Option<&Handle>, from: u64) -> Result<Page, StoreError> {
+        match self {
+            Self::Redis(store) => store.page(named, from).await,
+            Self::Memory(store) => {
+                let mut page = store.page(|_| true);
+                let listed = &mut page.listed;
+                listed.retain(|one| named.is_none_or(|handle| handle.names(&one.hash)));
+                Ok(page)
+            }
+        }
+    }
+
+    /// Entries that `page` will look at, about.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn size(&self) -> Result<u64, StoreError> {
+        match self {
+            Self::Redis(store) => store.size().await,
+            Self::Memory(store) => Ok(store.size()),
+        }
+    }
+
+    /// Ends a session at once, on every replica. Whether there was one.
+    ///
+    /// # Errors
+    /// The store did not confirm it: the session may live on.
+    pub async fn revoke_listed(&self, listed: &Listed) -> Result<bool, StoreError> {
+        match self {
+            Self::Redis(store) => store.revoke_listed(&listed.hash).await,
+            Self::Memory(store) => Ok(store.revoke_hash(&listed.hash).is_some()),
+        }
+    }
+
+    /// Ends all sessions of a user at once, on every replica. A login that is under way meanwhile may leave a new one.
+    ///
+    /// # Errors
+    /// The store did not confirm it: some may live on.
+    pub async fn revoke_all(&self, holder: &Holder) -> Result<Revoked, StoreError> {
+        match self {
+            Self::Redis(store) => store.revoke_all(holder).await,
+            Self::Memory(store) => Ok(store.revoke_all(holder)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::session::tests::{both, identity, phone, session_config};
+
+    async fn handles(store: &SessionStore, holder: &Holder) -> Vec<String> {
+        let page = store.page_of(holder, 0).await.unwrap();
+        page.listed
+            .iter()
+            .map(|one| one.handle().to_string())
+            .collect()
+    }
+
+    #[test]
+    fn a_handle_is_no_option_and_is_read_as_it_is_shown() {
+        let handle = Handle::parse("-bcdefghijk_").unwrap();
+        assert_eq!(handle.to_string(), ".bcdefghijk_");
+        assert_eq!(Handle::parse(".bcdefghijk_"), Some(handle.clone()));
+        assert!(handle.names("-bcdefghijk_more"));
+        assert!(!handle.names("abcdefghijk_more"));
+        for text in ["", "abcdefghijk", "abcdefghijk*", &"a".repeat(44)] {
+            assert_eq!(Handle::parse(text), None, "{text:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_users_sessions_are_listed_with_where_they_came_from_and_ended_by_handle() {
+        let (_server, stores) = both(&session_config()).await;
+        for store in stores {
+            let ann = identity("o1");
+            let first = store.create(&ann, &phone()).await.unwrap();
+            let second = store.create(&ann, &phone()).await.unwrap();
+            let other = store.create(&identity("o2"), &phone()).await.unwrap();
+
+            let page = store.page_of(&ann.holder(), 0).await.unwrap();
+            assert_eq!(page.next, None);
+            let sessions: Vec<&Session> = page.listed.iter().map(|one| &one.session).collect();
+            assert_eq!(sessions, [&first.session, &second.session]);
+            assert!(page.listed[0].expires_in <= session_config().ttl);
+            assert!(page.listed[0].expires_in > session_config().ttl / 2);
+            let shown = format!("{page:?}");
+            assert!(!shown.contains(first.skey.expose()), "{shown}");
+
+            let handle = page.listed[0].handle();
+            let named = store.page(Some(&handle), 0).await.unwrap();
+            assert_eq!(named.listed.len(), 1);
+            assert_eq!(named.listed[0].session, first.session);
+            assert!(store.revoke_listed(&named.listed[0]).await.unwrap());
+            assert!(!store.revoke_listed(&named.listed[0]).await.unwrap());
+            assert_eq!(store.find(&first.skey).await.unwrap(), None);
+            assert!(store.find(&second.skey).await.unwrap().is_some());
+            assert_eq!(handles(&store, &ann.holder()).await.len(), 1);
+            assert!(store.find(&other.skey).await.unwrap().is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn all_sessions_of_a_user_end_and_nobody_elses() {
+        let (_server, stores) = both(&session_config()).await;
+        for store in stores {
+            let (ann, mut bob) = (identity("o1"), identity("o2"));
+            bob.user_id = None;
+            let mut skeys = Vec::new();
+            for _ in 0..450 {
+                skeys.push(store.create(&ann, &phone()).await.unwrap().skey);
+            }
+            let bobs = store.create(&bob, &phone()).await.unwrap().skey;
+
+            let revoked = store.revoke_all(&ann.holder()).await.unwrap();
+
+            assert_eq!(revoked, Revoked { sessions: 450 });
+            for skey in skeys {
+                assert_eq!(store.find(&skey).await.unwrap(), None);
+            }
+            assert!(store.find(&bobs).await.unwrap().is_some());
+            assert_eq!(handles(&store, &ann.holder()).await, [] as [String; 0]);
+            let none = store.revoke_all(&ann.holder()).await.unwrap();
+            assert_eq!(none, Revoked::default());
+            let bobs = store.revoke_all(&bob.holder()).await.unwrap();
+            assert_eq!(bobs, Revoked { sessions: 1 });
+        }
+    }
+
+    #[tokio::test]
+    async fn every_session_comes_up_when_all_are_looked_through() {
+        let (_server, stores) = both(&session_config()).await;
+        for store in stores {
+            let mut expected = Vec::new();
+            for number in 0..1200 {
+                let identity = identity(&format!("o{number}"));
+                let new = store.create(&identity, &phone()).await.unwrap();
+                expected.push(new.session.identity.openid);
+            }
+            let mut seen = Vec::new();
+            let mut from = Some(0);
+            while let Some(start) = from {
+                let page = store.page(None, start).await.unwrap();
+                seen.extend(
+                    page.listed
+                        .into_iter()
+                        .map(|one| one.session.identity.openid),
+                );
+                from = page.next;
+            }
+            seen.sort();
+            seen.dedup();
+            expected.sort();
+            assert_eq!(seen, expected);
+            assert!(store.size().await.unwrap() >= 1200);
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Looking sessions through and ending them without their skeys.
+
+use std::time::Duration;
+
+use deadpool_redis::redis::{cmd, pipe};
+
+use super::{Inner, RedisSessions};
+use crate::clock;
+use crate::identity::Holder;
+use crate::redis::StoreError;
+use crate::session::control::{Handle, Listed, Page, Revoked};
+
+/// Entries of a user's list that are looked at in one go.
+const LISTED_AT_ONCE: u64 = 200;
+/// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.
+const SCANNED_AT_ONCE: u64 = 1000;
+/// Times that a user's list is gone through again because it moved meanwhile.
+const PASSES: usize = 10;
+
+impl RedisSessions {
+    pub(in crate::session) async fn page_of(
+        &self,
+        holder: &Holder,
+        from: u64,
+    ) -> Result<Page, StoreError> {
+        let inner = &self.inner;
+        let hashes = inner.listed(&inner.list_name(holder), from).await?;
+        let looked_at = count(hashes.len());
+        let mut page = inner.read_all(hashes).await?;
+        page.looked_at = looked_at;
+        page.next = (looked_at == LISTED_AT_ONCE).then_some(from + looked_at);
+        Ok(page)
+    }
+
+    pub(in crate::session) async fn page(
+        &self,
+        named: Option<&Handle>,
+        from: u64,
+    ) -> Result<Page, StoreError> {
+        let inner = &self.inner;
+        let start = inner.session_name("");
+        let named = named.map_or("", |handle| handle.start());
+        // Neither prefix nor handle has characters that mean anything in a pattern.
+        let pattern = [&start, named, "*"].concat();
+        let scan = cmd("SCAN")
+            .arg(from)
+            .arg("MATCH")
+            .arg(pattern)
+            .arg("COUNT")
+            .arg(SCANNED_AT_ONCE)
+            .to_owned();
+        let (next, names): (u64, Vec<String>) = inner.link.read(&scan).await?;
+        let hashes = names
+            .iter()
+            .filter_map(|name| name.strip_prefix(&start))
+            .map(str::to_owned);
+        let mut page = inner.read_all(hashes.collect()).await?;
+        page.looked_at = SCANNED_AT_ONCE;
+        page.next = (next != 0).then_some(next);
+        Ok(page)
+    }
+
+    pub(in crate::session) async fn size(&self) -> Result<u64, StoreError> {
+        self.inner.link.read(&cmd("DBSIZE")).await
+    }
+
+    pub(in crate::session) async fn revoke_listed(&self, hash: &str) -> Result<bool, StoreError> {
+        Ok(self.revoke_hash(hash).await?.is_some())
+    }
+
+    pub(in crate::session) async fn revoke_all(
+        &self,
+        holder: &Holder,
+    ) -> Result<Revoked, StoreError> {
+        let inner = &self.inner;
+        let list = inner.list_name(holder);
+        let mut revoked = Revoked::default();
+        for _ in 0..PASSES {
+            let ended = inner.end_listed(&list).await?;
+            revoked.sessions += ended;
+            // What others took off the list moved the rest forward, past us: so again, until there is nothing left to end.
+            if ended == 0 {
+                break;
+            }
+        }
+        Ok(revoked)
+    }
+}
+
+impl Inner {
+    /// Hashes of a user's list from an index on.
+    async fn listed(&self, list: &str, from: u64) -> Result<Vec<String>, StoreError> {
+        let range = cmd("ZRANGE")
+            .arg(list)
+            .arg(from)
+            .arg(from + LISTED_AT_ONCE - 1)
+            .to_owned();
+        self.link.read(&range).await
+    }
+
+    /// Ends every session on a list; how many there were.
+    async fn end_listed(&self, list: &str) -> Result<u64, StoreError> {
+        let (mut from, mut ended) = (0, 0);
+        loop {
+            let hashes = self.listed(list, from).await?;
+            if hashes.is_empty() {
+                return Ok(ended);
+            }
+            let mut commands = pipe();
+            for hash in &hashes {
+                commands.cmd("DEL").arg(self.session_name(hash));
+            }
+            let deleted: Vec<bool> = self.link.pipeline(&commands).await?;
+            // Only those that were there come off the list: of another the login may be just about to store it, and a session
+            // that is not listed could not be ended by user.
+            let looked_at = count(hashes.len());
+            let gone: Vec<String> = hashes
+                .into_iter()
+                .zip(deleted)
+                .filter_map(|(hash, deleted)| deleted.then_some(hash))
+                .collect();
+            if !gone.is_empty() {
+                let unlist = cmd("ZREM").arg(list).arg(&gone).to_owned();
+                self.link.query::<()>(&unlist).await?;
+            }
+            ended += count(gone.len());
+            from += looked_at - count(gone.len());
+        }
+    }
+
+    /// Those that are there and have not ended.
+    async fn read_all(&self, hashes: Vec<String>) -> Result<Page, StoreError> {
+        let mut page = Page::default();
+        if hashes.is_empty() {
+            return Ok(page);
+        }
+        let names: Vec<String> = hashes.iter().map(|hash| self.session_name(hash)).collect();
+        let (mut values, mut ends) = (pipe(), pipe());
+        for name in &names {
+            values.cmd("GET").arg(name);
+            ends.cmd("PTTL").arg(name);
+        }
+        let values: Vec<Option<Vec<u8>>> = self.link.pipeline(&values).await?;
+        let ends: Vec<i64> = self.link.pipeline(&ends).await?;
+        let now = clock::unix_seconds();
+        let found = hashes.into_iter().zip(names).zip(values).zip(ends);
+        for (((hash, name), value), left) in found {
+            // -2: it ended between the two.
+            let Some(mut value) = value.filter(|_| left != -2) else {
+                continue;
+            };
+            let Some(session) = self.open_session(&name, &mut value) else {
+                page.unreadable += 1;
+                continue;
+            };
+            if !self.lifetime.is_over(&session, now) {
+                let expires_in = Duration::from_millis(u64::try_from(left).unwrap_or(0));
+                page.listed.push(Listed {
+                    hash,
+                    session,
+                    expires_in,
+                });
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,26 +1,38 @@
 //! What an operator does to users and their sessions, by command now and by an API later. Each change leaves one line in the log:
 //! who did what to whom. That line comes after the change, so it never tells of one that was not made.
 
+use crate::clock;
 use crate::identity::Holder;
 use crate::redis::StoreError;
 use crate::session::{Handle, Listed, Page, Revoked, SessionStore};
-use crate::users::{CreateUsers, Found, UserDirectory};
+use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, Found, UserDirectory};
+
+/// What a ban came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Banned {
+    /// Who is banned: the user that the one who was named is now.
+    pub holder: Holder,
+    /// So many of his sessions were ended.
+    pub sessions: u64,
+}
 
 /// An operator's hands.
 #[derive(Clone)]
 pub struct Control {
     sessions: SessionStore,
     users: UserDirectory,
+    bans: Bans,
     by: &'static str,
 }
 
 impl Control {
     /// `by` stands in every line of the log: the way the operator came.
     #[must_use]
-    pub fn new(sessions: SessionStore, users: UserDirectory, by: &'static str) -> Self {
+    pub fn new(sessions: SessionStore, users: UserDirectory, bans: Bans, by: &'static str) -> Self {
         Self {
             sessions,
             users,
+            bans,
             by,
         }
     }
@@ -97,17 +109,144 @@ impl Control {
     /// The session store did not confirm it: some may live on.
     pub async fn revoke_all(&self, holder: &Holder) -> Result<Revoked, StoreError> {
         let revoked = self.sessions.revoke_all(holder).await?;
+        self.tell_of_all_revoked(holder, revoked.sessions);
+        Ok(revoked)
+    }
+}
+
+/// Bans.
+impl Control {
+    /// The user that somebody is now: an id that was merged into another stands for that one.
+    ///
+    /// # Errors
+    /// The user directory cannot answer.
+    pub async fn current(&self, holder: &Holder) -> Result<Holder, StoreError> {
+        match holder {
+            Holder::User(user_id) => Ok(Holder::User(self.users.current_id(user_id).await?)),
+            Holder::Openid { .. } => Ok(holder.clone()),
+        }
+    }
+
+    /// The user's ban, if he has one.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn ban_of(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
+        self.bans.find(holder).await
+    }
+
+    /// Bans a user and ends all his sessions. Where the directory is in Redis it is then looked through for older ids of his, whose
+    /// sessions end as well; `looked_at` is told of every page of that.
+    ///
+    /// # Errors
+    /// The user directory or the store cannot answer. The ban holds when the log says so, but some sessions may live on.
+    pub async fn ban(
+        &self,
+        holder: &Holder,
+        ban: &Ban,
+        looked_at: impl FnMut(u64),
+    ) -> Result<Banned, StoreError> {
+        let mut current = self.current(holder).await?;
+        loop {
+            // The ban comes before the sessions: a login that is under way sees it, or its session is there to be ended.
+            self.bans.set(&current, ban).await?;
+            // A merge in between has carried the ban over, or is seen here.
+            let now = self.current(&current).await?;
+            if now == current {
+                break;
+            }
+            current = now;
+        }
+        let whom = Whom::of(&current);
+        tracing::info!(
+            event = "user.banned",
+            user.id = whom.user_id,
+            appid = whom.appid,
+            openid = whom.openid,
+            reason = ban.reason,
+            until = ban.until.map(clock::timestamp),
+            by = self.by,
+            "a user was banned by an operator"
+        );
+        let mut sessions = self.revoke_all(&current).await?.sessions;
+        for other in self.merged_into(&current, looked_at).await? {
+            let ended = self.sessions.revoke_all(&other).await?.sessions;
+            if ended > 0 {
+                self.tell_of_all_revoked(&other, ended);
+            }
+            sessions += ended;
+        }
+        Ok(Banned {
+            holder: current,
+            sessions,
+        })
+    }
+
+    /// Lets a user in again; the ban he had.
+    ///
+    /// # Errors
+    /// The store did not confirm it.
+    pub async fn unban(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
+        let lifted = self.bans.lift(holder).await?;
+        if lifted.is_some() {
+            let whom = Whom::of(holder);
+            tracing::info!(
+                event = "user.unbanned",
+                user.id = whom.user_id,
+                appid = whom.appid,
+                openid = whom.openid,
+                by = self.by,
+                "an operator let a banned user in again"
+            );
+        }
+        Ok(lifted)
+    }
+
+    /// Every id that was merged into this one, through others too.
+    async fn merged_into(
+        &self,
+        holder: &Holder,
+        mut looked_at: impl FnMut(u64),
+    ) -> Result<Vec<Holder>, StoreError> {
+        let Holder::User(user_id) = holder else {
+            return Ok(Vec::new());
+        };
+        let mut known = vec![user_id.clone()];
+        // Entries come in no order: one that leads to an id found later is met on the next round.
+        loop {
+            let before = known.len();
+            let mut from = Some(0);
+            while let Some(start) = from {
+                let page = self.users.entries(EntryKind::Merged, start).await?;
+                looked_at(page.looked_at);
+                for entry in page.entries {
+                    if let Entry::Merged { user_id, into } = entry
+                        && known.contains(&into)
+                        && !known.contains(&user_id)
+                    {
+                        known.push(user_id);
+                    }
+                }
+                from = page.next;
+            }
+            if known.len() == before {
+                break;
+            }
+        }
+        Ok(known.into_iter().skip(1).map(Holder::User).collect())
+    }
+
+    fn tell_of_all_revoked(&self, holder: &Holder, sessions: u64) {
         let whom = Whom::of(holder);
         tracing::info!(
             event = "sessions.revoked",
             user.id = whom.user_id,
             appid = whom.appid,
             openid = whom.openid,
-            sessions = revoked.sessions,
+            sessions,
             by = self.by,
             "all sessions of a user were ended by an operator"
         );
-        Ok(revoked)
     }
 }
 

@@ -44,6 +44,8 @@ pub enum Error {
     LoginUserBlocked(LoginRefusal),
     /// The user is not known and this login creates none.
     UnknownUser,
+    /// An operator keeps the user out.
+    UserBanned,
     /// No route matches.
     NoRoute,
     /// A route matches, but not for this method.
@@ -184,6 +186,7 @@ impl Error {
                 None,
             ),
             Self::UnknownUser => (403, "unknown_user", 403, "unknown user", None),
+            Self::UserBanned => (403, "user_banned", 403, "user banned", None),
             Self::NoRoute => (404, "no_route", 404, "not found", None),
             Self::MethodNotAllowed { .. } => {
                 (405, "method_not_allowed", 405, "method not allowed", None)
@@ -337,6 +340,7 @@ impl fmt::Display for Error {
             Self::NotLoggedIn(SkeyState::Malformed) => f.write_str("malformed skey"),
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),
             Self::UnknownUser => f.write_str("unknown user and create_users = false"),
+            Self::UserBanned => f.write_str("an operator banned the user"),
             Self::NoRoute => f.write_str("no route matches"),
             Self::MethodNotAllowed { allow } => write!(f, "only {allow} is taken here"),
             Self::RequestTimeout => f.write_str("the client sent its request too slowly"),

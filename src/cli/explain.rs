@@ -16,7 +16,7 @@ use crate::gateway::{Explanation, Forwarding, Gateway};
 use crate::limit::Limits;
 use crate::login::Logins;
 use crate::session::SessionStore;
-use crate::users::UserDirectory;
+use crate::users::{Bans, UserDirectory};
 use crate::wechat::Wechat;
 
 /// EX_USAGE of sysexits(3).
@@ -81,7 +81,13 @@ fn gateway(config: Config) -> Result<Gateway, String> {
     let sessions = SessionStore::memory(&config.session);
     let tasks = TaskTracker::new();
     let tokens = AccessTokens::new(Arc::clone(&wechat), None, &config, tasks.clone());
-    let logins = Logins::new(wechat, UserDirectory::Off, sessions.clone(), tasks.clone());
+    let logins = Logins::new(
+        wechat,
+        UserDirectory::Off,
+        Bans::memory(),
+        sessions.clone(),
+        tasks.clone(),
+    );
     let limits = Limits::new(&config, None);
     Ok(Gateway::new(
         config,

@@ -8,6 +8,7 @@ mod init;
 mod operator;
 mod run;
 mod sessions;
+mod users;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -74,6 +75,12 @@ enum Command {
     /// change is one line of audit on standard error. Ends with 0, with 1 when there is no such user or session, with 69 when
     /// Redis is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
     Sessions(sessions::Arguments),
+    /// Show users, ban them and let them in again.
+    ///
+    /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done at once. Each change is one
+    /// line of audit on standard error. Ends with 0, with 1 when there is no such user or ban, with 69 when Redis is not to be
+    /// had, and with 78 when gateway.toml is bad or keeps sessions in memory.
+    Users(users::Arguments),
 }
 
 /// Where the configuration is.
@@ -101,6 +108,7 @@ pub fn main() -> ExitCode {
         Command::Init(arguments) => init::init(&arguments),
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
         Command::Sessions(arguments) => sessions::sessions(&arguments),
+        Command::Users(arguments) => users::users(&arguments),
     }
 }
 

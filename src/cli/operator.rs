@@ -13,7 +13,7 @@ use crate::identity::Holder;
 use crate::logging;
 use crate::redis::{RedisLink, StoreError};
 use crate::session::SessionStore;
-use crate::users::UserDirectory;
+use crate::users::{Bans, UserDirectory};
 
 /// Why a command ends before it is done.
 pub(super) enum Failure {
@@ -30,7 +30,7 @@ pub(super) enum Failure {
 pub(super) struct Whom {
     /// A user, by the id that X-User-Id tells.
     #[arg(long, value_name = "ID")]
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// A user, by openid.
     #[arg(
         long,
@@ -38,10 +38,10 @@ pub(super) struct Whom {
         conflicts_with = "user",
         allow_hyphen_values = true
     )]
-    openid: Option<String>,
+    pub(super) openid: Option<String>,
     /// The app of --openid, by name or appid; the default app unless given.
     #[arg(long, value_name = "APP", requires = "openid")]
-    app: Option<String>,
+    pub(super) app: Option<String>,
 }
 
 /// The way to Redis, and what gateway.toml says.
@@ -114,13 +114,14 @@ impl Operator {
         link.ping().await?;
         let prefix = &config.redis.key_prefix;
         let sessions = SessionStore::redis(link.clone(), prefix, &config.session, &config.apps);
+        let bans = Bans::redis(link.clone(), prefix);
         let users = match config.users.store {
             UserStoreKind::Redis => UserDirectory::redis(link, prefix),
             UserStoreKind::Off => UserDirectory::Off,
             UserStoreKind::Memory => UserDirectory::memory(),
         };
         Ok(Self {
-            control: Control::new(sessions, users, "command"),
+            control: Control::new(sessions, users, bans, "command"),
             apps: config.apps,
         })
     }
@@ -171,6 +172,12 @@ impl Lines {
     /// Whether somebody may still be reading.
     pub(super) fn line(&mut self, text: &str) -> bool {
         writeln!(self.out, "{text}").is_ok()
+    }
+
+    /// Part of a line.
+    pub(super) fn text(&mut self, text: &str) {
+        // Whether somebody reads on shows at the next flush.
+        let _ = self.out.write_all(text.as_bytes());
     }
 
     /// Passes on what was gathered; at the end of each page.

@@ -54,6 +54,7 @@ pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::server_api::PhoneNumbers;
 pub use self::session::{Session, SessionStoreKind, TokenSource, UserStoreKind, Users};
 pub use self::style::{CustomStyle, Style};
+pub use self::units::duration;
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};
 pub use self::values::{ListenAddress, Secret};
 

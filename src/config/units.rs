@@ -31,6 +31,12 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
         })
 }
 
+/// As gateway.toml writes a duration; `None` for what is none.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    parse_duration(text).ok()
+}
+
 /// Reads `"512B"`, `"32KiB"`, `"20MiB"`, `"1GiB"` as bytes.
 pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
     parse(text, &SIZES).ok_or_else(|| {

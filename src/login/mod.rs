@@ -18,7 +18,7 @@ use crate::error::{Error, LoginRefusal, chain};
 use crate::identity::Identity;
 use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
-use crate::users::{CreateUsers, Found, UserDirectory};
+use crate::users::{Bans, CreateUsers, Found, UserDirectory};
 use crate::wechat::{LoginCode, Wechat, WechatError};
 
 /// Pause between two looks at a login that another request is making.
@@ -33,6 +33,8 @@ pub struct Logins {
     wechat: Arc<Wechat>,
     /// Knows the users.
     users: UserDirectory,
+    /// Knows who is kept out.
+    bans: Bans,
     /// Keeps sessions, and what equal logins share.
     sessions: SessionStore,
     places: Arc<Semaphore>,
@@ -71,6 +73,7 @@ enum Shared {
     CodeUsed,
     UserBlocked,
     UnknownUser,
+    UserBanned,
 }
 
 impl Logins {
@@ -79,6 +82,7 @@ impl Logins {
     pub fn new(
         wechat: Arc<Wechat>,
         users: UserDirectory,
+        bans: Bans,
         sessions: SessionStore,
         tasks: TaskTracker,
     ) -> Self {
@@ -86,6 +90,7 @@ impl Logins {
         Self {
             wechat,
             users,
+            bans,
             sessions,
             places,
             tasks,
@@ -196,6 +201,7 @@ impl Logins {
             unionid: exchanged.unionid,
             user_id,
         };
+        self.refuse_banned(&identity).await?;
         self.sessions
             .remember_session_key(&identity.appid, &identity.openid, &exchanged.session_key)
             .await
@@ -205,6 +211,12 @@ impl Logins {
             .create(&identity, &attempt.origin)
             .await
             .map_err(Error::StoreUnavailable)?;
+        // Once more: who bans ends the sessions that are there after the ban is. Either he saw this one, or we see the ban.
+        if let Err(refused) = self.refuse_banned(&identity).await {
+            // Nobody has this skey, whatever becomes of the session.
+            let _ = self.sessions.revoke(&new.skey).await;
+            return Err(refused);
+        }
         Ok(LoginAnswer {
             skey: new.skey.expose().to_owned(),
             expires_at: clock::unix_seconds().saturating_add(new.expires_in.as_secs()),
@@ -216,6 +228,18 @@ impl Logins {
     }
 }
 
+impl Logins {
+    /// # Errors
+    /// `UserBanned`, or `StoreUnavailable` when that cannot be known.
+    async fn refuse_banned(&self, identity: &Identity) -> Result<(), Error> {
+        let ban = self.bans.find(&identity.holder()).await;
+        match ban.map_err(Error::StoreUnavailable)? {
+            Some(_) => Err(Error::UserBanned),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What equal logins may be told; `None` where trying again may end better.
 fn shareable(outcome: &Result<LoginAnswer, Error>) -> Option<Vec<u8>> {
     let shared = match outcome {
@@ -224,6 +248,7 @@ fn shareable(outcome: &Result<LoginAnswer, Error>) -> Option<Vec<u8>> {
         Err(Error::LoginCodeUsed(_)) => Shared::CodeUsed,
         Err(Error::LoginUserBlocked(_)) => Shared::UserBlocked,
         Err(Error::UnknownUser) => Shared::UnknownUser,
+        Err(Error::UserBanned) => Shared::UserBanned,
         Err(_) => return None,
     };
     serde_json::to_vec(&shared).ok()
@@ -236,6 +261,7 @@ fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
         Ok(Shared::CodeUsed) => Err(Error::LoginCodeUsed(LoginRefusal::Repeated)),
         Ok(Shared::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
         Ok(Shared::UnknownUser) => Err(Error::UnknownUser),
+        Ok(Shared::UserBanned) => Err(Error::UserBanned),
         Err(_) => Err(Error::Internal(
             "the result of an equal login is not readable".to_owned(),
         )),

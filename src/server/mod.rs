@@ -33,7 +33,7 @@ use crate::limit::Limits;
 use crate::login::Logins;
 use crate::redis::{RedisConfigError, RedisLink};
 use crate::session::SessionStore;
-use crate::users::UserDirectory;
+use crate::users::{Bans, UserDirectory};
 use crate::wechat::{Wechat, WechatSetupError};
 
 /// A gateway whose ports are bound and which answers nobody yet.
@@ -128,6 +128,12 @@ impl Server {
             (UserStoreKind::Off, _) => UserDirectory::Off,
             _ => UserDirectory::memory(),
         };
+        let bans = match (config.session.store, &redis) {
+            (SessionStoreKind::Redis, Some(link)) => {
+                Bans::redis(link.clone(), &config.redis.key_prefix)
+            }
+            _ => Bans::memory(),
+        };
         let wechat = Arc::new(Wechat::new(&config.wechat).map_err(StartError::Wechat)?);
         let limits = Limits::new(&config, redis.as_ref());
         let tasks = TaskTracker::new();
@@ -136,7 +142,7 @@ impl Server {
             .filter(|_| config.session.store == SessionStoreKind::Redis);
         let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
         let tokens = Arc::new(tokens);
-        let logins = Logins::new(wechat, users, sessions.clone(), tasks.clone());
+        let logins = Logins::new(wechat, users, bans, sessions.clone(), tasks.clone());
         Ok(Self {
             addresses: listeners
                 .iter()

@@ -1,14 +1,18 @@
 //! The user directory: who an openid or unionid belongs to. One person keeps one id over all apps that WeChat gives one
 //! unionid for, also when the unionid turns up later: the older id stays, the newer becomes its alias.
 
+mod bans;
+mod entries;
 mod id;
 mod memory;
 mod redis;
 #[cfg(test)]
 mod tests;
 
+pub use self::bans::{Ban, Bans, MemoryBans};
+pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
-pub use self::redis::RedisUsers;
+pub use self::redis::{RedisBans, RedisUsers};
 
 use crate::redis::{RedisLink, StoreError};
 

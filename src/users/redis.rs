@@ -6,14 +6,19 @@
 //! | `n:<unionid>` | user id | for good |
 //! | `a:<user id>` | the older id that this one turned out to be | for good |
 //! | `i:<user id>` | claimed | 1 d |
+//! | `b:<user>` | JSON: reason, since and end of his ban | until its end |
 //!
 //! Each step touches one key and is either "set unless there is one" or "replace what I read", so that logins at once on
 //! several replicas agree, and a crash between two steps leaves an unused id or a join that the next login completes.
 
+mod bans;
+mod entries;
 #[cfg(test)]
 mod tests;
 
 use deadpool_redis::redis::{Cmd, cmd, pipe};
+
+pub use self::bans::RedisBans;
 
 use super::id::UserId;
 use super::{CreateUsers, Found};
@@ -45,11 +50,13 @@ const ALIASES: usize = 64;
 pub struct RedisUsers {
     link: RedisLink,
     prefix: String,
+    bans: RedisBans,
 }
 
 impl RedisUsers {
     pub(super) fn new(link: RedisLink, key_prefix: &str) -> Self {
         Self {
+            bans: RedisBans::new(link.clone(), key_prefix),
             link,
             prefix: key_prefix.to_owned(),
         }
@@ -125,7 +132,12 @@ impl RedisUsers {
                 return Ok(one);
             }
             let (older, newer) = (one.min(other), one.max(other));
+            // A ban of the newer holds for both. Before, for a crash in between must not lift it; and after, for one that is made
+            // in between: whoever bans looks for an alias afterwards.
+            let ids = (newer.to_string(), older.to_string());
+            self.bans.carry_over(&ids.0, &ids.1).await?;
             let alias_of = self.claim(&self.alias_name(newer), older).await?;
+            self.bans.carry_over(&ids.0, &ids.1).await?;
             if alias_of == older {
                 tracing::info!(
                     user.id = %older,

@@ -2,7 +2,7 @@
 
 use crate::support::Folder;
 
-const COMMANDS: [&str; 7] = [
+const COMMANDS: [&str; 8] = [
     "run",
     "check",
     "dev",
@@ -10,6 +10,7 @@ const COMMANDS: [&str; 7] = [
     "init",
     "healthcheck",
     "sessions",
+    "users",
 ];
 
 #[test]
@@ -32,8 +33,13 @@ fn no_line_of_a_help_is_wider_than_100_columns() {
     for command in COMMANDS {
         text += &folder.skeygate(&[command, "--help"]).stdout;
     }
-    for action in ["list", "revoke"] {
-        text += &folder.skeygate(&["sessions", action, "--help"]).stdout;
+    for (command, actions) in [
+        ("sessions", vec!["list", "revoke"]),
+        ("users", vec!["show", "ban", "unban"]),
+    ] {
+        for action in actions {
+            text += &folder.skeygate(&[command, action, "--help"]).stdout;
+        }
     }
 
     assert!(text.lines().count() > 100, "{text}");
@@ -53,6 +59,7 @@ fn the_help_of_a_command_says_with_what_it_ends() {
         ("init", vec!["with 1"]),
         ("healthcheck", vec!["with 1", "78", "/livez"]),
         ("sessions", vec!["with 1", "69", "78", "audit"]),
+        ("users", vec!["with 1", "69", "78", "audit"]),
     ];
     for (command, parts) in ends {
         let said = folder.skeygate(&[command, "--help"]);

@@ -12,3 +12,4 @@ mod log;
 mod run;
 mod sessions;
 mod support;
+mod users;

@@ -1,9 +1,12 @@
 //! What only the directory in Redis can get wrong: logins at once, crashes between steps, foreign values.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use super::*;
+use crate::identity::Holder;
 use crate::testing::RedisServer;
+use crate::users::{Ban, Bans, Entry, EntryKind, UserDirectory};
 
 fn users(server: &RedisServer) -> RedisUsers {
     RedisUsers::new(server.link(), "gate:")
@@ -15,6 +18,126 @@ async fn id(users: &RedisUsers, appid: &str, openid: &str, unionid: Option<&str>
         Found::User { user_id, .. } => user_id,
         Found::Unknown | Found::NoDirectory => panic!("a user is made"),
     }
+}
+
+/// The ids of two who will be one, the older first: of one millisecond, chance decides which that is.
+async fn two(users: &RedisUsers, one: &str, other: (&str, &str)) -> (String, String) {
+    let one = id(users, "wx1", one, None).await;
+    let other = id(users, "wx2", other.0, Some(other.1)).await;
+    let number = |id: &String| id.parse::<u64>().unwrap();
+    match number(&one) < number(&other) {
+        true => (one, other),
+        false => (other, one),
+    }
+}
+
+async fn ban_of(server: &RedisServer, user_id: &str) -> Option<Ban> {
+    let bans = Bans::redis(server.link(), "gate:");
+    bans.find(&Holder::User(user_id.to_owned())).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_banned_user_who_turns_out_to_be_an_older_one_stays_banned() {
+    let server = RedisServer::start().await;
+    let users = users(&server);
+    let bans = Bans::redis(server.link(), "gate:");
+    let (older, newer) = two(&users, "o1", ("o2", "union")).await;
+    let hour = Some(Duration::from_secs(3600));
+    let ban = Ban::new("of the newer", hour);
+    let holder = Holder::User(newer.clone());
+    bans.set(&holder, &ban).await.unwrap();
+
+    let joined = id(&users, "wx1", "o1", Some("union")).await;
+
+    assert_eq!(joined, older);
+    assert_eq!(ban_of(&server, &older).await, Some(ban));
+    let left: i64 = users
+        .link
+        .read(cmd("TTL").arg(format!("gate:b:{older}")))
+        .await
+        .unwrap();
+    assert!((3590..=3600).contains(&left), "{left}");
+}
+
+#[tokio::test]
+async fn of_two_bans_that_become_one_the_longer_stays() {
+    let server = RedisServer::start().await;
+    let users = users(&server);
+    let bans = Bans::redis(server.link(), "gate:");
+    let hours = |number: u64| Some(Duration::from_secs(3600 * number));
+    for (number, older_lasts, newer_lasts, stays) in [
+        (1, hours(2), hours(1), "older"),
+        (2, hours(1), hours(2), "newer"),
+        (3, None, hours(1), "older"),
+        (4, hours(1), None, "newer"),
+    ] {
+        let (one, other) = (format!("o{number}"), format!("p{number}"));
+        let union = format!("u{number}");
+        let (older, newer) = two(&users, &one, (&other, &union)).await;
+        for (user_id, reason, lasts) in [
+            (&older, "older", older_lasts),
+            (&newer, "newer", newer_lasts),
+        ] {
+            let holder = Holder::User(user_id.clone());
+            bans.set(&holder, &Ban::new(reason, lasts)).await.unwrap();
+        }
+
+        id(&users, "wx1", &one, Some(&union)).await;
+
+        let ban = ban_of(&server, &older).await.unwrap();
+        assert_eq!(ban.reason, stays, "{number}");
+    }
+}
+
+#[tokio::test]
+async fn the_directory_is_looked_through_to_its_last_entry() {
+    let server = RedisServer::start().await;
+    let users = users(&server);
+    let mut expected = Vec::new();
+    for number in 0..1500 {
+        let openid = format!("o:{number}%}}");
+        expected.push(Entry::Openid {
+            user_id: id(&users, "wx:1", &openid, None).await,
+            appid: "wx:1".to_owned(),
+            openid,
+        });
+    }
+    let newer = id(&users, "wx2", "o", Some("uni:on")).await;
+    let older = id(&users, "wx:1", "o:0%}", Some("uni:on")).await;
+    let directory = UserDirectory::Redis(users);
+    let mut seen = Vec::new();
+    for kind in [EntryKind::Openids, EntryKind::Unionids, EntryKind::Merged] {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let page = directory.entries(kind, start).await.unwrap();
+            seen.extend(page.entries);
+            from = page.next;
+        }
+    }
+    expected.extend([
+        Entry::Openid {
+            user_id: newer.clone(),
+            appid: "wx2".to_owned(),
+            openid: "o".to_owned(),
+        },
+        Entry::Unionid {
+            user_id: older.clone(),
+            unionid: "uni:on".to_owned(),
+        },
+        Entry::Merged {
+            user_id: newer.clone(),
+            into: older.clone(),
+        },
+    ]);
+    for entry in &expected {
+        assert!(seen.contains(entry), "{entry:?}");
+    }
+    assert!(seen.iter().all(|entry| expected.contains(entry)));
+    assert_eq!(directory.current_id(&newer).await.unwrap(), older);
+    assert_eq!(
+        directory.current_id("of others").await.unwrap(),
+        "of others"
+    );
 }
 
 async fn set(users: &RedisUsers, name: &str, value: &str) {

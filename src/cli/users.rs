@@ -1,0 +1,252 @@
+//! `skeygate users`.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
+use super::{File, say, sessions};
+use crate::clock;
+use crate::config;
+use crate::identity::Holder;
+use crate::users::Ban;
+
+/// Characters of a ban's reason.
+const LONGEST_REASON: usize = 256;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show a user: whether he is banned, and his live sessions.
+    Show(Show),
+    /// Keep a user out: end all his sessions and refuse his logins (403 user_banned).
+    ///
+    /// Holds on every replica from the next request on; requests and WebSockets that are under way go on. An id that was merged
+    /// into another stands for that one. A ban takes the place of one that is there.
+    Ban(BanUser),
+    /// Let a banned user log in again.
+    Unban(Show),
+}
+
+#[derive(Debug, clap::Args)]
+struct Show {
+    #[command(flatten)]
+    user: User,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    file: File,
+}
+
+#[derive(Debug, clap::Args)]
+struct BanUser {
+    #[command(flatten)]
+    user: User,
+    /// Why, for whoever asks later; the user is not told. At most 256 characters.
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
+    reason: String,
+    /// How long, e.g. 12h or 30d; until `unban` unless given.
+    #[arg(long = "for", value_name = "TIME", value_parser = duration)]
+    lasts: Option<Duration>,
+    /// What was done, as a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    file: File,
+}
+
+#[derive(Debug, clap::Args)]
+struct User {
+    /// A user, by the id that X-User-Id tells.
+    #[arg(
+        value_name = "ID",
+        required_unless_present = "openid",
+        conflicts_with = "openid"
+    )]
+    id: Option<String>,
+    /// A user, by openid.
+    #[arg(long, value_name = "OPENID", allow_hyphen_values = true)]
+    openid: Option<String>,
+    /// The app of --openid, by name or appid; the default app unless given.
+    #[arg(long, value_name = "APP", requires = "openid")]
+    app: Option<String>,
+}
+
+pub(super) fn users(arguments: &Arguments) -> ExitCode {
+    match &arguments.action {
+        Action::Show(show) => operate(&show.file, async |operator| {
+            let holder = named(&operator, &show.user).await?;
+            show_user(&operator, &holder, show.json).await
+        }),
+        Action::Ban(ban) => operate(&ban.file, async |operator| {
+            let holder = named(&operator, &ban.user).await?;
+            ban_user(&operator, &holder, ban).await
+        }),
+        Action::Unban(unban) => operate(&unban.file, async |operator| {
+            let holder = named(&operator, &unban.user).await?;
+            unban_user(&operator, &holder, unban.json).await
+        }),
+    }
+}
+
+async fn named(operator: &Operator, user: &User) -> Result<Holder, Failure> {
+    let whom = Whom {
+        user: user.id.clone(),
+        openid: user.openid.clone(),
+        app: user.app.clone(),
+    };
+    let nobody = || Failure::Nobody("no user is named".to_owned());
+    operator.holder(&whom).await?.ok_or_else(nobody)
+}
+
+async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Result<(), Failure> {
+    let control = &operator.control;
+    let current = control.current(holder).await?;
+    let ban = control.ban_of(&current).await?;
+    let mut lines = Lines::new();
+    if as_json {
+        let mut head = name(&current);
+        head["merged_from"] = if current == *holder {
+            Value::Null
+        } else {
+            name(holder)
+        };
+        head["ban"] = json!(ban);
+        // The sessions are written as they come, for a user may have many.
+        let head = head.to_string();
+        lines.text(head.strip_suffix('}').unwrap_or_default());
+        lines.text(",\"sessions\":[");
+    } else {
+        lines.line(&format!("user      {}", cell(&shown(&current))));
+        if current != *holder {
+            lines.line(&format!("merged    from {}", cell(&shown(holder))));
+        }
+        lines.line(&match &ban {
+            Some(ban) => format!("banned    {}", told(ban)),
+            None => "banned    no".to_owned(),
+        });
+        lines.line(&sessions::heading());
+    }
+    // Sessions from before a merge go on under the older name.
+    let mut names = vec![&current, holder];
+    names.dedup();
+    let mut between = "";
+    for name in names {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let page = control.sessions(Some(name), start).await?;
+            for listed in &page.listed {
+                if as_json {
+                    lines.text(between);
+                    lines.text(&sessions::as_json(listed));
+                    between = ",";
+                } else {
+                    lines.line(&sessions::row(listed));
+                }
+            }
+            if !lines.flush() {
+                return Ok(());
+            }
+            from = page.next;
+        }
+    }
+    if as_json {
+        lines.line("]}");
+    }
+    lines.flush();
+    Ok(())
+}
+
+async fn ban_user(operator: &Operator, holder: &Holder, wanted: &BanUser) -> Result<(), Failure> {
+    let control = &operator.control;
+    let ban = Ban::new(&wanted.reason, wanted.lasts);
+    let mut progress = Progress::new(control.size().await?);
+    let banned = control.ban(holder, &ban, |looked_at| progress.add(looked_at));
+    let banned = banned.await?;
+    if wanted.json {
+        let mut done = name(&banned.holder);
+        done["ban"] = json!(ban);
+        done["revoked"] = json!(banned.sessions);
+        say(&done.to_string());
+    } else {
+        let user = cell(&shown(&banned.holder));
+        say(&format!(
+            "{user} is banned {}; sessions ended: {}",
+            until(&ban),
+            banned.sessions
+        ));
+    }
+    Ok(())
+}
+
+async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Result<(), Failure> {
+    let control = &operator.control;
+    let current = control.current(holder).await?;
+    let user = cell(&shown(&current));
+    let Some(ban) = control.unban(&current).await? else {
+        return Err(Failure::Nobody(format!("{user} is not banned")));
+    };
+    if as_json {
+        let mut done = name(&current);
+        done["lifted"] = json!(ban);
+        say(&done.to_string());
+    } else {
+        say(&format!(
+            "{user} may log in again; was banned {}",
+            told(&ban)
+        ));
+    }
+    Ok(())
+}
+
+fn name(holder: &Holder) -> Value {
+    match holder {
+        Holder::User(user_id) => json!({ "user_id": user_id }),
+        Holder::Openid { appid, openid } => json!({ "appid": appid, "openid": openid }),
+    }
+}
+
+fn shown(holder: &Holder) -> String {
+    match holder {
+        Holder::User(user_id) => user_id.clone(),
+        Holder::Openid { appid, openid } => format!("{openid} of {appid}"),
+    }
+}
+
+fn told(ban: &Ban) -> String {
+    let since = clock::timestamp(ban.since);
+    format!("since {since} {}: {}", until(ban), cell(&ban.reason))
+}
+
+fn until(ban: &Ban) -> String {
+    match ban.until {
+        Some(until) => format!("until {}", clock::timestamp(until)),
+        None => "until it is lifted".to_owned(),
+    }
+}
+
+fn reason(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("say why".to_owned()),
+        text if text.chars().count() > LONGEST_REASON => {
+            Err(format!("at most {LONGEST_REASON} characters"))
+        }
+        text => Ok(text.to_owned()),
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    // Redis counts in milliseconds, in 63 bits; and nobody means more.
+    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+    let lasts = config::duration(text).filter(|lasts| *lasts >= Duration::from_secs(1));
+    lasts
+        .filter(|lasts| *lasts <= LONGEST)
+        .ok_or_else(|| "write a whole number and one of s, m, h, d, as in 30d".to_owned())
+}

@@ -1,0 +1,153 @@
+//! Who may not log in. A ban is of a user, whatever the directory, and ends by itself where it has an end. What it means for his
+//! sessions is the caller's affair.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::redis::RedisBans;
+use crate::clock;
+use crate::identity::Holder;
+use crate::redis::{RedisLink, StoreError};
+
+/// Where bans are kept. A clone shares the same ones.
+#[derive(Clone)]
+pub enum Bans {
+    /// Shared by all replicas.
+    Redis(RedisBans),
+    /// In this process.
+    Memory(MemoryBans),
+}
+
+/// Why and for how long a user is kept out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ban {
+    /// The operator's words.
+    pub reason: String,
+    /// When it was made; seconds since 1970.
+    pub since: u64,
+    /// When it ends; `None` when somebody has to lift it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<u64>,
+}
+
+/// Bans that end with the process. A clone shares them.
+#[derive(Clone, Default)]
+pub struct MemoryBans {
+    bans: Arc<Mutex<HashMap<Holder, Ban>>>,
+}
+
+impl Ban {
+    /// One from now on; `None` is for good. Whole seconds count, and less than one is one.
+    #[must_use]
+    pub fn new(reason: &str, lasts: Option<Duration>) -> Self {
+        let since = clock::unix_seconds();
+        let until = lasts.map(|lasts| since.saturating_add(lasts.as_secs().max(1)));
+        Self {
+            reason: reason.to_owned(),
+            since,
+            until,
+        }
+    }
+}
+
+impl Bans {
+    /// Bans kept in Redis.
+    #[must_use]
+    pub fn redis(link: RedisLink, key_prefix: &str) -> Self {
+        Self::Redis(RedisBans::new(link, key_prefix))
+    }
+
+    /// Bans that end with the process.
+    #[must_use]
+    pub fn memory() -> Self {
+        Self::Memory(MemoryBans::default())
+    }
+
+    /// The user's ban, if he has one.
+    ///
+    /// # Errors
+    /// The store cannot answer: not to be taken for "not banned".
+    pub async fn find(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
+        match self {
+            Self::Redis(bans) => bans.find(holder).await,
+            Self::Memory(bans) => Ok(bans.find(holder, clock::unix_seconds())),
+        }
+    }
+
+    /// Bans the user, in place of the ban he may have.
+    ///
+    /// # Errors
+    /// The store did not confirm it.
+    pub async fn set(&self, holder: &Holder, ban: &Ban) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(bans) => bans.set(holder, ban).await,
+            Self::Memory(bans) => {
+                bans.lock().insert(holder.clone(), ban.clone());
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets the user in again; the ban he had.
+    ///
+    /// # Errors
+    /// The store did not confirm it.
+    pub async fn lift(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
+        match self {
+            Self::Redis(bans) => bans.lift(holder).await,
+            Self::Memory(bans) => {
+                let found = bans.find(holder, clock::unix_seconds());
+                bans.lock().remove(holder);
+                Ok(found)
+            }
+        }
+    }
+}
+
+impl MemoryBans {
+    fn find(&self, holder: &Holder, now: u64) -> Option<Ban> {
+        let ban = self.lock().get(holder)?.clone();
+        ban.until.is_none_or(|until| until > now).then_some(ban)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Holder, Ban>> {
+        self.bans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{RedisServer, eventually};
+
+    #[tokio::test]
+    async fn a_ban_is_of_one_user_until_it_is_lifted_or_ends() {
+        let server = RedisServer::start().await;
+        for bans in [Bans::redis(server.link(), "gate:"), Bans::memory()] {
+            let user = Holder::User("17".to_owned());
+            let openid = |openid: &str| Holder::Openid {
+                appid: "wx1".to_owned(),
+                openid: openid.to_owned(),
+            };
+            let ban = Ban::new("sells what is not hers", None);
+            bans.set(&user, &ban).await.unwrap();
+            assert_eq!(bans.find(&user).await.unwrap(), Some(ban.clone()));
+            assert_eq!(bans.find(&openid("17")).await.unwrap(), None);
+            assert_eq!(bans.lift(&user).await.unwrap(), Some(ban));
+            assert_eq!(bans.lift(&user).await.unwrap(), None);
+            assert_eq!(bans.find(&user).await.unwrap(), None);
+
+            let short = Ban::new("for a second", Some(Duration::from_millis(10)));
+            bans.set(&openid("o1"), &short).await.unwrap();
+            assert_eq!(bans.find(&openid("o1")).await.unwrap(), Some(short));
+            assert_eq!(bans.find(&openid("o2")).await.unwrap(), None);
+            eventually("the ban has ended", || async {
+                bans.find(&openid("o1")).await.unwrap().is_none()
+            })
+            .await;
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! The user directory looked through, a page at a time: no directory is too large for that.
+
+use super::UserDirectory;
+use crate::redis::StoreError;
+
+/// What the directory knows, entry by entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entry {
+    /// An openid is of a user.
+    Openid {
+        /// His id.
+        user_id: String,
+        /// The mini program.
+        appid: String,
+        /// WeChat's id of him there.
+        openid: String,
+    },
+    /// A unionid is of a user.
+    Unionid {
+        /// His id.
+        user_id: String,
+        /// WeChat's id of him over all apps.
+        unionid: String,
+    },
+    /// A user id turned out to be the same person as an older one.
+    Merged {
+        /// The newer.
+        user_id: String,
+        /// The one that stays.
+        into: String,
+    },
+}
+
+/// Kinds of entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// `Entry::Openid`.
+    Openids,
+    /// `Entry::Unionid`.
+    Unionids,
+    /// `Entry::Merged`.
+    Merged,
+}
+
+/// Some of the directory.
+#[derive(Debug, Default)]
+pub struct Entries {
+    /// In no order. While logins go on, one may come up twice.
+    pub entries: Vec<Entry>,
+    /// Keys that were passed on the way.
+    pub looked_at: u64,
+    /// Where to go on; `None` at the end.
+    pub next: Option<u64>,
+}
+
+impl UserDirectory {
+    /// A page of one kind of entries, from `next` of the page before, 0 at first. One may be empty and not the last; a directory
+    /// that is not in Redis has none.
+    ///
+    /// # Errors
+    /// The directory cannot answer, or holds something that is not a user id.
+    pub async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
+        let Self::Redis(users) = self else {
+            return Ok(Entries::default());
+        };
+        users.entries(kind, from).await
+    }
+
+    /// The id that a user id stands for now: itself, unless it turned out to be the same person as an older one.
+    ///
+    /// # Errors
+    /// As `entries`.
+    pub async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
+        let Self::Redis(users) = self else {
+            return Ok(user_id.to_owned());
+        };
+        users.current_id(user_id).await
+    }
+}

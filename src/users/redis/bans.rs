@@ -1,0 +1,104 @@
+//! Bans in Redis: one key each, which ends with its ban.
+
+use deadpool_redis::redis::{cmd, pipe};
+
+use super::{eval, get};
+use crate::identity::Holder;
+use crate::redis::{RedisLink, StoreError, key_part};
+use crate::users::Ban;
+
+/// Sets a ban unless there is one that lasts at least as long. Arguments: ban, its milliseconds, -1 for good.
+const BAN_LONGER: &str = "
+local left = redis.call('PTTL', KEYS[1])
+local lasts = tonumber(ARGV[2])
+if left == -1 or (lasts ~= -1 and left >= lasts) then return 0 end
+if lasts == -1 then redis.call('SET', KEYS[1], ARGV[1])
+else redis.call('SET', KEYS[1], ARGV[1], 'PX', lasts) end
+return 1";
+
+/// Bans shared by all replicas.
+#[derive(Clone)]
+pub struct RedisBans {
+    link: RedisLink,
+    prefix: String,
+}
+
+impl RedisBans {
+    pub(in crate::users) fn new(link: RedisLink, key_prefix: &str) -> Self {
+        Self {
+            link,
+            prefix: key_prefix.to_owned(),
+        }
+    }
+
+    pub(in crate::users) async fn find(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
+        let found: Option<Vec<u8>> = self.link.read(&get(&self.name(holder))).await?;
+        Ok(found.map(|value| read(&value)))
+    }
+
+    pub(in crate::users) async fn set(&self, holder: &Holder, ban: &Ban) -> Result<(), StoreError> {
+        let mut set = cmd("SET").arg(self.name(holder)).arg(write(ban)).to_owned();
+        if let Some(until) = ban.until {
+            // A length, not a moment: Redis's clock may be another one.
+            set.arg("EX").arg(until.saturating_sub(ban.since).max(1));
+        }
+        self.link.query(&set).await
+    }
+
+    pub(in crate::users) async fn lift(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
+        let name = self.name(holder);
+        let mut commands = pipe();
+        commands
+            .atomic()
+            .cmd("GET")
+            .arg(&name)
+            .cmd("DEL")
+            .arg(&name);
+        let (found, _): (Option<Vec<u8>>, i64) = self.link.pipeline(&commands).await?;
+        Ok(found.map(|value| read(&value)))
+    }
+
+    /// Gives the ban of one user id to another that turned out to be the same person, who keeps the longer of two.
+    pub(super) async fn carry_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
+        let name = self.name(&from);
+        let mut commands = pipe();
+        commands
+            .atomic()
+            .cmd("GET")
+            .arg(&name)
+            .cmd("PTTL")
+            .arg(&name);
+        let (ban, lasts): (Option<Vec<u8>>, i64) = self.link.pipeline(&commands).await?;
+        let Some(ban) = ban else { return Ok(()) };
+        let set = eval(BAN_LONGER, &self.name(&to))
+            .arg(ban)
+            .arg(lasts)
+            .to_owned();
+        self.link.query(&set).await
+    }
+
+    fn name(&self, holder: &Holder) -> String {
+        let prefix = &self.prefix;
+        match holder {
+            Holder::User(user_id) => format!("{prefix}b:{}", key_part(user_id)),
+            Holder::Openid { appid, openid } => {
+                format!("{prefix}b:{}:{}", key_part(appid), key_part(openid))
+            }
+        }
+    }
+}
+
+fn write(ban: &Ban) -> Vec<u8> {
+    // Texts and numbers always serialize.
+    serde_json::to_vec(ban).unwrap_or_default()
+}
+
+/// What cannot be read is a ban all the same: somebody put it there.
+fn read(value: &[u8]) -> Ban {
+    serde_json::from_slice(value).unwrap_or_else(|_| Ban {
+        reason: String::new(),
+        since: 0,
+        until: None,
+    })
+}

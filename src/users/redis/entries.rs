@@ -1,0 +1,91 @@
+//! The directory in Redis looked through by SCAN.
+
+use deadpool_redis::redis::{cmd, pipe};
+use percent_encoding::percent_decode_str;
+
+use super::{RedisUsers, UserId};
+use crate::redis::StoreError;
+use crate::users::{Entries, Entry, EntryKind};
+
+/// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.
+const SCANNED_AT_ONCE: u64 = 1000;
+
+impl RedisUsers {
+    pub(in crate::users) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
+        match UserId::parse(user_id) {
+            Some(id) => Ok(self.resolve(id).await?.to_string()),
+            // None that we gave out; sessions may still have it, from another directory.
+            None => Ok(user_id.to_owned()),
+        }
+    }
+
+    pub(in crate::users) async fn entries(
+        &self,
+        kind: EntryKind,
+        from: u64,
+    ) -> Result<Entries, StoreError> {
+        let letter = match kind {
+            EntryKind::Openids => "o:",
+            EntryKind::Unionids => "n:",
+            EntryKind::Merged => "a:",
+        };
+        let start = [&self.prefix, letter].concat();
+        let scan = cmd("SCAN")
+            .arg(from)
+            .arg("MATCH")
+            .arg(format!("{start}*"))
+            .arg("COUNT")
+            .arg(SCANNED_AT_ONCE)
+            .to_owned();
+        let (next, names): (u64, Vec<String>) = self.link.read(&scan).await?;
+        let mut page = Entries {
+            entries: Vec::new(),
+            looked_at: SCANNED_AT_ONCE,
+            next: (next != 0).then_some(next),
+        };
+        if names.is_empty() {
+            return Ok(page);
+        }
+        let mut commands = pipe();
+        for name in &names {
+            commands.cmd("GET").arg(name);
+        }
+        let values: Vec<Option<String>> = self.link.pipeline(&commands).await?;
+        for (name, value) in names.iter().zip(values) {
+            let parts = name.strip_prefix(&start).unwrap_or_default();
+            if let Some(id) = self.parse(value)? {
+                page.entries.extend(entry(kind, parts, &id.to_string()));
+            }
+        }
+        Ok(page)
+    }
+}
+
+/// `None` for a name that we never write.
+fn entry(kind: EntryKind, parts: &str, user_id: &str) -> Option<Entry> {
+    let plain = |text| {
+        percent_decode_str(text)
+            .decode_utf8()
+            .ok()
+            .map(String::from)
+    };
+    let user_id = user_id.to_owned();
+    match kind {
+        EntryKind::Openids => {
+            let (appid, openid) = parts.split_once(':')?;
+            Some(Entry::Openid {
+                user_id,
+                appid: plain(appid)?,
+                openid: plain(openid)?,
+            })
+        }
+        EntryKind::Unionids => Some(Entry::Unionid {
+            user_id,
+            unionid: plain(parts)?,
+        }),
+        EntryKind::Merged => Some(Entry::Merged {
+            user_id: plain(parts)?,
+            into: user_id,
+        }),
+    }
+}

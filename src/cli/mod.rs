@@ -41,7 +41,8 @@ enum Command {
     /// Serve, as gateway.toml says.
     ///
     /// Ends with 0 after SIGTERM or SIGINT, once requests under way are finished (server.shutdown.drain at most; a second signal
-    /// ends it at once); with 78 when gateway.toml is bad; with 69 when a port or Redis is not to be had at start.
+    /// ends it at once); with 78 when gateway.toml is bad; with 69 when a port, Redis or the database of users is
+    /// not to be had at start.
     Run(File),
     /// Say whether gateway.toml is good, and all that is wrong with it.
     ///

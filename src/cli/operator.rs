@@ -115,10 +115,11 @@ impl Operator {
         let prefix = &config.redis.key_prefix;
         let sessions = SessionStore::redis(link.clone(), prefix, &config.session, &config.apps);
         let bans = Bans::redis(link.clone(), prefix);
-        let users = match config.users.store {
-            UserStoreKind::Redis => UserDirectory::redis(link, prefix),
-            UserStoreKind::Off => UserDirectory::Off,
-            UserStoreKind::Memory => UserDirectory::memory(),
+        let users = match (config.users.store, &config.users.sql) {
+            (UserStoreKind::Redis, _) => UserDirectory::redis(link, prefix),
+            (UserStoreKind::Sql, Some(sql)) => UserDirectory::sql(sql),
+            (UserStoreKind::Off, _) => UserDirectory::Off,
+            (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(),
         };
         Ok(Self {
             control: Control::new(sessions, users, bans, "command"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_CONFIG, File, UNAVAILABLE, fail, word};
@@ -13,9 +14,12 @@ use crate::config::{Action, Config, Loaded, Problem, Route, Workers};
 use crate::logging::{self, LogSink};
 use crate::redis::{Persistence, RedisLink};
 use crate::server::{Ended, Server, StartError};
+use crate::users::UserDirectory;
 
 /// Time that Redis gets to answer at start; containers often start at once.
 const REDIS_PATIENCE: Duration = Duration::from_secs(5);
+/// The same for a database, which takes longer to start.
+const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) fn run(file: &File) -> ExitCode {
@@ -98,18 +102,22 @@ async fn serve(config: Config) -> ExitCode {
             return ExitCode::from(status);
         }
     };
-    if let Some(link) = server.redis() {
-        let greeted = tokio::select! {
-            biased;
-            greeted = greet_redis(link) => greeted,
-            () = shutdown.cancelled() => {
-                tracing::info!("stopped before serving anything");
-                return ExitCode::SUCCESS;
-            }
-        };
-        if let Err(status) = greeted {
-            return status;
+    let greeting = async {
+        if let Some(link) = server.redis() {
+            greet_redis(link).await?;
         }
+        greet_users(server.users()).await
+    };
+    let greeted = tokio::select! {
+        biased;
+        greeted = greeting => greeted,
+        () = shutdown.cancelled() => {
+            tracing::info!("stopped before serving anything");
+            return ExitCode::SUCCESS;
+        }
+    };
+    if let Err(status) = greeted {
+        return status;
     }
     for address in server.addresses() {
         tracing::info!(listen = %address, "listening");
@@ -208,6 +216,35 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
         }
     }
     Ok(())
+}
+
+/// Waits until the database of users is fit to keep them, and tells what it is.
+async fn greet_users(users: &UserDirectory) -> Result<(), ExitCode> {
+    let UserDirectory::Sql(sql) = users else {
+        return Ok(());
+    };
+    let give_up = Instant::now() + DATABASE_PATIENCE;
+    loop {
+        match users.prepare().await {
+            Ok(()) => {
+                tracing::info!(users.address = sql.address(), "user directory answers");
+                return Ok(());
+            }
+            Err(error) if Instant::now() >= give_up => {
+                tracing::error!(
+                    users.address = sql.address(),
+                    cause = %error,
+                    help = "check that the database runs, and [users.sql]",
+                    "cannot start: the user directory cannot be used"
+                );
+                return Err(ExitCode::from(UNAVAILABLE));
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the user directory cannot be used yet");
+                tokio::time::sleep(ASK_AGAIN).await;
+            }
+        }
+    }
 }
 
 /// SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP is told of, not died of.

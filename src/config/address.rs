@@ -195,7 +195,7 @@ fn bare_authority(text: &str, no_path: &str) -> Result<(String, Option<u16>), Fa
         .ok_or_else(|| Fault::new("has no valid host and port"))
 }
 
-fn authority(text: &str) -> Option<(String, Option<u16>)> {
+pub(super) fn authority(text: &str) -> Option<(String, Option<u16>)> {
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => {
             let (address, rest) = rest.split_once(']')?;

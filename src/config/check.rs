@@ -10,7 +10,8 @@ use super::read::Tables;
 use super::reader::{Cx, Reader};
 use super::route::{Action, HeaderRules, Route};
 use super::server::{PathPolicy, UnderscoreHeaders};
-use super::session::{SessionStoreKind, TokenSource, UserStoreKind};
+use super::session::{SessionStoreKind, TokenSource};
+use super::users::UserStoreKind;
 use super::value::nearest;
 use super::values::ListenAddress;
 

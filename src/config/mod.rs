@@ -25,6 +25,7 @@ mod style;
 mod tests;
 mod units;
 mod upstream;
+mod users;
 mod value;
 mod values;
 mod warnings;
@@ -52,10 +53,11 @@ pub use self::route::{
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::server_api::PhoneNumbers;
-pub use self::session::{Session, SessionStoreKind, TokenSource, UserStoreKind, Users};
+pub use self::session::{Session, SessionStoreKind, TokenSource};
 pub use self::style::{CustomStyle, Style};
 pub use self::units::duration;
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};
+pub use self::users::{Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind, Users};
 pub use self::values::{ListenAddress, Secret};
 
 /// The whole of gateway.toml, checked.

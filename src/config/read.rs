@@ -12,8 +12,9 @@ use super::redis::Redis;
 use super::route::Route;
 use super::server::{Admin, Log, Server};
 use super::server_api::PhoneNumbers;
-use super::session::{Session, Users};
+use super::session::Session;
 use super::upstream::Upstream;
+use super::users::Users;
 use super::{Config, check, warnings};
 
 /// Entries of one kind that could be read, each with its reader, for messages about it.

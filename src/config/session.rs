@@ -1,4 +1,4 @@
-//! `[session]` and `[users]`.
+//! `[session]`.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use http::HeaderName;
 use super::headers::{self, place};
 use super::reader::Reader;
 use super::units::show_duration;
-use super::value::{Fault, choice, choose, duration, filled_list, integer, list, text};
+use super::value::{Fault, choice, duration, filled_list, integer, list, text};
 use super::values::Secret;
 
 /// `[session]`.
@@ -54,24 +54,6 @@ pub enum TokenSource {
     Form(String),
     /// `json:NAME`: a top-level key of a JSON body.
     Json(String),
-}
-
-/// `[users]`.
-#[derive(Debug, Clone)]
-pub struct Users {
-    /// Default: as `session.store`.
-    pub store: UserStoreKind,
-}
-
-/// `users.store`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserStoreKind {
-    /// Ids are given out in Redis.
-    Redis,
-    /// Ids are given out by this process and end with it.
-    Memory,
-    /// No user ids: the upstream gets the openid alone.
-    Off,
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -144,22 +126,6 @@ const STORES: [(&str, SessionStoreKind); 2] = [
     ("memory", SessionStoreKind::Memory),
 ];
 
-impl Users {
-    /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
-    pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
-        table.later("sql", "{}");
-        table.later("webhook", "{}");
-        let store = table.optional("store", Some(r#""redis""#), text(user_store));
-        table.finish();
-        let store = match (store, sessions) {
-            (Some(store), _) => store,
-            (None, Some(SessionStoreKind::Memory)) => UserStoreKind::Memory,
-            (None, _) => UserStoreKind::Redis,
-        };
-        Some(Self { store })
-    }
-}
-
 impl TokenSource {
     /// `header:NAME`, `bearer`, `query:NAME`, `cookie:NAME`, `form:NAME` or `json:NAME`.
     pub(super) fn parse(text: &str) -> Result<Self, Fault> {
@@ -186,19 +152,6 @@ fn shared_token_source(text: &str) -> Result<TokenSource, Fault> {
         )),
         source => Ok(source),
     }
-}
-
-fn user_store(text: &str) -> Result<UserStoreKind, Fault> {
-    if matches!(text, "sql" | "webhook") {
-        return Err(Fault::new("is not available in this version")
-            .help("write \"redis\", \"memory\" or \"off\""));
-    }
-    let words = [
-        ("redis", UserStoreKind::Redis),
-        ("memory", UserStoreKind::Memory),
-        ("off", UserStoreKind::Off),
-    ];
-    choose(text, &words)
 }
 
 /// The keys of the list, or the lines of the file.

@@ -4,7 +4,8 @@ use super::apps::Login;
 use super::read::Tables;
 use super::route::{Action, Auth, PathPattern, Route};
 use super::server::PathPolicy;
-use super::session::{SessionStoreKind, UserStoreKind};
+use super::session::SessionStoreKind;
+use super::users::UserStoreKind;
 use super::values::ListenAddress;
 
 /// Reports them. Nothing is said about entries that could not be read.

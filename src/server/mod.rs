@@ -43,6 +43,7 @@ pub struct Server {
     addresses: Vec<ListenAddress>,
     gateway: Arc<Gateway>,
     redis: Option<RedisLink>,
+    users: UserDirectory,
     drain: Duration,
 }
 
@@ -121,11 +122,12 @@ impl Server {
             ),
             _ => SessionStore::memory(&config.session),
         };
-        let users = match (config.users.store, &redis) {
-            (UserStoreKind::Redis, Some(link)) => {
+        let users = match (config.users.store, &redis, &config.users.sql) {
+            (UserStoreKind::Redis, Some(link), _) => {
                 UserDirectory::redis(link.clone(), &config.redis.key_prefix)
             }
-            (UserStoreKind::Off, _) => UserDirectory::Off,
+            (UserStoreKind::Sql, _, Some(sql)) => UserDirectory::sql(sql),
+            (UserStoreKind::Off, ..) => UserDirectory::Off,
             _ => UserDirectory::memory(),
         };
         let bans = match (config.session.store, &redis) {
@@ -142,7 +144,7 @@ impl Server {
             .filter(|_| config.session.store == SessionStoreKind::Redis);
         let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
         let tokens = Arc::new(tokens);
-        let logins = Logins::new(wechat, users, bans, sessions.clone(), tasks.clone());
+        let logins = Logins::new(wechat, users.clone(), bans, sessions.clone(), tasks.clone());
         Ok(Self {
             addresses: listeners
                 .iter()
@@ -155,6 +157,7 @@ impl Server {
                 config, sessions, logins, &tokens, limits, tasks,
             )),
             redis,
+            users,
         })
     }
 
@@ -177,6 +180,12 @@ impl Server {
     #[must_use]
     pub fn redis(&self) -> Option<&RedisLink> {
         self.redis.as_ref()
+    }
+
+    /// The user directory.
+    #[must_use]
+    pub fn users(&self) -> &UserDirectory {
+        &self.users
     }
 
     /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.

@@ -35,6 +35,12 @@ impl UserId {
         Self(self.0.max(last.0 + 1))
     }
 
+    /// As databases hold it.
+    pub(super) fn as_i64(self) -> i64 {
+        // Below 2^53, so it is never the other.
+        i64::try_from(self.0).unwrap_or(i64::MAX)
+    }
+
     /// Reads one back. `None` for what we never write.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let id: u64 = text.parse().ok()?;

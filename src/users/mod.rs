@@ -6,6 +6,7 @@ mod entries;
 mod id;
 mod memory;
 mod redis;
+mod sql;
 #[cfg(test)]
 mod tests;
 
@@ -13,7 +14,9 @@ pub use self::bans::{Ban, Bans, MemoryBans};
 pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
 pub use self::redis::{RedisBans, RedisUsers};
+pub use self::sql::SqlUsers;
 
+use crate::config::Sql;
 use crate::redis::{RedisLink, StoreError};
 
 /// Where user ids come from: `users.store`. A clone shares the same users.
@@ -21,6 +24,8 @@ use crate::redis::{RedisLink, StoreError};
 pub enum UserDirectory {
     /// Shared by all replicas.
     Redis(RedisUsers),
+    /// Shared by all replicas, and by whoever else may read the database.
+    Sql(SqlUsers),
     /// In this process.
     Memory(MemoryUsers),
     /// Nobody has an id.
@@ -59,10 +64,27 @@ impl UserDirectory {
         Self::Redis(RedisUsers::new(link, key_prefix))
     }
 
+    /// Users kept in a database, which is connected to when it is needed.
+    #[must_use]
+    pub fn sql(config: &Sql) -> Self {
+        Self::Sql(SqlUsers::new(config))
+    }
+
     /// Users that end with the process.
     #[must_use]
     pub fn memory() -> Self {
         Self::Memory(MemoryUsers::new())
+    }
+
+    /// Does what a directory needs to have done before its first user; done before the first login if not earlier.
+    ///
+    /// # Errors
+    /// It is away, or is not fit to keep users.
+    pub async fn prepare(&self) -> Result<(), StoreError> {
+        match self {
+            Self::Sql(users) => users.prepare().await,
+            Self::Redis(_) | Self::Memory(_) | Self::Off => Ok(()),
+        }
     }
 
     /// The user of an openid, found by it or by his unionid, and what is new about him noted down. Any number of calls at
@@ -81,6 +103,7 @@ impl UserDirectory {
         let unionid = unionid.filter(|unionid| !unionid.is_empty());
         match self {
             Self::Redis(users) => users.find_or_create(appid, openid, unionid, create).await,
+            Self::Sql(users) => users.find_or_create(appid, openid, unionid, create).await,
             Self::Memory(users) => users.find_or_create(appid, openid, unionid, create),
             Self::Off => Ok(Found::NoDirectory),
         }

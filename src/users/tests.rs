@@ -1,13 +1,33 @@
-//! The rules both directories keep; each is tried on both.
+//! The rules all directories keep; each is tried on each. Those of other databases are tried from outside.
+
+use tempfile::TempDir;
 
 use super::{CreateUsers, Found, UserDirectory};
+use crate::config::Config;
 use crate::testing::RedisServer;
 
-/// One directory of each kind. The server lives as long as the first value.
-async fn both() -> (RedisServer, [UserDirectory; 2]) {
+/// One directory of each kind. The server and the folder live as long as the first value.
+async fn each() -> ((RedisServer, TempDir), [UserDirectory; 3]) {
     let server = RedisServer::start().await;
     let redis = UserDirectory::redis(server.link(), "gate:");
-    (server, [redis, UserDirectory::memory()])
+    let folder = tempfile::tempdir().unwrap();
+    let sqlite = sqlite(&folder);
+    ((server, folder), [redis, UserDirectory::memory(), sqlite])
+}
+
+fn sqlite(folder: &TempDir) -> UserDirectory {
+    let file = folder.path().join("users.db");
+    let toml = format!(
+        "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
+         [[routes]]\npath = \"/*\"\nrespond = {{ status = 204 }}\n\
+         [users]\nstore = \"sql\"\n[users.sql]\nurl = \"sqlite:{}\"\n\
+         connect_timeout = \"20s\"\ntimeout = \"20s\"\n",
+        file.display()
+    );
+    let config = Config::parse("gateway.toml", &toml, &|_| None)
+        .unwrap()
+        .config;
+    UserDirectory::sql(config.users.sql.as_ref().unwrap())
 }
 
 async fn found(
@@ -38,7 +58,7 @@ fn older_of(one: String, other: String) -> String {
 
 #[tokio::test]
 async fn an_openid_keeps_its_id_and_is_new_once() {
-    let (_server, directories) = both().await;
+    let (_server, directories) = each().await;
     for users in directories {
         let (first, is_new) = found(&users, "wx1", "o1", None).await;
         assert!(is_new);
@@ -53,7 +73,7 @@ async fn an_openid_keeps_its_id_and_is_new_once() {
 
 #[tokio::test]
 async fn an_unknown_user_stays_unknown_where_none_are_made() {
-    let (_server, directories) = both().await;
+    let (_server, directories) = each().await;
     for users in directories {
         let ask = async |appid: &str, openid: &str, unionid: Option<&str>| {
             users
@@ -76,7 +96,7 @@ async fn an_unknown_user_stays_unknown_where_none_are_made() {
 
 #[tokio::test]
 async fn apps_with_one_unionid_share_one_id() {
-    let (_server, directories) = both().await;
+    let (_server, directories) = each().await;
     for users in directories {
         let first = id(&users, "wx1", "o1", Some("u1")).await;
         let second = found(&users, "wx2", "o2", Some("u1")).await;
@@ -88,7 +108,7 @@ async fn apps_with_one_unionid_share_one_id() {
 
 #[tokio::test]
 async fn an_empty_unionid_joins_nobody() {
-    let (_server, directories) = both().await;
+    let (_server, directories) = each().await;
     for users in directories {
         let first = id(&users, "wx1", "o1", Some("")).await;
         assert_ne!(id(&users, "wx1", "o2", Some("")).await, first);
@@ -97,7 +117,7 @@ async fn an_empty_unionid_joins_nobody() {
 
 #[tokio::test]
 async fn when_the_unionid_shows_up_later_the_older_id_stays_whoever_logs_in_first() {
-    let (_server, directories) = both().await;
+    let (_server, directories) = each().await;
     for users in directories {
         for (round, newer_first) in [("a", true), ("b", false)] {
             let union = Some(round);
@@ -125,7 +145,7 @@ async fn when_the_unionid_shows_up_later_the_older_id_stays_whoever_logs_in_firs
 
 #[tokio::test]
 async fn an_id_with_several_openids_is_joined_whole() {
-    let (_server, directories) = both().await;
+    let (_server, directories) = each().await;
     for users in directories {
         let one = id(&users, "wx1", "o1", None).await;
         let other = id(&users, "wx2", "o2", Some("u1")).await;
@@ -142,4 +162,35 @@ async fn an_id_with_several_openids_is_joined_whole() {
 async fn without_a_directory_nobody_has_an_id() {
     let found = UserDirectory::Off.find_or_create("wx1", "o1", None, CreateUsers::Yes);
     assert_eq!(found.await.unwrap(), Found::NoDirectory);
+}
+
+#[tokio::test]
+async fn a_hundred_logins_at_once_over_two_connections_to_one_file_make_one_user() {
+    let folder = tempfile::tempdir().unwrap();
+    let replicas = [sqlite(&folder), sqlite(&folder)];
+    let logins: Vec<_> = (0..100)
+        .map(|number| {
+            let users = replicas[number % 2].clone();
+            tokio::spawn(async move { found(&users, "wx1", "o1", Some("u1")).await })
+        })
+        .collect();
+    let mut seen = Vec::new();
+    for login in logins {
+        seen.push(login.await.unwrap());
+    }
+    assert_eq!(seen.iter().filter(|(_, is_new)| *is_new).count(), 1);
+    assert!(seen.iter().all(|(id, _)| *id == seen[0].0), "{seen:?}");
+}
+
+#[tokio::test]
+async fn a_database_keeps_its_users_over_a_restart_and_tells_capitals_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = sqlite(&folder);
+    let upper = id(&first, "wx1", "oA", None).await;
+    let lower = id(&first, "wx1", "oa", None).await;
+    assert_ne!(upper, lower);
+    drop(first);
+    let second = sqlite(&folder);
+    assert_eq!(found(&second, "wx1", "oA", None).await, (upper, false));
+    assert_eq!(found(&second, "wx1", "oa", None).await, (lower, false));
 }

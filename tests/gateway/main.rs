@@ -39,6 +39,7 @@ mod session_control;
 mod single_flight;
 mod skeys;
 mod slow_clients;
+mod sql_users;
 mod support;
 mod targets;
 mod unread_bytes;

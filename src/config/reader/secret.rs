@@ -90,6 +90,14 @@ impl Reader<'_> {
         Found::Secret(Secret::new(text))
     }
 
+    /// Reads a file that holds no secret: certificates.
+    pub(in crate::config) fn open_file(&self, name: &str, path: &str) -> Option<String> {
+        match environment::read_secret(&self.cx.folder, path) {
+            Ok(file) => Some(file.secret.expose().to_owned()),
+            Err(fault) => self.value(name)?.fault(path, fault),
+        }
+    }
+
     /// Reads the file of a secret.
     pub(in crate::config) fn secret_file(&self, name: &str, path: &str) -> Option<Secret> {
         match environment::read_secret(&self.cx.folder, path) {

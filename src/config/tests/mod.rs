@@ -6,6 +6,7 @@ mod report;
 mod routes;
 mod secrets;
 mod server;
+mod users;
 mod values;
 
 use super::{Config, ConfigError, Loaded, Problem, Severity};

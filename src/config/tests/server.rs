@@ -203,9 +203,9 @@ seal_keys = ["0123456789012345678901234567890"]"#,
     ),
     (
         r#"[users]
-store = "sql""#,
+store = "webhook""#,
         &[
-            r#"10:9 users.store: `sql` is not available in this version | write "redis", "memory" or "off""#,
+            r#"10:9 users.store: `webhook` is not available in this version | write "redis", "sql", "memory" or "off""#,
         ],
     ),
     (
@@ -214,11 +214,6 @@ store = "memory""#,
         &[
             r#"10:9 warning users.store: user ids end with this process | write "redis": sessions outlive this process, and replicas would disagree on who is who"#,
         ],
-    ),
-    (
-        r#"[users.sql]
-url = "mysql://a""#,
-        &["9:1 users.sql: not available in this version | leave it out, or write nothing in it"],
     ),
     (
         r#"[wechat]

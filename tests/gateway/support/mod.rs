@@ -5,6 +5,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod database;
 pub(crate) mod fault;
 pub(crate) mod fields;
 pub(crate) mod h2;

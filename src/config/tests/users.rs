@@ -1,0 +1,142 @@
+//! `[users]` and `[users.sql]`.
+
+use std::path::Path;
+
+use super::{GOOD, good_with, parse, reports};
+use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind};
+
+fn sql(keys: &str) -> Sql {
+    let config = good_with(&format!("[users]\nstore = \"sql\"\n[users.sql]\n{keys}"));
+    assert_eq!(config.users.store, UserStoreKind::Sql);
+    config.users.sql.expect("[users.sql]")
+}
+
+/// What is said of `[users.sql]` with these keys, without the places.
+fn said(keys: &str) -> Vec<String> {
+    let text = format!("{GOOD}\n[users]\nstore = \"sql\"\n[users.sql]\n{keys}\n");
+    let said = reports(&text);
+    said.iter()
+        .map(|line| line.split_once(' ').expect("a place").1.to_owned())
+        .collect()
+}
+
+#[test]
+fn a_url_is_taken_apart_and_its_escapes_are_decoded() {
+    let mysql = sql("url = \"mysql://ga%40te:p%2Fw@db.internal/app\"");
+    assert_eq!((mysql.kind, mysql.tls), (SqlKind::MySql, SqlTls::Auto));
+    let SqlPlace::Server {
+        host,
+        port,
+        socket,
+        username,
+        password,
+        database,
+    } = mysql.place
+    else {
+        panic!("a server")
+    };
+    assert_eq!((host.as_str(), port, socket), ("db.internal", 3306, None));
+    assert_eq!((username.as_str(), database.as_str()), ("ga@te", "app"));
+    assert_eq!(password.as_ref().map(Secret::expose), Some("p/w"));
+
+    let socket = sql(
+        "url = \"mysql://gate@localhost/app?socket=/run/mysqld/mysqld.sock\"\npassword = \"pw\"",
+    );
+    let SqlPlace::Server {
+        socket, password, ..
+    } = socket.place
+    else {
+        panic!("a server")
+    };
+    assert_eq!(
+        socket.as_deref(),
+        Some(Path::new("/run/mysqld/mysqld.sock"))
+    );
+    assert_eq!(password.as_ref().map(Secret::expose), Some("pw"));
+
+    let postgres = sql("url = \"postgresql://gate@[::1]:5433/app\"\ntls = \"off\"");
+    let SqlPlace::Server { host, port, .. } = postgres.place else {
+        panic!("a server")
+    };
+    assert_eq!((host.as_str(), port), ("::1", 5433));
+
+    let file = sql("url = \"sqlite:///var/lib/gate/users.db\"");
+    assert!(
+        matches!(file.place, SqlPlace::File(path) if path == Path::new("/var/lib/gate/users.db"))
+    );
+}
+
+#[test]
+fn what_is_no_database_is_refused_and_never_quoted() {
+    let shape = "write mysql://user@host:3306/database, postgres://user@host:5432/database or sqlite:/path/users.db";
+    for (url, what) in [
+        ("oracle://a:s3cret@b/c", "is not the URL of a database"),
+        ("mysql://host/app", "names no user"),
+        ("mysql://:s3cret@host/app", "names no user"),
+        ("mysql://gate:s3cret@host", "names no database"),
+        ("postgres://gate:s3cret@/app", "has no host"),
+        (
+            "postgres://gate:s3cret@host:0/app",
+            "has no valid host and port",
+        ),
+        (
+            "sqlite:users.db",
+            "the path of the file does not start with `/`, or is none",
+        ),
+    ] {
+        let expected = format!("users.sql.url: {what} | {shape}");
+        assert_eq!(said(&format!("url = \"{url}\"")), [expected], "{url}");
+    }
+    assert_eq!(
+        said("url = \"mysql://gate:a/b@host/app\""),
+        [
+            "users.sql.url: the password has a character that a URL cannot hold | encode it (`@` is %40, `/` is %2F), or write it as `password` in its own key"
+        ]
+    );
+    assert_eq!(
+        said("url = \"mysql://gate@host/app?ssl-mode=DISABLED\""),
+        [
+            "users.sql.url: has settings behind the `?` | only ?socket=/path is taken; the others are keys of [users.sql], such as tls"
+        ]
+    );
+    assert_eq!(
+        said("url = \"\""),
+        [
+            "users.sql.url: is needed for users.store = \"sql\" | write mysql://user@host/database, postgres://user@host/database or sqlite:/path"
+        ]
+    );
+    assert_eq!(
+        said("url = \"mysql://gate:one@host/app\"\npassword = \"two\""),
+        ["users.sql.password: the URL has a password too | keep one of the two"]
+    );
+    assert_eq!(
+        said("url = \"mysql://gate@host/app\"\nca_file = \"/etc/ca.pem\""),
+        ["users.sql.ca_file: no certificate is verified | write tls = \"verify\""]
+    );
+}
+
+#[test]
+fn a_database_that_is_not_used_is_told_of() {
+    let said = reports(&format!(
+        "{GOOD}\n[users.sql]\nurl = \"sqlite:/var/lib/users.db\"\n"
+    ));
+    assert_eq!(
+        said,
+        [
+            "11:7 warning users.sql.url: not used: ids come from elsewhere | write users.store = \"sql\", or leave it out"
+        ]
+    );
+}
+
+#[test]
+fn debug_shows_no_password_of_a_database() {
+    let text = format!(
+        "{GOOD}\n[users]\nstore = \"sql\"\n[users.sql]\nurl = \"mysql://gate:s3cret@host/app\"\n"
+    );
+    let config = parse(&text).expect("a good file").config;
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("Sql {") && !shown.contains("s3cret"),
+        "{shown}"
+    );
+}

@@ -1,0 +1,72 @@
+//! `[users]`.
+
+use super::reader::Reader;
+use super::session::SessionStoreKind;
+use super::value::{Fault, choose, text};
+
+mod sql;
+
+pub use self::sql::{Sql, SqlKind, SqlPlace, SqlTls};
+
+/// `[users]`.
+#[derive(Debug, Clone)]
+pub struct Users {
+    /// Default: as `session.store`.
+    pub store: UserStoreKind,
+    /// `[users.sql]`; there when `store` is `"sql"`.
+    pub sql: Option<Sql>,
+}
+
+/// `users.store`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UserStoreKind {
+    /// Ids are given out in Redis.
+    Redis,
+    /// Ids are given out by a database.
+    Sql,
+    /// Ids are given out by this process and end with it.
+    Memory,
+    /// No user ids: the upstream gets the openid alone.
+    Off,
+}
+
+impl Users {
+    /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
+    pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
+        let store = table.optional("store", Some(r#""redis""#), text(user_store));
+        let sql_table = table.table("sql");
+        let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
+        table.later("webhook", "{}");
+        table.finish();
+        let store = match (store, sessions) {
+            (Some(store), _) => store,
+            (None, Some(SessionStoreKind::Memory)) => UserStoreKind::Memory,
+            (None, _) => UserStoreKind::Redis,
+        };
+        if store == UserStoreKind::Sql && sql.is_none() {
+            return None;
+        }
+        if store != UserStoreKind::Sql && sql.is_some() {
+            sql_table.warning(
+                "url",
+                "not used: ids come from elsewhere",
+                "write users.store = \"sql\", or leave it out",
+            );
+        }
+        Some(Self { store, sql })
+    }
+}
+
+fn user_store(text: &str) -> Result<UserStoreKind, Fault> {
+    if text == "webhook" {
+        return Err(Fault::new("is not available in this version")
+            .help("write \"redis\", \"sql\", \"memory\" or \"off\""));
+    }
+    let words = [
+        ("redis", UserStoreKind::Redis),
+        ("sql", UserStoreKind::Sql),
+        ("memory", UserStoreKind::Memory),
+        ("off", UserStoreKind::Off),
+    ];
+    choose(text, &words)
+}

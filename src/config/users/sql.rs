@@ -1,0 +1,240 @@
+//! `[users.sql]`: which database.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use percent_encoding::percent_decode_str;
+
+use crate::config::address::authority;
+use crate::config::reader::Reader;
+use crate::config::value::{Fault, choice, duration, integer, text_or_none};
+use crate::config::values::{Secret, TIMEOUT};
+
+/// `[users.sql]`.
+#[derive(Debug, Clone)]
+pub struct Sql {
+    /// From `url`: what kind of database.
+    pub kind: SqlKind,
+    /// From `url`: where it is, and who we are to it.
+    pub place: SqlPlace,
+    /// Whether the connection is encrypted. Default `"auto"`.
+    pub tls: SqlTls,
+    /// PEM certificates that the server's must lead to. `None`: the public ones.
+    pub ca: Option<String>,
+    /// Connections, each for one login at a time. Default 8; 1 to 256.
+    pub connections: u32,
+    /// Time to get a connection: to wait for a free one, or to make one. Default `"1s"`.
+    pub connect_timeout: Duration,
+    /// Time for one statement. Default `"1s"`.
+    pub timeout: Duration,
+}
+
+/// What understands our SQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlKind {
+    /// `mysql://`, MariaDB too.
+    MySql,
+    /// `postgres://`.
+    Postgres,
+    /// `sqlite:/path`.
+    Sqlite,
+}
+
+/// Where the database is.
+#[derive(Debug, Clone)]
+pub enum SqlPlace {
+    /// A server.
+    Server {
+        /// Name or address.
+        host: String,
+        /// Its port.
+        port: u16,
+        /// A Unix socket in the place of both: of MySQL the socket, of PostgreSQL its folder.
+        socket: Option<PathBuf>,
+        /// Who we are.
+        username: String,
+        /// From the URL or `password`.
+        password: Option<Secret>,
+        /// Which of its databases.
+        database: String,
+    },
+    /// A file of SQLite, which is made when there is none.
+    File(PathBuf),
+}
+
+/// `users.sql.tls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SqlTls {
+    /// Encrypted when the server can; nobody is kept from pretending to be it.
+    Auto,
+    /// Encrypted, and the server's certificate is for its host.
+    Verify,
+    /// In clear.
+    Off,
+}
+
+impl Sql {
+    /// `None` when no database is named, which is reported where one is `wanted`.
+    pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
+        let url = table.optional("url", Some(r#""""#), text_or_none(sql_url));
+        let url_is_wrong = url.is_none() && table.has("url");
+        let password = table.secret("password", "password_file");
+        let modes = [
+            ("auto", SqlTls::Auto),
+            ("verify", SqlTls::Verify),
+            ("off", SqlTls::Off),
+        ];
+        let tls = table.key("tls", r#""auto""#, choice(&modes));
+        let path = |text: &str| Ok(text.to_owned());
+        let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
+        let connections = table.key("connections", "8", integer(1..=256_u32));
+        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
+        let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
+        table.later("table", r#""""#);
+        table.later("columns", "{}");
+        table.finish();
+        let Some((kind, mut place)) = url.flatten() else {
+            if url_is_wrong {
+                return None;
+            }
+            if wanted {
+                let help = "write mysql://user@host/database, postgres://user@host/database or sqlite:/path";
+                table.error(
+                    "url",
+                    "is needed for users.store = \"sql\"",
+                    Some(help.to_owned()),
+                );
+            }
+            return None;
+        };
+        add_password(table, &mut place, password);
+        let tls = tls?;
+        let ca = match ca_file? {
+            Some(_) if tls != SqlTls::Verify => {
+                let help = "write tls = \"verify\"".to_owned();
+                table.error("ca_file", "no certificate is verified", Some(help));
+                None
+            }
+            Some(path) => Some(table.open_file("ca_file", &path)?),
+            None => None,
+        };
+        Some(Self {
+            kind,
+            place,
+            tls,
+            ca,
+            connections: connections?,
+            connect_timeout: connect_timeout?,
+            timeout: timeout?,
+        })
+    }
+}
+
+fn add_password(table: &Reader<'_>, place: &mut SqlPlace, written: Option<Secret>) {
+    let name = if table.has("password_file") {
+        "password_file"
+    } else {
+        "password"
+    };
+    match (place, written) {
+        (_, None) => {}
+        (SqlPlace::File(_), Some(_)) => {
+            let help = "remove it: who may read the file is said by its mode".to_owned();
+            table.error(name, "SQLite has no passwords", Some(help));
+        }
+        (SqlPlace::Server { password, .. }, Some(_)) if password.is_some() => {
+            let help = "keep one of the two".to_owned();
+            table.error(name, "the URL has a password too", Some(help));
+        }
+        (SqlPlace::Server { password, .. }, written) => *password = written,
+    }
+}
+
+/// Takes a URL apart. No message quotes it: it may hold a password.
+fn sql_url(text: &str) -> Result<(SqlKind, SqlPlace), Fault> {
+    let shape = "write mysql://user@host:3306/database, postgres://user@host:5432/database or sqlite:/path/users.db";
+    let wrong = |what: &str| Err(Fault::about(what).help(shape));
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        built_in(SqlKind::Sqlite)?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        if !path.starts_with('/') || path.ends_with('/') || path.contains('?') {
+            return wrong("the path of the file does not start with `/`, or is none");
+        }
+        return Ok((SqlKind::Sqlite, SqlPlace::File(PathBuf::from(path))));
+    }
+    let (kind, usual_port, rest) = match text.split_once("://") {
+        Some(("mysql" | "mariadb", rest)) => (SqlKind::MySql, 3306, rest),
+        Some(("postgres" | "postgresql", rest)) => (SqlKind::Postgres, 5432, rest),
+        _ => return wrong("is not the URL of a database"),
+    };
+    built_in(kind)?;
+    let (rest, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let Some((login, place)) = rest.rsplit_once('@') else {
+        return wrong("names no user");
+    };
+    if login.contains(['/', '#', '@', ' ']) {
+        return Err(
+            Fault::about("the password has a character that a URL cannot hold").help(
+                "encode it (`@` is %40, `/` is %2F), or write it as `password` in its own key",
+            ),
+        );
+    }
+    let (username, password) = match login.split_once(':') {
+        Some((username, password)) => (username, Some(password)),
+        None => (login, None),
+    };
+    let (place, database) = place.split_once('/').unwrap_or((place, ""));
+    let Some((host, port)) = authority(place) else {
+        return wrong("has no valid host and port");
+    };
+    let decoded = |text: &str| {
+        let text = percent_decode_str(text).decode_utf8();
+        text.map(|text| text.into_owned())
+            .map_err(|_| Fault::about("is not UTF-8 where its escapes are decoded"))
+    };
+    let (username, database) = (decoded(username)?, decoded(database)?);
+    let socket = match query.split_once('=') {
+        None if query.is_empty() => None,
+        Some(("socket", path)) if path.starts_with('/') => Some(PathBuf::from(decoded(path)?)),
+        _ => {
+            return Err(Fault::about("has settings behind the `?`").help(
+                "only ?socket=/path is taken; the others are keys of [users.sql], such as tls",
+            ));
+        }
+    };
+    if username.is_empty() {
+        return wrong("names no user");
+    }
+    if database.is_empty() || database.contains('/') {
+        return wrong("names no database");
+    }
+    if host.is_empty() && socket.is_none() {
+        return wrong("has no host");
+    }
+    let password = password.map(decoded).transpose()?;
+    let server = SqlPlace::Server {
+        host,
+        port: port.unwrap_or(usual_port),
+        socket,
+        username,
+        password: password.filter(|text| !text.is_empty()).map(Secret::new),
+        database,
+    };
+    Ok((kind, server))
+}
+
+/// Refuses what this program was built without.
+fn built_in(kind: SqlKind) -> Result<(), Fault> {
+    let (built, feature) = match kind {
+        SqlKind::MySql => (cfg!(feature = "directory-mysql"), "directory-mysql"),
+        SqlKind::Postgres => (cfg!(feature = "directory-postgres"), "directory-postgres"),
+        SqlKind::Sqlite => (cfg!(feature = "directory-sqlite"), "directory-sqlite"),
+    };
+    if built {
+        return Ok(());
+    }
+    Err(Fault::about(format!(
+        "this program was built without the feature {feature}"
+    ))
+    .help("use one that was built with the default features"))
+}

@@ -1,0 +1,378 @@
+//! One database, whichever of the three it is: connections, statements with deadlines, and errors sorted by what has to
+//! be done about them. Statements are written with `?` for their values; what comes back is text.
+
+use std::time::Duration;
+
+use sqlx::error::ErrorKind;
+#[cfg(feature = "directory-mysql")]
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlSslMode};
+use sqlx::pool::PoolOptions;
+#[cfg(feature = "directory-postgres")]
+use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
+#[cfg(feature = "directory-sqlite")]
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+
+use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls};
+
+/// Time for a change of the tables.
+const CHANGE: Duration = Duration::from_secs(30);
+
+/// A database, connected to when it is needed. A clone shares the connections.
+#[derive(Clone)]
+pub(super) struct Database {
+    pool: Pool,
+    kind: SqlKind,
+    /// For messages: kind, host and port; or the file.
+    address: String,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+#[derive(Clone)]
+enum Pool {
+    #[cfg(feature = "directory-mysql")]
+    MySql(MySqlPool),
+    #[cfg(feature = "directory-postgres")]
+    Postgres(PgPool),
+    #[cfg(feature = "directory-sqlite")]
+    Sqlite(SqlitePool),
+    /// What the configuration lets nobody name.
+    NotBuiltIn,
+}
+
+/// A value of a statement.
+#[derive(Debug, Clone)]
+pub(super) enum Value {
+    Text(String),
+    Number(i64),
+}
+
+/// A statement with the values for its question marks.
+pub(super) type Statement = (String, Vec<Value>);
+
+/// A row: each column as text, `None` where it is null.
+pub(super) type Line = Vec<Option<String>>;
+
+/// Why a statement did nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum SqlError {
+    /// Another row has the key: another login was faster.
+    Taken,
+    /// The database gave way to another transaction; it may work the next time.
+    Crossed,
+    /// The database is away, silent, or refuses. For the log: no value in it.
+    Failed(String),
+}
+
+/// Runs the same code on whichever pool it is; the macro stands for a type parameter that no bounds could describe briefly.
+macro_rules! with_pool {
+    ($database:expr, $pool:ident => $work:expr) => {
+        match &$database.pool {
+            #[cfg(feature = "directory-mysql")]
+            Pool::MySql($pool) => $work,
+            #[cfg(feature = "directory-postgres")]
+            Pool::Postgres($pool) => $work,
+            #[cfg(feature = "directory-sqlite")]
+            Pool::Sqlite($pool) => $work,
+            Pool::NotBuiltIn => Err(SqlError::Failed(
+                "this kind of database was not built in".to_owned(),
+            )),
+        }
+    };
+}
+
+macro_rules! query {
+    ($statement:expr, $values:expr) => {{
+        let mut query = sqlx::query(AssertSqlSafe($statement));
+        for value in $values {
+            query = match value {
+                Value::Text(text) => query.bind(text.clone()),
+                Value::Number(number) => query.bind(*number),
+            };
+        }
+        query
+    }};
+}
+
+/// Does the work on a connection of its own, within the deadline. A connection that did not answer in time is not used again:
+/// its answer may still come.
+macro_rules! on_connection {
+    ($database:expr, $pool:ident, $connection:ident => $work:expr) => {{
+        let database = $database;
+        let mut held = $pool
+            .acquire()
+            .await
+            .map_err(|error| database.failed(&error))?;
+        let $connection = &mut held;
+        match tokio::time::timeout(database.timeout, async { $work }).await {
+            Ok(done) => done.map_err(|error| database.failed(&error)),
+            Err(_) => {
+                held.close_on_drop();
+                Err(database.silent())
+            }
+        }
+    }};
+}
+
+impl Database {
+    /// Connects to nothing yet.
+    pub(super) fn new(config: &Sql) -> Self {
+        Self {
+            pool: pool(config),
+            kind: config.kind,
+            address: address(config),
+            timeout: config.timeout,
+            connect_timeout: config.connect_timeout,
+        }
+    }
+
+    /// The same, with time to change tables.
+    pub(super) fn patient(&self) -> Self {
+        Self {
+            timeout: CHANGE.max(self.timeout),
+            ..self.clone()
+        }
+    }
+
+    pub(super) fn kind(&self) -> SqlKind {
+        self.kind
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// An expression as text.
+    pub(super) fn as_text(&self, expression: &str) -> String {
+        match self.kind {
+            SqlKind::MySql => format!("CAST({expression} AS CHAR)"),
+            SqlKind::Postgres | SqlKind::Sqlite => format!("CAST({expression} AS TEXT)"),
+        }
+    }
+
+    /// Rows of text columns.
+    pub(super) async fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Line>, SqlError> {
+        let sql = self.numbered(sql);
+        with_pool!(self, pool => on_connection!(self, pool, connection => {
+            let rows = query!(sql, values).fetch_all(&mut **connection).await?;
+            let mut lines = Vec::with_capacity(rows.len());
+            for row in rows {
+                let columns = 0..row.len();
+                lines.push(columns.map(|column| row.try_get(column)).collect::<Result<Line, sqlx::Error>>()?);
+            }
+            Ok(lines)
+        }))
+    }
+
+    /// Changes something; gives the number of rows that were met.
+    pub(super) async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, SqlError> {
+        let sql = self.numbered(sql);
+        with_pool!(self, pool => on_connection!(self, pool, connection => {
+            Ok(query!(sql, values).execute(&mut **connection).await?.rows_affected())
+        }))
+    }
+
+    /// All of the statements, or none.
+    pub(super) async fn transaction(&self, statements: &[Statement]) -> Result<(), SqlError> {
+        let begin = match self.kind {
+            // Not at its first write, when another writer may be ahead and the snapshot is too old.
+            SqlKind::Sqlite => "BEGIN IMMEDIATE",
+            SqlKind::MySql | SqlKind::Postgres => "BEGIN",
+        };
+        with_pool!(self, pool => on_connection!(self, pool, connection => {
+            let mut transaction = connection.begin_with(begin).await?;
+            for (sql, values) in statements {
+                query!(self.numbered(sql), values).execute(&mut *transaction).await?;
+            }
+            transaction.commit().await
+        }))
+    }
+
+    /// Runs statements one after the other on one connection, the last whatever became of the others. What they hold, the
+    /// database lets go of in any case: the connection is closed.
+    pub(super) async fn guarded(
+        &self,
+        first: &Statement,
+        statements: &[Statement],
+        last: &Statement,
+    ) -> Result<(), SqlError> {
+        with_pool!(self, pool => on_connection!(self, pool, connection => {
+            connection.close_on_drop();
+            query!(self.numbered(&first.0), &first.1).execute(&mut **connection).await?;
+            let mut outcome = Ok(());
+            for (sql, values) in statements {
+                if outcome.is_ok() {
+                    let done = query!(self.numbered(sql), values).execute(&mut **connection).await;
+                    outcome = done.map(|_| ());
+                }
+            }
+            query!(self.numbered(&last.0), &last.1).execute(&mut **connection).await?;
+            outcome
+        }))
+    }
+
+    /// PostgreSQL counts its values; the statements hold no question mark but for one.
+    fn numbered(&self, sql: &str) -> String {
+        if self.kind != SqlKind::Postgres {
+            return sql.to_owned();
+        }
+        let mut parts = sql.split('?');
+        let mut numbered = parts.next().unwrap_or_default().to_owned();
+        for (number, part) in (1..).zip(parts) {
+            numbered += &format!("${number}{part}");
+        }
+        numbered
+    }
+
+    fn silent(&self) -> SqlError {
+        SqlError::Failed(format!(
+            "{}: no answer within {:?} (users.sql.timeout)",
+            self.address, self.timeout
+        ))
+    }
+
+    fn failed(&self, error: &sqlx::Error) -> SqlError {
+        let cause = match error {
+            sqlx::Error::Database(refusal) => {
+                let code = refusal.code().unwrap_or_default();
+                if refusal.kind() == ErrorKind::UniqueViolation {
+                    return SqlError::Taken;
+                }
+                // Serialization failure and deadlock; SQLite's BUSY in its spellings.
+                if ["40001", "40P01", "5", "261", "517"].contains(&code.as_ref()) {
+                    return SqlError::Crossed;
+                }
+                format!("{} ({code})", without_values(refusal.message()))
+            }
+            sqlx::Error::PoolTimedOut => format!(
+                "no connection within {:?} (users.sql.connect_timeout)",
+                self.connect_timeout
+            ),
+            sqlx::Error::Io(cause) => cause.to_string(),
+            sqlx::Error::Tls(cause) => format!("TLS: {cause}"),
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                "a column holds what is not text".to_owned()
+            }
+            other => other.to_string(),
+        };
+        SqlError::Failed(format!("{}: {cause}", self.address))
+    }
+}
+
+/// The database's words without what it quotes, which may be an openid.
+fn without_values(message: &str) -> String {
+    match message.split_once("value: '") {
+        Some((words, _)) => format!("{words}value"),
+        None => message.to_owned(),
+    }
+}
+
+fn address(config: &Sql) -> String {
+    let kind = match config.kind {
+        SqlKind::MySql => "mysql",
+        SqlKind::Postgres => "postgres",
+        SqlKind::Sqlite => "sqlite",
+    };
+    match &config.place {
+        SqlPlace::File(path) => format!("{kind} in {}", path.display()),
+        SqlPlace::Server {
+            socket: Some(path), ..
+        } => format!("{kind} at {}", path.display()),
+        SqlPlace::Server { host, port, .. } => format!("{kind} at {host}:{port}"),
+    }
+}
+
+fn pool(config: &Sql) -> Pool {
+    match (config.kind, &config.place) {
+        #[cfg(feature = "directory-mysql")]
+        (
+            SqlKind::MySql,
+            SqlPlace::Server {
+                host,
+                port,
+                socket,
+                username,
+                password,
+                database,
+            },
+        ) => {
+            let mut options = MySqlConnectOptions::new()
+                .host(host)
+                .port(*port)
+                .username(username)
+                .database(database)
+                // Both would change what the SQL of others means: triggers, defaults, the time that a row was made.
+                .pipes_as_concat(false)
+                .timezone(None)
+                .ssl_mode(match config.tls {
+                    SqlTls::Auto => MySqlSslMode::Preferred,
+                    SqlTls::Verify => MySqlSslMode::VerifyIdentity,
+                    SqlTls::Off => MySqlSslMode::Disabled,
+                })
+                .disable_statement_logging();
+            if let Some(password) = password {
+                options = options.password(password.expose());
+            }
+            if let Some(path) = socket {
+                options = options.socket(path).ssl_mode(MySqlSslMode::Disabled);
+            }
+            if let Some(ca) = &config.ca {
+                options = options.ssl_ca_from_pem(ca.clone().into_bytes());
+            }
+            Pool::MySql(limits(config).connect_lazy_with(options))
+        }
+        #[cfg(feature = "directory-postgres")]
+        (
+            SqlKind::Postgres,
+            SqlPlace::Server {
+                host,
+                port,
+                socket,
+                username,
+                password,
+                database,
+            },
+        ) => {
+            let mut options = PgConnectOptions::new_without_pgpass()
+                .host(host)
+                .port(*port)
+                .username(username)
+                .password(password.as_ref().map_or("", Secret::expose))
+                .database(database)
+                .application_name("skeygate")
+                .ssl_mode(match config.tls {
+                    SqlTls::Auto => PgSslMode::Prefer,
+                    SqlTls::Verify => PgSslMode::VerifyFull,
+                    SqlTls::Off => PgSslMode::Disable,
+                })
+                .disable_statement_logging();
+            if let Some(path) = socket {
+                options = options.socket(path).ssl_mode(PgSslMode::Disable);
+            }
+            if let Some(ca) = &config.ca {
+                options = options.ssl_root_cert_from_pem(ca.clone().into_bytes());
+            }
+            Pool::Postgres(limits(config).connect_lazy_with(options))
+        }
+        #[cfg(feature = "directory-sqlite")]
+        (SqlKind::Sqlite, SqlPlace::File(path)) => {
+            let options = SqliteConnectOptions::new()
+                .filename(path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // A user who was told his id has it after a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(config.timeout)
+                .disable_statement_logging();
+            Pool::Sqlite(limits(config).connect_lazy_with(options))
+        }
+        _ => Pool::NotBuiltIn,
+    }
+}
+
+fn limits<DB: sqlx::Database>(config: &Sql) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(config.connections)
+        .acquire_timeout(config.connect_timeout)
+}

@@ -1,0 +1,193 @@
+//! Users in tables of our own. Of everything that must be there once there is one row with a key, so logins at once on several
+//! replicas agree: who finds a key taken looks again. A crash leaves nothing, or a join that the next login completes.
+
+use super::database::{Database, SqlError, Statement, Value};
+use crate::clock;
+use crate::users::id::UserId;
+use crate::users::{CreateUsers, Found};
+
+/// Aliases followed before the tables count as damaged: each join adds one, and a person has few apps.
+const ALIASES: usize = 64;
+
+const MAKE_USER: &str = "INSERT INTO skeygate_users (id, created) VALUES (?, ?)";
+const MAKE_OPENID: &str = "INSERT INTO skeygate_openids (appid, openid, user_id) VALUES (?, ?, ?)";
+const MAKE_UNIONID: &str = "INSERT INTO skeygate_unionids (unionid, user_id) VALUES (?, ?)";
+const MAKE_ALIAS: &str = "INSERT INTO skeygate_aliases (id, user_id) VALUES (?, ?)";
+const MOVE_OPENID: &str =
+    "UPDATE skeygate_openids SET user_id = ? WHERE appid = ? AND openid = ? AND user_id > ?";
+const MOVE_UNIONID: &str =
+    "UPDATE skeygate_unionids SET user_id = ? WHERE unionid = ? AND user_id > ?";
+
+/// One try. `Taken` and `Crossed`: another login was at it, and a second try finds what it made.
+pub(super) async fn find_or_create(
+    database: &Database,
+    appid: &str,
+    openid: &str,
+    unionid: Option<&str>,
+    create: CreateUsers,
+) -> Result<Found, SqlError> {
+    let names = Names {
+        database,
+        appid,
+        openid,
+        unionid,
+    };
+    let (known, joined) = (names.by_openid().await?, names.by_unionid().await?);
+    let (id, is_new) = match (known, joined) {
+        (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
+        (None, None) => (names.make().await?, true),
+        (Some(id), None) => {
+            if let Some(unionid) = unionid {
+                let values = [text(unionid), number(id)];
+                database.change(MAKE_UNIONID, &values).await?;
+            }
+            (id, false)
+        }
+        (None, Some(id)) => {
+            let values = [text(appid), text(openid), number(id)];
+            database.change(MAKE_OPENID, &values).await?;
+            (id, false)
+        }
+        (Some(one), Some(other)) if one == other => (one, false),
+        (Some(one), Some(other)) => (names.join(one, other).await?, false),
+    };
+    Ok(Found::User {
+        user_id: id.to_string(),
+        is_new,
+    })
+}
+
+/// What names one person in one login.
+struct Names<'a> {
+    database: &'a Database,
+    appid: &'a str,
+    openid: &'a str,
+    unionid: Option<&'a str>,
+}
+
+impl Names<'_> {
+    async fn by_openid(&self) -> Result<Option<UserId>, SqlError> {
+        let values = [text(self.appid), text(self.openid)];
+        self.find("skeygate_openids", "n.appid = ? AND n.openid = ?", &values)
+            .await
+    }
+
+    async fn by_unionid(&self) -> Result<Option<UserId>, SqlError> {
+        let Some(unionid) = self.unionid else {
+            return Ok(None);
+        };
+        self.find("skeygate_unionids", "n.unionid = ?", &[text(unionid)])
+            .await
+    }
+
+    /// The id that a row of `table` leads to.
+    async fn find(
+        &self,
+        table: &str,
+        which: &str,
+        values: &[Value],
+    ) -> Result<Option<UserId>, SqlError> {
+        let sql = format!(
+            "SELECT {}, {} FROM {table} n LEFT JOIN skeygate_aliases a ON a.id = n.user_id WHERE {which}",
+            self.database.as_text("n.user_id"),
+            self.database.as_text("a.user_id"),
+        );
+        let rows = self.database.rows(&sql, values).await?;
+        match rows.first().map(Vec::as_slice) {
+            None => Ok(None),
+            Some([Some(id), None]) => Ok(Some(self.parse(id)?)),
+            Some([Some(id), Some(older)]) => {
+                let (id, older) = (self.parse(id)?, self.parse(older)?);
+                if older >= id {
+                    return Err(self.endless());
+                }
+                Ok(Some(self.resolve(older).await?))
+            }
+            Some(_) => Err(self.damaged("a row of ours holds no id")),
+        }
+    }
+
+    /// Follows aliases, which always lead to smaller ids.
+    async fn resolve(&self, mut id: UserId) -> Result<UserId, SqlError> {
+        let sql = format!(
+            "SELECT {} FROM skeygate_aliases WHERE id = ?",
+            self.database.as_text("user_id")
+        );
+        for _ in 0..ALIASES {
+            let rows = self.database.rows(&sql, &[number(id)]).await?;
+            let Some(Some(older)) = rows.first().and_then(|row| row.first()) else {
+                return Ok(id);
+            };
+            let older = self.parse(older)?;
+            if older >= id {
+                return Err(self.endless());
+            }
+            id = older;
+        }
+        Err(self.endless())
+    }
+
+    /// A new user with all of his names, or nothing.
+    async fn make(&self) -> Result<UserId, SqlError> {
+        let id = UserId::draw(clock::unix_millis())
+            .map_err(|error| SqlError::Failed(error.to_string()))?;
+        let now = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
+        let mut statements: Vec<Statement> = Vec::new();
+        // The name that others may want comes first, so that who loses waits for nothing else.
+        if let Some(unionid) = self.unionid {
+            statements.push((MAKE_UNIONID.to_owned(), vec![text(unionid), number(id)]));
+        }
+        let values = vec![text(self.appid), text(self.openid), number(id)];
+        statements.push((MAKE_OPENID.to_owned(), values));
+        let values = vec![number(id), Value::Number(now)];
+        statements.push((MAKE_USER.to_owned(), values));
+        self.database.transaction(&statements).await?;
+        Ok(id)
+    }
+
+    /// Makes two ids one person: the newer becomes an alias of the older, which is returned.
+    async fn join(&self, one: UserId, other: UserId) -> Result<UserId, SqlError> {
+        let (older, newer) = (one.min(other), one.max(other));
+        let mut statements: Vec<Statement> =
+            vec![(MAKE_ALIAS.to_owned(), vec![number(newer), number(older)])];
+        let older_value = || number(older);
+        statements.push((
+            MOVE_OPENID.to_owned(),
+            vec![
+                older_value(),
+                text(self.appid),
+                text(self.openid),
+                older_value(),
+            ],
+        ));
+        if let Some(unionid) = self.unionid {
+            statements.push((
+                MOVE_UNIONID.to_owned(),
+                vec![older_value(), text(unionid), older_value()],
+            ));
+        }
+        self.database.transaction(&statements).await?;
+        super::tell_of_join(&older, &newer);
+        Ok(older)
+    }
+
+    fn parse(&self, id: &str) -> Result<UserId, SqlError> {
+        UserId::parse(id).ok_or_else(|| self.damaged("a row of ours holds no id"))
+    }
+
+    fn endless(&self) -> SqlError {
+        self.damaged("a user's aliases do not end")
+    }
+
+    fn damaged(&self, what: &str) -> SqlError {
+        SqlError::Failed(format!("{}: {what}", self.database.address()))
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}
+
+fn number(id: UserId) -> Value {
+    Value::Number(id.as_i64())
+}

@@ -1,0 +1,104 @@
+//! Our own tables and how they come about. What is here once is never changed: a later version appends.
+//!
+//! | table | a row is |
+//! |---|---|
+//! | `skeygate_users` | a user id that was given out, and when |
+//! | `skeygate_openids` | the user id of an app's openid |
+//! | `skeygate_unionids` | the user id of a unionid |
+//! | `skeygate_aliases` | a user id that turned out to be an older one's |
+//! | `skeygate_schema` | a step below that was made |
+
+use super::database::{Database, SqlError, Statement, Value};
+use crate::config::SqlKind;
+
+/// The steps, each a list of statements that may be run twice: MySQL has no transactions for them. `NAME` and `NUMBER` stand for
+/// the types, `OPTIONS` for what MySQL wants behind a table.
+const STEPS: [&[&str]; 1] = [&[
+    "CREATE TABLE IF NOT EXISTS skeygate_users (id NUMBER NOT NULL PRIMARY KEY, created NUMBER NOT NULL) OPTIONS",
+    "CREATE TABLE IF NOT EXISTS skeygate_openids (appid NAME NOT NULL, openid NAME NOT NULL, user_id NUMBER NOT NULL, \
+     PRIMARY KEY (appid, openid)) OPTIONS",
+    "CREATE TABLE IF NOT EXISTS skeygate_unionids (unionid NAME NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
+    "CREATE TABLE IF NOT EXISTS skeygate_aliases (id NUMBER NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
+]];
+
+const VERSIONS: &str =
+    "CREATE TABLE IF NOT EXISTS skeygate_schema (version NUMBER NOT NULL PRIMARY KEY) OPTIONS";
+
+/// Of the advisory lock: any number that other programs are unlikely to take.
+const LOCK: i64 = 0x736b_6579_6761_7465;
+
+/// Makes the tables that are missing. Replicas that start at once wait for each other.
+pub(super) async fn prepare(database: &Database) -> Result<(), SqlError> {
+    let mut made = made(database).await?;
+    for (number, step) in (1..).zip(STEPS) {
+        if made.contains(&number) {
+            continue;
+        }
+        run(database, number, step).await?;
+        made.push(number);
+    }
+    Ok(())
+}
+
+/// The steps that were made. Asks no right but to read, where all were.
+async fn made(database: &Database) -> Result<Vec<i64>, SqlError> {
+    let asked = format!(
+        "SELECT {} FROM skeygate_schema",
+        database.as_text("version")
+    );
+    match database.rows(&asked, &[]).await {
+        Ok(rows) => Ok(rows
+            .into_iter()
+            .filter_map(|row| row.into_iter().next()??.parse().ok())
+            .collect()),
+        // Most likely there is no such table; if not, making it tells why.
+        Err(_) => Ok(Vec::new()),
+    }
+}
+
+async fn run(database: &Database, number: i64, step: &[&str]) -> Result<(), SqlError> {
+    let plain = |sql: &str| (in_dialect(database.kind(), sql), Vec::new());
+    let mut statements: Vec<Statement> = vec![plain(VERSIONS)];
+    statements.extend(step.iter().map(|sql| plain(sql)));
+    // Whoever comes second finds it there.
+    let done = "INSERT INTO skeygate_schema (version) SELECT ? FROM (SELECT 1 AS one) AS here \
+                WHERE NOT EXISTS (SELECT 1 FROM skeygate_schema WHERE version = ?)";
+    statements.push((
+        done.to_owned(),
+        vec![Value::Number(number), Value::Number(number)],
+    ));
+    match database.kind() {
+        SqlKind::MySql => {
+            let lock = (
+                "SELECT GET_LOCK('skeygate_schema', 10)".to_owned(),
+                Vec::new(),
+            );
+            let release = (
+                "SELECT RELEASE_LOCK('skeygate_schema')".to_owned(),
+                Vec::new(),
+            );
+            database.guarded(&lock, &statements, &release).await
+        }
+        SqlKind::Postgres => {
+            let lock = "SELECT pg_advisory_xact_lock(?)".to_owned();
+            statements.insert(0, (lock, vec![Value::Number(LOCK)]));
+            database.transaction(&statements).await
+        }
+        SqlKind::Sqlite => database.transaction(&statements).await,
+    }
+}
+
+fn in_dialect(kind: SqlKind, sql: &str) -> String {
+    // Compared byte for byte: two openids may differ in nothing but capitals.
+    let (name, options) = match kind {
+        SqlKind::MySql => (
+            "VARCHAR(128)",
+            "ENGINE = InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin",
+        ),
+        SqlKind::Postgres => ("VARCHAR(128)", ""),
+        SqlKind::Sqlite => ("TEXT", ""),
+    };
+    sql.replace("NAME", name)
+        .replace("NUMBER", "BIGINT")
+        .replace("OPTIONS", options)
+}

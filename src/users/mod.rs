@@ -46,7 +46,7 @@ pub enum CreateUsers {
 pub enum Found {
     /// Him.
     User {
-        /// Decimal, at most 16 digits.
+        /// Decimal, at most 16 digits; from a table of somebody else's, at most 64 visible characters.
         user_id: String,
         /// Whether this call made him.
         is_new: bool,

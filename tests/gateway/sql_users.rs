@@ -19,6 +19,25 @@ fn setup(database: &Database) -> Setup {
     setup.table("users.sql", "connect_timeout = \"4s\"\ntimeout = \"4s\"")
 }
 
+/// A team's own table, as teams have it, and what `[users.sql]` needs to be told of it.
+async fn teams_table(database: &Database) -> &'static str {
+    let sql = match database.kind() {
+        Kind::MariaDb => {
+            "CREATE TABLE user (id INT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY, openid VARCHAR(64) NOT NULL, \
+             create_time DATETIME NOT NULL, UNIQUE KEY (openid)) DEFAULT CHARACTER SET utf8mb4"
+        }
+        Kind::Postgres => {
+            "CREATE TABLE \"user\" (id SERIAL PRIMARY KEY, openid VARCHAR(64) NOT NULL UNIQUE, \
+             create_time TIMESTAMP NOT NULL)"
+        }
+        Kind::Sqlite => {
+            "CREATE TABLE user (id INTEGER PRIMARY KEY, openid TEXT NOT NULL UNIQUE, create_time BIGINT NOT NULL)"
+        }
+    };
+    database.sql(sql).await;
+    "table = \"user\"\ncolumns = { created = \"create_time\" }"
+}
+
 /// Logs in to an app the way a mini program does.
 async fn login(stack: &Stack, appid: &str, user: &str) -> Response {
     let code = stack.wechat.new_code(appid, user);
@@ -140,4 +159,148 @@ async fn a_frozen_database_refuses_logins_within_its_deadlines() {
     assert_eq!(session.status, 200);
     let back = stack.log_in(stack.address(), "ann").await;
     assert_eq!(back.status, 200, "{}", back.text());
+}
+
+#[tokio::test]
+async fn a_table_of_ten_thousand_users_is_adopted_and_each_keeps_his_id() {
+    for kind in KINDS {
+        let database = Database::start(kind).await;
+        let table = teams_table(&database).await;
+        let mut stack = Stack::start(setup(&database).table("users.sql", table)).await;
+        let time = match kind {
+            // The database's own time, as the team's service would have written it.
+            Kind::MariaDb | Kind::Postgres => "'2021-05-06 07:08:09'",
+            Kind::Sqlite => "1620284889000",
+        };
+        let users: Vec<usize> = (0..10_000).collect();
+        for some in users.chunks(1000) {
+            let rows: Vec<String> = some
+                .iter()
+                .map(|number| {
+                    let openid = stack.wechat.openid(APP.0, &format!("user {number}"));
+                    format!("({}, '{openid}', {time})", 100_000 - number)
+                })
+                .collect();
+            let rows = rows.join(",");
+            let sql = format!("INSERT INTO \"user\" (id, openid, create_time) VALUES {rows}");
+            database.sql(&for_kind(kind, &sql)).await;
+        }
+        let count = for_kind(kind, "SELECT COUNT(*) FROM \"user\"");
+        assert_eq!(database.sql(&count).await, "10000");
+
+        for number in [0, 1, 4_711, 9_999] {
+            let known = stack
+                .log_in(stack.address(), &format!("user {number}"))
+                .await;
+            assert_eq!(known.status, 200, "{kind:?}: {}", known.text());
+            assert_eq!(known.field("user_id"), (100_000 - number).to_string());
+            assert_eq!(known.json()["is_new"], false);
+        }
+        assert_eq!(database.sql(&count).await, "10000", "{kind:?}");
+
+        let seen = a_hundred_at_once(&mut stack, "a stranger").await;
+
+        assert!(
+            seen.iter().all(|(id, _)| *id == seen[0].0),
+            "{kind:?}: {seen:?}"
+        );
+        assert_eq!(seen.iter().filter(|(_, is_new)| *is_new).count(), 1);
+        assert_eq!(database.sql(&count).await, "10001", "{kind:?}");
+        let openid = stack.wechat.openid(APP.0, "a stranger");
+        let now = match kind {
+            Kind::MariaDb => "ABS(TIMESTAMPDIFF(SECOND, create_time, NOW())) < 60",
+            Kind::Postgres => "create_time > now() - interval '60 s'",
+            // In milliseconds, as all the others.
+            Kind::Sqlite => "ABS(create_time / 1000 - strftime('%s', 'now')) < 60",
+        };
+        let sql = format!("SELECT id FROM \"user\" WHERE openid = '{openid}' AND {now}");
+        assert_eq!(database.sql(&for_kind(kind, &sql)).await, seen[0].0);
+    }
+}
+
+#[tokio::test]
+async fn an_adopted_table_with_a_unionid_keeps_the_older_id() {
+    for kind in KINDS {
+        let database = Database::start(kind).await;
+        let serial = match kind {
+            Kind::MariaDb => "INT AUTO_INCREMENT PRIMARY KEY",
+            Kind::Postgres => "SERIAL PRIMARY KEY",
+            Kind::Sqlite => "INTEGER PRIMARY KEY",
+        };
+        let sql = format!(
+            "CREATE TABLE member (uid {serial}, app VARCHAR(32) NOT NULL, wx VARCHAR(64) NOT NULL, \
+             uni VARCHAR(64) UNIQUE, UNIQUE (app, wx))"
+        );
+        database.sql(&sql).await;
+        let names = "table = \"member\"\ncolumns = { id = \"uid\", openid = \"wx\", app = \"app\", unionid = \"uni\" }";
+        let stack = Stack::start(setup(&database).table("users.sql", names).two_apps()).await;
+        stack.wechat.set_account(APP.0, None);
+        let older = login(&stack, APP.0, "ann").await.field("user_id");
+        let newer = login(&stack, OTHER_APP.0, "ann").await.field("user_id");
+        assert_eq!((older.as_str(), newer.as_str()), ("1", "2"), "{kind:?}");
+
+        stack.wechat.set_account(APP.0, Some(ACCOUNT));
+        let joined = login(&stack, APP.0, "ann").await;
+        let other = login(&stack, OTHER_APP.0, "ann").await;
+
+        assert_eq!(joined.field("user_id"), older, "{kind:?}");
+        assert_eq!(other.field("user_id"), older, "{kind:?}");
+        let rows = database
+            .sql("SELECT uid FROM member WHERE uni IS NOT NULL")
+            .await;
+        assert_eq!(rows, "1", "{kind:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_collation_makes_nobody_another_user() {
+    let database = Database::start(Kind::MariaDb).await;
+    let table = teams_table(&database).await;
+    let stack = Stack::start(setup(&database).table("users.sql", table)).await;
+    let openid = stack.wechat.openid(APP.0, "ann");
+    let swapped = openid.to_ascii_uppercase();
+    assert_ne!(openid, swapped);
+    let sql = format!("INSERT INTO user (openid, create_time) VALUES ('{swapped}', NOW())");
+    database.sql(&sql).await;
+    let found = format!("SELECT COUNT(*) FROM user WHERE openid = '{openid}'");
+    assert_eq!(
+        database.sql(&found).await,
+        "1",
+        "to the server both are one"
+    );
+
+    let answer = stack.log_in(stack.address(), "ann").await;
+
+    assert_eq!(
+        (answer.status, answer.error()),
+        (503, Some("directory_unavailable"))
+    );
+}
+
+#[tokio::test]
+async fn a_table_that_could_hold_a_user_twice_is_not_adopted() {
+    for kind in KINDS {
+        let database = Database::start(kind).await;
+        let sql = "CREATE TABLE \"user\" (id INT PRIMARY KEY, openid VARCHAR(64), create_time INT)";
+        database.sql(&for_kind(kind, sql)).await;
+        let stack = Stack::start(setup(&database).table("users.sql", "table = \"user\"")).await;
+
+        let answer = stack.log_in(stack.address(), "ann").await;
+
+        assert_eq!(
+            (answer.status, answer.error()),
+            (503, Some("directory_unavailable")),
+            "{kind:?}"
+        );
+        let count = for_kind(kind, "SELECT COUNT(*) FROM \"user\"");
+        assert_eq!(database.sql(&count).await, "0");
+    }
+}
+
+/// SQL with names in double quotes, as MariaDB quotes them.
+fn for_kind(kind: Kind, sql: &str) -> String {
+    match kind {
+        Kind::MariaDb => sql.replace('"', "`"),
+        Kind::Postgres | Kind::Sqlite => sql.to_owned(),
+    }
 }

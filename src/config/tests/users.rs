@@ -64,6 +64,7 @@ fn a_url_is_taken_apart_and_its_escapes_are_decoded() {
     assert!(
         matches!(file.place, SqlPlace::File(path) if path == Path::new("/var/lib/gate/users.db"))
     );
+    assert!(file.adopted.is_none());
 }
 
 #[test]
@@ -138,5 +139,49 @@ fn debug_shows_no_password_of_a_database() {
     assert!(
         shown.contains("Sql {") && !shown.contains("s3cret"),
         "{shown}"
+    );
+}
+
+#[test]
+fn an_adopted_table_has_the_columns_that_are_named() {
+    let url = "url = \"mysql://gate@host/app\"\ntable = \"user\"";
+    let plain = sql(url).adopted.expect("a table");
+    assert_eq!(
+        (
+            plain.name.as_str(),
+            plain.id.as_str(),
+            plain.openid.as_str()
+        ),
+        ("user", "id", "openid")
+    );
+    assert_eq!(
+        (plain.app, plain.unionid, plain.created),
+        (None, None, None)
+    );
+    let named = format!(
+        "{url}\ncolumns = {{ id = \"uid\", openid = \"wx_openid\", created = \"create_time\" }}"
+    );
+    let named = sql(&named).adopted.expect("a table");
+    assert_eq!(
+        (named.id.as_str(), named.openid.as_str()),
+        ("uid", "wx_openid")
+    );
+    assert_eq!(named.created.as_deref(), Some("create_time"));
+}
+
+#[test]
+fn a_name_that_would_need_quoting_is_no_table() {
+    let cure = "1 to 63 letters, digits, _ and $; the database and schema belong into the url";
+    assert_eq!(
+        said("url = \"mysql://gate@host/app\"\ntable = \"user` WHERE 1\""),
+        [format!(
+            "users.sql.table: `user` WHERE 1` is not a name of a table or column | {cure}"
+        )]
+    );
+    assert_eq!(
+        said("url = \"mysql://gate@host/app\"\ncolumns = { unionid = \"u\" }"),
+        [
+            "users.sql.columns.unionid: belongs to no table | write users.sql.table, or leave the columns out"
+        ]
     );
 }

@@ -6,7 +6,7 @@ use super::value::{Fault, choose, text};
 
 mod sql;
 
-pub use self::sql::{Sql, SqlKind, SqlPlace, SqlTls};
+pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
 
 /// `[users]`.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! `[users.sql]`: which database.
+//! `[users.sql]`: which database, and which table of it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::config::address::authority;
 use crate::config::reader::Reader;
-use crate::config::value::{Fault, choice, duration, integer, text_or_none};
+use crate::config::value::{Fault, choice, duration, integer, text, text_or_none};
 use crate::config::values::{Secret, TIMEOUT};
 
 /// `[users.sql]`.
@@ -27,6 +27,8 @@ pub struct Sql {
     pub connect_timeout: Duration,
     /// Time for one statement. Default `"1s"`.
     pub timeout: Duration,
+    /// A table of somebody else's that holds the users. `None`: tables of our own.
+    pub adopted: Option<AdoptedTable>,
 }
 
 /// What understands our SQL.
@@ -73,6 +75,23 @@ pub enum SqlTls {
     Off,
 }
 
+/// Names in a database that is not ours.
+#[derive(Debug, Clone)]
+pub struct AdoptedTable {
+    /// `table`.
+    pub name: String,
+    /// The column that the database fills when a row is added. Default `"id"`.
+    pub id: String,
+    /// Default `"openid"`.
+    pub openid: String,
+    /// The column for the appid, if there is one.
+    pub app: Option<String>,
+    /// The column for the unionid, if there is one.
+    pub unionid: Option<String>,
+    /// The column for the time of the first login, if it is to be written.
+    pub created: Option<String>,
+}
+
 impl Sql {
     /// `None` when no database is named, which is reported where one is `wanted`.
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
@@ -90,8 +109,10 @@ impl Sql {
         let connections = table.key("connections", "8", integer(1..=256_u32));
         let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
         let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
-        table.later("table", r#""""#);
-        table.later("columns", "{}");
+        let name = table.key("table", r#""""#, text_or_none(identifier));
+        let columns = table.table("columns");
+        let adopted = AdoptedTable::read(&columns, name.flatten());
+        columns.finish();
         table.finish();
         let Some((kind, mut place)) = url.flatten() else {
             if url_is_wrong {
@@ -104,6 +125,8 @@ impl Sql {
                     "is needed for users.store = \"sql\"",
                     Some(help.to_owned()),
                 );
+            } else if table.written() && table.has("table") {
+                table.warning("table", "not used", "write users.store = \"sql\" and a url");
             }
             return None;
         };
@@ -126,7 +149,40 @@ impl Sql {
             connections: connections?,
             connect_timeout: connect_timeout?,
             timeout: timeout?,
+            adopted: adopted?,
         })
+    }
+}
+
+impl AdoptedTable {
+    /// The inner `None` when no table is named.
+    fn read(columns: &Reader<'_>, name: Option<String>) -> Option<Option<Self>> {
+        let id = columns.key("id", r#""id""#, text(identifier));
+        let openid = columns.key("openid", r#""openid""#, text(identifier));
+        let app = columns.key("app", r#""""#, text_or_none(identifier));
+        let unionid = columns.key("unionid", r#""""#, text_or_none(identifier));
+        let created = columns.key("created", r#""""#, text_or_none(identifier));
+        let Some(name) = name else {
+            if let Some(column) = ["id", "openid", "app", "unionid", "created"]
+                .into_iter()
+                .find(|name| columns.has(name) && *name != "id" && *name != "openid")
+                && [&app, &unionid, &created]
+                    .iter()
+                    .any(|column| matches!(column, Some(Some(_))))
+            {
+                let help = "write users.sql.table, or leave the columns out".to_owned();
+                columns.error(column, "belongs to no table", Some(help));
+            }
+            return Some(None);
+        };
+        Some(Some(Self {
+            name,
+            id: id?,
+            openid: openid?,
+            app: app?,
+            unionid: unionid?,
+            created: created?,
+        }))
     }
 }
 
@@ -148,6 +204,19 @@ fn add_password(table: &Reader<'_>, place: &mut SqlPlace, written: Option<Secret
         }
         (SqlPlace::Server { password, .. }, written) => *password = written,
     }
+}
+
+/// A name that needs no quoting inside its quotes.
+fn identifier(text: &str) -> Result<String, Fault> {
+    let plain = text
+        .chars()
+        .all(|c| c.is_alphanumeric() || c == '_' || c == '$');
+    if text.is_empty() || text.len() > 63 || !plain {
+        return Err(Fault::new("is not a name of a table or column").help(
+            "1 to 63 letters, digits, _ and $; the database and schema belong into the url",
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 /// Takes a URL apart. No message quotes it: it may hold a password.

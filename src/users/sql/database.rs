@@ -143,6 +143,14 @@ impl Database {
         &self.address
     }
 
+    /// A name as this database quotes it. Names come from the configuration, which lets no quotes through.
+    pub(super) fn quoted(&self, name: &str) -> String {
+        match self.kind {
+            SqlKind::MySql => format!("`{name}`"),
+            SqlKind::Postgres | SqlKind::Sqlite => format!("\"{name}\""),
+        }
+    }
+
     /// An expression as text.
     pub(super) fn as_text(&self, expression: &str) -> String {
         match self.kind {

@@ -1,8 +1,10 @@
 //! The user directory in SQL: MySQL or MariaDB, PostgreSQL, SQLite.
 
+mod adopted;
 mod database;
 mod own;
 mod schema;
+mod shape;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
+use self::adopted::{Adopted, Created};
 use self::database::{Database, SqlError};
 use super::{CreateUsers, Found};
 use crate::config::Sql;
@@ -25,13 +28,18 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct SqlUsers {
     database: Database,
-    prepared: Arc<OnceCell<()>>,
+    /// `None`: in our own tables.
+    adopted: Option<Arc<Adopted>>,
+    prepared: Arc<OnceCell<Created>>,
 }
 
 impl SqlUsers {
     pub(super) fn new(config: &Sql) -> Self {
+        let database = Database::new(config);
+        let adopted = config.adopted.as_ref();
         Self {
-            database: Database::new(config),
+            adopted: adopted.map(|table| Arc::new(Adopted::new(&database, table))),
+            database,
             prepared: Arc::default(),
         }
     }
@@ -44,12 +52,21 @@ impl SqlUsers {
 
     /// Makes our tables, or looks whether the adopted one will do; once.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
+        self.prepared().await.map(|_| ())
+    }
+
+    async fn prepared(&self) -> Result<Created, StoreError> {
         let prepared = self.prepared.get_or_try_init(|| async {
             let database = self.database.patient();
-            retried(|| schema::prepare(&database)).await
+            match &self.adopted {
+                Some(adopted) => retried(|| adopted.inspect(&database)).await,
+                None => {
+                    retried(|| schema::prepare(&database)).await?;
+                    Ok(Created::Never)
+                }
+            }
         });
-        prepared.await?;
-        Ok(())
+        prepared.await.copied()
     }
 
     pub(super) async fn find_or_create(
@@ -59,8 +76,15 @@ impl SqlUsers {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        self.prepare().await?;
-        retried(|| own::find_or_create(&self.database, appid, openid, unionid, create)).await
+        let created = self.prepared().await?;
+        let database = &self.database;
+        match &self.adopted {
+            Some(adopted) => {
+                let names = (appid, openid, unionid);
+                retried(|| adopted.find_or_create(database, names, created, create)).await
+            }
+            None => retried(|| own::find_or_create(database, appid, openid, unionid, create)).await,
+        }
     }
 }
 
@@ -77,7 +101,10 @@ async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
         }
     }
     Err(StoreError::Unavailable {
-        cause: format!("the user directory: {TRIES} tries in a row met other logins"),
+        cause: format!(
+            "the user directory: {TRIES} tries in a row found a key taken; in an adopted table another unique key may have \
+             one value in every row, or the collation of the openid may take capitals for small letters"
+        ),
     })
 }
 

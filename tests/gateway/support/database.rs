@@ -112,6 +112,11 @@ impl Database {
         self.server().signal("CONT");
     }
 
+    /// Which it is.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
     fn server(&mut self) -> &mut Program {
         self.program.as_mut().expect("a database with a server")
     }

@@ -1,0 +1,361 @@
+//! Users in a table that was there before us, one row each. The database gives out the ids; a unique key over the openid makes
+//! first logins at once one user. Nothing but the columns that the configuration names is read or written, and no row of
+//! somebody else's is ever taken for a user's because a collation does.
+
+use super::database::{Database, SqlError, Statement, Value};
+use super::shape::Shape;
+use crate::clock;
+use crate::config::{AdoptedTable, SqlKind};
+use crate::users::{CreateUsers, Found};
+
+/// How the time of a first login is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Created {
+    /// Not by us.
+    Never,
+    /// As the database's own time.
+    Now,
+    /// Seconds since 1970.
+    Seconds,
+    /// Milliseconds since 1970.
+    Millis,
+}
+
+/// Above it a number cannot be meant as seconds: the year 5138.
+const LARGEST_SECONDS: u64 = 100_000_000_000;
+/// A user id goes into a header and into Redis.
+const LONGEST_ID: usize = 64;
+
+/// A table of somebody else's.
+pub(super) struct Adopted {
+    names: AdoptedTable,
+    /// The names, quoted.
+    table: String,
+    id: String,
+    openid: String,
+    app: Option<String>,
+    unionid: Option<String>,
+    created: Option<String>,
+}
+
+/// A row: whose it is, and his id.
+struct User {
+    id: String,
+    unionid: Option<String>,
+}
+
+/// Appid, openid and unionid of a login.
+type Names<'a> = (&'a str, &'a str, Option<&'a str>);
+
+impl Adopted {
+    pub(super) fn new(database: &Database, names: &AdoptedTable) -> Self {
+        let quoted = |name: &Option<String>| name.as_deref().map(|name| database.quoted(name));
+        Self {
+            table: database.quoted(&names.name),
+            id: database.quoted(&names.id),
+            openid: database.quoted(&names.openid),
+            app: quoted(&names.app),
+            unionid: quoted(&names.unionid),
+            created: quoted(&names.created),
+            names: names.clone(),
+        }
+    }
+
+    /// Looks whether the table will do.
+    pub(super) async fn inspect(&self, database: &Database) -> Result<Created, SqlError> {
+        let shape = Shape::of(database, &self.names.name).await?;
+        let problems = self.problems(&shape, database.kind());
+        if !problems.is_empty() {
+            let problems = problems.join("; ");
+            return Err(SqlError::Failed(format!(
+                "{}: {problems}",
+                database.address()
+            )));
+        }
+        let column = self.names.created.as_deref();
+        let Some(column) = column.and_then(|name| shape.column(name)) else {
+            return Ok(Created::Never);
+        };
+        let number = ["int", "numeric", "decimal", "double", "float", "real"]
+            .iter()
+            .any(|kind| column.kind.contains(kind));
+        if !number {
+            return Ok(Created::Now);
+        }
+        // As the newest row has it.
+        let newest = format!(
+            "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
+            database.as_text(self.created.as_deref().unwrap_or_default()),
+            self.table,
+            self.id
+        );
+        let rows = database.rows(&newest, &[]).await?;
+        let newest = rows.into_iter().flatten().next().flatten();
+        let newest = newest.and_then(|text| text.split('.').next()?.parse::<u64>().ok());
+        Ok(match newest {
+            Some(time) if time > LARGEST_SECONDS => Created::Millis,
+            _ => Created::Seconds,
+        })
+    }
+
+    /// Why the table will not do, each with its cure.
+    pub(super) fn problems(&self, shape: &Shape, kind: SqlKind) -> Vec<String> {
+        let name = &self.names.name;
+        if !shape.exists() {
+            return vec![format!(
+                "there is no table `{name}` that the user of users.sql.url may see"
+            )];
+        }
+        let columns = [
+            Some(&self.names.id),
+            Some(&self.names.openid),
+            self.names.app.as_ref(),
+            self.names.unionid.as_ref(),
+            self.names.created.as_ref(),
+        ];
+        let mut problems: Vec<String> = columns
+            .into_iter()
+            .flatten()
+            .filter(|column| shape.column(column).is_none())
+            .map(|column| format!("table `{name}` has no column `{column}`; see users.sql.columns"))
+            .collect();
+        if !problems.is_empty() {
+            return problems;
+        }
+        let openid: Vec<&str> = [Some(&self.names.openid), self.names.app.as_ref()]
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+            .collect();
+        if !shape.is_unique(&openid) {
+            let cure = self.unique_key(kind, &self.openid, &self.names.openid);
+            problems.push(format!(
+                "nothing keeps table `{name}` from two rows with one `{}`, which two first logins at once would make; {cure}",
+                self.names.openid
+            ));
+        }
+        if let (Some(column), Some(unionid)) = (&self.unionid, &self.names.unionid)
+            && !shape.is_unique(&[unionid])
+        {
+            let cure = self.unique_key(kind, column, unionid);
+            problems.push(format!(
+                "nothing keeps table `{name}` from two rows with one `{unionid}`; {cure}, with NULL for those who have none"
+            ));
+        }
+        problems
+    }
+
+    fn unique_key(&self, kind: SqlKind, column: &str, name: &str) -> String {
+        let table = &self.table;
+        match kind {
+            SqlKind::MySql => format!("ALTER TABLE {table} ADD UNIQUE KEY ({column})"),
+            SqlKind::Postgres | SqlKind::Sqlite => format!(
+                "CREATE UNIQUE INDEX {}_{name}_key ON {table} ({column})",
+                self.names.name
+            ),
+        }
+    }
+
+    /// One try, as `own::find_or_create`.
+    pub(super) async fn find_or_create(
+        &self,
+        database: &Database,
+        names: Names<'_>,
+        created: Created,
+        create: CreateUsers,
+    ) -> Result<Found, SqlError> {
+        let known = self.by_openid(database, names).await?;
+        let joined = match (&self.unionid, names.2) {
+            (Some(column), Some(unionid)) => self.by_unionid(database, column, unionid).await?,
+            _ => None,
+        };
+        let (id, is_new) = match (known, joined) {
+            (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
+            (None, None) => (self.add(database, names, created).await?, true),
+            (Some(user), None) => {
+                if let (Some(column), Some(unionid)) = (&self.unionid, names.2)
+                    && user.unionid.as_deref() != Some(unionid)
+                {
+                    let (sql, values) = self.set_unionid(column, names, unionid);
+                    database.change(&sql, &values).await?;
+                }
+                (user.id, false)
+            }
+            // A row is one person: his openid in another app gets none of its own.
+            (None, Some(user)) => (user.id, false),
+            (Some(one), Some(other)) if one.id == other.id => (one.id, false),
+            (Some(one), Some(other)) => (self.join(database, names, one, other).await?, false),
+        };
+        if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(|byte| byte.is_ascii_graphic())
+        {
+            return Err(self.unfit(database, "holds an id that no header can"));
+        }
+        Ok(Found::User {
+            user_id: id,
+            is_new,
+        })
+    }
+
+    async fn by_openid(
+        &self,
+        database: &Database,
+        names: Names<'_>,
+    ) -> Result<Option<User>, SqlError> {
+        let unionid = self.unionid.as_deref().unwrap_or(&self.openid);
+        let app = self.app.as_deref().unwrap_or(&self.openid);
+        let (which, values) = self.this_openid(names);
+        let sql = format!(
+            "SELECT {}, {}, {}, {} FROM {} WHERE {which}",
+            database.as_text(&self.id),
+            database.as_text(&self.openid),
+            database.as_text(app),
+            database.as_text(unionid),
+            self.table
+        );
+        let rows = database.rows(&sql, &values).await?;
+        let own = rows.into_iter().find_map(|row| {
+            let [Some(id), Some(openid), app, unionid] = <[_; 4]>::try_from(row).ok()? else {
+                return None;
+            };
+            let same_app = self.app.is_none() || app.as_deref() == Some(names.0);
+            // The collation may have found somebody whose openid differs in capitals.
+            (openid == names.1 && same_app).then(|| User {
+                id,
+                unionid: unionid.filter(|_| self.unionid.is_some()),
+            })
+        });
+        Ok(own)
+    }
+
+    async fn by_unionid(
+        &self,
+        database: &Database,
+        column: &str,
+        unionid: &str,
+    ) -> Result<Option<User>, SqlError> {
+        let sql = format!(
+            "SELECT {}, {} FROM {} WHERE {column} = ?",
+            database.as_text(&self.id),
+            database.as_text(column),
+            self.table
+        );
+        let rows = database.rows(&sql, &[text(unionid)]).await?;
+        let own = rows.into_iter().find_map(|row| {
+            let [Some(id), Some(found)] = <[_; 2]>::try_from(row).ok()? else {
+                return None;
+            };
+            (found == unionid).then_some(User {
+                id,
+                unionid: Some(found),
+            })
+        });
+        Ok(own)
+    }
+
+    /// Adds a row; gives the id that it got.
+    async fn add(
+        &self,
+        database: &Database,
+        names: Names<'_>,
+        created: Created,
+    ) -> Result<String, SqlError> {
+        let mut columns = vec![self.openid.as_str()];
+        let mut places = vec!["?"];
+        let mut values = vec![text(names.1)];
+        if let Some(app) = &self.app {
+            columns.push(app);
+            places.push("?");
+            values.push(text(names.0));
+        }
+        if let (Some(column), Some(unionid)) = (&self.unionid, names.2) {
+            columns.push(column);
+            places.push("?");
+            values.push(text(unionid));
+        }
+        let time = match created {
+            Created::Never | Created::Now => None,
+            Created::Seconds => Some(clock::unix_seconds()),
+            Created::Millis => Some(clock::unix_millis()),
+        };
+        if let Some(column) = &self.created {
+            columns.push(column);
+            match time {
+                Some(time) => {
+                    places.push("?");
+                    values.push(Value::Number(i64::try_from(time).unwrap_or(i64::MAX)));
+                }
+                None => places.push("CURRENT_TIMESTAMP"),
+            }
+        }
+        let sql = format!(
+            "INSERT INTO {} ({}) VALUES ({})",
+            self.table,
+            columns.join(", "),
+            places.join(", ")
+        );
+        database.change(&sql, &values).await?;
+        match self.by_openid(database, names).await? {
+            Some(user) => Ok(user.id),
+            // A server that is not strict cuts what is too long, without a word.
+            None => Err(self.unfit(
+                database,
+                "does not have the row that was just added: is the openid's column long enough?",
+            )),
+        }
+    }
+
+    /// Two rows are one person: the older id stays, and the unionid with it. The other row stays as it is, without a unionid.
+    async fn join(
+        &self,
+        database: &Database,
+        names: Names<'_>,
+        one: User,
+        holder: User,
+    ) -> Result<String, SqlError> {
+        let number = |user: &User| user.id.parse::<u64>().ok();
+        let (Some(column), Some(unionid)) = (&self.unionid, names.2) else {
+            return Ok(one.id);
+        };
+        // Ids that are no numbers are in no order.
+        if number(&one) >= number(&holder) {
+            return Ok(holder.id);
+        }
+        let taken = format!(
+            "UPDATE {} SET {column} = NULL WHERE {column} = ?",
+            self.table
+        );
+        let statements: [Statement; 2] = [
+            (taken, vec![text(unionid)]),
+            self.set_unionid(column, names, unionid),
+        ];
+        database.transaction(&statements).await?;
+        super::tell_of_join(&one.id, &holder.id);
+        Ok(one.id)
+    }
+
+    fn set_unionid(&self, column: &str, names: Names<'_>, unionid: &str) -> Statement {
+        let (which, mut values) = self.this_openid(names);
+        values.insert(0, text(unionid));
+        let sql = format!("UPDATE {} SET {column} = ? WHERE {which}", self.table);
+        (sql, values)
+    }
+
+    fn this_openid(&self, names: Names<'_>) -> Statement {
+        let mut which = format!("{} = ?", self.openid);
+        let mut values = vec![text(names.1)];
+        if let Some(app) = &self.app {
+            which += &format!(" AND {app} = ?");
+            values.push(text(names.0));
+        }
+        (which, values)
+    }
+
+    fn unfit(&self, database: &Database, what: &str) -> SqlError {
+        let name = &self.names.name;
+        SqlError::Failed(format!("{}: table `{name}` {what}", database.address()))
+    }
+}
+
+fn text(text: &str) -> Value {
+    Value::Text(text.to_owned())
+}

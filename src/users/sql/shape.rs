@@ -1,0 +1,101 @@
+//! What a table that is there looks like: its columns and what is unique in it.
+
+use super::database::{Database, SqlError, Value};
+use crate::config::SqlKind;
+
+/// A table.
+pub(super) struct Shape {
+    kind: SqlKind,
+    columns: Vec<Column>,
+    /// The columns of each unique key, the primary key among them. Not those over parts of the rows or of a column.
+    keys: Vec<Vec<String>>,
+}
+
+/// A column.
+pub(super) struct Column {
+    pub(super) name: String,
+    /// As the database calls it: `int`, `timestamp without time zone`.
+    pub(super) kind: String,
+}
+
+const MYSQL_COLUMNS: &str = "SELECT CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR) \
+    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
+const MYSQL_KEYS: &str = "SELECT CAST(INDEX_NAME AS CHAR), CASE WHEN SUB_PART IS NULL THEN CAST(COLUMN_NAME AS CHAR) END \
+    FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND NON_UNIQUE = 0 \
+    ORDER BY INDEX_NAME";
+const POSTGRES_COLUMNS: &str = "SELECT CAST(attname AS TEXT), format_type(atttypid, NULL) \
+    FROM pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped";
+const POSTGRES_KEYS: &str = "SELECT CAST(i.indexrelid AS TEXT), CAST(a.attname AS TEXT) FROM pg_index i \
+    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, nr) \
+    LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
+    WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.nr <= i.indnkeyatts \
+    ORDER BY i.indexrelid";
+const SQLITE_COLUMNS: &str = "SELECT name, type FROM pragma_table_info(?)";
+const SQLITE_KEYS: &str = "SELECT l.name, i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i \
+    WHERE l.\"unique\" = 1 AND l.partial = 0 ORDER BY l.name";
+
+impl Shape {
+    /// Of the table of this name; without columns when there is none that we may see.
+    pub(super) async fn of(database: &Database, table: &str) -> Result<Self, SqlError> {
+        let (columns, keys, name) = match database.kind() {
+            SqlKind::MySql => (MYSQL_COLUMNS, MYSQL_KEYS, table.to_owned()),
+            SqlKind::Postgres => (POSTGRES_COLUMNS, POSTGRES_KEYS, database.quoted(table)),
+            SqlKind::Sqlite => (SQLITE_COLUMNS, SQLITE_KEYS, table.to_owned()),
+        };
+        let name = [Value::Text(name)];
+        let mut shape = Self {
+            kind: database.kind(),
+            columns: Vec::new(),
+            keys: Vec::new(),
+        };
+        for row in database.rows(columns, &name).await? {
+            let mut row = row.into_iter();
+            if let (Some(Some(name)), Some(kind)) = (row.next(), row.next()) {
+                shape.columns.push(Column {
+                    name,
+                    kind: kind.unwrap_or_default().to_ascii_lowercase(),
+                });
+            }
+        }
+        let mut last = None;
+        for row in database.rows(keys, &name).await? {
+            let mut row = row.into_iter();
+            let key = row.next().flatten();
+            if key != last || shape.keys.is_empty() {
+                shape.keys.push(Vec::new());
+                last = key;
+            }
+            // An expression, or a part of a column, is nobody's column.
+            let column = row.next().flatten().unwrap_or_default();
+            if let Some(key) = shape.keys.last_mut() {
+                key.push(column);
+            }
+        }
+        Ok(shape)
+    }
+
+    pub(super) fn exists(&self) -> bool {
+        !self.columns.is_empty()
+    }
+
+    pub(super) fn column(&self, name: &str) -> Option<&Column> {
+        self.columns
+            .iter()
+            .find(|column| self.same(&column.name, name))
+    }
+
+    /// Whether no two rows can have the same values in these columns.
+    pub(super) fn is_unique(&self, columns: &[&str]) -> bool {
+        self.keys.iter().any(|key| {
+            key.iter()
+                .all(|name| columns.iter().any(|column| self.same(name, column)))
+        })
+    }
+
+    fn same(&self, one: &str, other: &str) -> bool {
+        match self.kind {
+            SqlKind::Postgres => one == other,
+            SqlKind::MySql | SqlKind::Sqlite => one.eq_ignore_ascii_case(other),
+        }
+    }
+}

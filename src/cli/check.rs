@@ -2,10 +2,23 @@
 
 use std::process::ExitCode;
 
-use super::{File, complain, say};
-use crate::config::{Config, SessionStoreKind};
+use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run, say};
+use crate::config::{Config, SessionStoreKind, UserStoreKind};
+use crate::redis::{Persistence, RedisLink};
+use crate::users::UserDirectory;
 
-pub(super) fn check(file: &File) -> ExitCode {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    file: File,
+    /// Ask Redis and the database of users too: are they there, may we use them, will the tables do. Changes nothing in them: a
+    /// user is added to the database on trial, and taken back.
+    #[arg(long)]
+    connect: bool,
+}
+
+pub(super) fn check(arguments: &Arguments) -> ExitCode {
+    let file = &arguments.file;
     let loaded = match file.load() {
         Ok(loaded) => loaded,
         Err(status) => return status,
@@ -19,7 +32,80 @@ pub(super) fn check(file: &File) -> ExitCode {
         summary(&loaded.config)
     ));
     say("Every change needs a restart in this version.");
-    ExitCode::SUCCESS
+    if !arguments.connect {
+        return ExitCode::SUCCESS;
+    }
+    match run::single_threaded() {
+        Ok(runtime) => runtime.block_on(connect(&loaded.config)),
+        Err(error) => fail(&format!("starting: {error}"), 1),
+    }
+}
+
+/// Asks everything that the gateway would use, however many of them fail.
+async fn connect(config: &Config) -> ExitCode {
+    let (mut away, mut unfit) = (false, false);
+    if needs_redis(config) {
+        away |= !redis(config).await;
+    }
+    if let (UserStoreKind::Sql, Some(sql)) = (config.users.store, &config.users.sql)
+        && let UserDirectory::Sql(users) = UserDirectory::sql(sql)
+    {
+        match users.examine().await {
+            Ok(found) => {
+                found.facts.iter().for_each(|fact| say(fact));
+                for advice in &found.advice {
+                    complain(&format!("warning: {advice}"));
+                }
+                for problem in &found.problems {
+                    complain(&format!("error: {problem}"));
+                }
+                unfit |= !found.problems.is_empty();
+            }
+            Err(error) => {
+                complain(&format!("error: {error}"));
+                away = true;
+            }
+        }
+    }
+    match (away, unfit) {
+        (true, _) => ExitCode::from(UNAVAILABLE),
+        (_, true) => ExitCode::from(BAD_CONFIG),
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn needs_redis(config: &Config) -> bool {
+    config.session.store == SessionStoreKind::Redis
+        || config.users.store == UserStoreKind::Redis
+        || config.rate_limit.shared
+}
+
+/// Whether Redis answers, after telling what it is.
+async fn redis(config: &Config) -> bool {
+    let link = match RedisLink::connect(&config.redis) {
+        Ok(link) => link,
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            return false;
+        }
+    };
+    match link.info().await {
+        Ok(facts) => {
+            let version = facts.version.unwrap_or_else(|| "unknown".to_owned());
+            let (address, kept) = (link.address(), facts.persistence);
+            say(&format!("redis at {address}: answers, version {version}"));
+            if kept == Persistence::Off {
+                complain(&format!(
+                    "warning: redis at {address}: keeps nothing over a restart; set appendonly yes in redis.conf"
+                ));
+            }
+            true
+        }
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            false
+        }
+    }
 }
 
 fn summary(config: &Config) -> String {

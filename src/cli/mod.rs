@@ -46,8 +46,9 @@ enum Command {
     Run(File),
     /// Say whether gateway.toml is good, and all that is wrong with it.
     ///
-    /// Reads secret files and environment variables as `run` would, connects to nothing. Ends with 0 or 78.
-    Check(File),
+    /// Reads secret files and environment variables as `run` would, connects to nothing. Ends with 0 or 78. With --connect it also
+    /// asks Redis and the database of users, and ends with 69 when one of them is not to be had.
+    Check(check::Arguments),
     /// Try it out: no Redis, no appid, no internet. Not for production.
     ///
     /// Serves on 127.0.0.1 with a pretended WeChat and sessions in memory, and prints three curl lines to paste: a login, a request
@@ -103,7 +104,7 @@ struct File {
 pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(file) => run::run(&file),
-        Command::Check(file) => check::check(&file),
+        Command::Check(arguments) => check::check(&arguments),
         Command::Dev(arguments) => dev::dev(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Init(arguments) => init::init(&arguments),

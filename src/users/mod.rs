@@ -14,7 +14,7 @@ pub use self::bans::{Ban, Bans, MemoryBans};
 pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
 pub use self::redis::{RedisBans, RedisUsers};
-pub use self::sql::SqlUsers;
+pub use self::sql::{Examination, SqlUsers};
 
 use crate::config::Sql;
 use crate::redis::{RedisLink, StoreError};

@@ -53,7 +53,7 @@ fn the_help_of_a_command_says_with_what_it_ends() {
     let folder = Folder::new();
     let ends = [
         ("run", vec!["0 after SIGTERM", "78", "69", "second signal"]),
-        ("check", vec!["0 or 78"]),
+        ("check", vec!["0 or 78", "--connect", "69"]),
         ("dev", vec!["69", "78", "127.0.0.1", "Not for production"]),
         ("explain", vec!["64", "78", "not shown"]),
         ("init", vec!["with 1"]),

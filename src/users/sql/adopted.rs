@@ -45,7 +45,7 @@ struct User {
 }
 
 /// Appid, openid and unionid of a login.
-type Names<'a> = (&'a str, &'a str, Option<&'a str>);
+pub(super) type Names<'a> = (&'a str, &'a str, Option<&'a str>);
 
 impl Adopted {
     pub(super) fn new(database: &Database, names: &AdoptedTable) -> Self {
@@ -59,6 +59,20 @@ impl Adopted {
             created: quoted(&names.created),
             names: names.clone(),
         }
+    }
+
+    /// The table's name, unquoted.
+    pub(super) fn name(&self) -> &str {
+        &self.names.name
+    }
+
+    /// Everything that logins do to the table, to be taken back.
+    pub(super) fn trial(&self, names: Names<'_>, created: Created) -> Vec<Statement> {
+        let mut statements = vec![self.insert(names, created)];
+        if let (Some(column), Some(unionid)) = (&self.unionid, names.2) {
+            statements.push(self.set_unionid(column, names, unionid));
+        }
+        statements
     }
 
     /// Looks whether the table will do.
@@ -252,13 +266,7 @@ impl Adopted {
         Ok(own)
     }
 
-    /// Adds a row; gives the id that it got.
-    async fn add(
-        &self,
-        database: &Database,
-        names: Names<'_>,
-        created: Created,
-    ) -> Result<String, SqlError> {
+    fn insert(&self, names: Names<'_>, created: Created) -> Statement {
         let mut columns = vec![self.openid.as_str()];
         let mut places = vec!["?"];
         let mut values = vec![text(names.1)];
@@ -293,6 +301,17 @@ impl Adopted {
             columns.join(", "),
             places.join(", ")
         );
+        (sql, values)
+    }
+
+    /// Adds a row; gives the id that it got.
+    async fn add(
+        &self,
+        database: &Database,
+        names: Names<'_>,
+        created: Created,
+    ) -> Result<String, SqlError> {
+        let (sql, values) = self.insert(names, created);
         database.change(&sql, &values).await?;
         match self.by_openid(database, names).await? {
             Some(user) => Ok(user.id),

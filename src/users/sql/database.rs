@@ -4,16 +4,10 @@
 use std::time::Duration;
 
 use sqlx::error::ErrorKind;
-#[cfg(feature = "directory-mysql")]
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlSslMode};
-use sqlx::pool::PoolOptions;
-#[cfg(feature = "directory-postgres")]
-use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
-#[cfg(feature = "directory-sqlite")]
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls};
+use super::connect::{Pool, address, pool};
+use crate::config::{Sql, SqlKind};
 
 /// Time for a change of the tables.
 const CHANGE: Duration = Duration::from_secs(30);
@@ -29,16 +23,11 @@ pub(super) struct Database {
     connect_timeout: Duration,
 }
 
-#[derive(Clone)]
-enum Pool {
-    #[cfg(feature = "directory-mysql")]
-    MySql(MySqlPool),
-    #[cfg(feature = "directory-postgres")]
-    Postgres(PgPool),
-    #[cfg(feature = "directory-sqlite")]
-    Sqlite(SqlitePool),
-    /// What the configuration lets nobody name.
-    NotBuiltIn,
+/// How a transaction ends.
+#[derive(Clone, Copy)]
+enum End {
+    Kept,
+    TakenBack,
 }
 
 /// A value of a statement.
@@ -183,6 +172,15 @@ impl Database {
 
     /// All of the statements, or none.
     pub(super) async fn transaction(&self, statements: &[Statement]) -> Result<(), SqlError> {
+        self.transact(statements, End::Kept).await
+    }
+
+    /// Whether the statements could be run; takes them back.
+    pub(super) async fn trial(&self, statements: &[Statement]) -> Result<(), SqlError> {
+        self.transact(statements, End::TakenBack).await
+    }
+
+    async fn transact(&self, statements: &[Statement], end: End) -> Result<(), SqlError> {
         let begin = match self.kind {
             // Not at its first write, when another writer may be ahead and the snapshot is too old.
             SqlKind::Sqlite => "BEGIN IMMEDIATE",
@@ -193,7 +191,10 @@ impl Database {
             for (sql, values) in statements {
                 query!(self.numbered(sql), values).execute(&mut *transaction).await?;
             }
-            transaction.commit().await
+            match end {
+                End::Kept => transaction.commit().await,
+                End::TakenBack => transaction.rollback().await,
+            }
         }))
     }
 
@@ -274,113 +275,4 @@ fn without_values(message: &str) -> String {
         Some((words, _)) => format!("{words}value"),
         None => message.to_owned(),
     }
-}
-
-fn address(config: &Sql) -> String {
-    let kind = match config.kind {
-        SqlKind::MySql => "mysql",
-        SqlKind::Postgres => "postgres",
-        SqlKind::Sqlite => "sqlite",
-    };
-    match &config.place {
-        SqlPlace::File(path) => format!("{kind} in {}", path.display()),
-        SqlPlace::Server {
-            socket: Some(path), ..
-        } => format!("{kind} at {}", path.display()),
-        SqlPlace::Server { host, port, .. } => format!("{kind} at {host}:{port}"),
-    }
-}
-
-fn pool(config: &Sql) -> Pool {
-    match (config.kind, &config.place) {
-        #[cfg(feature = "directory-mysql")]
-        (
-            SqlKind::MySql,
-            SqlPlace::Server {
-                host,
-                port,
-                socket,
-                username,
-                password,
-                database,
-            },
-        ) => {
-            let mut options = MySqlConnectOptions::new()
-                .host(host)
-                .port(*port)
-                .username(username)
-                .database(database)
-                // Both would change what the SQL of others means: triggers, defaults, the time that a row was made.
-                .pipes_as_concat(false)
-                .timezone(None)
-                .ssl_mode(match config.tls {
-                    SqlTls::Auto => MySqlSslMode::Preferred,
-                    SqlTls::Verify => MySqlSslMode::VerifyIdentity,
-                    SqlTls::Off => MySqlSslMode::Disabled,
-                })
-                .disable_statement_logging();
-            if let Some(password) = password {
-                options = options.password(password.expose());
-            }
-            if let Some(path) = socket {
-                options = options.socket(path).ssl_mode(MySqlSslMode::Disabled);
-            }
-            if let Some(ca) = &config.ca {
-                options = options.ssl_ca_from_pem(ca.clone().into_bytes());
-            }
-            Pool::MySql(limits(config).connect_lazy_with(options))
-        }
-        #[cfg(feature = "directory-postgres")]
-        (
-            SqlKind::Postgres,
-            SqlPlace::Server {
-                host,
-                port,
-                socket,
-                username,
-                password,
-                database,
-            },
-        ) => {
-            let mut options = PgConnectOptions::new_without_pgpass()
-                .host(host)
-                .port(*port)
-                .username(username)
-                .password(password.as_ref().map_or("", Secret::expose))
-                .database(database)
-                .application_name("skeygate")
-                .ssl_mode(match config.tls {
-                    SqlTls::Auto => PgSslMode::Prefer,
-                    SqlTls::Verify => PgSslMode::VerifyFull,
-                    SqlTls::Off => PgSslMode::Disable,
-                })
-                .disable_statement_logging();
-            if let Some(path) = socket {
-                options = options.socket(path).ssl_mode(PgSslMode::Disable);
-            }
-            if let Some(ca) = &config.ca {
-                options = options.ssl_root_cert_from_pem(ca.clone().into_bytes());
-            }
-            Pool::Postgres(limits(config).connect_lazy_with(options))
-        }
-        #[cfg(feature = "directory-sqlite")]
-        (SqlKind::Sqlite, SqlPlace::File(path)) => {
-            let options = SqliteConnectOptions::new()
-                .filename(path)
-                .create_if_missing(true)
-                .journal_mode(SqliteJournalMode::Wal)
-                // A user who was told his id has it after a power cut.
-                .synchronous(SqliteSynchronous::Full)
-                .busy_timeout(config.timeout)
-                .disable_statement_logging();
-            Pool::Sqlite(limits(config).connect_lazy_with(options))
-        }
-        _ => Pool::NotBuiltIn,
-    }
-}
-
-fn limits<DB: sqlx::Database>(config: &Sql) -> PoolOptions<DB> {
-    PoolOptions::new()
-        .max_connections(config.connections)
-        .acquire_timeout(config.connect_timeout)
 }

@@ -1,7 +1,9 @@
 //! The user directory in SQL: MySQL or MariaDB, PostgreSQL, SQLite.
 
 mod adopted;
+mod connect;
 mod database;
+mod examine;
 mod own;
 mod schema;
 mod shape;
@@ -11,6 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::OnceCell;
+
+pub use self::examine::Examination;
 
 use self::adopted::{Adopted, Created};
 use self::database::{Database, SqlError};

@@ -57,6 +57,31 @@ pub(super) async fn find_or_create(
     })
 }
 
+/// Everything that logins do to our tables, to be taken back.
+pub(super) fn trial() -> Result<Vec<Statement>, SqlError> {
+    let id = drawn()?;
+    let name = || text("skeygate-check");
+    let statements = [
+        (MAKE_USER, vec![number(id), Value::Number(0)]),
+        (MAKE_OPENID, vec![name(), name(), number(id)]),
+        (MAKE_UNIONID, vec![name(), number(id)]),
+        (MAKE_ALIAS, vec![number(id), number(id)]),
+        (
+            MOVE_OPENID,
+            vec![number(id), name(), name(), Value::Number(0)],
+        ),
+        (MOVE_UNIONID, vec![number(id), name(), Value::Number(0)]),
+    ];
+    let owned = statements
+        .into_iter()
+        .map(|(sql, values)| (sql.to_owned(), values));
+    Ok(owned.collect())
+}
+
+fn drawn() -> Result<UserId, SqlError> {
+    UserId::draw(clock::unix_millis()).map_err(|error| SqlError::Failed(error.to_string()))
+}
+
 /// What names one person in one login.
 struct Names<'a> {
     database: &'a Database,
@@ -129,8 +154,7 @@ impl Names<'_> {
 
     /// A new user with all of his names, or nothing.
     async fn make(&self) -> Result<UserId, SqlError> {
-        let id = UserId::draw(clock::unix_millis())
-            .map_err(|error| SqlError::Failed(error.to_string()))?;
+        let id = drawn()?;
         let now = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
         let mut statements: Vec<Statement> = Vec::new();
         // The name that others may want comes first, so that who loses waits for nothing else.

@@ -40,6 +40,12 @@ pub(super) async fn prepare(database: &Database) -> Result<(), SqlError> {
     Ok(())
 }
 
+/// Whether nothing is left to be made.
+pub(super) async fn is_made(database: &Database) -> Result<bool, SqlError> {
+    let made = made(database).await?;
+    Ok((1..).zip(STEPS).all(|(number, _)| made.contains(&number)))
+}
+
 /// The steps that were made. Asks no right but to read, where all were.
 async fn made(database: &Database) -> Result<Vec<i64>, SqlError> {
     let asked = format!(

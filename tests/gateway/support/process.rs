@@ -56,12 +56,15 @@ impl GatewayProcess {
     }
 }
 
-/// Runs `skeygate COMMAND --config FILE` on this text to its end; gives the exit code and all it
+/// Runs `skeygate COMMAND --config FILE` (the command with flags of its own) on this text to its end; gives the exit code and all it
 /// said.
 pub(crate) async fn run_to_end(subcommand: &str, toml: &str) -> (Option<i32>, String) {
     let (_directory, file) = write(toml);
     let mut command = skeygate(&[]);
-    command.arg(subcommand).arg("--config").arg(file);
+    command
+        .args(subcommand.split(' '))
+        .arg("--config")
+        .arg(file);
     let mut program = Program::start(command);
     let status = program.exit().await;
     (status.code(), program.output().await)

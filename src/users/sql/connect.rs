@@ -1,0 +1,136 @@
+//! Connections to a database: where it is, who we are, how the connection is kept safe.
+
+use sqlx::ConnectOptions as _;
+#[cfg(feature = "directory-mysql")]
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlSslMode};
+use sqlx::pool::PoolOptions;
+#[cfg(feature = "directory-postgres")]
+use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
+#[cfg(feature = "directory-sqlite")]
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
+
+use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls};
+
+/// Connections to one kind of database.
+#[derive(Clone)]
+pub(super) enum Pool {
+    #[cfg(feature = "directory-mysql")]
+    MySql(MySqlPool),
+    #[cfg(feature = "directory-postgres")]
+    Postgres(PgPool),
+    #[cfg(feature = "directory-sqlite")]
+    Sqlite(SqlitePool),
+    /// What the configuration lets nobody name.
+    NotBuiltIn,
+}
+
+/// For messages: kind, host and port; or the file. Never credentials.
+pub(super) fn address(config: &Sql) -> String {
+    let kind = match config.kind {
+        SqlKind::MySql => "mysql",
+        SqlKind::Postgres => "postgres",
+        SqlKind::Sqlite => "sqlite",
+    };
+    match &config.place {
+        SqlPlace::File(path) => format!("{kind} in {}", path.display()),
+        SqlPlace::Server {
+            socket: Some(path), ..
+        } => format!("{kind} at {}", path.display()),
+        SqlPlace::Server { host, port, .. } => format!("{kind} at {host}:{port}"),
+    }
+}
+
+/// Connects to nothing yet.
+pub(super) fn pool(config: &Sql) -> Pool {
+    match (config.kind, &config.place) {
+        #[cfg(feature = "directory-mysql")]
+        (
+            SqlKind::MySql,
+            SqlPlace::Server {
+                host,
+                port,
+                socket,
+                username,
+                password,
+                database,
+            },
+        ) => {
+            let mut options = MySqlConnectOptions::new()
+                .host(host)
+                .port(*port)
+                .username(username)
+                .database(database)
+                // Both would change what the SQL of others means: triggers, defaults, the time that a row was made.
+                .pipes_as_concat(false)
+                .timezone(None)
+                .ssl_mode(match config.tls {
+                    SqlTls::Auto => MySqlSslMode::Preferred,
+                    SqlTls::Verify => MySqlSslMode::VerifyIdentity,
+                    SqlTls::Off => MySqlSslMode::Disabled,
+                })
+                .disable_statement_logging();
+            if let Some(password) = password {
+                options = options.password(password.expose());
+            }
+            if let Some(path) = socket {
+                options = options.socket(path).ssl_mode(MySqlSslMode::Disabled);
+            }
+            if let Some(ca) = &config.ca {
+                options = options.ssl_ca_from_pem(ca.clone().into_bytes());
+            }
+            Pool::MySql(limits(config).connect_lazy_with(options))
+        }
+        #[cfg(feature = "directory-postgres")]
+        (
+            SqlKind::Postgres,
+            SqlPlace::Server {
+                host,
+                port,
+                socket,
+                username,
+                password,
+                database,
+            },
+        ) => {
+            let mut options = PgConnectOptions::new_without_pgpass()
+                .host(host)
+                .port(*port)
+                .username(username)
+                .password(password.as_ref().map_or("", Secret::expose))
+                .database(database)
+                .application_name("skeygate")
+                .ssl_mode(match config.tls {
+                    SqlTls::Auto => PgSslMode::Prefer,
+                    SqlTls::Verify => PgSslMode::VerifyFull,
+                    SqlTls::Off => PgSslMode::Disable,
+                })
+                .disable_statement_logging();
+            if let Some(path) = socket {
+                options = options.socket(path).ssl_mode(PgSslMode::Disable);
+            }
+            if let Some(ca) = &config.ca {
+                options = options.ssl_root_cert_from_pem(ca.clone().into_bytes());
+            }
+            Pool::Postgres(limits(config).connect_lazy_with(options))
+        }
+        #[cfg(feature = "directory-sqlite")]
+        (SqlKind::Sqlite, SqlPlace::File(path)) => {
+            let options = SqliteConnectOptions::new()
+                .filename(path)
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                // A user who was told his id has it after a power cut.
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(config.timeout)
+                .disable_statement_logging();
+            Pool::Sqlite(limits(config).connect_lazy_with(options))
+        }
+        _ => Pool::NotBuiltIn,
+    }
+}
+
+fn limits<DB: sqlx::Database>(config: &Sql) -> PoolOptions<DB> {
+    PoolOptions::new()
+        .max_connections(config.connections)
+        .acquire_timeout(config.connect_timeout)
+}

@@ -1,0 +1,216 @@
+//! What `skeygate check --connect` finds out about a database: is it there, will the tables do, may we use them. Changes
+//! nothing: a user is added on trial and taken back.
+
+use super::SqlUsers;
+use super::adopted::{Adopted, Created};
+use super::database::{Database, SqlError, Statement};
+use super::shape::Shape;
+use super::{own, schema};
+use crate::clock;
+use crate::config::SqlKind;
+use crate::redis::StoreError;
+
+/// What was found, each in a line for the operator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Examination {
+    /// What is well.
+    pub facts: Vec<String>,
+    /// What works, but not for ever or not for everybody.
+    pub advice: Vec<String>,
+    /// What keeps logins from working, each with its cure.
+    pub problems: Vec<String>,
+}
+
+impl SqlUsers {
+    /// Looks at the database.
+    ///
+    /// # Errors
+    /// It cannot be reached, or does not let us in.
+    pub async fn examine(&self) -> Result<Examination, StoreError> {
+        let database = self.database.patient();
+        let away = |error| StoreError::Unavailable {
+            cause: match error {
+                SqlError::Failed(cause) => cause,
+                SqlError::Taken | SqlError::Crossed => {
+                    format!("{}: busy", database.address())
+                }
+            },
+        };
+        let mut found = Examination::default();
+        greet(&database, &mut found).await.map_err(away)?;
+        match &self.adopted {
+            Some(adopted) => examine_adopted(&database, adopted, &mut found).await,
+            None => examine_own(&database, &mut found).await,
+        }
+        .map_err(away)?;
+        Ok(found)
+    }
+}
+
+/// Version, encryption, character set of the connection.
+async fn greet(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
+    let (version, cipher) = match database.kind() {
+        SqlKind::MySql => (
+            "SELECT CAST(VERSION() AS CHAR)",
+            "SHOW SESSION STATUS LIKE 'Ssl_cipher'",
+        ),
+        SqlKind::Postgres => (
+            "SELECT CAST(current_setting('server_version') AS TEXT)",
+            "SELECT 'ssl', CASE WHEN ssl THEN 'yes' ELSE '' END FROM pg_stat_ssl WHERE pid = pg_backend_pid()",
+        ),
+        SqlKind::Sqlite => ("SELECT CAST(sqlite_version() AS TEXT)", ""),
+    };
+    let version = one(database, version).await?.unwrap_or_default();
+    let mut fact = format!("{}: answers, version {version}", database.address());
+    if !cipher.is_empty() {
+        let rows = database.rows(cipher, &[]).await?;
+        let cipher = rows
+            .into_iter()
+            .next()
+            .and_then(|row| row.into_iter().nth(1));
+        let encrypted = cipher.flatten().is_some_and(|cipher| !cipher.is_empty());
+        fact += if encrypted {
+            ", encrypted"
+        } else {
+            ", in clear"
+        };
+    }
+    found.facts.push(fact);
+    if database.kind() == SqlKind::MySql {
+        let charset = one(database, "SELECT CAST(@@character_set_connection AS CHAR)").await?;
+        if charset.as_deref() != Some("utf8mb4") {
+            let charset = charset.unwrap_or_default();
+            found.problems.push(format!(
+                "users.sql: the connection speaks {charset}, not utf8mb4; let the server allow it (MySQL 5.5.3 or newer)"
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn examine_own(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
+    if !schema::is_made(database).await? {
+        found.advice.push(
+            "users.sql: our tables are not there yet; `skeygate run` makes them at its start, if its user may CREATE tables"
+                .to_owned(),
+        );
+        return Ok(());
+    }
+    let trial = own::trial()?;
+    judge(
+        database,
+        &trial,
+        "SELECT, INSERT and UPDATE on skeygate_users, _openids, _unionids, _aliases and SELECT on skeygate_schema",
+        "users.sql: our tables",
+        found,
+    )
+    .await;
+    Ok(())
+}
+
+async fn examine_adopted(
+    database: &Database,
+    adopted: &Adopted,
+    found: &mut Examination,
+) -> Result<(), SqlError> {
+    let name = adopted.name();
+    let shape = Shape::of(database, name).await?;
+    let problems = adopted.problems(&shape, database.kind());
+    let unfit = !problems.is_empty();
+    let problems = problems.into_iter();
+    found
+        .problems
+        .extend(problems.map(|problem| format!("users.sql: {problem}")));
+    let narrow: Vec<&str> = shape
+        .columns()
+        .iter()
+        .filter(|column| {
+            column
+                .charset
+                .as_deref()
+                .is_some_and(|set| set != "utf8mb4")
+        })
+        .map(|column| column.name.as_str())
+        .collect();
+    if !narrow.is_empty() {
+        let columns = narrow.join(", ");
+        found.advice.push(format!(
+            "users.sql: table `{name}`: not utf8mb4, so emoji do not fit: {columns}; \
+             ALTER TABLE `{name}` CONVERT TO CHARACTER SET utf8mb4"
+        ));
+    }
+    if unfit {
+        return Ok(());
+    }
+    if let Some(engine) = engine(database, name).await? {
+        // A trial could not be taken back.
+        found.problems.push(format!(
+            "users.sql: table `{name}` is kept by {engine}, which has no transactions; ALTER TABLE `{name}` ENGINE = InnoDB"
+        ));
+        return Ok(());
+    }
+    let created = match adopted.inspect(database).await {
+        Ok(created) => created,
+        Err(SqlError::Failed(cause)) => {
+            let cure = "GRANT SELECT on it";
+            found.problems.push(format!("users.sql: {cause}; {cure}"));
+            return Ok(());
+        }
+        Err(_) => Created::Never,
+    };
+    // As long as WeChat's, so that a column that is too short shows.
+    let openid = format!("skeygate-check-{:013}", clock::unix_millis());
+    let trial = adopted.trial(("wxskeygatecheck000", &openid, Some(&openid)), created);
+    let subject = format!("users.sql: table `{name}`");
+    let rights = if trial.len() > 1 {
+        "SELECT, INSERT and UPDATE on it"
+    } else {
+        "SELECT and INSERT on it"
+    };
+    judge(database, &trial, rights, &subject, found).await;
+    Ok(())
+}
+
+/// Does it on trial and tells.
+async fn judge(
+    database: &Database,
+    trial: &[Statement],
+    rights: &str,
+    subject: &str,
+    found: &mut Examination,
+) {
+    match database.trial(trial).await {
+        Ok(()) => found
+            .facts
+            .push(format!("{subject}: a user was added on trial and taken back")),
+        Err(SqlError::Failed(cause)) => found.problems.push(format!(
+            "{subject}: a user cannot be added: {cause}; our user needs {rights}, other columns need a default, \
+             and the id is filled by the database"
+        )),
+        Err(SqlError::Taken) => found.problems.push(format!(
+            "{subject}: a user cannot be added: another unique key has this value in another row already; it needs \
+             a default that is not the same for all, such as NULL"
+        )),
+        Err(SqlError::Crossed) => found
+            .advice
+            .push(format!("{subject}: too busy to add a user on trial")),
+    }
+}
+
+/// MySQL's engine of a table, where it has no transactions.
+async fn engine(database: &Database, table: &str) -> Result<Option<String>, SqlError> {
+    if database.kind() != SqlKind::MySql {
+        return Ok(None);
+    }
+    let sql = format!(
+        "SELECT CAST(ENGINE AS CHAR) FROM information_schema.TABLES \
+         WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = '{table}'"
+    );
+    let engine = one(database, &sql).await?;
+    Ok(engine.filter(|engine| ["MyISAM", "Aria", "MEMORY", "CSV"].contains(&engine.as_str())))
+}
+
+async fn one(database: &Database, sql: &str) -> Result<Option<String>, SqlError> {
+    let rows = database.rows(sql, &[]).await?;
+    Ok(rows.into_iter().flatten().next().flatten())
+}

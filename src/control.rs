@@ -5,7 +5,7 @@ use crate::clock;
 use crate::identity::Holder;
 use crate::redis::StoreError;
 use crate::session::{Handle, Listed, Page, Revoked, SessionStore};
-use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, Found, UserDirectory};
+use crate::users::{Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Found, UserDirectory};
 
 /// What a ban came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -246,6 +246,27 @@ impl Control {
             sessions,
             by = self.by,
             "all sessions of a user were ended by an operator"
+        );
+    }
+}
+
+/// The user directory.
+impl Control {
+    /// As `UserDirectory::entries`.
+    ///
+    /// # Errors
+    /// The user directory cannot answer.
+    pub async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
+        self.users.entries(kind, from).await
+    }
+
+    /// Notes down that so much of the directory was handed out.
+    pub fn note_export(&self, entries: u64) {
+        tracing::info!(
+            event = "users.exported",
+            entries,
+            by = self.by,
+            "the user directory was exported"
         );
     }
 }

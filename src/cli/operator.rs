@@ -47,6 +47,8 @@ pub(super) struct Whom {
 /// The way to Redis, and what gateway.toml says.
 pub(super) struct Operator {
     pub(super) control: Control,
+    /// Where user ids come from.
+    pub(super) users: UserStoreKind,
     apps: Vec<App>,
 }
 
@@ -123,6 +125,7 @@ impl Operator {
         };
         Ok(Self {
             control: Control::new(sessions, users, bans, "command"),
+            users: config.users.store,
             apps: config.apps,
         })
     }

@@ -8,9 +8,9 @@ use serde_json::{Value, json};
 use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
 use super::{File, say, sessions};
 use crate::clock;
-use crate::config;
+use crate::config::{self, UserStoreKind};
 use crate::identity::Holder;
-use crate::users::Ban;
+use crate::users::{Ban, Entry, EntryKind};
 
 /// Characters of a ban's reason.
 const LONGEST_REASON: usize = 256;
@@ -32,6 +32,11 @@ enum Action {
     Ban(BanUser),
     /// Let a banned user log in again.
     Unban(Show),
+    /// Write out the user directory: openids, unionids and merged ids with the user each is of.
+    ///
+    /// In no order, as it is read, however large it is; while logins go on an entry may come up twice. For users.store = "redis";
+    /// other directories are tables that can be read as they are.
+    Export(Export),
 }
 
 #[derive(Debug, clap::Args)]
@@ -56,6 +61,15 @@ struct BanUser {
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     lasts: Option<Duration>,
     /// What was done, as a JSON object.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    file: File,
+}
+
+#[derive(Debug, clap::Args)]
+struct Export {
+    /// One JSON object a line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -92,6 +106,9 @@ pub(super) fn users(arguments: &Arguments) -> ExitCode {
         Action::Unban(unban) => operate(&unban.file, async |operator| {
             let holder = named(&operator, &unban.user).await?;
             unban_user(&operator, &holder, unban.json).await
+        }),
+        Action::Export(export) => operate(&export.file, async |operator| {
+            export_users(&operator, export.json).await
         }),
     }
 }
@@ -204,6 +221,72 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
         ));
     }
     Ok(())
+}
+
+async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure> {
+    if operator.users != UserStoreKind::Redis {
+        let text = "users.store is not \"redis\", so there is no directory in Redis to export";
+        return Err(Failure::Config(text.to_owned()));
+    }
+    let control = &operator.control;
+    let mut lines = Lines::new();
+    if !as_json {
+        let (user, kind, appid) = ("USER", "KIND", "APPID");
+        lines.line(&format!("{user:<16}  {kind:<7}  {appid:<18}  ID"));
+    }
+    // Each kind is a search of its own.
+    let kinds = [EntryKind::Openids, EntryKind::Unionids, EntryKind::Merged];
+    let mut progress = Progress::new(control.size().await?.saturating_mul(3));
+    let mut exported = 0;
+    for kind in kinds {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let page = control.entries(kind, start).await?;
+            progress.add(page.looked_at);
+            for entry in &page.entries {
+                exported += 1;
+                lines.line(&match as_json {
+                    true => entry_json(entry),
+                    false => entry_row(entry),
+                });
+            }
+            if !lines.flush() {
+                // Nobody reads on; what was read was handed out.
+                control.note_export(exported);
+                return Ok(());
+            }
+            from = page.next;
+        }
+    }
+    control.note_export(exported);
+    Ok(())
+}
+
+fn entry_json(entry: &Entry) -> String {
+    match entry {
+        Entry::Openid {
+            user_id,
+            appid,
+            openid,
+        } => json!({ "user_id": user_id, "appid": appid, "openid": openid }),
+        Entry::Unionid { user_id, unionid } => json!({ "user_id": user_id, "unionid": unionid }),
+        Entry::Merged { user_id, into } => json!({ "user_id": user_id, "merged_into": into }),
+    }
+    .to_string()
+}
+
+fn entry_row(entry: &Entry) -> String {
+    let (user_id, kind, appid, id) = match entry {
+        Entry::Openid {
+            user_id,
+            appid,
+            openid,
+        } => (user_id, "openid", appid.as_str(), openid),
+        Entry::Unionid { user_id, unionid } => (user_id, "unionid", "", unionid),
+        Entry::Merged { user_id, into } => (user_id, "merged", "", into),
+    };
+    let (appid, id) = (cell(appid), cell(id));
+    format!("{user_id:<16}  {kind:<7}  {appid:<18}  {id}")
 }
 
 fn name(holder: &Holder) -> Value {

@@ -35,7 +35,7 @@ fn no_line_of_a_help_is_wider_than_100_columns() {
     }
     for (command, actions) in [
         ("sessions", vec!["list", "revoke"]),
-        ("users", vec!["show", "ban", "unban"]),
+        ("users", vec!["show", "ban", "unban", "export"]),
     ] {
         for action in actions {
             text += &folder.skeygate(&[command, action, "--help"]).stdout;

@@ -5,64 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
-use tokio::process::Command;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::support::client::{Request, Response};
+use crate::support::command::{skeygate, skeygate_with};
 use crate::support::redis::Reply;
 use crate::support::setup::{ACCOUNT, APP, OTHER_APP, Setup, login_request};
 use crate::support::stack::Stack;
 use crate::support::within;
-
-/// What a command said, and how it ended.
-#[derive(Debug)]
-struct Said {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Said {
-    /// What it printed: one JSON object a line.
-    fn json(&self) -> Vec<Value> {
-        lines(&self.stdout)
-    }
-
-    /// The audit: what it logged.
-    fn audit(&self) -> Vec<Value> {
-        lines(&self.stderr)
-    }
-}
-
-fn lines(text: &str) -> Vec<Value> {
-    let parse = |line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {text}"));
-    text.lines().map(parse).collect()
-}
-
-/// Runs `skeygate` with the gateway.toml of the stack.
-async fn skeygate(stack: &Stack, arguments: &[&str]) -> Said {
-    skeygate_with(&stack.toml, arguments).await
-}
-
-async fn skeygate_with(toml: &str, arguments: &[&str]) -> Said {
-    let folder = tempfile::tempdir().expect("a folder");
-    std::fs::write(folder.path().join("gateway.toml"), toml).expect("a file");
-    let output = Command::new(env!("CARGO_BIN_EXE_skeygate"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .env_remove("SKEYGATE_CONFIG")
-        .output()
-        .await
-        .expect("the binary runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Said {
-        code: output.status.code(),
-        stdout: text(output.stdout),
-        stderr: text(output.stderr),
-    }
-}
 
 /// A login as WeChat's client sends it.
 async fn login(stack: &Stack, appid: &str, user: &str) -> Response {

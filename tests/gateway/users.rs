@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::support::client::{Request, Response};
+use crate::support::command::skeygate;
 use crate::support::setup::{ACCOUNT, APP, OTHER_APP, Setup};
 use crate::support::stack::Stack;
 
@@ -134,4 +135,53 @@ async fn with_users_off_the_openid_alone_is_told() {
     let headers = stack.upstream.request().await.head.headers;
     assert!(headers.get("x-openid").is_some());
     assert_eq!(headers.get("x-user-id"), None);
+}
+
+#[tokio::test]
+async fn an_export_has_every_openid_unionid_and_merged_id() {
+    let stack = Stack::start(Setup::new().two_apps()).await;
+    stack.wechat.set_account(APP.0, None);
+    let older = login(&stack, APP.0, "ann").await.field("user_id");
+    let newer = login(&stack, OTHER_APP.0, "ann").await.field("user_id");
+    stack.wechat.set_account(APP.0, Some(ACCOUNT));
+    let code = stack.wechat.new_code(APP.0, "ann");
+    let skey = login(&stack, APP.0, "ann").await.field("skey");
+
+    let said = skeygate(&stack, &["users", "export", "--json"]).await;
+    let text = skeygate(&stack, &["users", "export"]).await;
+
+    assert_eq!(said.code, Some(0), "{said:?}");
+    let openid = |app: &str| stack.wechat.openid(app, "ann");
+    let me = stack.send(Request::get("/_gateway/me").header("skey", &skey));
+    let unionid = me.await.field("unionid");
+    let mut exported: Vec<String> = said.json().iter().map(ToString::to_string).collect();
+    let mut expected = [
+        json!({ "user_id": older, "appid": APP.0, "openid": openid(APP.0) }),
+        // Still the newer, until that app's next login; the last line says whose it is.
+        json!({ "user_id": newer, "appid": OTHER_APP.0, "openid": openid(OTHER_APP.0) }),
+        json!({ "user_id": older, "unionid": unionid }),
+        json!({ "user_id": newer, "merged_into": older }),
+    ]
+    .map(|line| line.to_string());
+    exported.sort();
+    expected.sort();
+    assert_eq!(exported, expected);
+    let audit = said.audit();
+    assert_eq!(audit.len(), 1, "{audit:?}");
+    assert_eq!(audit[0]["event"], "users.exported");
+    assert_eq!(audit[0]["entries"], 4);
+    assert_eq!(text.stdout.lines().count(), 5, "{}", text.stdout);
+    for secret in [skey, code] {
+        assert!(!said.stdout.contains(&secret) && !text.stdout.contains(&secret));
+    }
+}
+
+#[tokio::test]
+async fn without_a_directory_there_is_nothing_to_export() {
+    let stack = Stack::start(Setup::new().table("users", "store = \"off\"")).await;
+
+    let said = skeygate(&stack, &["users", "export"]).await;
+
+    assert_eq!((said.code, said.stdout.as_str()), (Some(78), ""));
+    assert!(said.stderr.contains("users.store"), "{}", said.stderr);
 }

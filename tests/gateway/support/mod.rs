@@ -5,6 +5,7 @@
 
 pub(crate) mod backend;
 pub(crate) mod client;
+pub(crate) mod command;
 pub(crate) mod database;
 pub(crate) mod fault;
 pub(crate) mod fields;

@@ -4,6 +4,7 @@
 mod address;
 mod apps;
 mod check;
+mod decrypt;
 mod environment;
 mod headers;
 mod identity;
@@ -42,6 +43,7 @@ use self::reader::Cx;
 use self::source::{Finding, Source};
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
+pub use self::decrypt::{Decrypt, Delivery};
 pub use self::identity::{Identity, Template, TemplatePart};
 pub use self::keys::{KeyInfo, keys};
 pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
@@ -83,6 +85,8 @@ pub struct Config {
     pub phone: PhoneNumbers,
     /// `[[login]]`: at least one; `POST /login` in style `plain` when none is written.
     pub login: Vec<Login>,
+    /// `[decrypt]`: who gets what WeChat encrypted for a user.
+    pub decrypt: Decrypt,
     /// `[identity]`: the headers that tell the upstream who is calling.
     pub identity: Identity,
     /// `[upstreams.NAME]`: at least one, unless every route answers by itself.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use toml::de::DeTable;
 
 use super::apps::{App, Login, Wechat};
+use super::decrypt::Decrypt;
 use super::identity::Identity;
 use super::rate_limit::RateLimits;
 use super::reader::{Cx, Reader};
@@ -36,6 +37,7 @@ pub(super) struct Tables<'a> {
     pub(super) admin: (Reader<'a>, Admin),
     pub(super) session: (Reader<'a>, Session),
     pub(super) users: (Reader<'a>, Users),
+    pub(super) decrypt: (Reader<'a>, Decrypt),
     pub(super) identity: Identity,
     pub(super) apps: Entries<'a, App>,
     pub(super) login: Entries<'a, Login>,
@@ -69,6 +71,8 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
     let phone = PhoneNumbers::read(&top.table("phone"));
     let login = top.entries("login", "login", &["path"]);
     let login = logins(login);
+    let decrypt_table = top.table("decrypt");
+    let decrypt = Decrypt::read(&decrypt_table);
     let identity = Identity::read(&top.table("identity"));
     let upstreams = top.named("upstreams", "upstream");
     let upstream_names: Vec<String> = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -96,6 +100,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         admin: (admin_table, admin?),
         session: (session_table, session?),
         users: (users_table, users?),
+        decrypt: (decrypt_table, decrypt?),
         identity: identity?,
         apps,
         login,
@@ -175,6 +180,7 @@ impl Tables<'_> {
                 .zip(self.login.entries)
                 .map(|(number, (_, login))| Login { number, ..login })
                 .collect(),
+            decrypt: self.decrypt.1,
             identity: self.identity,
             upstreams,
             routes: (0..)

@@ -40,6 +40,11 @@ impl Gateway {
         let (session, _, read) = self.own_session(&mut exchange).await?;
         let order = self.order(&mut exchange, read).await?;
         let data = self.open(&session.identity, &order).await?;
+        if let Some(delivery) = &self.delivery {
+            return self
+                .deliver(delivery, exchange, &session.identity, data)
+                .await;
+        }
         let style = Endpoint::Decrypt.style(self);
         Ok(Reply::json(StatusCode::OK, style::decrypted(style, &data)))
     }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod decrypt;
+mod delivery;
 mod endpoints;
 mod explain;
 mod guard;
@@ -25,6 +26,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::answer::AnswerBody;
 use self::answer::Reply;
+use self::delivery::Delivery;
 pub use self::explain::{Explanation, Forwarding};
 use self::guard::guard;
 use crate::access_token::AccessTokens;
@@ -52,6 +54,8 @@ pub struct Gateway {
     server: Server,
     apps: Vec<Arc<App>>,
     login_entries: Vec<Login>,
+    /// Where to post what was decrypted, unless the client gets it.
+    delivery: Option<Delivery>,
     access_log: Arc<AccessLog>,
     routes: RouteTable,
     upstreams: HashMap<String, Arc<Upstream>>,
@@ -116,6 +120,7 @@ impl Gateway {
             server: config.server,
             apps: config.apps.into_iter().map(Arc::new).collect(),
             login_entries: config.login,
+            delivery: config.decrypt.delivery.map(Delivery::new),
             access_log: Arc::new(config.log.access),
             routes: RouteTable::new(&routes),
             upstreams: config.upstreams.into_iter().map(upstream).collect(),
@@ -286,7 +291,7 @@ impl Gateway {
             Action::Respond(respond) => Ok(Reply::configured(respond, &route.response_headers)),
             Action::Forward(name) => {
                 let upstream = self.upstream(name)?;
-                let target = outgoing::target(route, text, exchange.query.as_deref())?;
+                let target = self.target(route, text, exchange.query.as_deref())?;
                 let identity = session.map(|session| session.identity);
                 // Prepared before the wait, so that its future holds nothing of the preparation.
                 let (forwarding, watch, record) = {

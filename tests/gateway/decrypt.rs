@@ -7,7 +7,7 @@ use crate::support::process::GatewayProcess;
 use crate::support::setup::{APP, OTHER_APP, Parts, Setup};
 use crate::support::stack::Stack;
 
-const PHONE: &str = "13580006666";
+pub(crate) const PHONE: &str = "13580006666";
 
 fn map(value: Value) -> Map<String, Value> {
     match value {
@@ -21,12 +21,12 @@ fn phone() -> Map<String, Value> {
 }
 
 /// What the phone number button gives the page, under the user's newest session_key.
-fn phone_data(parts: &Parts, user: &str) -> Value {
+pub(crate) fn phone_data(parts: &Parts, user: &str) -> Value {
     let data = parts.wechat.encrypt(APP.0, user, phone());
     serde_json::to_value(data.expect("a session_key")).expect("JSON")
 }
 
-fn order(skey: &str, body: &Value) -> Request {
+pub(crate) fn order(skey: &str, body: &Value) -> Request {
     Request::post_json("/_gateway/decrypt", body).header("skey", skey)
 }
 

@@ -11,6 +11,7 @@ mod bad_upstreams;
 mod client_library;
 mod connections;
 mod decrypt;
+mod delivery;
 mod door;
 mod floods;
 mod forged_headers;

@@ -434,3 +434,29 @@ impl From<PathProblem> for Error {
         Self::AmbiguousPath(problem)
     }
 }
+
+/// What a refusal or silence of WeChat is to a client, in any call that a code is sent with.
+impl From<WechatError> for Error {
+    fn from(error: WechatError) -> Self {
+        let bug = matches!(error, WechatError::GatewayBug(_));
+        if bug {
+            return Self::Internal(chain(&error));
+        }
+        let outcome = match &error {
+            WechatError::CodeInvalid(_) => Self::LoginCodeInvalid,
+            WechatError::CodeUsed(_) => Self::LoginCodeUsed,
+            WechatError::UserBlocked(_) => Self::LoginUserBlocked,
+            WechatError::UserRateLimited(_) => Self::RateLimited,
+            WechatError::Busy(_) | WechatError::QuotaExceeded(_) => Self::WechatBusy,
+            WechatError::Timeout { .. } => Self::WechatTimeout,
+            WechatError::BadAnswer { .. }
+            | WechatError::Dropped(_)
+            | WechatError::Unreachable(_)
+            | WechatError::NotAsked => Self::WechatUnreachable,
+            WechatError::Misconfigured(_)
+            | WechatError::Unknown(_)
+            | WechatError::GatewayBug(_) => Self::WechatMisconfigured,
+        };
+        outcome(LoginRefusal::Wechat(error))
+    }
+}

@@ -1,6 +1,7 @@
 //! An auth gateway for WeChat mini-program backends: the library behind the `skeygate` command.
 
 pub mod access_token;
+pub mod admin;
 pub mod auth;
 pub mod cli;
 pub mod clock;

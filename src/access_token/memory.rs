@@ -6,10 +6,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
-    DAY, Due, FORCE_PAUSE, Lease, Look, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE,
-    TURN, Turn,
-};
+use super::store::{Due, Lease, Look, Turn};
+use super::{DAY, FORCE_PAUSE, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE, TURN};
 use crate::config::Secret;
 use crate::redis::StoreError;
 

@@ -3,22 +3,23 @@
 
 mod memory;
 mod redis;
+mod store;
 
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::time::{Instant, sleep};
 use tokio_util::task::TaskTracker;
 
 use self::memory::MemoryTokens;
 use self::redis::RedisTokens;
+use self::store::{Due, Lease, Look, Store, Turn};
 use crate::clock;
 use crate::config::{self, App, Secret};
+use crate::error::{Error, LoginRefusal};
 use crate::redis::{RedisLink, StoreError};
-use crate::session::SealError;
 use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
 
 /// A token is renewed so long before its end. WeChat gives a new one from five minutes before it; asked a moment too early, it
@@ -40,6 +41,11 @@ const FORCE_PAUSE: Duration = Duration::from_secs(30);
 const MOST_FORCED: u32 = 10;
 const DAY: Duration = Duration::from_secs(86_400);
 
+const UNCHANGED: &str = "wechat refuses an access_token that it gives out as good, and may be made to end it only now and \
+                         then; check that the app may use this call";
+const FAILED_BEFORE: &str = "no access_token: fetching one failed less than a second ago";
+const LATE: &str = "the access_token was not there in time";
+
 /// Gives out tokens, and makes the calls that need one.
 pub struct AccessTokens {
     wechat: Arc<Wechat>,
@@ -47,47 +53,6 @@ pub struct AccessTokens {
     tasks: TaskTracker,
     /// When a failed renewal was last told of; seconds since 1970.
     last_warning: AtomicU64,
-}
-
-/// Where tokens are kept.
-enum Store {
-    Redis(RedisTokens),
-    Memory(MemoryTokens),
-}
-
-/// When a token is due to be renewed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Due {
-    /// Shortly before its end.
-    Soon,
-    /// Whatever its end: WeChat refuses it.
-    Now,
-}
-
-/// What the store knows of a token.
-struct Look {
-    /// The token, while it is good.
-    token: Option<Secret>,
-    turn: Turn,
-}
-
-/// Who renews the token.
-enum Turn {
-    /// Nobody has to.
-    Nobodys,
-    /// The caller, from now on.
-    Ours(Lease),
-    /// Somebody else is at it.
-    Others,
-    /// Nobody: it failed a moment ago.
-    Failed,
-}
-
-/// The right to renew an app's token. Ends by itself.
-struct Lease {
-    appid: String,
-    /// Tells our right from the one of a later holder.
-    mark: [u8; 16],
 }
 
 /// Why there is no token, or why a call with one failed.
@@ -302,72 +267,22 @@ async fn wait(deadline: Instant) -> Result<(), TokenError> {
     Ok(())
 }
 
-impl Store {
-    /// One round trip. Where a renewal is due and nobody is at it, it is the caller's turn from then on.
-    async fn look(&self, appid: &str, due: Due) -> Result<Look, StoreError> {
-        match self {
-            Self::Redis(store) => store.look(appid, due).await,
-            Self::Memory(store) => store.look(appid, due),
-        }
-    }
-
-    /// Stores the token for so long, and ends the turn; nothing if the turn is another's by now.
-    async fn keep(&self, lease: &Lease, token: &Secret, lasts: Duration) -> Result<(), StoreError> {
-        match self {
-            Self::Redis(store) => store.keep(lease, token, lasts).await,
-            Self::Memory(store) => {
-                store.keep(lease, token, lasts);
-                Ok(())
-            }
-        }
-    }
-
-    /// Lets nobody try for a moment.
-    async fn fail(&self, lease: &Lease) -> Result<(), StoreError> {
-        match self {
-            Self::Redis(store) => store.fail(lease).await,
-            Self::Memory(store) => {
-                store.fail(lease);
-                Ok(())
-            }
-        }
-    }
-
-    /// Ends the turn without having done anything.
-    async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        match self {
-            Self::Redis(store) => store.release(lease).await,
-            Self::Memory(store) => {
-                store.release(lease);
-                Ok(())
-            }
-        }
-    }
-
-    /// Whether a good token may be ended now; counts it.
-    async fn may_force(&self, appid: &str) -> Result<bool, StoreError> {
-        match self {
-            Self::Redis(store) => store.may_force(appid).await,
-            Self::Memory(store) => Ok(store.may_force(appid)),
-        }
-    }
-}
-
-impl Lease {
-    fn new(appid: &str) -> Result<Self, StoreError> {
-        let mut mark = [0; 16];
-        let filled = SystemRandom::new().fill(&mut mark);
-        filled.map_err(|_| SealError::NoRandomness)?;
-        Ok(Self {
-            appid: appid.to_owned(),
-            mark,
-        })
-    }
-}
-
 impl From<StoreError> for TokenError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
+    }
+}
+
+impl From<TokenError> for Error {
+    fn from(error: TokenError) -> Self {
+        let not_asked = LoginRefusal::NotAsked;
+        match error {
+            TokenError::Store(error) => Self::StoreUnavailable(error),
+            TokenError::Wechat(error) => error.into(),
+            TokenError::Unchanged => Self::WechatMisconfigured(not_asked(UNCHANGED)),
+            TokenError::FailedBefore => Self::WechatUnreachable(not_asked(FAILED_BEFORE)),
+            TokenError::Late => Self::WechatTimeout(not_asked(LATE)),
+        }
     }
 }
 
@@ -376,14 +291,9 @@ impl fmt::Display for TokenError {
         match self {
             Self::Store(error) => error.fmt(f),
             Self::Wechat(error) => error.fmt(f),
-            Self::Unchanged => f.write_str(
-                "wechat refuses an access_token that it gives out as good, and may be made to end it only now and then; \
-                 check that the app may use this call",
-            ),
-            Self::FailedBefore => {
-                f.write_str("no access_token: fetching one failed less than a second ago")
-            }
-            Self::Late => f.write_str("the access_token was not there in time"),
+            Self::Unchanged => f.write_str(UNCHANGED),
+            Self::FailedBefore => f.write_str(FAILED_BEFORE),
+            Self::Late => f.write_str(LATE),
         }
     }
 }

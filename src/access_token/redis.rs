@@ -13,10 +13,8 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, cmd};
 
-use super::{
-    DAY, Due, FORCE_PAUSE, Lease, Look, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE,
-    TURN, Turn,
-};
+use super::store::{Due, Lease, Look, Turn};
+use super::{DAY, FORCE_PAUSE, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE, TURN};
 use crate::config::{Config, Secret};
 use crate::redis::{RedisLink, StoreError, key_part};
 use crate::session::Sealer;

@@ -25,6 +25,7 @@ pub(super) fn errors(cx: &Cx<'_>, tables: &Tables<'_>) {
     sources(tables);
     shared_limits(tables);
     delivery(tables);
+    relay(tables);
 }
 
 fn delivery(tables: &Tables<'_>) {
@@ -40,6 +41,25 @@ fn delivery(tables: &Tables<'_>) {
             "clients could write it in ways that only the upstream understands",
             Some(help.to_owned()),
         );
+    }
+}
+
+fn relay(tables: &Tables<'_>) {
+    let (table, relay) = &tables.relay;
+    let admin = &tables.admin.1;
+    if relay.paths.is_empty() {
+        return;
+    }
+    if admin.listen.is_none() {
+        let help = "write admin.listen, or leave the paths out";
+        let what = "calls are relayed by the admin listener, and there is none";
+        table.error("paths", what, Some(help.to_owned()));
+    }
+    if admin.token.is_none() {
+        let help =
+            "write admin.token, or admin.token_file; make one with `openssl rand -base64 32`";
+        let what = "calls are relayed for who knows admin.token, and there is none";
+        table.error("paths", what, Some(help.to_owned()));
     }
 }
 

@@ -54,7 +54,7 @@ pub use self::route::{
 };
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
-pub use self::server_api::PhoneNumbers;
+pub use self::server_api::{PhoneNumbers, Relay};
 pub use self::session::{Session, SessionStoreKind, TokenSource};
 pub use self::style::{CustomStyle, Style};
 pub use self::units::duration;
@@ -83,6 +83,8 @@ pub struct Config {
     pub wechat: Wechat,
     /// `[phone]`: whether phone numbers are asked for.
     pub phone: PhoneNumbers,
+    /// `[relay]`: which of WeChat's server calls backends may make.
+    pub relay: Relay,
     /// `[[login]]`: at least one; `POST /login` in style `plain` when none is written.
     pub login: Vec<Login>,
     /// `[decrypt]`: who gets what WeChat encrypted for a user.

@@ -12,7 +12,7 @@ use super::reader::{Cx, Reader};
 use super::redis::Redis;
 use super::route::Route;
 use super::server::{Admin, Log, Server};
-use super::server_api::PhoneNumbers;
+use super::server_api::{PhoneNumbers, Relay};
 use super::session::Session;
 use super::upstream::Upstream;
 use super::users::Users;
@@ -47,6 +47,7 @@ pub(super) struct Tables<'a> {
     pub(super) redis_table: Reader<'a>,
     pub(super) rate_limit: (Reader<'a>, RateLimits),
     redis: Redis,
+    pub(super) relay: (Reader<'a>, Relay),
     wechat: Wechat,
     phone: PhoneNumbers,
     log: Log,
@@ -69,6 +70,8 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
     let apps = read_all(&top, "apps", apps, |table| App::read(table, only));
     let wechat = Wechat::read(&top.table("wechat"));
     let phone = PhoneNumbers::read(&top.table("phone"));
+    let relay_table = top.table("relay");
+    let relay = Relay::read(&relay_table);
     let login = top.entries("login", "login", &["path"]);
     let login = logins(login);
     let decrypt_table = top.table("decrypt");
@@ -110,6 +113,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         redis_table,
         rate_limit: (rate_limit_table, rate_limit?),
         redis: redis?,
+        relay: (relay_table, relay?),
         wechat: wechat?,
         phone: phone?,
         log: log?,
@@ -174,6 +178,7 @@ impl Tables<'_> {
             session: self.session.1,
             users: self.users.1,
             apps: self.apps.entries.into_iter().map(|(_, app)| app).collect(),
+            relay: self.relay.1,
             wechat: self.wechat,
             phone: self.phone,
             login: (0..)

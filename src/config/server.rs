@@ -12,7 +12,7 @@ use super::value::{
     Fault, Value, body_limit, choice, duration, filled_list, integer, list, nearest, share, size,
     text, text_or_none,
 };
-use super::values::{ListenAddress, TIMEOUT};
+use super::values::{ListenAddress, Secret, TIMEOUT};
 
 /// `[server]`.
 #[derive(Debug, Clone)]
@@ -95,6 +95,8 @@ pub enum UnderscoreHeaders {
 pub struct Admin {
     /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no admin listener.
     pub listen: Option<SocketAddr>,
+    /// Who sends it as a bearer may use what is more than a look at the gateway's state: `[relay]`. At least 32 characters.
+    pub token: Option<Secret>,
 }
 
 /// `[log]`.
@@ -197,14 +199,28 @@ impl Shutdown {
 
 impl Admin {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        table.later("token", r#""""#);
+        let token = table.secret("token", "token_file");
         let listen = table.key(
             "listen",
             r#""127.0.0.1:9091""#,
             text_or_none(address::socket),
         );
         table.finish();
-        Some(Self { listen: listen? })
+        let short = |token: &Secret| token.expose().chars().count() < TOKEN_LENGTH;
+        if token.as_ref().is_some_and(short) {
+            let what = format!("is shorter than {TOKEN_LENGTH} characters");
+            let help = "make one with `openssl rand -base64 32`";
+            let name = if table.has("token") {
+                "token"
+            } else {
+                "token_file"
+            };
+            table.error(name, &what, Some(help.to_owned()));
+        }
+        Some(Self {
+            listen: listen?,
+            token,
+        })
     }
 }
 
@@ -221,6 +237,9 @@ impl Log {
         })
     }
 }
+
+/// Hard to guess, however often one may try.
+const TOKEN_LENGTH: usize = 32;
 
 const LOG_FORMATS: [(&str, LogFormat); 3] = [
     ("auto", LogFormat::Auto),

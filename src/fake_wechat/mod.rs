@@ -10,6 +10,7 @@ mod ids;
 mod jscode2session;
 mod open_data;
 mod render;
+mod samples;
 mod server;
 mod state;
 mod tokens;

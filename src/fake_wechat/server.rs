@@ -19,6 +19,7 @@ use super::control;
 use super::fault::{DropWhen, Fault};
 use super::jscode2session;
 use super::render::{Answer, Fields, HangUp, Refused, api_answer, refused_fields};
+use super::samples;
 use super::state::{Endpoint, State};
 use super::tokens;
 
@@ -136,6 +137,30 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
             })
             .await
         }
+        "/wxa/msg_sec_check" => {
+            let (query, body) = whole(request).await?;
+            call(shared, Endpoint::MsgSecCheck, |state| {
+                samples::msg_sec_check(state, &query, &body)
+            })
+            .await
+        }
+        "/cgi-bin/media/upload" => {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            shared.count(Endpoint::MediaUpload);
+            // The token is looked at before the body is there, as WeChat does.
+            let refused = check_token(shared, &query);
+            let fields = samples::media_upload(request).await?;
+            api_answer(refused.unwrap_or(fields), &Fault::default())
+        }
+        "/cgi-bin/media/get" => {
+            let query = request.uri().query().unwrap_or_default();
+            shared.count(Endpoint::MediaGet);
+            let fault = shared.state().next_fault(Endpoint::MediaGet);
+            match check_token(shared, query) {
+                Some(refused) => api_answer(refused, &Fault::default()),
+                None => samples::media_get(fault.unwrap_or_default()),
+            }
+        }
         _ => {
             let refused = refused(&mut shared.state(), &Refused(40066, "invalid url"));
             api_answer(refused, &Fault::default())
@@ -181,6 +206,13 @@ async fn call(
         return Err(HangUp);
     }
     api_answer(fields, &fault)
+}
+
+/// The refusal of a token that is not good.
+fn check_token(shared: &Shared, query: &str) -> Option<Fields> {
+    let mut state = shared.state();
+    let checked = tokens::check_token(&mut state, query);
+    checked.err().map(|why| refused(&mut state, &why))
 }
 
 fn refused(state: &mut State, Refused(errcode, errmsg): &Refused) -> Fields {

@@ -68,15 +68,24 @@ pub enum Endpoint {
     Token,
     /// `POST /wxa/business/getuserphonenumber`.
     Getuserphonenumber,
+    /// `POST /wxa/msg_sec_check`.
+    MsgSecCheck,
+    /// `POST /cgi-bin/media/upload`.
+    MediaUpload,
+    /// `GET /cgi-bin/media/get`.
+    MediaGet,
 }
 
 impl Endpoint {
     /// All of them.
-    pub(super) const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Jscode2session,
         Self::StableToken,
         Self::Token,
         Self::Getuserphonenumber,
+        Self::MsgSecCheck,
+        Self::MediaUpload,
+        Self::MediaGet,
     ];
 
     /// As `/_mock/fault` and `/_mock/stats` call it.
@@ -86,6 +95,9 @@ impl Endpoint {
             Self::StableToken => "stable_token",
             Self::Token => "token",
             Self::Getuserphonenumber => "getuserphonenumber",
+            Self::MsgSecCheck => "msg_sec_check",
+            Self::MediaUpload => "media_upload",
+            Self::MediaGet => "media_get",
         }
     }
 }

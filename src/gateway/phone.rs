@@ -13,8 +13,8 @@ use crate::config::LOGIN_DEADLINE;
 use crate::error::{Error, LoginRefusal};
 use crate::http::body::{self, BodyKind};
 use crate::http::field;
-use crate::login::{LOGIN_BODY_LIMIT, refused_by_wechat};
-use crate::wechat::{LoginCode, WechatError};
+use crate::login::LOGIN_BODY_LIMIT;
+use crate::wechat::LoginCode;
 
 /// The field that holds the code, in JSON or a form.
 const CODE: &str = "code";
@@ -80,21 +80,11 @@ fn code(kind: Option<BodyKind>, bytes: &[u8]) -> Result<LoginCode, Error> {
 /// What became of it, as a client may know. Another user's or another app's code is told no other way than an old one.
 fn refused(error: TokenError) -> Error {
     match error {
-        TokenError::Store(error) => Error::StoreUnavailable(error),
-        TokenError::Wechat(error) => match error.errcode() {
-            Some(40003 | 40013 | 40029 | 40163 | 42003) => {
-                Error::PhoneCodeInvalid(LoginRefusal::Wechat(error))
-            }
-            _ => refused_by_wechat(error),
-        },
-        TokenError::Unchanged => Error::WechatMisconfigured(LoginRefusal::NotAsked(
-            "wechat refuses an access_token that it gives out as good",
-        )),
-        TokenError::FailedBefore => {
-            Error::WechatUnreachable(LoginRefusal::Wechat(WechatError::NotAsked))
+        TokenError::Wechat(error)
+            if matches!(error.errcode(), Some(40003 | 40013 | 40029 | 40163 | 42003)) =>
+        {
+            Error::PhoneCodeInvalid(LoginRefusal::Wechat(error))
         }
-        TokenError::Late => Error::WechatTimeout(LoginRefusal::NotAsked(
-            "the access_token was not there in time",
-        )),
+        other => other.into(),
     }
 }

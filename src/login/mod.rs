@@ -14,12 +14,12 @@ use tokio_util::task::TaskTracker;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
-use crate::error::{Error, LoginRefusal, chain};
+use crate::error::{Error, LoginRefusal};
 use crate::identity::Identity;
 use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Found, UserDirectory};
-use crate::wechat::{LoginCode, Wechat, WechatError};
+use crate::wechat::{LoginCode, Wechat};
 
 /// Pause between two looks at a login that another request is making.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -179,7 +179,7 @@ impl Logins {
         let asked = Instant::now();
         let exchanged = self.wechat.exchange(app, &attempt.code, deadline).await;
         waited.wechat = Some(asked.elapsed());
-        let exchanged = exchanged.map_err(refused_by_wechat)?;
+        let exchanged = exchanged.map_err(Error::from)?;
         let found = self
             .users
             .find_or_create(
@@ -266,29 +266,4 @@ fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
             "the result of an equal login is not readable".to_owned(),
         )),
     }
-}
-
-/// What a refusal or silence of WeChat is to a client, in any call that a code is sent with.
-#[must_use]
-pub fn refused_by_wechat(error: WechatError) -> Error {
-    let bug = matches!(error, WechatError::GatewayBug(_));
-    if bug {
-        return Error::Internal(chain(&error));
-    }
-    let outcome = match &error {
-        WechatError::CodeInvalid(_) => Error::LoginCodeInvalid,
-        WechatError::CodeUsed(_) => Error::LoginCodeUsed,
-        WechatError::UserBlocked(_) => Error::LoginUserBlocked,
-        WechatError::UserRateLimited(_) => Error::RateLimited,
-        WechatError::Busy(_) | WechatError::QuotaExceeded(_) => Error::WechatBusy,
-        WechatError::Timeout { .. } => Error::WechatTimeout,
-        WechatError::BadAnswer { .. }
-        | WechatError::Dropped(_)
-        | WechatError::Unreachable(_)
-        | WechatError::NotAsked => Error::WechatUnreachable,
-        WechatError::Misconfigured(_) | WechatError::Unknown(_) | WechatError::GatewayBug(_) => {
-            Error::WechatMisconfigured
-        }
-    };
-    outcome(LoginRefusal::Wechat(error))
 }

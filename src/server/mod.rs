@@ -27,6 +27,7 @@ use self::listener::{Entrance, Listener};
 use self::places::Places;
 use self::refusal::Refusals;
 use crate::access_token::AccessTokens;
+use crate::admin::Admin;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::Gateway;
 use crate::limit::Limits;
@@ -39,7 +40,7 @@ use crate::wechat::{Wechat, WechatSetupError};
 /// A gateway whose ports are bound and which answers nobody yet.
 pub struct Server {
     listeners: Vec<Listener>,
-    admin: Option<Listener>,
+    admin: Option<(Listener, Admin)>,
     addresses: Vec<ListenAddress>,
     gateway: Arc<Gateway>,
     redis: Option<RedisLink>,
@@ -144,6 +145,10 @@ impl Server {
             .filter(|_| config.session.store == SessionStoreKind::Redis);
         let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
         let tokens = Arc::new(tokens);
+        let admin = admin.map(|listener| {
+            let admin = Admin::new(&config, redis.clone(), &wechat, &tokens);
+            (listener, admin)
+        });
         let logins = Logins::new(wechat, users.clone(), bans, sessions.clone(), tasks.clone());
         Ok(Self {
             addresses: listeners
@@ -167,10 +172,10 @@ impl Server {
         &self.addresses
     }
 
-    /// Where `/livez` and `/readyz` are answered.
+    /// Where `/livez`, `/readyz` and `/wechat/` are answered.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        match self.admin.as_ref()?.address() {
+        match self.admin.as_ref()?.0.address() {
             ListenAddress::Tcp(address) => Some(*address),
             ListenAddress::Unix(_) => None,
         }
@@ -198,10 +203,10 @@ impl Server {
         });
         // The operator's listener answers to the end, so that the drain can be watched.
         let stopped = CancellationToken::new();
-        if let Some(admin) = self.admin {
+        if let Some((listener, admin)) = self.admin {
             tokio::spawn(admin::serve(
+                listener,
                 admin,
-                self.redis,
                 shutdown.clone(),
                 stopped.clone(),
             ));

@@ -176,6 +176,19 @@ impl Wechat {
         answer::fields(&called?, hidden)
     }
 
+    /// Sends a request and gives the head of the answer, without a deadline.
+    pub(super) async fn send(
+        &self,
+        request: RequestBuilder,
+    ) -> Result<reqwest::Response, WechatError> {
+        let started = Instant::now();
+        request.send().await.map_err(|error| {
+            let during = Stage::Connecting;
+            let after = started.elapsed();
+            Broken::from(error).into_error(WechatError::Timeout { after, during })
+        })
+    }
+
     /// The address of one of WeChat's calls. A token or code must be in no path, but may be in the query.
     pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
@@ -223,10 +236,7 @@ impl Wechat {
         }
         match timeout_at(end, whole_answer(request)).await {
             Err(_) => Err(timeout(Stage::Answering)),
-            Ok(Err(Broken::Timeout)) => Err(timeout(Stage::Connecting)),
-            Ok(Err(Broken::Unreachable(error))) => Err(WechatError::Unreachable(error)),
-            Ok(Err(Broken::Dropped(error))) => Err(WechatError::Dropped(error)),
-            Ok(Err(Broken::Flaw(what))) => Err(WechatError::BadAnswer { what }),
+            Ok(Err(broken)) => Err(broken.into_error(timeout(Stage::Connecting))),
             Ok(Ok(body)) => Ok(body),
         }
     }
@@ -264,6 +274,18 @@ enum Broken {
     Unreachable(reqwest::Error),
     Dropped(reqwest::Error),
     Flaw(Flaw),
+}
+
+impl Broken {
+    /// `timeout` is what it is when no connection came about in time.
+    fn into_error(self, timeout: WechatError) -> WechatError {
+        match self {
+            Self::Timeout => timeout,
+            Self::Unreachable(error) => WechatError::Unreachable(error),
+            Self::Dropped(error) => WechatError::Dropped(error),
+            Self::Flaw(what) => WechatError::BadAnswer { what },
+        }
+    }
 }
 
 impl From<reqwest::Error> for Broken {

@@ -11,6 +11,7 @@ mod error;
 mod login_code;
 pub mod open_data;
 mod phone;
+mod relay;
 mod tls;
 mod token;
 
@@ -23,4 +24,5 @@ pub use self::errcode::{Class, KNOWN, Known, lookup, refuses_token};
 pub use self::error::{Flaw, Refusal, Stage, WechatError, WechatSetupError};
 pub use self::login_code::LoginCode;
 pub use self::phone::Phone;
+pub use self::relay::RelayedCall;
 pub use self::token::{NewToken, Renewal};

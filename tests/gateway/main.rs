@@ -35,6 +35,7 @@ mod phone_numbers;
 mod proxying;
 mod rate_limits;
 mod recipes;
+mod relay;
 mod secrets;
 mod session_control;
 mod single_flight;

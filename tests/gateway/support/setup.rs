@@ -35,6 +35,7 @@ pub(crate) struct Setup {
     default_deadlines: bool,
     default_login: bool,
     socket: Option<PathBuf>,
+    admin: bool,
 }
 
 /// The parts around the gateways of one test.
@@ -65,6 +66,7 @@ impl Setup {
             default_deadlines: false,
             default_login: false,
             socket: None,
+            admin: false,
         }
     }
 
@@ -77,6 +79,12 @@ impl Setup {
     /// The login is limited as it is by default. Otherwise it is not: all users of a test have one address.
     pub(crate) fn default_login(mut self) -> Self {
         self.default_login = true;
+        self
+    }
+
+    /// Has an admin listener.
+    pub(crate) fn admin(mut self) -> Self {
+        self.admin = true;
         self
     }
 
@@ -156,9 +164,10 @@ impl Setup {
             Some(path) => format!("listen = [\"127.0.0.1:0\", \"unix:{}\"]", path.display()),
             None => "listen = [\"127.0.0.1:0\"]".to_owned(),
         };
+        let admin = if self.admin { "127.0.0.1:0" } else { "" };
         self = self
             .table("server", &listen)
-            .table("admin", "listen = \"\"")
+            .table("admin", &format!("listen = \"{admin}\""))
             .table("wechat", &format!("api_base = \"{}\"", wechat.url()))
             .table("upstreams.api", &format!("servers = [\"{servers}\"]"));
         let redis_address = network

@@ -20,6 +20,7 @@ pub(crate) struct Stack {
 
 struct Gateway {
     address: SocketAddr,
+    admin: Option<SocketAddr>,
     shutdown: DropGuard,
     running: JoinHandle<()>,
 }
@@ -43,6 +44,14 @@ impl Stack {
     /// Where the first gateway listens.
     pub(crate) fn address(&self) -> SocketAddr {
         self.gateways.first().expect("a gateway").address
+    }
+
+    /// Where the first gateway answers its operator.
+    ///
+    /// # Panics: without `Setup::admin`.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        let gateway = self.gateways.first().expect("a gateway");
+        gateway.admin.expect("an admin listener")
     }
 
     /// Logs a user in at the first gateway; gives the skey.
@@ -97,6 +106,7 @@ impl Gateway {
             ListenAddress::Tcp(address) => Some(*address),
             ListenAddress::Unix(_) => None,
         });
+        let admin = server.admin_address();
         let shutdown = CancellationToken::new();
         let token = shutdown.clone();
         let running = tokio::spawn(async move {
@@ -104,6 +114,7 @@ impl Gateway {
         });
         Self {
             address: address.expect("a TCP listener"),
+            admin,
             shutdown: shutdown.drop_guard(),
             running,
         }

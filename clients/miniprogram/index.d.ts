@@ -42,6 +42,8 @@ export interface Client {
   logout(): Promise<void>;
   /** Who is logged in. Logs in if nobody is. */
   me(): Promise<Me>;
+  /** What WeChat encrypted for this user, in clear, under `data`. Log in *before* what encrypts it: a login may change the key. */
+  decrypt<Data = any>(encrypted: Encrypted): Promise<{ data: Data }>;
 }
 
 /** A promise that can do what the tasks of `wx` can. */
@@ -142,24 +144,34 @@ export interface Me {
   logged_in_at: number;
 }
 
+/** `event.detail` of a button, or what wx.getUserInfo and its like give. */
+export interface Encrypted {
+  encryptedData: string;
+  iv: string;
+  /** Checked, if they are there. */
+  rawData?: string;
+  signature?: string;
+}
+
 /** What every promise of a client is rejected with. */
 export interface GatewayError extends Error {
   name: 'GatewayError';
   /**
    * The name of the gateway's refusal (`not_logged_in`, `store_unavailable`, `rate_limited`, …), or one of our own. `network`: wx
-   * got no answer. `wx_login`: wx.login failed. `aborted`. `bad_answer`: a login without an skey, or an answer to `me` or `logout`
-   * that is not the gateway's. `usage`: a mistake in the options.
+   * got no answer. `wx_login`: wx.login failed. `aborted`. `bad_answer`: a login without an skey, or what answered in place of the
+   * gateway to one of its own endpoints. `usage`: a mistake in the options.
    */
   code: string;
   /** As for `fail` of `wx`. */
   errMsg: string;
   /** If there was an answer. */
   statusCode?: number;
-  /** Of a refusal: its number, the gateway's id of the request, seconds to wait, and the answer. */
+  /** What wx gave, unless it may hold an skey. */
+  response?: any;
+  /** Of a refusal: its number, the gateway's id of the request, and the seconds to wait. */
   errcode?: number;
   requestId?: string;
   retryAfter?: number;
-  response?: any;
   /** What `fail` of `wx` was given. */
   cause?: any;
 }

@@ -69,11 +69,9 @@ function createClient(options) {
 
   /** An skey for a request that was refused with `used`; `refusal` is what is thrown when there shall be none. */
   function another(used, refusal, logouts) {
+    const vain = session.vain.skey === used && Math.abs(Date.now() - session.vain.at) < VAIN;
     // Whoever logged out is not logged in again by a request that was still on its way.
-    if (session.logouts !== logouts) {
-      throw refusal;
-    }
-    if (session.vain.skey === used && Math.abs(Date.now() - session.vain.at) < VAIN) {
+    if (vain || session.logouts !== logouts) {
       throw refusal;
     }
     const other = session.drop(used);
@@ -150,15 +148,15 @@ function createClient(options) {
         }
         // What the gateway answered is told on no two platforms alike. So it is asked whether the skey is good, which logs in
         // if it is not.
-        const asked = me().catch(() => { throw error; });
+        const asked = own('me').catch(() => { throw error; });
         return asked.then(() => (session.get() === skey ? Promise.reject(error) : open(session.get())));
       }));
     });
   }
 
-  /** Who is logged in, as the gateway knows it. Logs in if nobody is. */
-  function me() {
-    return call('request', { url: '/_gateway/me' }).then(done);
+  /** One of the gateway's own endpoints: the body of its answer. */
+  function own(path, data) {
+    return call('request', { url: `/_gateway/${path}`, method: data ? 'POST' : 'GET', data }).then(done);
   }
 
   /** Ends the session at the gateway, then here. If the gateway cannot be reached the session goes on, to be ended later. */
@@ -178,8 +176,9 @@ function createClient(options) {
   return {
     login,
     logout,
-    me,
     connectSocket,
+    me: () => own('me'),
+    decrypt: ({ encryptedData, iv, rawData, signature }) => own('decrypt', { encryptedData, iv, rawData, signature }),
     request: (wanted) => call('request', wanted),
     uploadFile: (wanted) => call('uploadFile', wanted),
     downloadFile: (wanted) => call('downloadFile', wanted),
@@ -352,7 +351,9 @@ function accepted(answer) {
 function done(answer) {
   const { data, statusCode } = accepted(answer);
   if (statusCode < 200 || statusCode > 299) {
-    throw failure('bad_answer', `the gateway's own answer was ${statusCode}`, statusCode);
+    const error = failure('bad_answer', `the gateway's own endpoint was answered with ${statusCode}`, statusCode);
+    error.response = answer;
+    throw error;
   }
   return data;
 }

@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { createClient } = require('..');
-const { url, miniProgram, end, rejection, openid, fault } = require('./support.js');
+const { url, miniProgram, end, rejection, openid, encrypted, fault } = require('./support.js');
 
 test('the first request logs in, the next ones do not', async () => {
   const { client, wx, user, skey } = miniProgram();
@@ -250,6 +250,40 @@ test('me tells who is logged in', async () => {
   const me = await client.me();
 
   assert.equal(me.openid, await openid(user));
+});
+
+test('decrypt gives what WeChat encrypted for the user', async () => {
+  const { client, user } = miniProgram();
+  await client.login();
+  const detail = await encrypted(user, { phoneNumber: '13800000000' });
+
+  const { data } = await client.decrypt(detail);
+
+  assert.equal(data.phoneNumber, '13800000000');
+});
+
+test('what was encrypted before the skey died is decrypted after one login', async () => {
+  const { client, wx, user, skey } = miniProgram();
+  await client.login();
+  const detail = await encrypted(user, { phoneNumber: '13800000000' });
+  await end(skey());
+
+  const { data } = await client.decrypt(detail);
+
+  assert.equal(data.phoneNumber, '13800000000');
+  assert.equal(wx.logins, 2);
+});
+
+test('what was encrypted for another user is refused, and costs no login', async () => {
+  const { client, wx } = miniProgram();
+  const other = miniProgram();
+  await Promise.all([client.login(), other.client.login()]);
+  const detail = await encrypted(other.user, { phoneNumber: '13800000000' });
+
+  const error = await rejection(client.decrypt(detail));
+
+  assert.deepEqual([error.code, error.statusCode], ['undecryptable', 400]);
+  assert.equal(wx.logins, 1);
 });
 
 test('login gives what the gateway answered', async () => {

@@ -72,9 +72,15 @@ function openid(user) {
   return post(`${wechat}/_mock/identity`, { appid, user }).then((identity) => identity.openid);
 }
 
+/** What WeChat encrypts for this user, as a button's `event.detail` has it. */
+async function encrypted(user, data) {
+  const sealed = await post(`${wechat}/_mock/userinfo`, { appid, user, data });
+  return { errMsg: 'getPhoneNumber:ok', ...sealed };
+}
+
 /** Makes the fake WeChat misbehave at its next calls. */
 function fault(queue) {
   return post(`${wechat}/_mock/fault`, { endpoint: 'jscode2session', queue });
 }
 
-module.exports = { url, miniProgram, end, redis, rejection, openid, fault };
+module.exports = { url, miniProgram, end, redis, rejection, openid, encrypted, fault };

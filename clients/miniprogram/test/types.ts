@@ -3,7 +3,9 @@ import { createClient, Client, GatewayError } from '..';
 
 const gateway: Client = createClient({ baseUrl: 'https://api.example.com', style: (body) => body.data.token, wx });
 
-// The options of wx are taken as they are, and callbacks written for it too.
+wx.getUserInfo({ success: (detail) => gateway.decrypt(detail) });
+
+// The options of wx are taken as they are, with callbacks that were written for it.
 const options: WechatMiniprogram.RequestOption = { url: '/orders/7', method: 'POST', data: { item: 'tea' }, enableChunked: true };
 const upload: WechatMiniprogram.UploadFileOption = { url: '/photos', filePath: 'wxfile://photo', name: 'photo' };
 const download: WechatMiniprogram.DownloadFileOption = { url: '/report' };
@@ -21,6 +23,7 @@ gateway.uploadFile(upload).onProgressUpdate(({ progress }) => progress);
 gateway.downloadFile(download).then((answer): string => answer.tempFilePath);
 gateway.connectSocket(socket).then((task) => task.send({ data: 'hello' }));
 gateway.request({ url: '/slow' }).abort();
+gateway.decrypt<{ phoneNumber: string }>({ encryptedData: '', iv: '' }).then(({ data }) => data.phoneNumber.length);
 gateway.me().then((me): string | null => me.user_id);
 gateway.logout().catch((error: GatewayError) => error.code === 'store_unavailable' && error.requestId);
 

@@ -16,7 +16,7 @@ export interface ClientOptions {
   wx?: object;
 }
 
-export type Style = 'plain' | 'token' | 'sessionid' | 'errcode200' | 'wafer2';
+export type Style = 'plain' | 'token' | 'sessionid' | 'errcode200' | 'wafer1' | 'wafer2';
 
 /**
  * What a request asks of the user, as `auth` of a route: `required` logs in when there is no skey, `optional` sends the skey if

@@ -15,6 +15,7 @@ const SKEY_OF = {
   token: (body) => body.token,
   sessionid: (body) => body.sessionid,
   errcode200: (body) => body.skey,
+  wafer1: (body) => body.session.skey,
   wafer2: (body) => body.data.skey,
 };
 

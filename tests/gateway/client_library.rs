@@ -123,7 +123,7 @@ async fn run(file: &str) {
         // How long an outage's victims wait; a busy machine is not one.
         .table("redis", "timeout = \"2s\"")
         .upstream(&format!("http://{address}"))
-        .routes(ROUTES);
+        .routes(&[ROUTES, &styles()].concat());
     let mut stack = Stack::start(setup).await;
 
     let mut command = Command::new("node");
@@ -145,6 +145,33 @@ async fn run(file: &str) {
     let passed = output.lines().find_map(|line| line.strip_prefix("# pass "));
     let passed = passed.and_then(|number| number.parse::<u32>().ok());
     assert!(passed.is_some_and(|passed| passed > 3), "{output}");
+}
+
+/// A login and a route of each style: `/login/STYLE`, `/in/STYLE`.
+fn styles() -> String {
+    let styles = [
+        "plain",
+        "token",
+        "sessionid",
+        "errcode200",
+        "wafer1",
+        "wafer2",
+    ];
+    let tables = styles.map(|style| {
+        format!(
+            r#"
+            [[login]]
+            path = "/login/{style}"
+            style = "{style}"
+            rate_limit = "none"
+            [[routes]]
+            path = "/in/{style}"
+            upstream = "api"
+            style = "{style}"
+            "#
+        )
+    });
+    tables.concat()
 }
 
 fn library() -> PathBuf {

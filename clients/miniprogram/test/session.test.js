@@ -310,6 +310,30 @@ test('style token reads the skey where that style has it, and a header can be ch
   assert.equal(answers[1].data.headers['x-openid'], await openid(read.user));
 });
 
+test('every style of a login is understood', async () => {
+  for (const style of ['plain', 'token', 'sessionid', 'errcode200', 'wafer1', 'wafer2']) {
+    const { client, user, wx } = miniProgram({ style, loginPath: `/login/${style}` });
+
+    const answer = await client.request({ url: `/in/${style}` });
+
+    assert.equal(answer.data.headers['x-openid'], await openid(user), style);
+    assert.equal(wx.logins, 1, style);
+  }
+});
+
+test('a refusal of every style is understood, also where it is a 200', async () => {
+  for (const style of ['plain', 'token', 'sessionid', 'errcode200', 'wafer1', 'wafer2']) {
+    const { client, user, wx, skey } = miniProgram({ style, loginPath: `/login/${style}` });
+    await client.login();
+    await end(skey());
+
+    const answer = await client.request({ url: `/in/${style}` });
+
+    assert.equal(answer.data.headers['x-openid'], await openid(user), style);
+    assert.equal(wx.logins, 2, style);
+  }
+});
+
 test('a login without an skey where the style has it is an error that does not show it', async () => {
   const { client, skey } = miniProgram({ loginPath: '/login.php' });
 

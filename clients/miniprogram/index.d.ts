@@ -42,6 +42,8 @@ export interface Client {
   logout(): Promise<void>;
   /** Who is logged in. Logs in if nobody is. */
   me(): Promise<Me>;
+  /** The number behind `event.detail.code` of a phone button, where the gateway has `[phone] enabled`. The code is good once. */
+  phone(code: string): Promise<Phone>;
   /** What WeChat encrypted for this user, in clear, under `data`. Log in *before* what encrypts it: a login may change the key. */
   decrypt<Data = any>(encrypted: Encrypted): Promise<{ data: Data }>;
 }
@@ -142,6 +144,13 @@ export interface Me {
   appid: string;
   /** Seconds since 1970. */
   logged_in_at: number;
+}
+
+export interface Phone {
+  /** With the country's code, unless it is 86. */
+  phoneNumber: string;
+  purePhoneNumber: string;
+  countryCode: string;
 }
 
 /** `event.detail` of a button, or what wx.getUserInfo and its like give. */

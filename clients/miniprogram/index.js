@@ -179,6 +179,7 @@ function createClient(options) {
     logout,
     connectSocket,
     me: () => own('me'),
+    phone: (code) => own('phone', { code }),
     decrypt: ({ encryptedData, iv, rawData, signature }) => own('decrypt', { encryptedData, iv, rawData, signature }),
     request: (wanted) => call('request', wanted),
     uploadFile: (wanted) => call('uploadFile', wanted),

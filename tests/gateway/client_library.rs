@@ -122,6 +122,7 @@ async fn run(file: &str) {
     let setup = Setup::new()
         // How long an outage's victims wait; a busy machine is not one.
         .table("redis", "timeout = \"2s\"")
+        .table("phone", "enabled = true")
         .upstream(&format!("http://{address}"))
         .routes(&[ROUTES, &styles()].concat());
     let mut stack = Stack::start(setup).await;

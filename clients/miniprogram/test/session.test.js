@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { createClient } = require('..');
-const { url, miniProgram, end, rejection, openid, encrypted, fault } = require('./support.js');
+const { url, miniProgram, end, rejection, openid, encrypted, phone, fault } = require('./support.js');
 
 test('the first request logs in, the next ones do not', async () => {
   const { client, wx, user, skey } = miniProgram();
@@ -284,6 +284,20 @@ test('what was encrypted for another user is refused, and costs no login', async
 
   assert.deepEqual([error.code, error.statusCode], ['undecryptable', 400]);
   assert.equal(wx.logins, 1);
+});
+
+test('phone gives the number behind the code of a button, once, and also after a login', async () => {
+  const { client, wx, user, skey } = miniProgram();
+  await client.login();
+  const { code, number } = await phone(user);
+  await end(skey());
+
+  const answer = await client.phone(code);
+  const error = await rejection(client.phone(code));
+
+  assert.equal(answer.purePhoneNumber, number);
+  assert.deepEqual([error.code, error.errcode], ['phone_code_invalid', 40029]);
+  assert.equal(wx.logins, 2);
 });
 
 test('login gives what the gateway answered', async () => {

@@ -78,9 +78,14 @@ async function encrypted(user, data) {
   return { errMsg: 'getPhoneNumber:ok', ...sealed };
 }
 
+/** What WeChat gives for a press on the phone button: its code, and the number behind it. */
+function phone(user) {
+  return post(`${wechat}/_mock/phone`, { appid, user });
+}
+
 /** Makes the fake WeChat misbehave at its next calls. */
 function fault(queue) {
   return post(`${wechat}/_mock/fault`, { endpoint: 'jscode2session', queue });
 }
 
-module.exports = { url, miniProgram, end, redis, rejection, openid, encrypted, fault };
+module.exports = { url, miniProgram, end, redis, rejection, openid, encrypted, phone, fault };

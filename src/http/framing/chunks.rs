@@ -32,6 +32,11 @@ enum State {
         size: u64,
         digits: u8,
     },
+    /// In blanks behind its size, after so many.
+    Padding {
+        size: u64,
+        length: u32,
+    },
     /// In its extensions, after so many bytes.
     Extension {
         size: u64,
@@ -102,7 +107,17 @@ impl Chunks {
                 }
                 (b'\r', _) => self.state = State::SizeEnd { size: *size },
                 (b';', _) => self.state = State::extension(*size),
-                (b' ' | b'\t', _) if self.lenient => self.state = State::extension(*size),
+                (b' ' | b'\t', _) if self.lenient => {
+                    let (size, length) = (*size, 1);
+                    self.state = State::Padding { size, length };
+                }
+                _ => return Err(SIZE),
+            },
+            // A second number would be a digit more to a reader that skips blanks.
+            State::Padding { size, length } => match byte {
+                b'\r' => self.state = State::SizeEnd { size: *size },
+                b';' => self.state = State::extension(*size),
+                b' ' | b'\t' if *length < MAX_EXTENSION => *length += 1,
                 _ => return Err(SIZE),
             },
             State::Extension { size, length } => {

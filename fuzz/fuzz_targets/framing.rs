@@ -1,0 +1,4 @@
+//! libFuzzer's way in; the properties are in `src/framing.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| skeygate_fuzz::framing::check(data));

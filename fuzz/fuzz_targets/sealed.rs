@@ -1,0 +1,4 @@
+//! libFuzzer's way in; the properties are in `src/sealed.rs`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| skeygate_fuzz::sealed::check(data));

@@ -3,7 +3,10 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use skeygate::config::Config;
+use serde_json::Value;
+use skeygate::config::{Config, Style};
+use skeygate::error::ErrorAnswer;
+use skeygate::style;
 
 use super::program::{Program, ask, skeygate};
 use super::{blocks, code_words, file, layers, root, section, table};
@@ -117,6 +120,31 @@ fn the_table_of_refusals_is_that_of_the_code() {
     listed.sort();
     known.sort();
     assert_eq!(listed, known);
+}
+
+/// Of the code's own table, so that no outcome is forgotten.
+#[test]
+fn one_refusal_alone_makes_an_sdk_log_in_again() {
+    let refusals = refusals();
+    assert!(refusals.len() > 25, "{}", refusals.len());
+    for (status, name, errcode) in refusals {
+        let answer = ErrorAnswer {
+            status: status.parse().expect("a status"),
+            name: name.leak(),
+            errcode: errcode.parse().expect("a number"),
+            errmsg: "",
+            retry_after: None,
+        };
+        let body = |style: &Style| {
+            let (_, body) = style::refusal(style, &answer, "");
+            serde_json::from_str::<Value>(&body).expect("JSON")
+        };
+        let ended = answer.name == "not_logged_in";
+        let (wafer1, wafer2) = (body(&Style::Wafer1), body(&Style::Wafer2));
+        assert_eq!(wafer2["code"] == -1, ended, "{wafer2}");
+        assert_ne!(wafer2["code"], 0, "{wafer2}");
+        assert_eq!(wafer1["error"] == "ERR_INVALID_SESSION", ended, "{wafer1}");
+    }
 }
 
 #[test]

@@ -20,12 +20,15 @@ use crate::redis::{RedisLink, StoreError, key_part};
 use crate::session::Sealer;
 
 /// The token, and whose turn it is: 0 nobody's, 1 ours from now on, 2 another's, 3 nobody's since it failed.
+/// Asked once more with the same mark, it says the same: a connection that broke under it is not felt.
 /// Keys: token, turn. Arguments: milliseconds before its end from which it is due, our mark, milliseconds of a turn.
 const LOOK: &str = "
 local v = redis.call('GET', KEYS[1])
 if v and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return {v, 0} end
 if redis.call('SET', KEYS[2], ARGV[2], 'NX', 'PX', ARGV[3]) then return {v, 1} end
-if redis.call('GET', KEYS[2]) == 'F' then return {v, 3} end
+local turn = redis.call('GET', KEYS[2])
+if turn == ARGV[2] then return {v, 1} end
+if turn == 'F' then return {v, 3} end
 return {v, 2}";
 
 /// Stores a token and ends the turn, if that is still ours.
@@ -93,7 +96,7 @@ impl RedisTokens {
             .arg(&lease.mark)
             .arg(millis(TURN))
             .to_owned();
-        let (found, turn): (Option<Vec<u8>>, u8) = self.link.query(&look).await?;
+        let (found, turn): (Option<Vec<u8>>, u8) = self.link.read(&look).await?;
         let token = found.and_then(|mut value| {
             let text = self.sealer.open(&name, &mut value).ok()?;
             std::str::from_utf8(text).ok().map(Secret::new)
@@ -127,7 +130,7 @@ impl RedisTokens {
             .arg(millis(lasts).max(1))
             .arg(pause)
             .to_owned();
-        self.link.query(&keep).await
+        self.link.read(&keep).await
     }
 
     pub(super) async fn fail(&self, lease: &Lease) -> Result<(), StoreError> {
@@ -135,14 +138,14 @@ impl RedisTokens {
             .arg(&lease.mark)
             .arg(millis(PAUSE_AFTER_FAILURE))
             .to_owned();
-        self.link.query(&fail).await
+        self.link.read(&fail).await
     }
 
     pub(super) async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
         let release = script(RELEASE, &[&self.name(&lease.appid, ":turn")])
             .arg(&lease.mark)
             .to_owned();
-        self.link.query(&release).await
+        self.link.read(&release).await
     }
 
     pub(super) async fn may_force(&self, appid: &str) -> Result<bool, StoreError> {
@@ -168,4 +171,28 @@ fn script(script: &str, keys: &[&str]) -> Cmd {
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::RedisServer;
+
+    /// The answer to a look may be lost with its connection, and the look be repeated.
+    #[tokio::test]
+    async fn whose_turn_it_is_may_be_asked_twice() {
+        let redis = RedisServer::start().await;
+        let link = redis.link();
+        let look = async |mark: &str| {
+            let look = script(LOOK, &["t:{a}", "t:{a}:turn"])
+                .arg(millis(RENEW_BEFORE))
+                .arg(mark)
+                .arg(millis(TURN))
+                .to_owned();
+            link.read::<(Option<String>, u8)>(&look).await.unwrap()
+        };
+        assert_eq!(look("mine").await, (None, 1));
+        assert_eq!(look("mine").await, (None, 1));
+        assert_eq!(look("another's").await, (None, 2));
+    }
 }

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run, say};
 use crate::config::{Config, SessionStoreKind, UserStoreKind};
 use crate::redis::{Persistence, RedisLink};
-use crate::users::UserDirectory;
+use crate::users::{Bans, UserDirectory};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -48,7 +48,7 @@ async fn connect(config: &Config) -> ExitCode {
         away |= !redis(config).await;
     }
     if let (UserStoreKind::Sql, Some(sql)) = (config.users.store, &config.users.sql)
-        && let UserDirectory::Sql(users) = UserDirectory::sql(sql)
+        && let UserDirectory::Sql(users) = UserDirectory::sql(sql, Bans::memory())
     {
         match users.examine().await {
             Ok(found) => {

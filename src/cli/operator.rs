@@ -96,12 +96,16 @@ pub(super) fn operate(
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
+    let in_sql = config.users.store == UserStoreKind::Sql;
     let done = runtime.block_on(async { work(Operator::connect(config).await?).await });
     log.flush();
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(Failure::Store(error)) => {
-            let help = "check that redis runs, and redis.url, redis.username and redis.password";
+            let help = match in_sql {
+                true => "check that redis and the database run, and [redis] and [users.sql]",
+                false => "check that redis runs, and redis.url, redis.username and redis.password",
+            };
             fail(&format!("{error}\nhelp: {help}"), UNAVAILABLE)
         }
         Err(Failure::Nobody(text)) => fail(&text, 1),
@@ -119,7 +123,7 @@ impl Operator {
         let bans = Bans::redis(link.clone(), prefix);
         let users = match (config.users.store, &config.users.sql) {
             (UserStoreKind::Redis, _) => UserDirectory::redis(link, prefix),
-            (UserStoreKind::Sql, Some(sql)) => UserDirectory::sql(sql),
+            (UserStoreKind::Sql, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
             (UserStoreKind::Off, _) => UserDirectory::Off,
             (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(),
         };

@@ -123,19 +123,19 @@ impl Server {
             ),
             _ => SessionStore::memory(&config.session),
         };
-        let users = match (config.users.store, &redis, &config.users.sql) {
-            (UserStoreKind::Redis, Some(link), _) => {
-                UserDirectory::redis(link.clone(), &config.redis.key_prefix)
-            }
-            (UserStoreKind::Sql, _, Some(sql)) => UserDirectory::sql(sql),
-            (UserStoreKind::Off, ..) => UserDirectory::Off,
-            _ => UserDirectory::memory(),
-        };
         let bans = match (config.session.store, &redis) {
             (SessionStoreKind::Redis, Some(link)) => {
                 Bans::redis(link.clone(), &config.redis.key_prefix)
             }
             _ => Bans::memory(),
+        };
+        let users = match (config.users.store, &redis, &config.users.sql) {
+            (UserStoreKind::Redis, Some(link), _) => {
+                UserDirectory::redis(link.clone(), &config.redis.key_prefix)
+            }
+            (UserStoreKind::Sql, _, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
+            (UserStoreKind::Off, ..) => UserDirectory::Off,
+            _ => UserDirectory::memory(),
         };
         let wechat = Arc::new(Wechat::new(&config.wechat).map_err(StartError::Wechat)?);
         let limits = Limits::new(&config, redis.as_ref());

@@ -91,6 +91,25 @@ impl Bans {
         }
     }
 
+    /// Two ids are one person: the ban of `from` holds for `to` too, unless he has one that lasts longer.
+    pub(super) async fn carry_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(bans) => bans.carry_over(from, to).await,
+            Self::Memory(bans) => {
+                let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
+                let now = clock::unix_seconds();
+                let Some(ban) = bans.find(&from, now) else {
+                    return Ok(());
+                };
+                let end = |ban: &Ban| ban.until.unwrap_or(u64::MAX);
+                if bans.find(&to, now).is_none_or(|his| end(&his) < end(&ban)) {
+                    bans.lock().insert(to, ban);
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// Lets the user in again; the ban he had.
     ///
     /// # Errors

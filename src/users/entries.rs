@@ -55,15 +55,16 @@ pub struct Entries {
 
 impl UserDirectory {
     /// A page of one kind of entries, from `next` of the page before, 0 at first. One may be empty and not the last; a directory
-    /// that is not in Redis has none.
+    /// in memory has none, and one in SQL only those of merges.
     ///
     /// # Errors
     /// The directory cannot answer, or holds something that is not a user id.
     pub async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
-        let Self::Redis(users) = self else {
-            return Ok(Entries::default());
-        };
-        users.entries(kind, from).await
+        match self {
+            Self::Redis(users) => users.entries(kind, from).await,
+            Self::Sql(users) => users.entries(kind, from).await,
+            Self::Memory(_) | Self::Off => Ok(Entries::default()),
+        }
     }
 
     /// The id that a user id stands for now: itself, unless it turned out to be the same person as an older one.
@@ -71,9 +72,10 @@ impl UserDirectory {
     /// # Errors
     /// As `entries`.
     pub async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
-        let Self::Redis(users) = self else {
-            return Ok(user_id.to_owned());
-        };
-        users.current_id(user_id).await
+        match self {
+            Self::Redis(users) => users.current_id(user_id).await,
+            Self::Sql(users) => users.current_id(user_id).await,
+            Self::Memory(_) | Self::Off => Ok(user_id.to_owned()),
+        }
     }
 }

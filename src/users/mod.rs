@@ -64,10 +64,11 @@ impl UserDirectory {
         Self::Redis(RedisUsers::new(link, key_prefix))
     }
 
-    /// Users kept in a database, which is connected to when it is needed.
+    /// Users kept in a database, which is connected to when it is needed. Where two turn out to be one person, a ban of one is of
+    /// both.
     #[must_use]
-    pub fn sql(config: &Sql) -> Self {
-        Self::Sql(SqlUsers::new(config))
+    pub fn sql(config: &Sql, bans: Bans) -> Self {
+        Self::Sql(SqlUsers::new(config, bans))
     }
 
     /// Users that end with the process.

@@ -2,7 +2,7 @@
 
 use tempfile::TempDir;
 
-use super::{CreateUsers, Found, UserDirectory};
+use super::{Bans, CreateUsers, Found, UserDirectory};
 use crate::config::Config;
 use crate::testing::RedisServer;
 
@@ -27,7 +27,7 @@ fn sqlite(folder: &TempDir) -> UserDirectory {
     let config = Config::parse("gateway.toml", &toml, &|_| None)
         .unwrap()
         .config;
-    UserDirectory::sql(config.users.sql.as_ref().unwrap())
+    UserDirectory::sql(config.users.sql.as_ref().unwrap(), Bans::memory())
 }
 
 async fn found(

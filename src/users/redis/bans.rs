@@ -59,7 +59,11 @@ impl RedisBans {
     }
 
     /// Gives the ban of one user id to another that turned out to be the same person, who keeps the longer of two.
-    pub(super) async fn carry_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
+    pub(in crate::users) async fn carry_over(
+        &self,
+        from: &str,
+        to: &str,
+    ) -> Result<(), StoreError> {
         let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
         let name = self.name(&from);
         let mut commands = pipe();

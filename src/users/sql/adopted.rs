@@ -6,7 +6,8 @@ use super::database::{Database, SqlError, Statement, Value};
 use super::shape::Shape;
 use crate::clock;
 use crate::config::{AdoptedTable, SqlKind};
-use crate::users::{CreateUsers, Found};
+use crate::identity::Holder;
+use crate::users::{Bans, CreateUsers, Found};
 
 /// How the time of a first login is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,6 +175,7 @@ impl Adopted {
     pub(super) async fn find_or_create(
         &self,
         database: &Database,
+        bans: &Bans,
         names: Names<'_>,
         created: Created,
         create: CreateUsers,
@@ -198,7 +200,14 @@ impl Adopted {
             // A row is one person: his openid in another app gets none of its own.
             (None, Some(user)) => (user.id, false),
             (Some(one), Some(other)) if one.id == other.id => (one.id, false),
-            (Some(one), Some(other)) => (self.join(database, names, one, other).await?, false),
+            (Some(one), Some(other)) => {
+                let ids = [one.id.clone(), other.id.clone()];
+                let stays = self.join(database, names, one, other).await?;
+                for id in ids.iter().filter(|id| **id != stays) {
+                    move_ban(bans, id, &stays).await?;
+                }
+                (stays, false)
+            }
         };
         if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(|byte| byte.is_ascii_graphic())
         {
@@ -373,6 +382,15 @@ impl Adopted {
         let name = &self.names.name;
         SqlError::Failed(format!("{}: table `{name}` {what}", database.address()))
     }
+}
+
+/// Moved and not copied: the row stays, so this comes by at each of its logins, and a ban that was lifted has to stay so.
+async fn move_ban(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
+    super::carry_over(bans, from, to).await?;
+    let lifted = bans.lift(&Holder::User(from.to_owned())).await;
+    lifted
+        .map(|_| ())
+        .map_err(|error| SqlError::Failed(error.to_string()))
 }
 
 fn text(text: &str) -> Value {

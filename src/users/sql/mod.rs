@@ -7,6 +7,8 @@ mod examine;
 mod own;
 mod schema;
 mod shape;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -18,7 +20,7 @@ pub use self::examine::Examination;
 
 use self::adopted::{Adopted, Created};
 use self::database::{Database, SqlError};
-use super::{CreateUsers, Found};
+use super::{Bans, CreateUsers, Entries, EntryKind, Found};
 use crate::config::Sql;
 use crate::redis::StoreError;
 
@@ -32,18 +34,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 #[derive(Clone)]
 pub struct SqlUsers {
     database: Database,
+    bans: Bans,
     /// `None`: in our own tables.
     adopted: Option<Arc<Adopted>>,
     prepared: Arc<OnceCell<Created>>,
 }
 
 impl SqlUsers {
-    pub(super) fn new(config: &Sql) -> Self {
+    pub(super) fn new(config: &Sql, bans: Bans) -> Self {
         let database = Database::new(config);
         let adopted = config.adopted.as_ref();
         Self {
             adopted: adopted.map(|table| Arc::new(Adopted::new(&database, table))),
             database,
+            bans,
             prepared: Arc::default(),
         }
     }
@@ -81,15 +85,43 @@ impl SqlUsers {
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
         let created = self.prepared().await?;
-        let database = &self.database;
+        let (database, bans) = (&self.database, &self.bans);
         match &self.adopted {
             Some(adopted) => {
                 let names = (appid, openid, unionid);
-                retried(|| adopted.find_or_create(database, names, created, create)).await
+                retried(|| adopted.find_or_create(database, bans, names, created, create)).await
             }
-            None => retried(|| own::find_or_create(database, appid, openid, unionid, create)).await,
+            None => {
+                retried(|| own::find_or_create(database, bans, appid, openid, unionid, create))
+                    .await
+            }
         }
     }
+}
+
+/// What `UserDirectory` says of entries. Of an adopted table its owner knows more than we do.
+impl SqlUsers {
+    pub(super) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
+        if self.adopted.is_some() {
+            return Ok(user_id.to_owned());
+        }
+        self.prepare().await?;
+        retried(|| own::current_id(&self.database, user_id)).await
+    }
+
+    pub(super) async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
+        if self.adopted.is_some() || kind != EntryKind::Merged {
+            return Ok(Entries::default());
+        }
+        self.prepare().await?;
+        retried(|| own::merged(&self.database, from)).await
+    }
+}
+
+/// Carries a ban from the id that goes to the one that stays.
+async fn carry_over(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
+    let carried = bans.carry_over(from, to).await;
+    carried.map_err(|error| SqlError::Failed(error.to_string()))
 }
 
 /// Does it again where another login was in the way.

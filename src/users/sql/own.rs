@@ -4,10 +4,13 @@
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
 use crate::users::id::UserId;
-use crate::users::{CreateUsers, Found};
+use crate::users::{Bans, CreateUsers, Entries, Entry, Found};
 
 /// Aliases followed before the tables count as damaged: each join adds one, and a person has few apps.
 const ALIASES: usize = 64;
+
+/// Entries looked at in one go.
+const PAGE: u64 = 1000;
 
 const MAKE_USER: &str = "INSERT INTO skeygate_users (id, created) VALUES (?, ?)";
 const MAKE_OPENID: &str = "INSERT INTO skeygate_openids (appid, openid, user_id) VALUES (?, ?, ?)";
@@ -21,6 +24,7 @@ const MOVE_UNIONID: &str =
 /// One try. `Taken` and `Crossed`: another login was at it, and a second try finds what it made.
 pub(super) async fn find_or_create(
     database: &Database,
+    bans: &Bans,
     appid: &str,
     openid: &str,
     unionid: Option<&str>,
@@ -49,7 +53,7 @@ pub(super) async fn find_or_create(
             (id, false)
         }
         (Some(one), Some(other)) if one == other => (one, false),
-        (Some(one), Some(other)) => (names.join(one, other).await?, false),
+        (Some(one), Some(other)) => (names.join(bans, one, other).await?, false),
     };
     Ok(Found::User {
         user_id: id.to_string(),
@@ -120,36 +124,16 @@ impl Names<'_> {
         let rows = self.database.rows(&sql, values).await?;
         match rows.first().map(Vec::as_slice) {
             None => Ok(None),
-            Some([Some(id), None]) => Ok(Some(self.parse(id)?)),
+            Some([Some(id), None]) => Ok(Some(parse(self.database, id)?)),
             Some([Some(id), Some(older)]) => {
-                let (id, older) = (self.parse(id)?, self.parse(older)?);
+                let (id, older) = (parse(self.database, id)?, parse(self.database, older)?);
                 if older >= id {
-                    return Err(self.endless());
+                    return Err(endless(self.database));
                 }
-                Ok(Some(self.resolve(older).await?))
+                Ok(Some(resolve(self.database, older).await?))
             }
-            Some(_) => Err(self.damaged("a row of ours holds no id")),
+            Some(_) => Err(damaged(self.database, "a row of ours holds no id")),
         }
-    }
-
-    /// Follows aliases, which always lead to smaller ids.
-    async fn resolve(&self, mut id: UserId) -> Result<UserId, SqlError> {
-        let sql = format!(
-            "SELECT {} FROM skeygate_aliases WHERE id = ?",
-            self.database.as_text("user_id")
-        );
-        for _ in 0..ALIASES {
-            let rows = self.database.rows(&sql, &[number(id)]).await?;
-            let Some(Some(older)) = rows.first().and_then(|row| row.first()) else {
-                return Ok(id);
-            };
-            let older = self.parse(older)?;
-            if older >= id {
-                return Err(self.endless());
-            }
-            id = older;
-        }
-        Err(self.endless())
     }
 
     /// A new user with all of his names, or nothing.
@@ -170,8 +154,11 @@ impl Names<'_> {
     }
 
     /// Makes two ids one person: the newer becomes an alias of the older, which is returned.
-    async fn join(&self, one: UserId, other: UserId) -> Result<UserId, SqlError> {
+    async fn join(&self, bans: &Bans, one: UserId, other: UserId) -> Result<UserId, SqlError> {
         let (older, newer) = (one.min(other), one.max(other));
+        // Before, for a crash in between must not lift it; and after, for one that is made in between.
+        let ids = (newer.to_string(), older.to_string());
+        super::carry_over(bans, &ids.0, &ids.1).await?;
         let mut statements: Vec<Statement> =
             vec![(MAKE_ALIAS.to_owned(), vec![number(newer), number(older)])];
         let older_value = || number(older);
@@ -191,21 +178,75 @@ impl Names<'_> {
             ));
         }
         self.database.transaction(&statements).await?;
+        super::carry_over(bans, &ids.0, &ids.1).await?;
         super::tell_of_join(&older, &newer);
         Ok(older)
     }
+}
 
-    fn parse(&self, id: &str) -> Result<UserId, SqlError> {
-        UserId::parse(id).ok_or_else(|| self.damaged("a row of ours holds no id"))
+/// The id that a user id stands for now.
+pub(super) async fn current_id(database: &Database, user_id: &str) -> Result<String, SqlError> {
+    match UserId::parse(user_id) {
+        Some(id) => Ok(resolve(database, id).await?.to_string()),
+        // None that we gave out; sessions may still have it, from another directory.
+        None => Ok(user_id.to_owned()),
     }
+}
 
-    fn endless(&self) -> SqlError {
-        self.damaged("a user's aliases do not end")
+/// Some of the ids that turned out to be older ones', from the id `from` on.
+pub(super) async fn merged(database: &Database, from: u64) -> Result<Entries, SqlError> {
+    let (id, into) = (database.as_text("id"), database.as_text("user_id"));
+    let sql = format!(
+        "SELECT {id}, {into} FROM skeygate_aliases WHERE skeygate_aliases.id > ? ORDER BY skeygate_aliases.id LIMIT {PAGE}"
+    );
+    let from = Value::Number(i64::try_from(from).unwrap_or(i64::MAX));
+    let rows = database.rows(&sql, &[from]).await?;
+    let mut page = Entries::default();
+    for row in rows {
+        let [Some(user_id), Some(into)] = row.as_slice() else {
+            return Err(damaged(database, "a row of ours holds no id"));
+        };
+        page.looked_at += 1;
+        page.next = user_id.parse().ok();
+        page.entries.push(Entry::Merged {
+            user_id: user_id.clone(),
+            into: into.clone(),
+        });
     }
+    page.next = page.next.filter(|_| page.looked_at == PAGE);
+    Ok(page)
+}
 
-    fn damaged(&self, what: &str) -> SqlError {
-        SqlError::Failed(format!("{}: {what}", self.database.address()))
+/// Follows aliases, which always lead to smaller ids.
+async fn resolve(database: &Database, mut id: UserId) -> Result<UserId, SqlError> {
+    let sql = format!(
+        "SELECT {} FROM skeygate_aliases WHERE id = ?",
+        database.as_text("user_id")
+    );
+    for _ in 0..ALIASES {
+        let rows = database.rows(&sql, &[number(id)]).await?;
+        let Some(Some(older)) = rows.first().and_then(|row| row.first()) else {
+            return Ok(id);
+        };
+        let older = parse(database, older)?;
+        if older >= id {
+            return Err(endless(database));
+        }
+        id = older;
     }
+    Err(endless(database))
+}
+
+fn parse(database: &Database, id: &str) -> Result<UserId, SqlError> {
+    UserId::parse(id).ok_or_else(|| damaged(database, "a row of ours holds no id"))
+}
+
+fn endless(database: &Database) -> SqlError {
+    damaged(database, "a user's aliases do not end")
+}
+
+fn damaged(database: &Database, what: &str) -> SqlError {
+    SqlError::Failed(format!("{}: {what}", database.address()))
 }
 
 fn text(text: &str) -> Value {

@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 
 use crate::support::client::{Request, Response};
 use crate::support::command::{skeygate, skeygate_with};
+use crate::support::database::{Database, Kind};
 use crate::support::redis::Reply;
 use crate::support::setup::{ACCOUNT, APP, OTHER_APP, Setup, login_request};
 use crate::support::stack::Stack;
@@ -336,4 +337,31 @@ async fn a_login_is_not_let_in_when_its_ban_cannot_be_looked_up() {
     let answer = stack.log_in(stack.address(), "ann").await;
 
     assert_eq!(refusal(&answer), (503, Some("store_unavailable")));
+}
+
+#[tokio::test]
+async fn a_ban_holds_for_users_in_a_database_by_any_id_of_theirs() {
+    let database = Database::start(Kind::Sqlite).await;
+    let setup = Setup::new().two_apps();
+    let tables = database.tables().into_iter();
+    let setup = tables.fold(setup, |setup, (table, keys)| setup.table(table, &keys));
+    let stack = Stack::start(setup).await;
+    stack.wechat.set_account(APP.0, None);
+    let older = login(&stack, APP.0, "ann").await;
+    let newer = login(&stack, OTHER_APP.0, "ann").await;
+    stack.wechat.set_account(APP.0, Some(ACCOUNT));
+    login(&stack, APP.0, "ann").await;
+    let bob = stack.login("bob").await;
+
+    let named = newer.field("user_id");
+    let ban = ["users", "ban", &named, "--reason", "x", "--json"];
+    let said = skeygate(&stack, &ban).await;
+
+    assert_eq!(said.json()[0]["user_id"], older.field("user_id").as_str());
+    assert_eq!(said.json()[0]["revoked"], 3, "{said:?}");
+    for answer in [older, newer] {
+        assert_eq!(stack.get("/x", &answer.field("skey")).await.status, 401);
+    }
+    assert_eq!(refusal(&stack.log_in(stack.address(), "ann").await), BANNED);
+    assert_eq!(stack.get("/x", &bob).await.status, 200);
 }

@@ -109,9 +109,15 @@ impl Reply {
             headers.insert(ALLOW, allow);
         }
         if error.ends_connection() {
-            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+            reply.end_connection();
         }
         reply
+    }
+
+    /// Tells the client that the connection ends with this answer.
+    pub(super) fn end_connection(&mut self) {
+        let headers = self.response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 
     /// The upstream's answer.

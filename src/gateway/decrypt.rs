@@ -80,7 +80,7 @@ impl Gateway {
             None if exchange.body.is_end_stream() => return Err(INCOMPLETE),
             None => {
                 let patience = self.server.body_timeout;
-                body::read(&mut exchange.body, BODY_TOKEN_LIMIT, patience).await?
+                body::read(exchange.body, BODY_TOKEN_LIMIT, patience).await?
             }
         };
         exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);

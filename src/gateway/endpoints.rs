@@ -143,7 +143,7 @@ impl Gateway {
         }
         let body = if login::reads_body(entry) && !exchange.body.is_end_stream() {
             let patience = self.server.body_timeout;
-            let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, patience).await?;
+            let bytes = body::read(exchange.body, LOGIN_BODY_LIMIT, patience).await?;
             exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::BadRequest("the body is not UTF-8"))?

@@ -12,12 +12,14 @@ mod outgoing;
 mod phone;
 #[cfg(test)]
 mod properties;
+mod received;
 mod routing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
+use hyper::header::EXPECT;
 use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Method, Request, Response, Version};
@@ -29,6 +31,7 @@ use self::answer::Reply;
 use self::delivery::Delivery;
 pub use self::explain::{Explanation, Forwarding};
 use self::guard::guard;
+use self::received::Received;
 use crate::access_token::AccessTokens;
 use crate::auth::{self, Caller, Head, Taken};
 use crate::config::{
@@ -75,7 +78,7 @@ pub struct Gateway {
 /// A request on its way through the steps.
 struct Exchange<'a> {
     parts: Parts,
-    body: Incoming,
+    body: &'a mut Received,
     peer: &'a Peer,
     /// The peer is a proxy whose word counts.
     trusted: bool,
@@ -170,10 +173,14 @@ impl Gateway {
         record.client = client_address(peer, &parts.headers, &self.server.trusted_proxies);
         let mut style = &Style::Plain;
         let mut standing = None;
+        let mut body = Received::new(body);
+        // Reading a body that the client holds back would ask for it.
+        let held_back = parts.headers.contains_key(EXPECT);
+        let is_http1 = parts.version < Version::HTTP_2;
         let exchange = Exchange {
             query: parts.uri.query().map(str::to_owned),
             parts,
-            body,
+            body: &mut body,
             peer,
             trusted,
             authority: None,
@@ -185,10 +192,14 @@ impl Gateway {
             record.fail(&error);
             Reply::refusal(&error, style, record.id.as_str())
         });
-        let reply = match standing {
+        let mut reply = match standing {
             Some(standing) => reply.with_standing(standing),
             None => reply,
         };
+        // Without the rest of the request the connection cannot go on, and a client that is not told loses its next request.
+        if is_http1 && !body.is_end_stream() && (held_back || !Box::pin(body.discard()).await) {
+            reply.end_connection();
+        }
         self.finish(reply, record, place)
     }
 
@@ -319,7 +330,7 @@ impl Gateway {
         exchange: &mut Exchange<'_>,
     ) -> Result<(Option<Session>, outgoing::ReadBody), Error> {
         let limit = route.max_body;
-        let length = hyper::body::Body::size_hint(&exchange.body).lower();
+        let length = exchange.body.size_hint().lower();
         if limit.is_some_and(|limit| length > limit) {
             return Err(Error::BodyTooLarge);
         }

@@ -70,19 +70,22 @@ impl Gateway {
                     .insert(CONTENT_LENGTH, HeaderValue::from(bytes.len()));
                 RequestBody::whole(bytes)
             }
-            None => {
-                // hyper would take a GET whose length nobody said for one without a body.
-                if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
-                    let chunked = HeaderValue::from_static("chunked");
-                    parts.headers.insert(TRANSFER_ENCODING, chunked);
+            None => match body.take() {
+                None => RequestBody::none(),
+                Some(body) => {
+                    // hyper would take a GET whose length nobody said for one without a body.
+                    if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
+                        let chunked = HeaderValue::from_static("chunked");
+                        parts.headers.insert(TRANSFER_ENCODING, chunked);
+                    }
+                    RequestBody::stream(
+                        body,
+                        route.max_body,
+                        self.server.body_timeout,
+                        Arc::clone(&self.policy),
+                    )
                 }
-                RequestBody::stream(
-                    body,
-                    route.max_body,
-                    self.server.body_timeout,
-                    Arc::clone(&self.policy),
-                )
-            }
+            },
         };
         let timeout = route.timeout.unwrap_or(upstream.config().response_timeout);
         (
@@ -211,7 +214,7 @@ pub(super) async fn read_for_token(
         return Ok(None);
     };
     let limit = max_body.map_or(BODY_TOKEN_LIMIT, |max_body| max_body.min(BODY_TOKEN_LIMIT));
-    let reading = body::read(&mut exchange.body, limit, patience);
+    let reading = body::read(exchange.body, limit, patience);
     let bytes = Box::pin(reading).await?;
     exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let text = String::from_utf8(bytes.to_vec())

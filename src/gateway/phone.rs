@@ -36,7 +36,7 @@ impl Gateway {
             None if exchange.body.is_end_stream() => bytes::Bytes::new(),
             None => {
                 let patience = self.server.body_timeout;
-                let bytes = body::read(&mut exchange.body, LOGIN_BODY_LIMIT, patience).await?;
+                let bytes = body::read(exchange.body, LOGIN_BODY_LIMIT, patience).await?;
                 exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
                 bytes
             }

@@ -11,6 +11,9 @@ use tokio::time::Instant;
 use super::reading::Unread;
 use crate::http::framing::Refused;
 
+/// How often a connection that is told to go is looked at.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
 /// What the requests of a connection and its stream tell each other.
 #[derive(Debug)]
 pub(super) struct Activity {
@@ -31,6 +34,10 @@ pub(super) struct Activity {
     /// Wants to know of the end of a request.
     waiting: AtomicWaker,
     is_tunnel: AtomicBool,
+    /// The client was told to go, and has had its time: what it begins now is not waited for.
+    is_closed: AtomicBool,
+    /// Nothing is waited for that can be left out.
+    hurries: AtomicBool,
     /// Set once: what a refused request's place was taken by.
     refused: OnceLock<Box<Refused>>,
 }
@@ -40,6 +47,7 @@ pub(super) struct Activity {
 pub(super) struct UnderWay {
     activity: Arc<Activity>,
     answered: bool,
+    counts: bool,
 }
 
 impl Activity {
@@ -55,6 +63,8 @@ impl Activity {
             unread: Unread::default(),
             waiting: AtomicWaker::new(),
             is_tunnel: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+            hurries: AtomicBool::new(false),
             refused: OnceLock::new(),
         })
     }
@@ -66,10 +76,13 @@ impl Activity {
     /// Counts a request in.
     pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
         self.begun.fetch_add(1, Ordering::Relaxed);
-        self.under_way.fetch_add(1, Ordering::Relaxed);
+        let counts = !self.is_closed.load(Ordering::Relaxed);
+        self.under_way
+            .fetch_add(usize::from(counts), Ordering::Relaxed);
         UnderWay {
             activity: Arc::clone(self),
             answered: false,
+            counts,
         }
     }
 
@@ -101,6 +114,25 @@ impl Activity {
         }
     }
 
+    /// Ends when the client has had so long to leave and what it had begun by then is answered.
+    pub(super) async fn left(&self, time: Duration) {
+        tokio::time::sleep(time).await;
+        self.is_closed.store(true, Ordering::Relaxed);
+        while !self.is_idle() || self.writing.load(Ordering::Relaxed) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    /// From now on nothing is waited for that can be left out.
+    pub(super) fn hurry(&self) {
+        self.hurries.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether `hurry` was called.
+    pub(super) fn hurries(&self) -> bool {
+        self.hurries.load(Ordering::Relaxed)
+    }
+
     /// Requests so far.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::Relaxed)
@@ -110,6 +142,11 @@ impl Activity {
     pub(super) fn half_sent(&self, begun: u64) {
         self.half_sent
             .store(begun.saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Nothing of a head has come after all.
+    pub(super) fn nothing_sent(&self) {
+        self.half_sent.store(0, Ordering::Relaxed);
     }
 
     /// Whether the client is waited for to read.
@@ -180,7 +217,9 @@ impl Drop for UnderWay {
             self.activity.taken_back.fetch_add(1, Ordering::Relaxed);
         }
         self.activity.rest();
-        self.activity.under_way.fetch_sub(1, Ordering::Release);
+        self.activity
+            .under_way
+            .fetch_sub(usize::from(self.counts), Ordering::Release);
         self.activity.waiting.wake();
     }
 }

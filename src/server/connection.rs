@@ -65,12 +65,12 @@ where
         return;
     };
     let activity = Arc::clone(&place.activity);
-    let h2_activity = Arc::clone(&activity);
     let idle = server.idle_timeout;
     let many_users = peer.address().is_none() || peer.is_trusted(&server.trusted_proxies);
     let told = peer.clone();
     let stream = Watched::new(stream, limits(protocol), Arc::clone(&activity));
     let behind_the_door = Arc::clone(&activity);
+    let here = Arc::clone(&place);
     let service = service_fn(move |request: Request<Incoming>| {
         let (gateway, place) = (Arc::clone(&gateway), Arc::clone(&place));
         let peer = peer.clone();
@@ -114,7 +114,12 @@ where
                 ended = connection.as_mut() => return tell(&told, ended),
                 () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-            let _ = connection.await;
+            here.activity.hurry();
+            tokio::select! {
+                biased;
+                _ = connection => {}
+                () = here.leaves() => {}
+            }
         }
         Protocol::Http2 => {
             let limits = http2::Limits {
@@ -123,7 +128,7 @@ where
                 many_users,
             };
             // Boxed: idle connections are many, most of them HTTP/1, and each would hold room for the larger of both.
-            let connection = http2::serve(stream, service, limits, &h2_activity, &stop);
+            let connection = http2::serve(stream, service, limits, &here);
             tell(&told, Box::pin(connection).await);
         }
     }

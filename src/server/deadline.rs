@@ -54,6 +54,19 @@ impl<S> Watched<S> {
         }
     }
 
+    /// The next head has begun: its first bytes came behind the last request.
+    pub(super) fn head_began(&mut self) {
+        let begun = self.activity.begun();
+        self.head_since = Some((Instant::now(), begun));
+        self.activity.half_sent(begun);
+    }
+
+    /// What looked like the beginning of a head was none.
+    pub(super) fn no_head(&mut self) {
+        self.head_since = None;
+        self.activity.nothing_sent();
+    }
+
     /// When the client's silence becomes too long; `None` while a request is under way or the end of an answer is still to be
     /// written, whose own deadlines count then.
     fn due(&mut self) -> Option<Instant> {

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::activity::Activity;
+use super::deadline::Watched;
 use crate::http::framing::{Chunks, Framing, HeadReader, Refusal, Refused};
 
 /// What hyper reads in place of a refused request.
@@ -25,7 +26,7 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 /// A stream that passes on whole, well-framed requests, one at a time.
 #[derive(Debug)]
 pub(super) struct Door<S> {
-    stream: S,
+    stream: Watched<S>,
     activity: Arc<Activity>,
     /// Bytes that came and were not passed on: first those that may be, then the others.
     held: BytesMut,
@@ -63,7 +64,7 @@ struct Lingering {
 impl<S> Door<S> {
     /// `max_head` is the most bytes of one head, `linger` the longest time that a client is listened to after the last answer.
     pub(super) fn new(
-        stream: S,
+        stream: Watched<S>,
         activity: Arc<Activity>,
         max_head: usize,
         linger: Duration,
@@ -140,6 +141,7 @@ impl<S> Door<S> {
             Ok(checked) => self.checked = checked,
             Err(refusal) => self.refuse(refusal),
         }
+        self.drop_blank_lines();
     }
 
     /// Goes on with what was read into `buf` behind `start`, and keeps in it what may be passed on.
@@ -152,6 +154,19 @@ impl<S> Door<S> {
         buf.set_filled(start + passed);
         if let Err(refusal) = checked {
             self.refuse(refusal);
+        }
+        self.drop_blank_lines();
+    }
+
+    /// The line end that old clients send behind a body is no half head that somebody waits for.
+    fn drop_blank_lines(&mut self) {
+        if let Place::Head(reader) = &self.place
+            && !self.held.is_empty()
+            && reader.is_blank(self.held.len())
+        {
+            self.place = Place::Head(HeadReader::default());
+            self.held.clear();
+            self.stream.no_head();
         }
     }
 
@@ -226,6 +241,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
                 Place::Answer if this.activity.has_answered(this.heads) => {
                     this.place = Place::Head(HeadReader::default());
                     if !this.held.is_empty() {
+                        this.stream.head_began();
                         this.check_held();
                         continue;
                     }
@@ -272,7 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Door<S> {
                 Poll::Ready(Err(_)) => false,
                 Poll::Pending => self.lingering.is_some() || self.is_interrupted(),
             };
-            if !more || self.linger.is_zero() {
+            if !more || self.linger.is_zero() || self.activity.hurries() {
                 return Poll::Ready(());
             }
             let now = Instant::now();

@@ -17,9 +17,9 @@ use hyper::service::HttpService;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
+use super::places::Place;
 
 /// Streams of one connection at once.
 pub(super) const MAX_STREAMS: usize = 128;
@@ -52,8 +52,7 @@ pub(super) async fn serve<S, B, R>(
     io: S,
     service: R,
     limits: Limits,
-    activity: &Arc<Activity>,
-    stop: &CancellationToken,
+    place: &Place,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -63,23 +62,32 @@ where
     R::Error: Into<Box<dyn Error + Send + Sync>>,
     R::Future: Send + 'static,
 {
+    let activity = &place.activity;
     let io = TokioIo::new(Frames::new(io, Arc::clone(activity), limits.many_users));
     let connection = builder(limits.header_list).serve_connection(io, service);
     let mut connection = pin!(connection);
     tokio::select! {
         biased;
         ended = connection.as_mut() => return ended,
-        () = stop.cancelled() => {}
+        () = place.stop.cancelled() => {}
         () = activity.idling(limits.idle) => {}
     }
     connection.as_mut().graceful_shutdown();
-    // The client has to say that it has seen the end before hyper closes; one that does not may not stay for that.
+    // The client has to say that it has seen the end before hyper closes; one that does not may not stay for that, and what it
+    // begins after its time keeps nobody waiting.
     tokio::select! {
         biased;
         _ = connection.as_mut() => {}
-        () = activity.idling(LEAVING) => {}
+        () = activity.left(LEAVING) => {}
+        () = leaves(place) => {}
     }
     Ok(())
+}
+
+async fn leaves(place: &Place) {
+    // One that idles has the time that its requests take.
+    place.stop.cancelled().await;
+    place.leaves().await;
 }
 
 /// The library's settings, also those that are its defaults: what a client may cost is decided here and not by an update.

@@ -18,7 +18,9 @@ use crate::http::address::Peer;
 
 /// Connections that were told to end and have not yet. They do not count among the open ones: most are gone before the newcomer
 /// has said a word, but a request may have begun at the same moment, and that one is served.
-const MOST_LEAVING: usize = 64;
+const MOST_LEAVING: usize = 256;
+/// How long such a connection may take for a request that it began at that moment; then it is cut.
+const LEAVES_WITHIN: Duration = Duration::from_secs(5);
 /// Connections ended at once at most, and of those that idle no more than one in eight: looking for them costs a walk over all.
 const BATCH: usize = 32;
 /// How long a walk that found nobody idle stands for the next.
@@ -40,6 +42,8 @@ pub(super) struct Place {
     pub(super) activity: Arc<Activity>,
     /// Cancelled when the connection is to end: its place is needed, or the server stops.
     pub(super) stop: CancellationToken,
+    /// Cancelled when the server stops.
+    drain: CancellationToken,
 }
 
 /// Why there is no place for a newcomer.
@@ -148,6 +152,7 @@ impl Places {
         stop: &CancellationToken,
     ) -> Place {
         let activity = Activity::new();
+        let drain = stop.clone();
         let stop = stop.child_token();
         let taken = Slot::Open {
             address,
@@ -173,6 +178,7 @@ impl Places {
             slot,
             activity,
             stop,
+            drain,
         }
     }
 
@@ -205,6 +211,17 @@ impl Places {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    /// How long the connection may take once `stop` is cancelled: as the drain takes, or little where its place is needed.
+    pub(super) async fn leaves(&self) {
+        if self.drain.is_cancelled() {
+            std::future::pending::<()>().await;
+        } else {
+            tokio::time::sleep(LEAVES_WITHIN).await;
+        }
     }
 }
 

@@ -114,6 +114,26 @@ async fn an_idle_http2_connection_leaves_with_goaway_when_its_place_is_needed() 
 }
 
 #[tokio::test]
+async fn who_is_told_to_go_and_asks_on_is_cut() {
+    let stack = stack("max_connections = 1").await;
+    let mut stays = RawH2::connect(stack.address()).await;
+    stays.write(get(1, "/a")).await;
+    stays.next_of(HEADERS).await;
+
+    let _newcomer = used(&stack).await;
+    let asking = async {
+        // Never acknowledges the end, and always has something to ask.
+        let mut pause = tokio::time::interval(Duration::from_millis(200));
+        let mut stream = 3;
+        while stays.write(get(stream, "/a")).await {
+            pause.tick().await;
+            stream += 2;
+        }
+    };
+    within("the end of the connection", asking).await;
+}
+
+#[tokio::test]
 async fn an_address_at_its_limit_is_refused_and_others_are_served() {
     let mut stack = stack("max_connections_per_address = 2").await;
     let _first = busy(&mut stack, [127, 0, 0, 1]).await;

@@ -199,3 +199,61 @@ async fn half_a_head_does_not_hold_up_the_end() {
     let ended = tokio::time::timeout(Duration::from_secs(5), gateway.program.exit()).await;
     assert_eq!(ended.expect("the end").code(), Some(0));
 }
+
+/// A login that is due is a request right behind a refused one.
+#[tokio::test]
+async fn a_refused_request_with_a_body_leaves_the_connection_to_the_next_one_or_says_so() {
+    let refused = "[[routes]]\npath = \"/closed/*\"\nupstream = \"api\"\n";
+    let stack = Stack::start(Setup::new().memory().routes(&format!("{OPEN}{refused}"))).await;
+    for path in ["/closed/a", "/_gateway/none"] {
+        for size in [7, 20_000, 60_000] {
+            let mut client = Client::connect(stack.address()).await;
+            // The body comes when the refusal could have been sent already.
+            let head = format!("POST {path} HTTP/1.1\r\nHost: g\r\nContent-Length: {size}\r\n\r\n");
+            client.write(head).await;
+            tokio::task::yield_now().await;
+            client.write("x".repeat(size)).await;
+            let answer = client.response("POST").await;
+            assert!(matches!(answer.status, 401 | 404), "{}", answer.status);
+            assert_eq!(answer.headers.get("connection"), None, "{path} {size}");
+            assert_eq!(client.exchange(&Request::get("/b")).await.status, 200);
+        }
+    }
+    for head in [
+        "POST /closed/a HTTP/1.1\r\nHost: g\r\nContent-Length: 100000\r\n\r\n",
+        "POST /closed/a HTTP/1.1\r\nHost: g\r\nContent-Length: 5\r\n\r\nab",
+        "POST /closed/a HTTP/1.1\r\nHost: g\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+    ] {
+        let mut client = Client::connect(stack.address()).await;
+        client.write(head).await;
+        let answer = client.response("POST").await;
+        assert_eq!((answer.status, answer.interim.len()), (401, 0));
+        assert_eq!(answer.headers.get("connection"), Some("close"), "{head}");
+        assert!(client.is_closed().await);
+    }
+}
+
+#[tokio::test]
+async fn a_line_end_behind_a_body_is_not_answered() {
+    let server = "header_timeout = \"200ms\"\nidle_timeout = \"600ms\"";
+    let stack = Stack::start(setup().table("server", server)).await;
+    let mut client = Client::connect(stack.address()).await;
+    let post = Request::new("POST", "/a").body("hello");
+    assert_eq!(client.exchange(&post).await.status, 200);
+    client.write("\r\n").await;
+
+    // Idle, and not half a head: no 408 that the next request would take for its answer.
+    assert!(client.is_closed().await);
+}
+
+#[tokio::test]
+async fn half_a_head_behind_a_request_has_the_time_of_a_head() {
+    let stack = Stack::start(setup().table("server", "header_timeout = \"300ms\"")).await;
+    let mut client = Client::connect(stack.address()).await;
+    client
+        .write("GET /a HTTP/1.1\r\nHost: g\r\n\r\nPOST /b HTTP/1.1\r\nHo")
+        .await;
+    assert_eq!(client.response("GET").await.status, 200);
+    assert_eq!(client.response("POST").await.status, 408);
+    assert!(client.is_closed().await);
+}

@@ -55,6 +55,12 @@ impl HeadReader {
         Ok(None)
     }
 
+    /// Whether `length` bytes were read and are empty lines alone.
+    #[must_use]
+    pub fn is_blank(&self, length: usize) -> bool {
+        self.request_line.is_none() && self.lines.position() == length
+    }
+
     /// Method and path of what has been read.
     #[must_use]
     pub fn line(&self, bytes: &[u8]) -> Option<(Method, String)> {

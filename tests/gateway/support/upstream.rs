@@ -11,7 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::AsyncWriteExt;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -68,6 +68,8 @@ pub(crate) struct RecordingUpstream {
     shared: Arc<Shared>,
     seen: mpsc::UnboundedReceiver<Seen>,
     running: Option<DropGuard>,
+    /// Keeps the port from others while nobody listens on it.
+    closed: Option<TcpSocket>,
 }
 
 impl RecordingUpstream {
@@ -87,6 +89,7 @@ impl RecordingUpstream {
             shared: Arc::new(shared),
             seen,
             running: None,
+            closed: None,
         };
         upstream.listen().await;
         upstream
@@ -94,6 +97,7 @@ impl RecordingUpstream {
 
     /// Listens again after `refuse`.
     pub(crate) async fn listen(&mut self) {
+        self.closed = None;
         let listener = TcpListener::bind(self.address).await.expect("binding");
         let token = CancellationToken::new();
         let serving = serve(listener, Arc::clone(&self.shared), token.clone());
@@ -110,6 +114,10 @@ impl RecordingUpstream {
             }
         };
         within("the upstream's port to close", refused).await;
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.set_reuseaddr(true).expect("an address used before");
+        socket.bind(self.address).expect("keeping the port");
+        self.closed = Some(socket);
     }
 
     /// What a gateway's `servers` says.

@@ -28,7 +28,7 @@ const ALWAYS_STRIPPED: [&str; 12] = [
 ];
 
 /// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 9] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -37,6 +37,8 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     TE,
     TRANSFER_ENCODING,
     UPGRADE,
+    // No header of anybody's: CGI makes the variable HTTP_PROXY of it, by which programs choose their proxy (httpoxy).
+    HeaderName::from_static("proxy"),
 ];
 
 /// What stays percent-encoded in an identity header: all but visible ASCII, and `%` itself.
@@ -195,7 +197,19 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
 pub fn remove_forwarded(headers: &mut HeaderMap) {
     let is_forwarded = |name: &&HeaderName| {
         // In every spelling, as PHP reads `X.Original.Url` as the same variable.
-        let alone = ["forwarded", "x-real-ip", "x-original-url", "x-rewrite-url"];
+        let alone = [
+            "forwarded",
+            "x-real-ip",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-original-uri",
+            "x-host",
+            "client-ip",
+            "x-client-ip",
+            "true-client-ip",
+            "x-cluster-client-ip",
+            "cf-connecting-ip",
+        ];
         let in_family = |name: &str| {
             name.len() > 11
                 && name
@@ -295,6 +309,7 @@ mod tests {
             ("keep-alive", "5"),
             ("upgrade", "h2c"),
             ("proxy-connection", "x"),
+            ("proxy", "http://a"),
         ]);
         remove_hop_by_hop(&mut map);
         assert_eq!(names(&map), ["content-length", "host"]);
@@ -311,6 +326,8 @@ mod tests {
             ("x-original-url", "/admin"),
             ("x-rewrite-url", "/admin"),
             ("x.original_url", "/admin"),
+            ("client-ip", "1"),
+            ("cf-connecting-ip", "1"),
             ("x~real.ip", "1"),
             ("x-forwarded", "stays"),
         ]);

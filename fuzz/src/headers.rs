@@ -29,7 +29,7 @@ pub(crate) const IDENTITY: [&str; 12] = [
 ];
 
 /// About one connection, so nobody else's.
-pub(crate) const HOP_BY_HOP: [&str; 8] = [
+pub(crate) const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
     "proxy-connection",
@@ -38,6 +38,7 @@ pub(crate) const HOP_BY_HOP: [&str; 8] = [
     "te",
     "transfer-encoding",
     "upgrade",
+    "proxy",
 ];
 
 static DROP: LazyLock<HeaderPolicy> = LazyLock::new(|| policy(UnderscoreHeaders::Drop));
@@ -145,6 +146,16 @@ pub(crate) fn is_forwarded(name: &str) -> bool {
     name.starts_with("x-forwarded-")
         || matches!(
             name.as_str(),
-            "forwarded" | "x-real-ip" | "x-original-url" | "x-rewrite-url"
+            "forwarded"
+                | "x-real-ip"
+                | "x-original-url"
+                | "x-rewrite-url"
+                | "x-original-uri"
+                | "x-host"
+                | "client-ip"
+                | "x-client-ip"
+                | "true-client-ip"
+                | "x-cluster-client-ip"
+                | "cf-connecting-ip"
         )
 }

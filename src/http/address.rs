@@ -1,10 +1,23 @@
 //! Whose request it is, when proxies stand in between: `X-Forwarded-For` read from the right, through trusted networks only.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
+
+/// Under which address a subscriber is counted: his IPv4 address; of IPv6 his network of 64 bits, since who has one address of it
+/// has the others too.
+#[must_use]
+pub fn subscriber(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+        }
+        address => address,
+    }
+}
 
 /// The other end of a connection. Made once for it, since its address is written into every request.
 #[derive(Debug, Clone, PartialEq, Eq)]

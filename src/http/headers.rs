@@ -85,7 +85,7 @@ impl HeaderPolicy {
     pub fn is_identity(&self, name: &HeaderName) -> bool {
         self.stripped
             .iter()
-            .any(|stripped| same_folded(name, stripped))
+            .any(|stripped| same_folded(name.as_str(), stripped))
     }
 
     /// Removes what a client may not say: identity headers in every spelling and, by configuration, names with `_`.
@@ -122,8 +122,8 @@ impl HeaderPolicy {
 }
 
 /// Whether some server reads the name as `folded`, which is in small letters, digits and `-`.
-pub(super) fn same_folded(name: &HeaderName, folded: &str) -> bool {
-    let name = name.as_str().as_bytes();
+pub(super) fn same_folded(name: impl AsRef<[u8]>, folded: &str) -> bool {
+    let name = name.as_ref();
     folded.len() == name.len()
         && folded
             .bytes()
@@ -192,8 +192,8 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
         .collect()
 }
 
-/// Removes what only a proxy in front may say: the whole `X-Forwarded-*` family, `Forwarded`, `X-Real-Ip`, and `X-Original-Url` and
-/// `X-Rewrite-Url`, by which some frameworks route instead of by the path that was checked.
+/// Removes what only a proxy in front may say: the whole `X-Forwarded-*` family, `Forwarded`, the headers in which some proxies name
+/// the client, and those by which some frameworks route (`X-Original-Url`, `X-Rewrite-Url` …) instead of by what was checked.
 pub fn remove_forwarded(headers: &mut HeaderMap) {
     let is_forwarded = |name: &&HeaderName| {
         // In every spelling, as PHP reads `X.Original.Url` as the same variable.
@@ -217,7 +217,7 @@ pub fn remove_forwarded(headers: &mut HeaderMap) {
                     .zip(*b"x-forwarded-")
                     .all(|(byte, expected)| fold(byte) == expected)
         };
-        alone.iter().any(|known| same_folded(name, known)) || in_family(name.as_str())
+        alone.iter().any(|known| same_folded(name.as_str(), known)) || in_family(name.as_str())
     };
     if headers.keys().any(|name| is_forwarded(&name)) {
         let doomed: Vec<HeaderName> = headers.keys().filter(is_forwarded).cloned().collect();

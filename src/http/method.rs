@@ -55,7 +55,10 @@ pub fn check(method: &Method) -> Result<(), MethodProblem> {
 pub fn overrides(headers: &HeaderMap) -> Result<Vec<Method>, MethodProblem> {
     let mut methods = Vec::new();
     for (name, value) in headers {
-        if !OVERRIDES.iter().any(|known| same_folded(name, known)) {
+        if !OVERRIDES
+            .iter()
+            .any(|known| same_folded(name.as_str(), known))
+        {
             continue;
         }
         for piece in value.as_bytes().split(|&byte| byte == b',') {

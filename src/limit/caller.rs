@@ -1,17 +1,16 @@
 //! Who is counted: an address or a user.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
+use crate::http::address::subscriber;
 use crate::identity::Identity;
 use crate::redis::key_part;
 
 /// One caller of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Counted<'a> {
-    /// An IPv4 address.
-    V4(Ipv4Addr),
-    /// An IPv6 network of 64 bits: who has one address has the others too.
-    V6(u64),
+    /// A subscriber's address; of IPv6 his network.
+    Address(IpAddr),
     /// A user by our id.
     User(&'a str),
     /// A user without one: appid and openid.
@@ -22,13 +21,7 @@ impl<'a> Counted<'a> {
     /// By address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
-        match address.to_canonical() {
-            IpAddr::V4(address) => Self::V4(address),
-            IpAddr::V6(address) => {
-                let [network @ .., _, _, _, _, _, _, _, _] = address.octets();
-                Self::V6(u64::from_be_bytes(network))
-            }
-        }
+        Self::Address(subscriber(address))
     }
 
     /// By user.
@@ -43,11 +36,7 @@ impl<'a> Counted<'a> {
     /// As the last parts of a key's name.
     pub(super) fn key(&self) -> String {
         match self {
-            Self::V4(address) => key_part(&address.to_string()).into_owned(),
-            Self::V6(network) => {
-                let address = Ipv6Addr::from(u128::from(*network) << 64);
-                key_part(&address.to_string()).into_owned()
-            }
+            Self::Address(address) => key_part(&address.to_string()).into_owned(),
             Self::User(user_id) => key_part(user_id).into_owned(),
             Self::Openid(appid, openid) => [&*key_part(appid), &*key_part(openid)].join(":"),
         }

@@ -98,6 +98,7 @@ impl Table {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
     use std::sync::Arc;
     use std::thread;
 
@@ -109,7 +110,7 @@ mod tests {
     }
 
     fn host(number: u64) -> Counted<'static> {
-        Counted::V6(number)
+        Counted::address(IpAddr::from((u128::from(number) << 64).to_be_bytes()))
     }
 
     impl Table {

@@ -143,14 +143,8 @@ impl Record {
 
 /// The first so many bytes, or a character fewer.
 fn shown(text: &str, most: usize) -> &str {
-    if text.len() <= most {
-        return text;
-    }
-    let mut end = most;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(most))
+        .unwrap_or_default()
 }
 
 /// A duration in milliseconds with microseconds behind the point.

@@ -134,8 +134,8 @@ where
     }
 }
 
-/// Notes how a connection ended before a request came of it: hyper answers what it cannot read by itself. A stranger can repeat that
-/// at will, so it is no more than `debug`.
+/// Notes a request that hyper could not read though the door let it through: hyper answers such by itself. A stranger could repeat
+/// it at will, so it is no more than `debug`.
 fn tell(peer: &Peer, ended: hyper::Result<()>) {
     if let Err(error) = ended
         && (error.is_parse() || error.is_parse_too_large())

@@ -3,7 +3,7 @@
 //! an open tunnel is never ended for a newcomer.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::activity::Activity;
 use super::seldom::Seldom;
 use crate::config::Server;
-use crate::http::address::Peer;
+use crate::http::address::{Peer, subscriber};
 
 /// Connections that were told to end and have not yet. They do not count among the open ones: most are gone before the newcomer
 /// has said a word, but a request may have begun at the same moment, and that one is served.
@@ -124,7 +124,7 @@ impl Places {
     /// What the address is counted under; `None` for those behind which many callers are known to be.
     fn counted(&self, peer: &Peer) -> Option<IpAddr> {
         let address = peer.address()?;
-        (!peer.is_trusted(&self.trusted)).then(|| network(address))
+        (!peer.is_trusted(&self.trusted)).then(|| subscriber(address))
     }
 
     fn find(
@@ -313,17 +313,6 @@ impl Drop for Place {
             Slot::Free => return,
         }
         state.free.push(self.slot);
-    }
-}
-
-/// One subscriber of IPv6 has a whole /64 to himself.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
     }
 }
 

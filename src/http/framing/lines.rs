@@ -3,6 +3,7 @@
 use memchr::memchr;
 
 use super::Damage;
+use crate::http::headers::same_folded;
 
 /// The lines of a head, as its bytes come.
 #[derive(Debug, Default)]
@@ -83,23 +84,15 @@ pub(super) enum FramingName {
 /// that by accident.
 pub(super) fn framing_name(name: &[u8]) -> Result<Option<FramingName>, Damage> {
     let (known, found) = match name.len() {
-        4 => (&b"host"[..], FramingName::Host),
-        14 => (&b"content-length"[..], FramingName::ContentLength),
-        17 => (&b"transfer-encoding"[..], FramingName::TransferEncoding),
+        4 => ("host", FramingName::Host),
+        14 => ("content-length", FramingName::ContentLength),
+        17 => ("transfer-encoding", FramingName::TransferEncoding),
         _ => return Ok(None),
     };
-    if name.eq_ignore_ascii_case(known) {
+    if name.eq_ignore_ascii_case(known.as_bytes()) {
         return Ok(Some(found));
     }
-    let folded = |byte: u8| match byte {
-        letter if letter.is_ascii_alphanumeric() => letter.to_ascii_lowercase(),
-        _ => b'-',
-    };
-    if name
-        .iter()
-        .zip(known)
-        .all(|(&byte, &expected)| folded(byte) == expected)
-    {
+    if same_folded(name, known) {
         return Err("a header name imitates a framing header");
     }
     Ok(None)

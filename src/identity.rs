@@ -1,5 +1,8 @@
 //! Who is calling: what a session proves and the upstream is told.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 /// A caller whose session was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -11,6 +14,39 @@ pub struct Identity {
     pub unionid: Option<String>,
     /// Our id of the user; `None` where `users.store = "off"`.
     pub user_id: Option<String>,
+    /// What else is known of him.
+    pub attributes: Attributes,
+}
+
+/// What the user directory tells of a user besides his id. Copied into each of his sessions, so that a request costs no second
+/// look-up. Printed by nobody: it is personal.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Attributes {
+    /// What the webhook says of him, by name.
+    pub claims: BTreeMap<String, String>,
+    /// What he calls himself.
+    pub nickname: Option<String>,
+    /// Where his picture is: an https URL or a path.
+    pub avatar: Option<String>,
+    /// His phone number as WeChat verified it, with the country's code where it is not China's.
+    pub phone: Option<String>,
+    /// The id that he had until it turned out to be the same person's as an older one.
+    pub merged_from: Option<Merged>,
+}
+
+/// A user id that is gone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// It.
+    pub user_id: String,
+    /// How long upstreams are told; seconds since 1970.
+    pub until: u64,
+}
+
+impl fmt::Debug for Attributes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Attributes(..)")
+    }
 }
 
 /// Who is one user to us: by his id, or by app and openid where there are no ids.

@@ -8,7 +8,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use skeygate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
 use skeygate::http::headers::{self, HeaderPolicy};
-use skeygate::identity::Identity;
+use skeygate::identity::{Attributes, Identity};
 
 use super::text::{self, assert_only_removed, folded};
 
@@ -110,6 +110,7 @@ fn inject(policy: &HeaderPolicy, mut headers: HeaderMap, data: &[u8]) {
         appid: "wx0123456789abcdef".to_owned(),
         unionid: None,
         user_id: Some(openid.clone()),
+        attributes: Attributes::default(),
         openid,
     };
     policy.inject(&mut headers, &identity);

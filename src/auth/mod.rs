@@ -15,6 +15,10 @@ use crate::error::{Error, SkeyState};
 use crate::session::{Session, SessionStore, Skey};
 
 /// A caller who may pass.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one per request, taken apart at once; a box would cost each an allocation"
+)]
 #[derive(Debug)]
 pub enum Caller {
     /// Nobody in particular; allowed on `optional` and `off` routes.

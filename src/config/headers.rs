@@ -50,7 +50,12 @@ pub(super) fn free_for_identity(name: &HeaderName) -> Result<(), Fault> {
         || folded.starts_with("x-forwarded-")
         || matches!(
             folded.as_str(),
-            "forwarded" | "x-request-id" | "traceparent" | "authorization" | "cookie"
+            "forwarded"
+                | "x-request-id"
+                | "traceparent"
+                | "authorization"
+                | "cookie"
+                | "x-user-id-merged-from"
         );
     if taken {
         return Err(

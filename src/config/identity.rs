@@ -33,6 +33,14 @@ pub enum TemplatePart {
     Unionid,
     /// `{appid}`.
     Appid,
+    /// `{claim.NAME}`.
+    Claim(String),
+    /// `{nickname}`.
+    Nickname,
+    /// `{avatar}`.
+    Avatar,
+    /// `{phone}`.
+    Phone,
 }
 
 /// The headers of `preset = "wxcloudrun"`, the names that WeChat's own cloud hosting uses.
@@ -42,6 +50,10 @@ const WXCLOUDRUN: [(&str, &str); 4] = [
     ("x-wx-appid", "{appid}"),
     ("x-wx-source", "wx_client"),
 ];
+
+/// What a template may hold.
+const FIELDS: &str =
+    "{openid}, {user_id}, {unionid}, {appid}, {claim.NAME}, {nickname}, {avatar}, {phone}";
 
 const HEADERS: &str = r#"{ "X-Openid" = "{openid}", "X-User-Id" = "{user_id}", "X-Unionid" = "{unionid}", "X-Wx-Appid" = "{appid}" }"#;
 
@@ -125,15 +137,14 @@ fn header(name: &Value<'_>, value: &Value<'_>) -> Option<(Range<usize>, HeaderNa
 }
 
 impl Template {
-    /// Text and `{openid}`, `{user_id}`, `{unionid}`, `{appid}`.
+    /// Text, and what `FIELDS` names in braces.
     fn parse(text: &str) -> Result<Self, Fault> {
-        const FIELDS: [&str; 4] = ["openid", "user_id", "unionid", "appid"];
         if text.is_empty()
             || text.trim() != text
             || !text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
         {
             return Err(Fault::new("is not a header value")
-                .help("use visible ASCII characters and {openid}, {user_id}, {unionid}, {appid}"));
+                .help(format!("use visible ASCII characters and {FIELDS}")));
         }
         let mut parts = Vec::new();
         let mut rest = text;
@@ -144,21 +155,7 @@ impl Template {
             let Some((field, tail)) = tail.split_once('}') else {
                 return Err(Fault::new("has a `{` without a `}`"));
             };
-            parts.push(match field {
-                "openid" => TemplatePart::Openid,
-                "user_id" => TemplatePart::UserId,
-                "unionid" => TemplatePart::Unionid,
-                "appid" => TemplatePart::Appid,
-                _ => {
-                    let help = did_you_mean(field, FIELDS.into_iter());
-                    let help = help.unwrap_or_else(|| {
-                        "there are {openid}, {user_id}, {unionid}, {appid}".to_owned()
-                    });
-                    return Err(
-                        Fault::new(format!("has {{{field}}}, which no identity holds")).help(help),
-                    );
-                }
-            });
+            parts.push(TemplatePart::field(field)?);
             rest = tail;
         }
         if !rest.is_empty() {
@@ -166,4 +163,47 @@ impl Template {
         }
         Ok(Self(parts))
     }
+}
+
+impl TemplatePart {
+    /// What stands between braces.
+    fn field(field: &str) -> Result<Self, Fault> {
+        const NAMES: [&str; 7] = [
+            "openid", "user_id", "unionid", "appid", "nickname", "avatar", "phone",
+        ];
+        Ok(match field {
+            "openid" => Self::Openid,
+            "user_id" => Self::UserId,
+            "unionid" => Self::Unionid,
+            "appid" => Self::Appid,
+            "nickname" => Self::Nickname,
+            "avatar" => Self::Avatar,
+            "phone" => Self::Phone,
+            _ => match field.strip_prefix("claim.") {
+                Some(name) if is_claim_name(name) => Self::Claim(name.to_owned()),
+                Some(_) => {
+                    return Err(
+                        Fault::new(format!("has {{{field}}}, which no claim is called"))
+                            .help("1 to 32 small letters, digits and `_`, a letter first"),
+                    );
+                }
+                None => {
+                    let help = did_you_mean(field, NAMES.into_iter());
+                    let help = help.unwrap_or_else(|| format!("there are {FIELDS}"));
+                    return Err(
+                        Fault::new(format!("has {{{field}}}, which no identity holds")).help(help),
+                    );
+                }
+            },
+        })
+    }
+}
+
+/// Whether a claim may be called so: 1 to 32 small letters, digits and `_`, a letter first.
+#[must_use]
+pub fn is_claim_name(name: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+    name.len() <= 32
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(allowed)
 }

@@ -44,7 +44,7 @@ use self::source::{Finding, Source};
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
 pub use self::decrypt::{Decrypt, Delivery};
-pub use self::identity::{Identity, Template, TemplatePart};
+pub use self::identity::{Identity, Template, TemplatePart, is_claim_name};
 pub use self::keys::{KeyInfo, keys};
 pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
 pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};

@@ -16,7 +16,7 @@ use crate::http::address::Peer;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::RequestId;
 use crate::http::{framing, host, method, target};
-use crate::identity::Identity;
+use crate::identity::{Attributes, Identity};
 
 /// What is known about a request, as far as the steps went.
 #[derive(Debug, Default)]
@@ -158,6 +158,7 @@ fn somebody() -> Identity {
         openid: "(openid)".to_owned(),
         unionid: Some("(unionid)".to_owned()),
         user_id: Some("(user_id)".to_owned()),
+        attributes: Attributes::default(),
     }
 }
 

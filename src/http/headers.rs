@@ -7,12 +7,13 @@ use hyper::header::{
 };
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use crate::clock;
 use crate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
 use crate::identity::Identity;
 
 /// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
 /// defaults, those of WeChat Cloud Run, which a backend that came from there still believes, and the session's of wafer 1.
-const ALWAYS_STRIPPED: [&str; 12] = [
+const ALWAYS_STRIPPED: [&str; 13] = [
     "x-openid",
     "x-user-id",
     "x-unionid",
@@ -25,7 +26,11 @@ const ALWAYS_STRIPPED: [&str; 12] = [
     "x-wx-source",
     "x-wx-env",
     "x-wx-id",
+    "x-user-id-merged-from",
 ];
+
+/// Which id the caller had before it was merged into the one he has.
+const X_USER_ID_MERGED_FROM: HeaderName = HeaderName::from_static("x-user-id-merged-from");
 
 /// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
 const HOP_BY_HOP: [HeaderName; 9] = [
@@ -118,6 +123,12 @@ impl HeaderPolicy {
                 headers.insert(name.clone(), value);
             }
         }
+        if let Some(merged) = &identity.attributes.merged_from
+            && clock::unix_seconds() < merged.until
+            && let Ok(value) = HeaderValue::try_from(encoded(&merged.user_id))
+        {
+            headers.insert(X_USER_ID_MERGED_FROM, value);
+        }
     }
 }
 
@@ -141,6 +152,7 @@ fn fold(byte: u8) -> u8 {
 
 /// The value, percent-encoded where it is not visible ASCII.
 fn fill(template: &Template, identity: &Identity) -> Option<HeaderValue> {
+    let attributes = &identity.attributes;
     let part = |part: &TemplatePart| -> Option<String> {
         let value = match part {
             TemplatePart::Text(text) => return Some(text.clone()),
@@ -148,14 +160,22 @@ fn fill(template: &Template, identity: &Identity) -> Option<HeaderValue> {
             TemplatePart::Appid => &identity.appid,
             TemplatePart::UserId => identity.user_id.as_ref()?,
             TemplatePart::Unionid => identity.unionid.as_ref()?,
+            TemplatePart::Claim(name) => attributes.claims.get(name)?,
+            TemplatePart::Nickname => attributes.nickname.as_ref()?,
+            TemplatePart::Avatar => attributes.avatar.as_ref()?,
+            TemplatePart::Phone => attributes.phone.as_ref()?,
         };
-        Some(utf8_percent_encode(value, NOT_VISIBLE).to_string())
+        Some(encoded(value))
     };
     let text = match template.0.as_slice() {
         [only] => part(only)?,
         parts => parts.iter().map(part).collect::<Option<String>>()?,
     };
     HeaderValue::try_from(text).ok()
+}
+
+fn encoded(value: &str) -> String {
+    utf8_percent_encode(value, NOT_VISIBLE).to_string()
 }
 
 /// Removes the headers about the connection they came over: the fixed ones, and those that any `Connection` line names. `Host` and
@@ -241,6 +261,7 @@ pub fn clean_trailers(trailers: &mut HeaderMap, policy: &HeaderPolicy) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::{Attributes, Merged};
 
     fn policy(underscore: UnderscoreHeaders) -> HeaderPolicy {
         let header = |name: &str, part| (HeaderName::try_from(name).unwrap(), Template(vec![part]));
@@ -342,10 +363,56 @@ mod tests {
             openid: "o\u{540d} %\r\nX: y".to_owned(),
             unionid: None,
             user_id: Some("42".to_owned()),
+            attributes: Attributes::default(),
         };
         let mut map = HeaderMap::new();
         policy(UnderscoreHeaders::Drop).inject(&mut map, &identity);
         assert_eq!(map.get("x-openid").unwrap(), "o%E5%90%8D%20%25%0D%0AX:%20y");
         assert_eq!(map.get("x-user-id").unwrap(), "42");
+    }
+
+    #[test]
+    fn attributes_are_written_where_they_are_known_and_a_merge_while_it_is_news() {
+        let header = |name: &str, part| (HeaderName::try_from(name).unwrap(), Template(vec![part]));
+        let config = IdentityConfig {
+            headers: vec![
+                header("x-role", TemplatePart::Claim("role".to_owned())),
+                header("x-level", TemplatePart::Claim("level".to_owned())),
+                header("x-nickname", TemplatePart::Nickname),
+                header("x-phone", TemplatePart::Phone),
+            ],
+        };
+        let policy = HeaderPolicy::new(&config, Vec::new(), UnderscoreHeaders::Drop);
+        let mut identity = Identity {
+            appid: "wx1".to_owned(),
+            openid: "o1".to_owned(),
+            unionid: None,
+            user_id: Some("42".to_owned()),
+            attributes: Attributes::default(),
+        };
+        identity.attributes.claims = [("role".to_owned(), "a\r\nb".to_owned())].into();
+        identity.attributes.nickname = Some("\u{1f600}".to_owned());
+        let merged = |until| Merged {
+            user_id: "43".to_owned(),
+            until,
+        };
+        identity.attributes.merged_from = Some(merged(clock::unix_seconds() + 60));
+        let mut map = HeaderMap::new();
+        policy.inject(&mut map, &identity);
+        assert_eq!(
+            names(&map),
+            ["x-nickname", "x-role", "x-user-id-merged-from"]
+        );
+        assert_eq!(map.get("x-role").unwrap(), "a%0D%0Ab");
+        assert_eq!(map.get("x-nickname").unwrap(), "%F0%9F%98%80");
+        assert_eq!(map.get("x-user-id-merged-from").unwrap(), "43");
+
+        identity.attributes.merged_from = Some(merged(clock::unix_seconds()));
+        let mut map = HeaderMap::new();
+        policy.inject(&mut map, &identity);
+        assert!(!map.contains_key("x-user-id-merged-from"));
+        let mut forged = headers(&[("X_User-Id.Merged-From", "1")]);
+        policy.strip(&mut forged);
+        assert!(forged.is_empty());
     }
 }

@@ -46,6 +46,7 @@ impl<'a> Counted<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::Attributes;
 
     fn address(text: &str) -> Counted<'static> {
         Counted::address(text.parse().unwrap())
@@ -69,6 +70,7 @@ mod tests {
             openid: "o1".to_owned(),
             unionid: None,
             user_id: Some("7".to_owned()),
+            attributes: Attributes::default(),
         };
         assert_eq!(Counted::user(&identity).key(), "7");
         identity.user_id = None;

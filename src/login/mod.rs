@@ -15,7 +15,7 @@ pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_b
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
 use crate::error::{Error, LoginRefusal};
-use crate::identity::Identity;
+use crate::identity::{Attributes, Identity};
 use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Found, UserDirectory};
@@ -200,6 +200,7 @@ impl Logins {
             openid: exchanged.openid,
             unionid: exchanged.unionid,
             user_id,
+            attributes: Attributes::default(),
         };
         self.refuse_banned(&identity).await?;
         self.sessions

@@ -134,6 +134,22 @@ impl SessionStore {
         }
     }
 
+    /// Changes every session that a user has, on every replica; how many were changed. One that is somebody else's afterwards is
+    /// found with his from then on. A login that is under way meanwhile may leave one that is not changed.
+    ///
+    /// # Errors
+    /// The store did not confirm it: some may be as they were.
+    pub async fn amend(
+        &self,
+        holder: &Holder,
+        change: impl Fn(&mut Session) + Sync,
+    ) -> Result<u64, StoreError> {
+        match self {
+            Self::Redis(store) => store.amend(holder, &change).await,
+            Self::Memory(store) => Ok(store.amend(holder, change)),
+        }
+    }
+
     /// Ends a session at once, on every replica. Whether there was one.
     ///
     /// # Errors
@@ -266,6 +282,49 @@ mod tests {
             expected.sort();
             assert_eq!(seen, expected);
             assert!(store.size().await.unwrap() >= 1200);
+        }
+    }
+
+    #[tokio::test]
+    async fn all_sessions_of_a_user_are_changed_and_found_with_whom_they_are_of_then() {
+        let mut config = session_config();
+        config.max_per_user = 2;
+        let (_server, stores) = both(&config).await;
+        for store in stores {
+            let (ann, bob) = (identity("o1"), identity("o2"));
+            let mut skeys = Vec::new();
+            for _ in 0..3 {
+                skeys.push(store.create(&ann, &phone()).await.unwrap().skey);
+            }
+            let bobs = store.create(&bob, &phone()).await.unwrap().skey;
+            let before = store.page_of(&ann.holder(), 0).await.unwrap().listed;
+
+            let named = |session: &mut Session| {
+                session.identity.attributes.nickname = Some("Ann".to_owned());
+            };
+            assert_eq!(store.amend(&ann.holder(), named).await.unwrap(), 3);
+            assert_eq!(store.amend(&ann.holder(), named).await.unwrap(), 0);
+            for skey in &skeys {
+                let session = store.find(skey).await.unwrap().unwrap();
+                let nickname = session.identity.attributes.nickname;
+                assert_eq!(nickname.as_deref(), Some("Ann"));
+            }
+            let after = store.page_of(&ann.holder(), 0).await.unwrap().listed;
+            for (before, after) in before.iter().zip(&after) {
+                // The one that is ending goes on to end, the others last as long as they did.
+                assert!(after.expires_in <= before.expires_in);
+            }
+            let bobs_session = store.find(&bobs).await.unwrap().unwrap();
+            assert!(bobs_session.identity.attributes.nickname.is_none());
+
+            let to_bob = |session: &mut Session| {
+                session.identity.user_id = bob.user_id.clone();
+            };
+            assert_eq!(store.amend(&ann.holder(), to_bob).await.unwrap(), 3);
+            assert_eq!(handles(&store, &ann.holder()).await, [] as [String; 0]);
+            assert_eq!(handles(&store, &bob.holder()).await.len(), 4);
+            let ended = store.revoke_all(&bob.holder()).await.unwrap();
+            assert_eq!(ended.sessions, 4);
         }
     }
 }

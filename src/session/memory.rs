@@ -131,6 +131,33 @@ impl MemorySessions {
         }
     }
 
+    pub(super) fn amend(&self, holder: &Holder, change: impl Fn(&mut Session)) -> u64 {
+        let now = Instant::now();
+        let (name, mut amended) = (name_of(holder), 0);
+        let mut state = self.state();
+        let list = state.lists.find(&name, now);
+        let hashes = list.map(|(list, _)| list.clone()).unwrap_or_default();
+        for hash in hashes {
+            let Some((held, _)) = state.sessions.find(&hash, now) else {
+                continue;
+            };
+            let before = held.session.clone();
+            change(&mut held.session);
+            if held.session == before {
+                continue;
+            }
+            amended += 1;
+            let new_name = name_of(&held.session.identity.holder());
+            if new_name != name {
+                if let Some((list, _)) = state.lists.find(&name, now) {
+                    list.retain(|listed| *listed != hash);
+                }
+                state.list(&new_name, hash, &self.lifetime, now);
+            }
+        }
+        amended
+    }
+
     /// All that `wanted` says yes to, oldest first.
     pub(super) fn page(&self, wanted: impl Fn(&Identity) -> bool) -> Page {
         let now = Instant::now();

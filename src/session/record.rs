@@ -1,12 +1,13 @@
 //! A session as it is written down before it is sealed: JSON with one-letter names, because it is read on every request.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
 use super::{Origin, Session};
-use crate::identity::Identity;
+use crate::identity::{Attributes, Identity, Merged};
 
 #[derive(Serialize, Deserialize)]
 struct Record<'a> {
@@ -28,12 +29,25 @@ struct Record<'a> {
     version: Cow<'a, str>,
     #[serde(rename = "p", default, skip_serializing_if = "Option::is_none")]
     address: Option<IpAddr>,
+    #[serde(rename = "k", default, skip_serializing_if = "BTreeMap::is_empty")]
+    claims: BTreeMap<String, String>,
+    #[serde(borrow, rename = "n", default, skip_serializing_if = "Option::is_none")]
+    nickname: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "b", default, skip_serializing_if = "Option::is_none")]
+    avatar: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "t", default, skip_serializing_if = "Option::is_none")]
+    phone: Option<Cow<'a, str>>,
+    /// The user id that is gone, and how long upstreams are told.
+    #[serde(borrow, rename = "m", default, skip_serializing_if = "Option::is_none")]
+    merged_from: Option<(Cow<'a, str>, u64)>,
 }
 
 /// The session as it goes under its seal.
 #[must_use]
 pub fn write(session: &Session) -> Vec<u8> {
     let identity = &session.identity;
+    let attributes = &identity.attributes;
+    let merged_from = attributes.merged_from.as_ref();
     let record = Record {
         appid: Cow::Borrowed(&identity.appid),
         openid: Cow::Borrowed(&identity.openid),
@@ -44,6 +58,11 @@ pub fn write(session: &Session) -> Vec<u8> {
         device: Cow::Borrowed(&session.origin.device),
         version: Cow::Borrowed(&session.origin.version),
         address: session.origin.address,
+        claims: attributes.claims.clone(),
+        nickname: attributes.nickname.as_deref().map(Cow::Borrowed),
+        avatar: attributes.avatar.as_deref().map(Cow::Borrowed),
+        phone: attributes.phone.as_deref().map(Cow::Borrowed),
+        merged_from: merged_from.map(|id| (Cow::Borrowed(id.user_id.as_str()), id.until)),
     };
     // Texts and numbers always serialize.
     serde_json::to_vec(&record).unwrap_or_default()
@@ -62,6 +81,16 @@ pub fn read(text: &[u8]) -> Option<Session> {
             openid: record.openid.into_owned(),
             unionid: record.unionid.map(Cow::into_owned),
             user_id: record.user_id.map(Cow::into_owned),
+            attributes: Attributes {
+                claims: record.claims,
+                nickname: record.nickname.map(Cow::into_owned),
+                avatar: record.avatar.map(Cow::into_owned),
+                phone: record.phone.map(Cow::into_owned),
+                merged_from: record.merged_from.map(|(user_id, until)| Merged {
+                    user_id: user_id.into_owned(),
+                    until,
+                }),
+            },
         },
         created: record.created,
         renewed: record.renewed,
@@ -99,6 +128,22 @@ mod tests {
             r#"{"a":"wx1","o":"o\"1","c":1,"r":2}"#
         );
         assert_eq!(read(&write(&session)), Some(session));
+    }
+
+    #[test]
+    fn what_else_is_known_of_the_caller_is_kept() {
+        let mut session = read(br#"{"a":"wx1","o":"o1","c":1,"r":2}"#).unwrap();
+        session.identity.attributes = Attributes {
+            claims: BTreeMap::from([("role".to_owned(), "ed\"itor".to_owned())]),
+            nickname: Some("\u{1f468}\u{200d}\u{1f469}".to_owned()),
+            avatar: Some("https://a.example/1.png".to_owned()),
+            phone: Some("13800138000".to_owned()),
+            merged_from: Some(Merged {
+                user_id: "8".to_owned(),
+                until: 9,
+            }),
+        };
+        assert!(read(&write(&session)) == Some(session));
     }
 
     #[test]

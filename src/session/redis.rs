@@ -133,11 +133,7 @@ impl RedisSessions {
         let list = inner.list_name(&identity.holder());
         // Listed first: a session that is listed and not there is dropped later, one that is there and not listed could
         // not be ended by user.
-        let max_age = whole_seconds(inner.lifetime.max_age);
-        let listed: usize = inner
-            .link
-            .query(eval(scripts::LIST, &list).arg(&hash).arg(max_age))
-            .await?;
+        let listed = inner.list(&list, &hash).await?;
         let name = inner.session_name(&hash);
         let value = inner.seal_session(&name, &session)?;
         let set = cmd("SET")
@@ -202,6 +198,13 @@ impl Inner {
                 format!("{prefix}u:{{{appid}:{openid}}}:sessions")
             }
         }
+    }
+
+    /// Puts a session on a user's list; how many are there then.
+    async fn list(&self, list: &str, hash: &str) -> Result<usize, StoreError> {
+        let max_age = whole_seconds(self.lifetime.max_age);
+        let add = eval(scripts::LIST, list).arg(hash).arg(max_age).to_owned();
+        self.link.query(&add).await
     }
 
     fn ring_name(&self, appid: &str, openid: &str) -> String {

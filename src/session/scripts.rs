@@ -14,6 +14,17 @@ if v and string.sub(v, 1, #ARGV[1]) == ARGV[1] then
 end
 return 0";
 
+/// Replaces a session that is still what was read; it lasts as long as before.
+/// Key: session. Arguments: head of the value read, new value.
+pub(super) const AMEND: &str = "
+local v = redis.call('GET', KEYS[1])
+local left = redis.call('PTTL', KEYS[1])
+if v and left > 0 and string.sub(v, 1, #ARGV[1]) == ARGV[1] then
+  redis.call('SET', KEYS[1], ARGV[2], 'PX', left)
+  return 1
+end
+return 0";
+
 /// Lets a session end within the seconds of grace. Marks it, because a renewal could undo a shorter time alone.
 /// Key: session. Argument: seconds.
 pub(super) const END: &str = "

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{LoginClaim, Origin, SessionStore, Skey};
 use crate::config::{self, Secret, SessionStoreKind};
-use crate::identity::Identity;
+use crate::identity::{Attributes, Identity};
 use crate::testing::{RedisServer, app};
 
 pub(super) fn identity(openid: &str) -> Identity {
@@ -13,6 +13,7 @@ pub(super) fn identity(openid: &str) -> Identity {
         openid: openid.to_owned(),
         unionid: Some("union1".to_owned()),
         user_id: Some(format!("user of {openid}")),
+        attributes: Attributes::default(),
     }
 }
 

@@ -150,10 +150,19 @@ headers = { "X-A" = "{openid", "X-B" = "é", "X-Forwarded-For" = "x", "a b" = "x
 preset = "wxcloud""#,
         &[
             "10:21 identity.headers: `{openid` has a `{` without a `}`",
-            "10:40 identity.headers: `é` is not a header value | use visible ASCII characters and {openid}, {user_id}, {unionid}, {appid}",
+            "10:40 identity.headers: `é` is not a header value | use visible ASCII characters and {openid}, {user_id}, {unionid}, {appid}, {claim.NAME}, {nickname}, {avatar}, {phone}",
             "10:45 identity.headers: `X-Forwarded-For` has a meaning of its own and cannot carry an identity | take a name like `X-Openid`",
             "10:70 identity.headers: `a b` is not a header name | letters, digits and `-`, as in `X-Openid`",
             "11:10 identity.preset: `wxcloud` is not known here | did you mean `wxcloudrun`?",
+        ],
+    ),
+    (
+        r#"[identity]
+headers = { "X-Role" = "{claim.Role}", "X-Nick" = "{nickame}", "X_User.Id-Merged-From" = "x" }"#,
+        &[
+            "10:24 identity.headers: `{claim.Role}` has {claim.Role}, which no claim is called | 1 to 32 small letters, digits and `_`, a letter first",
+            "10:51 identity.headers: `{nickame}` has {nickame}, which no identity holds | did you mean `nickname`?",
+            "10:64 identity.headers: `X_User.Id-Merged-From` has a meaning of its own and cannot carry an identity | take a name like `X-Openid`",
         ],
     ),
     (

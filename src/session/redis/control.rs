@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{cmd, pipe};
 
-use super::{Inner, RedisSessions};
+use super::{Inner, RedisSessions, VALUE_HEAD_LEN, eval, get};
 use crate::clock;
 use crate::identity::Holder;
 use crate::redis::StoreError;
 use crate::session::control::{Handle, Listed, Page, Revoked};
+use crate::session::{Session, scripts};
 
 /// Entries of a user's list that are looked at in one go.
 const LISTED_AT_ONCE: u64 = 200;
@@ -16,6 +17,17 @@ const LISTED_AT_ONCE: u64 = 200;
 const SCANNED_AT_ONCE: u64 = 1000;
 /// Times that a user's list is gone through again because it moved meanwhile.
 const PASSES: usize = 10;
+/// Times that a session is read again because it was renewed meanwhile, which happens once in `session.renew_every`.
+const TRIES: usize = 8;
+
+/// What became of a session that was to be changed.
+enum Amended {
+    /// It is gone, or has nothing to be changed.
+    No,
+    Here,
+    /// It is on another user's list now.
+    Moved,
+}
 
 impl RedisSessions {
     pub(in crate::session) async fn page_of(
@@ -87,7 +99,89 @@ impl RedisSessions {
     }
 }
 
+/// Changing sessions that are there.
+impl RedisSessions {
+    pub(in crate::session) async fn amend(
+        &self,
+        holder: &Holder,
+        change: &(impl Fn(&mut Session) + Sync),
+    ) -> Result<u64, StoreError> {
+        let inner = &self.inner;
+        let list = inner.list_name(holder);
+        let (mut from, mut amended) = (0, 0);
+        loop {
+            let hashes = inner.listed(&list, from).await?;
+            if hashes.is_empty() {
+                return Ok(amended);
+            }
+            for hash in hashes {
+                match inner.amend(&list, &hash, change).await? {
+                    Amended::No => from += 1,
+                    Amended::Here => {
+                        from += 1;
+                        amended += 1;
+                    }
+                    // Those behind it moved up.
+                    Amended::Moved => amended += 1,
+                }
+            }
+        }
+    }
+}
+
 impl Inner {
+    /// Changes one session, unless it is gone or has nothing to be changed.
+    async fn amend(
+        &self,
+        list: &str,
+        hash: &str,
+        change: &(impl Fn(&mut Session) + Sync),
+    ) -> Result<Amended, StoreError> {
+        let name = self.session_name(hash);
+        for _ in 0..TRIES {
+            let found: Option<Vec<u8>> = self.link.read(&get(&name)).await?;
+            let Some(mut value) = found else {
+                return Ok(Amended::No);
+            };
+            let Some(before) = self.open_session(&name, &mut value) else {
+                return Ok(Amended::No);
+            };
+            let mut session = before.clone();
+            change(&mut session);
+            if session == before {
+                return Ok(Amended::No);
+            }
+            let new_list = self.list_name(&session.identity.holder());
+            if new_list != list {
+                // Listed first: one that is not listed could not be ended by user.
+                self.list(&new_list, hash).await?;
+            }
+            let mut sealed = self.seal_session(&name, &session)?;
+            value.truncate(VALUE_HEAD_LEN);
+            if let (Some(mark), Some(sealed_mark)) = (value.first(), sealed.first_mut()) {
+                // One that is ending goes on to end.
+                *sealed_mark = *mark;
+            }
+            let amend = eval(scripts::AMEND, &name)
+                .arg(value)
+                .arg(sealed)
+                .to_owned();
+            // Lost against a renewal: read it again.
+            if self.link.query::<bool>(&amend).await? {
+                if new_list == list {
+                    return Ok(Amended::Here);
+                }
+                self.link
+                    .query::<()>(cmd("ZREM").arg(list).arg(hash))
+                    .await?;
+                return Ok(Amended::Moved);
+            }
+        }
+        Err(StoreError::Unavailable {
+            cause: format!("a session changed {TRIES} times while it was to be amended"),
+        })
+    }
+
     /// Hashes of a user's list from an index on.
     async fn listed(&self, list: &str, from: u64) -> Result<Vec<String>, StoreError> {
         let range = cmd("ZRANGE")

@@ -9,12 +9,17 @@ use crate::error::Error;
 /// Runs a request's steps; a panic in them is `Error::Internal`. The process's hook has reported it then.
 ///
 /// What the steps share is behind locks that survive a panic, or changed in one step, so going on is safe.
-pub(super) async fn guard<T>(steps: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    let outcome = AssertUnwindSafe(steps).catch_unwind().await;
-    outcome.unwrap_or_else(|_| {
-        Err(Error::Internal(
-            "the request panicked; please report this".to_owned(),
-        ))
+///
+/// No `async fn`: such a one has room for its argument twice, and this future is moved whole for every request.
+pub(super) fn guard<T>(
+    steps: impl Future<Output = Result<T, Error>>,
+) -> impl Future<Output = Result<T, Error>> {
+    AssertUnwindSafe(steps).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_| {
+            Err(Error::Internal(
+                "the request panicked; please report this".to_owned(),
+            ))
+        })
     })
 }
 

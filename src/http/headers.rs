@@ -1,10 +1,7 @@
 //! Which headers pass, and the only place that writes identity headers.
 
 use hyper::HeaderMap;
-use hyper::header::{
-    CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
-};
+use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRAILER};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::clock;
@@ -31,20 +28,6 @@ const ALWAYS_STRIPPED: [&str; 13] = [
 
 /// Which id the caller had before it was merged into the one he has.
 const X_USER_ID_MERGED_FROM: HeaderName = HeaderName::from_static("x-user-id-merged-from");
-
-/// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("proxy-authenticate"),
-    HeaderName::from_static("proxy-authorization"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    // No header of anybody's: CGI makes the variable HTTP_PROXY of it, by which programs choose their proxy (httpoxy).
-    HeaderName::from_static("proxy"),
-];
 
 /// What stays percent-encoded in an identity header: all but visible ASCII, and `%` itself.
 const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
@@ -95,18 +78,10 @@ impl HeaderPolicy {
 
     /// Removes what a client may not say: identity headers in every spelling and, by configuration, names with `_`.
     pub fn strip(&self, headers: &mut HeaderMap) {
-        let drops = |name: &&HeaderName| {
+        remove_where(headers, |name| {
             self.is_identity(name)
                 || (self.underscore == UnderscoreHeaders::Drop && name.as_str().contains('_'))
-        };
-        // Nearly every request holds none, and then nothing is allocated.
-        if !headers.keys().any(|name| drops(&name)) {
-            return;
-        }
-        let doomed: Vec<HeaderName> = headers.keys().filter(drops).cloned().collect();
-        for name in doomed {
-            headers.remove(name);
-        }
+        });
     }
 
     /// Removes the headers that carry an skey on any route: a client that sends it everywhere must not hand it to an upstream.
@@ -188,7 +163,31 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
-    for name in HOP_BY_HOP {
+    remove_where(headers, is_hop_by_hop);
+}
+
+/// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-connection"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+            // No header of anybody's: CGI makes the variable HTTP_PROXY of it, by which programs choose their proxy (httpoxy).
+            | "proxy"
+    )
+}
+
+/// Removes the headers that are doomed. A message mostly has none or one of them: a look at each name that is there costs less than
+/// a search for each that could be.
+fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
+    while let Some(name) = headers.keys().find(|name| is_doomed(name)) {
+        let name = name.clone();
         headers.remove(name);
     }
 }
@@ -208,43 +207,45 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
     let lines = headers.get_all(CONNECTION).iter();
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     entries
-        .filter_map(|entry| HeaderName::from_bytes(entry.trim_ascii()).ok())
+        .map(<[u8]>::trim_ascii)
+        // What nearly all of them say is no header, or goes anyway.
+        .filter(|entry| !entry.eq_ignore_ascii_case(b"keep-alive"))
+        .filter_map(|entry| HeaderName::from_bytes(entry).ok())
         .collect()
 }
 
 /// Removes what only a proxy in front may say: the whole `X-Forwarded-*` family, `Forwarded`, the headers in which some proxies name
 /// the client, and those by which some frameworks route (`X-Original-Url`, `X-Rewrite-Url` …) instead of by what was checked.
 pub fn remove_forwarded(headers: &mut HeaderMap) {
-    let is_forwarded = |name: &&HeaderName| {
-        // In every spelling, as PHP reads `X.Original.Url` as the same variable.
-        let alone = [
-            "forwarded",
-            "x-real-ip",
-            "x-original-url",
-            "x-rewrite-url",
-            "x-original-uri",
-            "x-host",
-            "client-ip",
-            "x-client-ip",
-            "true-client-ip",
-            "x-cluster-client-ip",
-            "cf-connecting-ip",
-        ];
-        let in_family = |name: &str| {
-            name.len() > 11
-                && name
-                    .bytes()
-                    .zip(*b"x-forwarded-")
-                    .all(|(byte, expected)| fold(byte) == expected)
-        };
-        alone.iter().any(|known| same_folded(name.as_str(), known)) || in_family(name.as_str())
+    remove_where(headers, |name| is_forwarded(name.as_str()));
+}
+
+fn is_forwarded(name: &str) -> bool {
+    // In every spelling, as PHP reads `X.Original.Url` as the same variable.
+    let alone = [
+        "forwarded",
+        "x-real-ip",
+        "x-original-url",
+        "x-rewrite-url",
+        "x-original-uri",
+        "x-host",
+        "client-ip",
+        "x-client-ip",
+        "true-client-ip",
+        "x-cluster-client-ip",
+        "cf-connecting-ip",
+    ];
+    let family = b"x-forwarded-";
+    let in_family = |name: &[u8]| {
+        let start = name.get(..family.len());
+        start.is_some_and(|start| {
+            start
+                .iter()
+                .zip(family)
+                .all(|(&byte, &due)| fold(byte) == due)
+        })
     };
-    if headers.keys().any(|name| is_forwarded(&name)) {
-        let doomed: Vec<HeaderName> = headers.keys().filter(is_forwarded).cloned().collect();
-        for name in doomed {
-            headers.remove(name);
-        }
-    }
+    alone.iter().any(|known| same_folded(name, known)) || in_family(name.as_bytes())
 }
 
 /// Removes from trailers what must not pass: identity names, skeys, framing and anything a `Connection` header could mean.

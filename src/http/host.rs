@@ -105,8 +105,8 @@ fn is_port(text: &str) -> bool {
 fn is_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-    let is_label = |label: &str| matches!(label.len(), 1..=63) && label.bytes().all(fine);
-    name.len() <= 253 && name.split('.').all(is_label)
+    let is_label = |label: &[u8]| matches!(label.len(), 1..=63) && label.iter().all(|&b| fine(b));
+    name.len() <= 253 && name.as_bytes().split(|&byte| byte == b'.').all(is_label)
 }
 
 /// The address of `[::1]`. A zone (`%25eth0`) means something on one machine only and is none.

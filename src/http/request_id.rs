@@ -79,7 +79,11 @@ impl RequestId {
     #[must_use]
     pub fn traceparent(&self) -> Option<HeaderValue> {
         let id = self.0.as_bytes();
-        if id.len() != 32 || !id.iter().all(|byte| b"0123456789abcdef".contains(byte)) {
+        if id.len() != 32
+            || !id
+                .iter()
+                .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+        {
             return None;
         }
         let mut text = Vec::with_capacity(55);

@@ -26,9 +26,9 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, Fault> {
             .or_else(|| text.strip_prefix(':'))
         {
             Some(port) if text.starts_with("localhost") => {
-                fault.help(format!("write \"127.0.0.1:{port}\""))
+                fault.respelled(format!("write \"127.0.0.1:{port}\""))
             }
-            Some(port) => fault.help(format!("write \"0.0.0.0:{port}\"")),
+            Some(port) => fault.respelled(format!("write \"0.0.0.0:{port}\"")),
             None => fault.help("write \"0.0.0.0:8080\", \"[::]:8080\" or \"127.0.0.1:8080\""),
         }
     })
@@ -38,14 +38,14 @@ pub(super) fn socket(text: &str) -> Result<SocketAddr, Fault> {
 pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Err(Fault::new("is one address, not a network")
-            .help(format!("write \"{}\"", IpNet::from(address))));
+            .respelled(format!("write \"{}\"", IpNet::from(address))));
     }
     let network: IpNet = text
         .parse()
         .map_err(|_| Fault::new("is not a network").help("write it as in \"10.0.0.0/8\""))?;
     if network.trunc() != network {
         return Err(Fault::new("has bits set beyond its prefix")
-            .help(format!("write \"{}\"", network.trunc())));
+            .respelled(format!("write \"{}\"", network.trunc())));
     }
     Ok(network)
 }
@@ -71,7 +71,7 @@ pub(super) fn server(text: &str) -> Result<ServerAddress, Fault> {
         Some(_) => {
             Err(Fault::new("has an unknown scheme").help("write http://host:port or unix:/path"))
         }
-        None => Err(Fault::new("has no scheme").help(format!("write `http://{text}`"))),
+        None => Err(Fault::new("has no scheme").respelled(format!("write `http://{text}`"))),
     }
 }
 

@@ -191,7 +191,9 @@ impl TemplatePart {
                     let help = did_you_mean(field, NAMES.into_iter());
                     let help = help.unwrap_or_else(|| format!("there are {FIELDS}"));
                     return Err(
-                        Fault::new(format!("has {{{field}}}, which no identity holds")).help(help),
+                        Fault::new(format!("has {{{field}}}, which no identity holds"))
+                            .help(help)
+                            .with_pieces(),
                     );
                 }
             },

@@ -21,7 +21,9 @@ pub(super) fn exact_path(text: &str) -> Result<String, Fault> {
 pub(super) fn pattern(text: &str) -> Result<PathPattern, Fault> {
     let Some(prefix) = text.strip_suffix("/*") else {
         if let Some(start) = text.strip_suffix('*').filter(|start| !start.contains('*')) {
-            return Err(Fault::new("has a `*` inside a segment").help(format!("write `{start}/*`")));
+            return Err(
+                Fault::new("has a `*` inside a segment").respelled(format!("write `{start}/*`"))
+            );
         }
         if text.contains('*') {
             return Err(Fault::new("has a `*` before its end")
@@ -44,7 +46,9 @@ pub(super) fn prefix(text: &str) -> Result<String, Fault> {
     let path = exact_path(text)?;
     match path.strip_suffix('/') {
         Some("") => Err(Fault::new("changes nothing").help("leave it out")),
-        Some(shorter) => Err(Fault::new("ends with a slash").help(format!("write `{shorter}`"))),
+        Some(shorter) => {
+            Err(Fault::new("ends with a slash").respelled(format!("write `{shorter}`")))
+        }
         None => Ok(path),
     }
 }
@@ -57,7 +61,7 @@ pub(super) fn is_reserved(path: &str) -> bool {
 /// Refuses a path that is not in the one spelling that requests are compared in.
 fn canonical(text: &str) -> Result<(), Fault> {
     if !text.starts_with('/') {
-        return Err(Fault::new("does not start with `/`").help(format!("write `/{text}`")));
+        return Err(Fault::new("does not start with `/`").respelled(format!("write `/{text}`")));
     }
     if let Some(mark) = text.chars().find(|c| matches!(c, '?' | '#')) {
         return Err(Fault::new(format!("has a `{mark}`"))
@@ -78,9 +82,8 @@ fn canonical(text: &str) -> Result<(), Fault> {
         }
     }
     if respelled != text {
-        return Err(
-            Fault::new("is not in its canonical spelling").help(format!("write `{respelled}`"))
-        );
+        return Err(Fault::new("is not in its canonical spelling")
+            .respelled(format!("write `{respelled}`")));
     }
     Ok(())
 }
@@ -163,13 +166,12 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
     }
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(
-            Fault::new("is an address without brackets").help(format!("write \"[{text}]\""))
+            Fault::new("is an address without brackets").respelled(format!("write \"[{text}]\""))
         );
     }
     if let Some((name, _)) = text.rsplit_once(':') {
-        return Err(
-            Fault::new("has a port; hosts are compared without").help(format!("write \"{name}\""))
-        );
+        return Err(Fault::new("has a port; hosts are compared without")
+            .respelled(format!("write \"{name}\"")));
     }
     if text.contains('*') {
         return Err(Fault::new("has a `*`")
@@ -184,11 +186,11 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
             Some(name) => format!("write \"{name}\", which is this name on the wire"),
             None => "write the name as it is on the wire, starting with `xn--`".to_owned(),
         };
-        return Err(Fault::new("is not ASCII").help(help));
+        return Err(Fault::new("is not ASCII").respelled(help));
     }
     if let Some(name) = text.strip_suffix('.').filter(|name| !name.is_empty()) {
         return Err(Fault::new("ends with a dot; hosts are compared without")
-            .help(format!("write \"{name}\"")));
+            .respelled(format!("write \"{name}\"")));
     }
     let well_formed = text.len() <= 253
         && text.split('.').all(|label| {
@@ -206,9 +208,8 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
 /// A method, in capitals as on the wire.
 pub(super) fn method(text: &str) -> Result<Method, Fault> {
     if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        return Err(
-            Fault::new("is not a method").help(format!("write \"{}\"", text.to_ascii_uppercase()))
-        );
+        return Err(Fault::new("is not a method")
+            .respelled(format!("write \"{}\"", text.to_ascii_uppercase())));
     }
     match Method::from_bytes(text.as_bytes()) {
         Ok(Method::CONNECT) => Err(Fault::new("makes a tunnel, which is never forwarded")),

@@ -60,7 +60,7 @@ impl Rate {
             let bare = !written.is_empty() && written.bytes().all(|byte| byte.is_ascii_digit());
             let fault = Fault::new("is not a rate");
             return Err(if bare {
-                fault.help(per_what(written))
+                fault.respelled(per_what(written))
             } else {
                 fault.help(FORM)
             });

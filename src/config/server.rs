@@ -295,7 +295,8 @@ fn level(text: &str) -> Result<String, Fault> {
         if directive.contains('=') && !(target == "request" || target.starts_with("skeygate")) {
             return Err(
                 Fault::new(format!("names `{target}`, which never writes a line"))
-                    .help("only `skeygate` and `request` do: a library's lines may hold secrets"),
+                    .help("only `skeygate` and `request` do: a library's lines may hold secrets")
+                    .with_pieces(),
             );
         }
         if directive.contains(['=', ':', '['])
@@ -311,6 +312,8 @@ fn level(text: &str) -> Result<String, Fault> {
     }
     match tracing_subscriber::EnvFilter::builder().parse(text) {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(Fault::new(format!("is not a log filter: {error}")).help(help)),
+        Err(error) => Err(Fault::new(format!("is not a log filter: {error}"))
+            .help(help)
+            .with_pieces()),
     }
 }

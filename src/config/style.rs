@@ -121,13 +121,16 @@ fn template(text: &str, fields: &[(&str, &str)]) -> Result<String, Fault> {
             .collect();
         let help = did_you_mean(name, fields.iter().map(|(name, _)| *name))
             .unwrap_or_else(|| format!("there are {}", known.join(", ")));
-        return Err(Fault::about(format!("there is no {{{name}}} to fill in")).help(help));
+        return Err(Fault::about(format!("there is no {{{name}}} to fill in"))
+            .help(help)
+            .with_pieces());
     }
     match serde_json::from_str::<serde_json::Value>(&filled) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(
             Fault::about(format!("is not JSON once it is filled in: {error}"))
-                .help("texts need quotes of their own: {\"token\":\"{skey}\"}"),
+                .help("texts need quotes of their own: {\"token\":\"{skey}\"}")
+                .with_pieces(),
         ),
     }
 }

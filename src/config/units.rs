@@ -25,7 +25,7 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
         .ok_or_else(|| {
             let fault = Fault::new("is not a duration");
             if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-                return fault.help(format!("write the unit too: \"{text}s\" for seconds"));
+                return fault.respelled(format!("write the unit too: \"{text}s\" for seconds"));
             }
             fault.help("write a whole number and one of ms, s, m, h, d, as in \"30s\"")
         })
@@ -58,7 +58,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
         if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return fault.help("write a whole number and one of B, KiB, MiB, GiB, as in \"20MiB\"");
         }
-        fault.help(format!("write \"{number}{unit}\""))
+        fault.respelled(format!("write \"{number}{unit}\""))
     })
 }
 

@@ -21,6 +21,16 @@ pub(super) struct Fault {
     help: Option<String>,
     /// Whether the message starts with the text itself.
     quote: bool,
+    /// What of it holds pieces of the text.
+    pieces: Pieces,
+}
+
+/// Where a fault holds pieces of the text that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    Nowhere,
+    InHelp,
+    Anywhere,
 }
 
 impl Fault {
@@ -30,6 +40,7 @@ impl Fault {
             what: what.into(),
             help: None,
             quote: true,
+            pieces: Pieces::Nowhere,
         }
     }
 
@@ -39,13 +50,30 @@ impl Fault {
             what: what.into(),
             help: None,
             quote: false,
+            pieces: Pieces::Nowhere,
         }
     }
 
-    /// What to write instead.
+    /// What to write instead, in words of ours alone.
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
+    }
+
+    /// What to write instead, made from the text.
+    pub(super) fn respelled(self, help: impl Into<String>) -> Self {
+        Self {
+            pieces: Pieces::InHelp,
+            ..self.help(help)
+        }
+    }
+
+    /// `what` holds pieces of the text, and the help perhaps as well.
+    pub(super) fn with_pieces(self) -> Self {
+        Self {
+            pieces: Pieces::Anywhere,
+            ..self
+        }
     }
 }
 
@@ -90,21 +118,26 @@ impl<'a> Value<'a> {
     /// environment is not shown, it may be a secret in the wrong place.
     pub(super) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
         let raw = self.item.as_str().unwrap_or(text);
-        let help = fault
-            .help
-            .filter(|help| raw == text || !help.contains(text));
+        let is_filled = raw != text;
+        let (what, help) = match fault.pieces {
+            Pieces::Anywhere if is_filled => {
+                ("is wrong once its variables are filled in".to_owned(), None)
+            }
+            Pieces::InHelp if is_filled => (fault.what, None),
+            Pieces::Nowhere | Pieces::InHelp | Pieces::Anywhere => (fault.what, fault.help),
+        };
         if !fault.quote {
-            return self.problem(fault.what, help);
+            return self.problem(what, help);
         }
         if text.is_empty() {
-            return self.problem(format!("the empty text {}", fault.what), help);
+            return self.problem(format!("the empty text {what}"), help);
         }
         let line_ends = |c: char| if c.is_control() { '…' } else { c };
         let shown: String = mask::without_user_info(raw)
             .chars()
             .map(line_ends)
             .collect();
-        self.problem(format!("`{shown}` {}", fault.what), help)
+        self.problem(format!("`{shown}` {what}"), help)
     }
 
     /// Reports that the value is of another kind.

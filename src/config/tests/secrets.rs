@@ -178,6 +178,30 @@ fn a_variable_that_cannot_be_filled_in_is_named() {
 }
 
 #[test]
+fn no_piece_of_a_variable_is_in_a_message_about_the_text_it_was_filled_into() {
+    for (more, expected) in [
+        (
+            "[[login]]\npath = \"/a/${SET}%2Eb\"",
+            "10:8 login `/a/${SET}%2Eb`: path: `/a/${SET}%2Eb` is not in its canonical spelling",
+        ),
+        (
+            "[server]\nlisten = [\":${SET}\"]",
+            "10:11 server.listen: `:${SET}` is not an address and port",
+        ),
+        (
+            "[log]\nlevel = \"${SET}=debug\"",
+            "10:9 log.level: `${SET}=debug` is wrong once its variables are filled in",
+        ),
+        (
+            "[identity]\nheaders = { \"X-A\" = \"{${SET}}\" }",
+            "10:21 identity.headers: `{${SET}}` is wrong once its variables are filled in",
+        ),
+    ] {
+        assert_eq!(reports(&format!("{GOOD}{more}\n")), [expected]);
+    }
+}
+
+#[test]
 fn debug_of_a_configuration_shows_no_secret() {
     let config = good_with("[redis]\npassword = \"hunter2\"\nurl = \"redis://h\"");
     let debug = format!("{config:?}");

@@ -22,6 +22,11 @@ impl Answers {
         self.framer().expect_answer(method);
     }
 
+    /// Whether an answer is due or not over.
+    fn one_is_under_way(&self) -> bool {
+        self.framer().is_under_way()
+    }
+
     /// Whether the last answer is over and nothing came behind it.
     pub(super) fn are_complete(&self) -> bool {
         self.framer().is_between_answers()
@@ -46,6 +51,8 @@ pub(super) struct Checked<S> {
     held: BytesMut,
     /// How many of them it may have.
     passed: usize,
+    /// The upstream closed while it was written to; what is still to be written goes nowhere.
+    is_deaf: bool,
 }
 
 impl<S> Checked<S> {
@@ -55,6 +62,7 @@ impl<S> Checked<S> {
             answers: Answers(Arc::new(Mutex::new(Framer::new()))),
             held: BytesMut::new(),
             passed: 0,
+            is_deaf: false,
         }
     }
 
@@ -102,6 +110,32 @@ impl<S> Checked<S> {
     }
 }
 
+impl<S: AsyncWrite + Unpin> Checked<S> {
+    /// An upstream that refuses an upload by its head answers and closes, and the writing fails while the answer is there to be
+    /// read. hyper would give up at the first error, so the rest of the upload counts as written: reading tells how it ends.
+    fn write(
+        &mut self,
+        length: usize,
+        write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.is_deaf {
+            return Poll::Ready(Ok(length));
+        }
+        match write(Pin::new(&mut self.stream)) {
+            Poll::Ready(Err(error)) if is_closed(&error) && self.answers.one_is_under_way() => {
+                self.is_deaf = true;
+                Poll::Ready(Ok(length))
+            }
+            polled => polled,
+        }
+    }
+}
+
+fn is_closed(error: &io::Error) -> bool {
+    use io::ErrorKind::{BrokenPipe, ConnectionReset};
+    matches!(error.kind(), BrokenPipe | ConnectionReset)
+}
+
 impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -136,7 +170,8 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Checked<S> {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        this.write(bytes.len(), |stream| stream.poll_write(cx, bytes))
     }
 
     fn poll_write_vectored(
@@ -144,7 +179,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Checked<S> {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        let length = slices.iter().map(|slice| slice.len()).sum();
+        let this = self.get_mut();
+        this.write(length, |stream| stream.poll_write_vectored(cx, slices))
     }
 
     fn is_write_vectored(&self) -> bool {

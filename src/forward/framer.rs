@@ -96,6 +96,12 @@ impl Framer {
         matches!(self.state, State::Idle) && self.reusable && self.fault.is_none()
     }
 
+    /// Whether an answer is due or not over.
+    #[must_use]
+    pub fn is_under_way(&self) -> bool {
+        !matches!(self.state, State::Idle | State::Tunnel)
+    }
+
     /// What was wrong with the answer.
     #[must_use]
     pub fn fault(&self) -> Option<Damage> {

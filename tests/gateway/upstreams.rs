@@ -158,6 +158,24 @@ async fn an_answer_before_the_body_was_read_is_passed_on() {
 }
 
 #[tokio::test]
+async fn an_upload_that_the_upstream_refuses_and_resets_gets_its_answer() {
+    let stack = open().await;
+    let refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge";
+    let upload = vec![b'x'; 4 * 1024 * 1024];
+    for _ in 0..50 {
+        // Closed with most of the upload unread, so the kernel resets the connection behind the answer.
+        let steps = vec![Step::Write(refusal.to_vec()), Step::Close];
+        stack.upstream.next(Answer(steps));
+
+        let answer = stack
+            .send(Request::new("POST", "/a").body(upload.clone()))
+            .await;
+
+        assert_eq!((answer.status, answer.text().as_str()), (413, "large"));
+    }
+}
+
+#[tokio::test]
 async fn a_hint_before_the_answer_does_no_harm() {
     let stack = open().await;
     let hint = "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n";

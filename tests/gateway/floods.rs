@@ -1,5 +1,8 @@
 //! HTTP/2 connections that only make work: each comes to its end, and others are served meanwhile.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use crate::support::client::Request;
 use crate::support::h2_frames::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, ENHANCE_YOUR_CALM, HEADERS,
@@ -323,9 +326,16 @@ async fn a_body_of_another_length_than_was_said_is_broken_off() {
 #[tokio::test]
 async fn answers_that_nobody_reads_take_little_memory() {
     let setup = Setup::new().memory().routes(OPEN);
+    // An upstream that has to write all this needs its time; how long is not the question here.
+    let setup = setup.table("upstreams.api", "response_timeout = \"5m\"");
     let parts = setup.start().await;
-    parts.upstream.always(|head| match head.target() {
-        "/large" => Answer::text(200, &"x".repeat(1 << 20)),
+    let asked_for = Arc::new(AtomicUsize::new(0));
+    let large = Arc::clone(&asked_for);
+    parts.upstream.always(move |head| match head.target() {
+        "/large" => {
+            large.fetch_add(1, Ordering::Relaxed);
+            Answer::text(200, &"x".repeat(1 << 20))
+        }
         _ => Answer::ok(),
     });
     let gateway = GatewayProcess::start(&parts.toml).await;
@@ -334,7 +344,7 @@ async fn answers_that_nobody_reads_take_little_memory() {
 
     // Windows as wide as they get, and nobody reads the socket.
     let mut unread = Vec::new();
-    for _ in 0..4 {
+    for _ in 0..2 {
         let stream = tokio::net::TcpStream::connect(gateway.address)
             .await
             .unwrap();
@@ -357,11 +367,8 @@ async fn answers_that_nobody_reads_take_little_memory() {
         unread.push(stream);
     }
     let all_asked = async {
-        while parts.upstream.requests() < 401 {
+        while asked_for.load(Ordering::Relaxed) < 200 {
             assert_eq!(Request::get("/b").send(gateway.address).await.status, 200);
-            if parts.upstream.requests() > 401 {
-                break;
-            }
         }
     };
     crate::support::within("all to be asked for", all_asked).await;
@@ -369,8 +376,8 @@ async fn answers_that_nobody_reads_take_little_memory() {
         assert_eq!(Request::get("/a").send(gateway.address).await.status, 200);
     }
 
-    // With the send buffers that are the default of the library: over 300 MiB.
+    // With the send buffers that are the default of the library: over 150 MiB.
     let grown = gateway.program.rss_kib().saturating_sub(before);
-    assert!(grown < 100 * 1024, "{grown} KiB");
+    assert!(grown < 50 * 1024, "{grown} KiB");
     drop(unread);
 }

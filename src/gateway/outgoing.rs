@@ -21,7 +21,7 @@ use crate::error::Error;
 use crate::forward::{Outgoing, RequestBody, Upgrade, Upstream};
 use crate::http::address::Peer;
 use crate::http::body::{self, BodyProblem};
-use crate::http::headers::{remove_forwarded, remove_hop_by_hop};
+use crate::http::headers::{remove_forwarded, remove_hop_by_hop, remove_imitated_forwarded};
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestId, X_REQUEST_ID};
 use crate::identity::Identity;
@@ -257,7 +257,9 @@ fn client_host(headers: &HeaderMap, authority: Option<&Authority>) -> Option<Hea
 
 /// `X-Forwarded-For`, `-Proto` and `-Host`: of a trusted proxy prolonged or kept, of anybody else written anew.
 fn set_forwarded(headers: &mut HeaderMap, sender: &Sender<'_>, host: Option<&HeaderValue>) {
-    if !sender.trusted {
+    if sender.trusted {
+        remove_imitated_forwarded(headers);
+    } else {
         remove_forwarded(headers);
     }
     if let Some(address) = sender.peer.text() {

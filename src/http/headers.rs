@@ -220,6 +220,16 @@ pub fn remove_forwarded(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_forwarded(name.as_str()));
 }
 
+/// Removes of these headers the ones in a spelling that no proxy writes: what a client slipped past it, to be taken for the proxy's
+/// own by PHP and its like.
+pub fn remove_imitated_forwarded(headers: &mut HeaderMap) {
+    let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    remove_where(headers, |name| {
+        let name = name.as_str();
+        !name.bytes().all(usual) && is_forwarded(name)
+    });
+}
+
 fn is_forwarded(name: &str) -> bool {
     // In every spelling, as PHP reads `X.Original.Url` as the same variable.
     let alone = [
@@ -355,6 +365,19 @@ mod tests {
         ]);
         remove_forwarded(&mut map);
         assert_eq!(names(&map), ["x-forwarded"]);
+    }
+
+    #[test]
+    fn a_proxys_word_stays_and_its_imitations_go() {
+        let mut map = headers(&[
+            ("x-forwarded-for", "1"),
+            ("x.forwarded-for", "2"),
+            ("x-real-ip", "1"),
+            ("x_real_ip", "2"),
+            ("x.other", "stays"),
+        ]);
+        remove_imitated_forwarded(&mut map);
+        assert_eq!(names(&map), ["x-forwarded-for", "x-real-ip", "x.other"]);
     }
 
     #[test]

@@ -241,7 +241,8 @@ async fn forwarded_headers_are_believed_only_from_trusted_proxies() {
     let request = Request::get("/a")
         .header("X-Forwarded-For", "203.0.113.9")
         .header("X-Forwarded-Proto", "https")
-        .header("X-Forwarded-Host", "shop.example.com");
+        .header("X-Forwarded-Host", "shop.example.com")
+        .header("X.Forwarded-For", "198.51.100.1");
     let mut arrived = Vec::new();
 
     for stack in [&mut trusting, &mut wary] {
@@ -265,6 +266,8 @@ async fn forwarded_headers_are_believed_only_from_trusted_proxies() {
         [Some("shop.example.com"), Some("gateway.test")]
     );
     assert_eq!(told("host"), [Some("gateway.test"), Some("gateway.test")]);
+    // PHP would take it for the proxy's.
+    assert_eq!(told("x.forwarded-for"), [None, None]);
 }
 
 #[tokio::test]

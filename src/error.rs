@@ -36,6 +36,8 @@ pub enum Error {
     LoginCodeUsed(LoginRefusal),
     /// Data from WeChat that does not decrypt, is not of this app and user, or is not what was signed.
     Undecryptable(Undecryptable),
+    /// The same, and WeChat says that no data of today opens: the newest session_key we have is not the live one, or we have none.
+    SessionKeyExpired,
     /// A phone code that WeChat does not give this user's number for, or that cannot be one.
     PhoneCodeInvalid(LoginRefusal),
     /// No live session: no skey, an unknown, expired or revoked one alike.
@@ -172,6 +174,13 @@ impl Error {
                 "undecryptable",
                 400,
                 "undecryptable: log in, then fetch the data again",
+                None,
+            ),
+            Self::SessionKeyExpired => (
+                400,
+                "session_key_expired",
+                87009,
+                "session_key expired: log in, then fetch the data again",
                 None,
             ),
             Self::PhoneCodeInvalid(_) => {
@@ -336,6 +345,9 @@ impl fmt::Display for Error {
                 )
             }
             Self::Undecryptable(cause) => cause.fmt(f),
+            Self::SessionKeyExpired => {
+                f.write_str("nothing opened, and the newest session_key of the user is dead")
+            }
             Self::NotLoggedIn(SkeyState::Missing) => f.write_str("no skey"),
             Self::NotLoggedIn(SkeyState::Malformed) => f.write_str("malformed skey"),
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),

@@ -157,21 +157,50 @@ impl AccessTokens {
         openid: &str,
         deadline: Instant,
     ) -> Result<Phone, TokenError> {
-        let mut token = self.get(app, deadline).await?;
-        let mut again = true;
-        loop {
-            let asked = self
-                .wechat
-                .phone_number(app, &token, code, openid, deadline);
-            match asked.await {
-                Ok(phone) => return Ok(phone),
-                // Looked at before the code: that is still good.
-                Err(error) if error.token_is_refused() && again => {
-                    again = false;
-                    token = self.replace(app, &token, deadline).await?;
-                }
-                Err(error) => return Err(TokenError::Wechat(error)),
+        // The token is looked at before the code: that is still good when the token is not.
+        self.with_token(app, deadline, |token| async move {
+            let wechat = &self.wechat;
+            wechat
+                .phone_number(app, &token, code, openid, deadline)
+                .await
+        })
+        .await
+    }
+
+    /// Whether WeChat still encrypts and signs with this session_key of the user.
+    ///
+    /// # Errors
+    /// By cause, before `deadline`.
+    pub async fn session_key_is_live(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        openid: &str,
+        session_key: &Secret,
+        deadline: Instant,
+    ) -> Result<bool, TokenError> {
+        self.with_token(app, deadline, |token| async move {
+            let wechat = &self.wechat;
+            wechat
+                .session_key_is_live(app, &token, openid, session_key, deadline)
+                .await
+        })
+        .await
+    }
+
+    /// Makes a call with the app's token, and once more with another where WeChat refuses that one.
+    async fn with_token<T, F: Future<Output = Result<T, WechatError>>>(
+        self: &Arc<Self>,
+        app: &Arc<App>,
+        deadline: Instant,
+        call: impl Fn(Secret) -> F,
+    ) -> Result<T, TokenError> {
+        let token = self.get(app, deadline).await?;
+        match call(token.clone()).await {
+            Err(error) if error.token_is_refused() => {
+                let token = self.replace(app, &token, deadline).await?;
+                call(token).await.map_err(TokenError::Wechat)
             }
+            done => done.map_err(TokenError::Wechat),
         }
     }
 
@@ -246,12 +275,7 @@ impl AccessTokens {
             return;
         }
         self.last_warning.store(now, Ordering::Relaxed);
-        let operator_must_act = match error {
-            TokenError::Wechat(error) => error.operator_must_act(),
-            TokenError::Unchanged => true,
-            TokenError::Store(_) | TokenError::FailedBefore | TokenError::Late => false,
-        };
-        if operator_must_act {
+        if error.operator_must_act() {
             tracing::error!(appid = app.appid, %error, "no new access_token");
         } else {
             tracing::warn!(appid = app.appid, %error, "no new access_token");
@@ -265,6 +289,18 @@ async fn wait(deadline: Instant) -> Result<(), TokenError> {
     }
     sleep(LOOK_AGAIN).await;
     Ok(())
+}
+
+impl TokenError {
+    /// Whether it stays until the operator changes something.
+    #[must_use]
+    pub fn operator_must_act(&self) -> bool {
+        match self {
+            Self::Wechat(error) => error.operator_must_act(),
+            Self::Unchanged => true,
+            Self::Store(_) | Self::FailedBefore | Self::Late => false,
+        }
+    }
 }
 
 impl From<StoreError> for TokenError {

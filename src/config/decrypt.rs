@@ -2,13 +2,15 @@
 
 use super::paths;
 use super::reader::Reader;
-use super::value::{choice, text_or_none};
+use super::value::{boolean, choice, text_or_none};
 
 /// `[decrypt]`: who gets what WeChat encrypted for a user.
 #[derive(Debug, Clone)]
 pub struct Decrypt {
     /// `deliver`: `None` is `"client"`, the default.
     pub delivery: Option<Delivery>,
+    /// Whether WeChat is asked about the session_key when data does not open. Default false.
+    pub checksession: bool,
 }
 
 /// Where what was decrypted is posted to, with `deliver = "upstream"`.
@@ -38,6 +40,7 @@ impl Decrypt {
         let name = text_or_none(|text| Ok(text.to_owned()));
         let upstream = table.optional("upstream", Some(r#""""#), name);
         let path = table.optional("path", Some(r#""""#), text_or_none(paths::exact_path));
+        let checksession = table.key("checksession", "false", boolean);
         table.finish();
         match deliver? {
             Deliver::Client => {
@@ -49,7 +52,10 @@ impl Decrypt {
                 };
                 written("upstream", &upstream);
                 written("path", &path);
-                Some(Self { delivery: None })
+                Some(Self {
+                    delivery: None,
+                    checksession: checksession?,
+                })
             }
             Deliver::Upstream => {
                 let needed = |name: &str, value: Written| match value {
@@ -64,6 +70,7 @@ impl Decrypt {
                 };
                 Some(Self {
                     delivery: Some(delivery),
+                    checksession: checksession?,
                 })
             }
         }

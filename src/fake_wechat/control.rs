@@ -26,12 +26,13 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
+use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::ids;
 use super::open_data;
 use super::render::{Answer, HangUp};
 use super::server::Shared;
-use super::state::{Endpoint, Settings};
+use super::state::Settings;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 

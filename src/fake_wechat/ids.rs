@@ -6,6 +6,7 @@ use std::io;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use ring::digest::{Context, SHA256};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
 /// What makes the codes of one fake differ from those of another.
@@ -38,6 +39,14 @@ pub(super) fn session_key(appid: &str, user: &str, generation: u64) -> String {
         &generation.to_be_bytes(),
     ]);
     STANDARD.encode(hash.first_chunk::<16>().map_or(&[][..], |bytes| bytes))
+}
+
+/// What proves that somebody has the session_key, for a call without a body.
+pub(super) fn session_signature(session_key: &str) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.as_bytes());
+    let signature = hmac::sign(&key, b"");
+    let digits = signature.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    digits.collect()
 }
 
 /// 32 letters and digits.

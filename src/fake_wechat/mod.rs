@@ -5,6 +5,7 @@
 //! `FakeWechat` or by POST requests with JSON to `/_mock/…`; see `control`.
 
 mod control;
+mod endpoint;
 mod fault;
 mod ids;
 mod jscode2session;
@@ -27,11 +28,12 @@ use serde_json::{Map, Value};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+pub use self::endpoint::Endpoint;
 pub use self::fault::{DropWhen, Fault};
 pub use self::open_data::OpenData;
 use self::server::Shared;
 use self::state::State;
-pub use self::state::{Endpoint, FakeApp, Settings};
+pub use self::state::{FakeApp, Settings};
 
 /// A running fake; it stops when dropped.
 #[derive(Debug)]

@@ -16,11 +16,12 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::control;
+use super::endpoint::Endpoint;
 use super::fault::{DropWhen, Fault};
 use super::jscode2session;
 use super::render::{Answer, Fields, HangUp, Refused, api_answer, refused_fields};
 use super::samples;
-use super::state::{Endpoint, State};
+use super::state::State;
 use super::tokens;
 
 /// Connections at once; further ones wait in the kernel's queue.
@@ -134,6 +135,13 @@ async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<
             let (query, body) = whole(request).await?;
             call(shared, Endpoint::Getuserphonenumber, |state| {
                 tokens::phone_number(state, &query, &body)
+            })
+            .await
+        }
+        "/wxa/checksession" => {
+            let query = request.uri().query().unwrap_or_default();
+            call(shared, Endpoint::Checksession, |state| {
+                tokens::check_session(state, query)
             })
             .await
         }

@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
 
-use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::ids::{self, Seed};
 use super::open_data::{self, OpenData};
@@ -54,52 +54,6 @@ pub struct Settings {
     /// Whether the code `dev-<user>` logs that user in, any number of times, without wx.login.
     /// Default false.
     pub accept_any_code: bool,
-}
-
-/// A call that the fake answers and faults can be ordered for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Endpoint {
-    /// `GET /sns/jscode2session`.
-    Jscode2session,
-    /// `POST /cgi-bin/stable_token`.
-    StableToken,
-    /// `GET /cgi-bin/token`.
-    Token,
-    /// `POST /wxa/business/getuserphonenumber`.
-    Getuserphonenumber,
-    /// `POST /wxa/msg_sec_check`.
-    MsgSecCheck,
-    /// `POST /cgi-bin/media/upload`.
-    MediaUpload,
-    /// `GET /cgi-bin/media/get`.
-    MediaGet,
-}
-
-impl Endpoint {
-    /// All of them.
-    pub(super) const ALL: [Self; 7] = [
-        Self::Jscode2session,
-        Self::StableToken,
-        Self::Token,
-        Self::Getuserphonenumber,
-        Self::MsgSecCheck,
-        Self::MediaUpload,
-        Self::MediaGet,
-    ];
-
-    /// As `/_mock/fault` and `/_mock/stats` call it.
-    pub(super) const fn name(self) -> &'static str {
-        match self {
-            Self::Jscode2session => "jscode2session",
-            Self::StableToken => "stable_token",
-            Self::Token => "token",
-            Self::Getuserphonenumber => "getuserphonenumber",
-            Self::MsgSecCheck => "msg_sec_check",
-            Self::MediaUpload => "media_upload",
-            Self::MediaGet => "media_get",
-        }
-    }
 }
 
 /// Whom a code logs in.
@@ -238,6 +192,14 @@ impl State {
     pub(super) fn session_key(&self, appid: &str, user: &str) -> Option<String> {
         let key = self.keys.get(&(appid.to_owned(), user.to_owned()))?;
         Some(ids::session_key(appid, user, key.generation))
+    }
+
+    /// As `session_key`, of the user who has this openid.
+    pub(super) fn session_key_of(&self, appid: &str, openid: &str) -> Option<String> {
+        let mut users = self.keys.keys();
+        let (_, user) =
+            users.find(|(app, user)| app == appid && ids::openid(app, user) == openid)?;
+        self.session_key(appid, user)
     }
 
     pub(super) fn user_info(&self, appid: &str, user: &str) -> Option<OpenData> {

@@ -293,7 +293,7 @@ async fn the_controls_do_what_the_methods_do() {
         stats,
         json!({ "calls": {
             "jscode2session": fake.calls(CALL), "stable_token": 0, "token": 0, "getuserphonenumber": 0,
-            "msg_sec_check": 0, "media_upload": 0, "media_get": 0,
+            "msg_sec_check": 0, "media_upload": 0, "media_get": 0, "checksession": 0,
         } })
     );
     order(&fake, "reset", json!({})).await;

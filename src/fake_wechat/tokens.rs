@@ -1,5 +1,5 @@
-//! access_tokens and what needs one: `POST /cgi-bin/stable_token`, `GET /cgi-bin/token`, phone numbers. The two kinds of token are
-//! apart: asking for one leaves the other alone.
+//! access_tokens and what needs one: `POST /cgi-bin/stable_token`, `GET /cgi-bin/token`, phone numbers, session_keys. The two kinds
+//! of token are apart: asking for one leaves the other alone.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -143,6 +143,27 @@ pub(super) fn phone_number(state: &mut State, query: &str, body: &[u8]) -> Resul
         ("errcode".to_owned(), Value::from(0)),
         ("errmsg".to_owned(), Value::from("ok")),
         ("phone_info".to_owned(), info),
+    ])
+}
+
+/// `GET /wxa/checksession`.
+pub(super) fn check_session(state: &mut State, query: &str) -> Result<Fields, Refused> {
+    let appid = check_token(state, query)?;
+    let mut values: HashMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
+    let mut value = |name| values.remove(name).unwrap_or_default().into_owned();
+    let (openid, signature) = (value("openid"), value("signature"));
+    if value("sig_method") != "hmac_sha256" {
+        return Err(Refused(87008, "invalid sig_method"));
+    }
+    let Some(session_key) = state.session_key_of(&appid, &openid) else {
+        return Err(Refused(40003, "invalid openid"));
+    };
+    if signature != ids::session_signature(&session_key) {
+        return Err(Refused(87009, "invalid signature"));
+    }
+    Ok(vec![
+        ("errcode".to_owned(), Value::from(0)),
+        ("errmsg".to_owned(), Value::from("ok")),
     ])
 }
 

@@ -1,20 +1,25 @@
 //! `POST /_gateway/decrypt`: opens what WeChat encrypted for a user of ours, so that no service needs his session_key. Whatever
 //! does not open is one refusal; why is in the log alone. And the profile that comes along with a wafer2 login.
 
+use std::sync::Arc;
+
 use hyper::body::Body as _;
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use tokio::time::Instant;
 
 use super::answer::Reply;
 use super::endpoints::Endpoint;
+use super::key_checks::KeyChecks;
 use super::outgoing::ReadBody;
 use super::{Exchange, Gateway};
 use crate::auth::BODY_TOKEN_LIMIT;
-use crate::config::{Login, Style};
+use crate::config::{Login, Secret, Style};
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
 use crate::identity::Identity;
+use crate::request_log::Record;
 use crate::style::{self, LoginAnswer};
 use crate::wechat::open_data::{self, Encrypted, Undecryptable};
 
@@ -39,7 +44,9 @@ impl Gateway {
     pub(super) async fn serve_decrypt(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
         let (session, _, read) = self.own_session(&mut exchange).await?;
         let order = self.order(&mut exchange, read).await?;
-        let data = self.open(&session.identity, &order).await?;
+        let data = self
+            .open(&session.identity, &order, exchange.record)
+            .await?;
         if let Some(delivery) = &self.delivery {
             return self
                 .deliver(delivery, exchange, &session.identity, data)
@@ -95,7 +102,12 @@ impl Gateway {
         }
     }
 
-    async fn open(&self, identity: &Identity, order: &Order) -> Result<Map<String, Value>, Error> {
+    async fn open(
+        &self,
+        identity: &Identity,
+        order: &Order,
+        record: &mut Record,
+    ) -> Result<Map<String, Value>, Error> {
         let (Some(data), Some(iv)) = (&order.encrypted_data, &order.iv) else {
             return Err(INCOMPLETE);
         };
@@ -116,7 +128,43 @@ impl Gateway {
         match opened {
             Ok(_) if !signed => Err(Error::Undecryptable(Undecryptable::Signature)),
             Ok(data) => Ok(data),
-            Err(cause) => Err(Error::Undecryptable(cause)),
+            Err(cause) => match &self.key_checks {
+                Some(checks) => {
+                    let asked = Instant::now();
+                    let error = self
+                        .judge(checks, identity, session_keys.first(), cause)
+                        .await;
+                    record.wechat_time = Some(asked.elapsed());
+                    Err(error)
+                }
+                None => Err(Error::Undecryptable(cause)),
+            },
+        }
+    }
+
+    /// What is said of data that did not open: that the newest session_key is dead, if it is. Whether that is asked depends on the
+    /// form of the data alone, which the client knows, and not on how a key did not fit it.
+    async fn judge(
+        &self,
+        checks: &Arc<KeyChecks>,
+        identity: &Identity,
+        newest: Option<&Secret>,
+        cause: Undecryptable,
+    ) -> Error {
+        let Identity { appid, openid, .. } = identity;
+        let app = self.apps.iter().find(|app| app.appid == *appid);
+        let is_dead = match (newest, app) {
+            // As dead as can be: only a login brings one back.
+            (None, _) => true,
+            (Some(newest), Some(app)) if cause.is_well_formed() => {
+                checks.is_dead(app, openid, newest).await
+            }
+            (Some(_), _) => false,
+        };
+        if is_dead {
+            Error::SessionKeyExpired
+        } else {
+            Error::Undecryptable(cause)
         }
     }
 }

@@ -7,6 +7,7 @@ mod delivery;
 mod endpoints;
 mod explain;
 mod guard;
+mod key_checks;
 mod limits;
 mod outgoing;
 mod phone;
@@ -31,6 +32,7 @@ use self::answer::Reply;
 use self::delivery::Delivery;
 pub use self::explain::{Explanation, Forwarding};
 use self::guard::guard;
+use self::key_checks::KeyChecks;
 use self::received::Received;
 use crate::access_token::AccessTokens;
 use crate::auth::{self, Caller, Head, Taken};
@@ -59,6 +61,8 @@ pub struct Gateway {
     login_entries: Vec<Login>,
     /// Where to post what was decrypted, unless the client gets it.
     delivery: Option<Delivery>,
+    /// `None` where WeChat is not asked about session_keys.
+    key_checks: Option<Arc<KeyChecks>>,
     access_log: Arc<AccessLog>,
     routes: RouteTable,
     upstreams: HashMap<String, Arc<Upstream>>,
@@ -113,6 +117,7 @@ impl Gateway {
             _ => None,
         });
         let credentials = credentials.collect();
+        let key_checks = Arc::new(KeyChecks::new(tokens, tasks.clone()));
         let upstream = |(name, upstream)| (name, Arc::new(Upstream::new(upstream)));
         Self {
             policy: Arc::new(HeaderPolicy::new(
@@ -124,6 +129,7 @@ impl Gateway {
             apps: config.apps.into_iter().map(Arc::new).collect(),
             login_entries: config.login,
             delivery: config.decrypt.delivery.map(Delivery::new),
+            key_checks: config.decrypt.checksession.then_some(key_checks),
             access_log: Arc::new(config.log.access),
             routes: RouteTable::new(&routes),
             upstreams: config.upstreams.into_iter().map(upstream).collect(),

@@ -99,6 +99,8 @@ fn refusals() -> Vec<Error> {
         Error::LoginCodeInvalid(because()),
         Error::LoginCodeUsed(because()),
         Error::Undecryptable(Undecryptable::NoKey),
+        Error::SessionKeyExpired,
+        Error::PhoneCodeInvalid(because()),
         Error::LoginUserBlocked(because()),
         Error::UnknownUser,
         Error::NoRoute,

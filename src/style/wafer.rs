@@ -49,7 +49,7 @@ pub(super) fn refusal2(answer: &ErrorAnswer, request_id: &str) -> Value {
     let (code, error) = match answer.name {
         _ if answer.is_not_logged_in() => (-1, "ERR_SKEY_INVALID"),
         "login_code_missing" => (answer.errcode, "ERR_HEADER_MISSED"),
-        "undecryptable" => (answer.errcode, "ERR_IN_DECRYPT_DATA"),
+        "undecryptable" | "session_key_expired" => (answer.errcode, "ERR_IN_DECRYPT_DATA"),
         name if name.starts_with("login_") || name.starts_with("wechat_") => {
             (answer.errcode, "ERR_GET_SESSION_KEY")
         }

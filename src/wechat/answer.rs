@@ -110,7 +110,7 @@ fn refusal(errcode: i64, fields: &Map<String, Value>, hidden: &Hidden<'_>) -> Op
         Some(Class::QuotaExceeded) => WechatError::QuotaExceeded(refusal),
         Some(Class::Misconfigured) => WechatError::Misconfigured(refusal),
         Some(Class::GatewayBug) => WechatError::GatewayBug(refusal),
-        // A token that was refused is looked for by its errcode; no call carries a signature.
+        // A token or session_key that was refused is looked for by its errcode.
         Some(Class::TokenStale | Class::SessionKeyStale | Class::Success) | None => {
             WechatError::Unknown(refusal)
         }

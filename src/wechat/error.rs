@@ -145,6 +145,13 @@ impl WechatError {
         self.errcode().is_some_and(errcode::refuses_token)
     }
 
+    /// Whether WeChat says that the session_key which signed the call is no longer the live one.
+    #[must_use]
+    pub fn session_key_is_stale(&self) -> bool {
+        let known = self.errcode().and_then(errcode::lookup);
+        known.is_some_and(|known| known.class == errcode::Class::SessionKeyStale)
+    }
+
     /// WeChat's id of the call, for its support; `None` when it did not send one.
     #[must_use]
     pub fn rid(&self) -> Option<&str> {

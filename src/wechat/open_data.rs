@@ -48,6 +48,23 @@ pub enum Undecryptable {
     Signature,
 }
 
+impl Undecryptable {
+    /// Whether the data had the form of such data, so that another key might have opened it. Says no more than that: it is the same
+    /// for each way in which a key did not fit.
+    #[must_use]
+    pub fn is_well_formed(self) -> bool {
+        match self {
+            Self::Padding | Self::Json | Self::Watermark | Self::Openid => true,
+            Self::Base64
+            | Self::KeyLength
+            | Self::IvLength
+            | Self::CiphertextLength
+            | Self::NoKey
+            | Self::Signature => false,
+        }
+    }
+}
+
 impl fmt::Display for Undecryptable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -8,6 +8,7 @@ mod attacks;
 mod backends;
 mod bad_answers;
 mod bad_upstreams;
+mod checksession;
 mod client_library;
 mod connections;
 mod decrypt;

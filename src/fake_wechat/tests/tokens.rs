@@ -104,3 +104,39 @@ async fn a_phone_code_is_good_once_for_its_own_user_and_app() {
     fake.advance(Duration::from_secs(301));
     assert_eq!(post(&fake, &target, old).await["errcode"], 40029);
 }
+
+#[tokio::test]
+async fn checksession_wants_a_good_token_and_the_signature_of_the_live_session_key() {
+    let fake = start().await;
+    let token = stable(&fake, false).await["access_token"].clone();
+    let token = token.as_str().unwrap();
+    let _ = fake.new_code(APP, "alice");
+    let openid = fake.openid(APP, "alice");
+    let sign = |key: &str| ids::session_signature(key);
+    let live = || sign(&fake.session_key(APP, "alice").unwrap());
+    let check = async |token: &str, openid: &str, signature: &str, method: &str| {
+        let target = format!(
+            "/wxa/checksession?access_token={token}&openid={openid}&signature={signature}&sig_method={method}"
+        );
+        let (_, answer) = ask(&fake, "GET", &target, "").await;
+        serde_json::from_str::<Value>(&answer).unwrap()["errcode"].clone()
+    };
+    let first = live();
+    assert_eq!(check(token, &openid, &first, "hmac_sha256").await, 0);
+    assert_eq!(check(token, &openid, &first, "md5").await, 87008);
+    assert_eq!(check(token, "o1", &first, "hmac_sha256").await, 40003);
+    assert_eq!(check("none", &openid, &first, "hmac_sha256").await, 40014);
+
+    let _ = fake.new_code(APP, "alice");
+    assert_eq!(check(token, &openid, &first, "hmac_sha256").await, 87009);
+    assert_eq!(check(token, &openid, &live(), "hmac_sha256").await, 0);
+}
+
+#[test]
+fn a_session_is_signed_as_in_the_vector() {
+    let signature = ids::session_signature("o0q0otL8aEzpcZL/FT9WsQ==");
+    assert_eq!(
+        signature,
+        "46e043c5525c2d817c44be603d30837a808a1d930d038f6fdc3e62a201fed128"
+    );
+}

@@ -1,0 +1,311 @@
+//! `decrypt.checksession`: a dead session_key is told from bad data, and whoever sends bad data does not spend WeChat's quota.
+
+use serde_json::{Value, json};
+use skeygate::fake_wechat::{DropWhen, Endpoint, Fault};
+
+use crate::decrypt::{PHONE, order, phone_data};
+use crate::support::client::{Client, Request, Response};
+use crate::support::process::GatewayProcess;
+use crate::support::setup::{APP, OTHER_APP, Parts, Setup};
+use crate::support::stack::Stack;
+
+fn setup() -> Setup {
+    Setup::new()
+        .memory()
+        .table("decrypt", "checksession = true")
+}
+
+/// How often WeChat was asked.
+fn asked(parts: &Parts) -> u64 {
+    parts.wechat.calls(Endpoint::Checksession)
+}
+
+/// Well-formed, and of no key.
+fn garbage() -> Value {
+    let block = "AAAAAAAAAAAAAAAAAAAAAA==";
+    json!({ "encryptedData": block, "iv": block })
+}
+
+/// A user who is logged in, and whose newest session_key the gateway does not have: his mini program called wx.login and kept
+/// the code.
+async fn ahead(stack: &Stack, user: &str) -> String {
+    let skey = stack.login(user).await;
+    stack.code(user);
+    skey
+}
+
+fn refusal(answer: &Response) -> (u16, Option<&str>, Value) {
+    (
+        answer.status,
+        answer.error(),
+        answer.json()["errcode"].clone(),
+    )
+}
+
+fn assert_dead(answer: &Response, what: &str) {
+    let expected = (400, Some("session_key_expired"), json!(87009));
+    assert_eq!(refusal(answer), expected, "{what}");
+    let errmsg = "session_key expired: log in, then fetch the data again";
+    assert_eq!(answer.json()["errmsg"], errmsg, "{what}");
+}
+
+fn assert_undecryptable(answer: &Response, what: &str) {
+    assert_eq!(
+        refusal(answer),
+        (400, Some("undecryptable"), json!(400)),
+        "{what}"
+    );
+}
+
+#[tokio::test]
+async fn a_dead_session_key_is_told_and_new_data_opens_after_a_login() {
+    let stack = Stack::start(setup()).await;
+    let skey = ahead(&stack, "ann").await;
+    let data = phone_data(&stack, "ann");
+
+    let dead = stack.send(order(&skey, &data)).await;
+
+    assert_dead(&dead, "data of a key that the gateway does not have");
+    let skey = stack.login("ann").await;
+    // The key of the code that was never sent is gone, and so is what was encrypted under it.
+    let again = stack.send(order(&skey, &data)).await;
+    assert_undecryptable(&again, "the same data");
+    let anew = stack.send(order(&skey, &phone_data(&stack, "ann"))).await;
+    assert_eq!(anew.json()["data"]["phoneNumber"], PHONE);
+    assert_eq!(asked(&stack), 1);
+}
+
+#[tokio::test]
+async fn nobody_is_asked_by_default_or_when_data_opens_or_has_not_its_form() {
+    let off = Stack::start(Setup::new().memory()).await;
+    let skey = ahead(&off, "ann").await;
+    let answer = off.send(order(&skey, &garbage())).await;
+    assert_undecryptable(&answer, "by default");
+
+    let stack = Stack::start(setup()).await;
+    let skey = stack.login("ann").await;
+    let good = stack.send(order(&skey, &phone_data(&stack, "ann"))).await;
+    assert_eq!(good.status, 200, "{}", good.text());
+    for (data, iv) in [
+        ("*", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ("AAAAAAAAAAAAAAAAAAAAAA==", "AAAA"),
+        ("AAAA", "AAAAAAAAAAAAAAAAAAAAAA=="),
+        ("", "AAAAAAAAAAAAAAAAAAAAAA=="),
+    ] {
+        let malformed = json!({ "encryptedData": data, "iv": iv });
+        let answer = stack.send(order(&skey, &malformed)).await;
+        assert_undecryptable(&answer, data);
+    }
+    let mut unsigned = phone_data(&stack, "ann");
+    unsigned["signature"] = json!("0");
+    let answer = stack.send(order(&skey, &unsigned)).await;
+    assert_undecryptable(&answer, "another signature");
+
+    for stack in [&off, &stack] {
+        assert_eq!(
+            (asked(stack), stack.wechat.calls(Endpoint::StableToken)),
+            (0, 0)
+        );
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_user_sends_wechat_is_asked_once() {
+    let stack = Stack::start(setup()).await;
+    let live = stack.login("ann").await;
+    let dead = ahead(&stack, "bob").await;
+
+    for (skey, expected) in [(&live, "undecryptable"), (&dead, "session_key_expired")] {
+        let many = (0..20).map(|_| stack.send(order(skey, &garbage())));
+        for answer in futures_util::future::join_all(many).await {
+            assert_eq!((answer.status, answer.error()), (400, Some(expected)));
+        }
+    }
+
+    assert_eq!(asked(&stack), 2);
+}
+
+/// A difference would tell who tries which of his texts decrypt to what.
+#[tokio::test]
+async fn each_way_in_which_a_key_does_not_fit_is_asked_about_and_told_alike() {
+    let stack = Stack::start(setup().two_apps()).await;
+    for (index, (appid, of)) in [(OTHER_APP.0, "own"), (APP.0, "bob"), ("", "")]
+        .iter()
+        .enumerate()
+    {
+        for is_dead in [false, true] {
+            let user = format!("user {index} {is_dead}");
+            let skey = stack.login(&user).await;
+            let data = match *appid {
+                "" => garbage(),
+                appid => {
+                    let of = if *of == "own" { user.as_str() } else { of };
+                    let openid = stack.wechat.openid(APP.0, of);
+                    let mark = json!({ "appid": appid, "timestamp": 1 });
+                    let fields = [
+                        ("openId".to_owned(), json!(openid)),
+                        ("watermark".to_owned(), mark),
+                    ];
+                    json!(
+                        stack
+                            .wechat
+                            .encrypt(APP.0, &user, fields.into_iter().collect())
+                    )
+                }
+            };
+            if is_dead {
+                stack.code(&user);
+            }
+            let before = asked(&stack);
+
+            let answer = stack.send(order(&skey, &data)).await;
+
+            match is_dead {
+                true => assert_dead(&answer, &user),
+                false => assert_undecryptable(&answer, &user),
+            }
+            assert_eq!(asked(&stack), before + 1, "{user}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_does_not_make_the_next_one_ask_again() {
+    let stack = Stack::start(setup()).await;
+    let skey = ahead(&stack, "ann").await;
+    let slow = Fault {
+        delay_ms: 300,
+        ..Fault::default()
+    };
+    stack.wechat.push_fault(Endpoint::Checksession, slow);
+    let mut client = Client::connect(stack.address()).await;
+    client.write(order(&skey, &garbage()).bytes()).await;
+    stack.wechat.wait_for_calls(Endpoint::Checksession, 1).await;
+    drop(client);
+
+    let answer = stack.send(order(&skey, &garbage())).await;
+
+    assert_dead(&answer, "asked for somebody who has left");
+    assert_eq!(asked(&stack), 1);
+}
+
+#[tokio::test]
+async fn a_token_that_somebody_else_ended_is_replaced_once() {
+    let stack = Stack::start(setup()).await;
+    let first = ahead(&stack, "ann").await;
+    assert_dead(&stack.send(order(&first, &garbage())).await, "ann");
+    stack.wechat.end_token(APP.0);
+    let second = ahead(&stack, "bob").await;
+
+    let answer = stack.send(order(&second, &garbage())).await;
+
+    assert_dead(&answer, "bob");
+    assert_eq!(asked(&stack), 3);
+    assert_eq!(stack.wechat.calls(Endpoint::StableToken), 2);
+}
+
+#[tokio::test]
+async fn a_wechat_that_cannot_tell_leaves_the_answer_as_it_was() {
+    let stack = Stack::start(setup()).await;
+    let dropped = |drop| Fault {
+        drop: Some(drop),
+        ..Fault::default()
+    };
+    let says = |body: &str| Fault {
+        body: Some(body.to_owned()),
+        ..Fault::default()
+    };
+    let faults = [
+        ("no answer", dropped(DropWhen::Before)),
+        ("an answer that was lost", dropped(DropWhen::After)),
+        ("no JSON", says("<html>")),
+        ("a strange errcode", says(r#"{"errcode":"many"}"#)),
+        (
+            "another status",
+            Fault {
+                status: Some(502),
+                ..Fault::default()
+            },
+        ),
+        (
+            "silence",
+            Fault {
+                delay_ms: 60_000,
+                ..Fault::default()
+            },
+        ),
+    ];
+    for (what, fault) in faults {
+        let skey = ahead(&stack, what).await;
+        stack.wechat.push_fault(Endpoint::Checksession, fault);
+        let before = asked(&stack);
+
+        let answer = stack.send(order(&skey, &garbage())).await;
+
+        assert_undecryptable(&answer, what);
+        assert_eq!(asked(&stack), before + 1, "{what}: asked once");
+    }
+    let skey = ahead(&stack, "ann").await;
+    stack.wechat.set_secret(APP.0, "reset-in-the-console");
+    stack.wechat.end_token(APP.0);
+    let answer = stack.send(order(&skey, &garbage())).await;
+    assert_undecryptable(&answer, "no token");
+}
+
+#[tokio::test]
+async fn a_user_without_a_session_key_has_to_log_in_and_nobody_is_asked() {
+    let mut stack = Stack::start(Setup::new().table("decrypt", "checksession = true")).await;
+    let skey = stack.login("ann").await;
+    let ring = format!(
+        "skeygate:k:{{{}:{}}}",
+        APP.0,
+        stack.wechat.openid(APP.0, "ann")
+    );
+    stack.redis().command(&[b"DEL", ring.as_bytes()]).await;
+
+    let answer = stack.send(order(&skey, &garbage())).await;
+
+    assert_dead(&answer, "no key");
+    assert_eq!(asked(&stack), 0);
+}
+
+#[tokio::test]
+async fn neither_session_key_nor_signature_nor_token_is_in_the_log_at_any_level() {
+    let log = "level = \"trace\"\nformat = \"json\"";
+    let parts = setup().table("log", log).start().await;
+    let mut gateway = GatewayProcess::start(&parts.toml).await;
+    let mut keys = Vec::new();
+    for (user, errcode) in [("ann", None), ("bob", Some(48001)), ("eve", Some(40029))] {
+        let skey = parts.skey(gateway.address, user).await;
+        keys.extend([
+            skey.clone(),
+            parts.wechat.session_key(APP.0, user).expect("a key"),
+        ]);
+        parts.code(user);
+        let fault = Fault {
+            errcode,
+            errmsg: Some("api unauthorized, rid: 5f9f0b2e-1b2c3d4e-0a0b0c0d".to_owned()),
+            ..Fault::default()
+        };
+        parts.wechat.push_fault(Endpoint::Checksession, fault);
+        order(&skey, &garbage()).send(gateway.address).await;
+    }
+    let me = Request::get("/_gateway/me").header("skey", &keys[0]);
+    assert_eq!(me.send(gateway.address).await.status, 200);
+    gateway.program.signal("TERM");
+    let log = gateway.program.output().await;
+
+    assert_eq!(asked(&parts), 3);
+    assert!(log.contains("\"error\":\"session_key_expired\""), "{log}");
+    // What an operator can change is told, once; the rest is not.
+    let told = "no answer to checksession (`decrypt.checksession`)";
+    assert_eq!(log.matches(told).count(), 1, "{log}");
+    assert!(log.contains("48001"), "{log}");
+    // The fake's tokens all begin alike.
+    for secret in [APP.1, "76_Zx0VbTq4", "sig_method"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
+    for key in keys {
+        assert!(!log.contains(&key), "{log}");
+    }
+}

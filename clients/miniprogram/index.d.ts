@@ -44,7 +44,10 @@ export interface Client {
   me(): Promise<Me>;
   /** The number behind `event.detail.code` of a phone button, where the gateway has `[phone] enabled`. The code is good once. */
   phone(code: string): Promise<Phone>;
-  /** What WeChat encrypted for this user, in clear, under `data`. Log in *before* what encrypts it: a login may change the key. */
+  /**
+   * What WeChat encrypted for this user, in clear, under `data`. Log in *before* what encrypts it: a login may change the key. On
+   * `session_key_expired` it has logged in again, and the data has to be asked for anew; `cause` is why that login failed, if so.
+   */
   decrypt<Data = any>(encrypted: Encrypted): Promise<{ data: Data }>;
 }
 
@@ -181,6 +184,6 @@ export interface GatewayError extends Error {
   errcode?: number;
   requestId?: string;
   retryAfter?: number;
-  /** What `fail` of `wx` was given. */
+  /** What `fail` of `wx` was given; of `session_key_expired` the `GatewayError` of a login that failed. */
   cause?: any;
 }

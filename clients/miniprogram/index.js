@@ -144,9 +144,7 @@ function createClient(options) {
         socket.onClose(fail);
       });
       return Promise.resolve(skeyFor(auth)).then((skey) => open(skey).catch((error) => {
-        if (!skey) {
-          throw error;
-        }
+        if (!skey) throw error;
         // What the gateway answered is told on no two platforms alike. So it is asked whether the skey is good, which logs in
         // if it is not.
         const asked = own('me').catch(() => { throw error; });
@@ -158,6 +156,16 @@ function createClient(options) {
   /** One of the gateway's own endpoints: the body of its answer. */
   function own(path, data) {
     return call('request', { url: `/_gateway/${path}`, method: data ? 'POST' : 'GET', data }).then(done);
+  }
+
+  /** What WeChat encrypted. Of what was encrypted under a key that the gateway has not, none will ever open: only new data will. */
+  function decrypt({ encryptedData, iv, rawData, signature }) {
+    const logouts = session.logouts;
+    return own('decrypt', { encryptedData, iv, rawData, signature }).catch((error) => {
+      if (error.code !== 'session_key_expired' || session.logouts !== logouts) throw error;
+      error.message = error.errMsg = 'the data is too old; ask for it anew, as with another press of the button';
+      return login().catch((cause) => { error.cause = cause; }).then(() => { throw error; });
+    });
   }
 
   /** Ends the session at the gateway, then here. If the gateway cannot be reached the session goes on, to be ended later. */
@@ -180,7 +188,7 @@ function createClient(options) {
     connectSocket,
     me: () => own('me'),
     phone: (code) => own('phone', { code }),
-    decrypt: ({ encryptedData, iv, rawData, signature }) => own('decrypt', { encryptedData, iv, rawData, signature }),
+    decrypt,
     request: (wanted) => call('request', wanted),
     uploadFile: (wanted) => call('uploadFile', wanted),
     downloadFile: (wanted) => call('downloadFile', wanted),
@@ -353,9 +361,8 @@ function accepted(answer) {
 function done(answer) {
   const { data, statusCode } = accepted(answer);
   if (statusCode < 200 || statusCode > 299) {
-    const error = failure('bad_answer', `the gateway's own endpoint was answered with ${statusCode}`, statusCode);
-    error.response = answer;
-    throw error;
+    const text = `the gateway's own endpoint was answered with ${statusCode}`;
+    throw Object.assign(failure('bad_answer', text, statusCode), { response: answer });
   }
   return data;
 }
@@ -363,13 +370,13 @@ function done(answer) {
 function refused(answer) {
   const name = errorName(answer) || 'not_logged_in';
   const body = typeof answer.data === 'string' ? attempt(() => JSON.parse(answer.data)) : answer.data;
-  const error = failure(name, `the gateway refused: ${name}`, answer.statusCode);
-  error.response = answer;
   const wait = parseInt(field(answer, 'retry-after'), 10);
-  error.errcode = Object(body).errcode;
-  error.requestId = field(answer, 'x-request-id');
-  error.retryAfter = wait >= 0 ? wait : undefined;
-  return error;
+  return Object.assign(failure(name, `the gateway refused: ${name}`, answer.statusCode), {
+    response: answer,
+    errcode: Object(body).errcode,
+    requestId: field(answer, 'x-request-id'),
+    retryAfter: wait >= 0 ? wait : undefined,
+  });
 }
 
 /** What the action gives; undefined when it throws. */
@@ -382,19 +389,12 @@ function attempt(action) {
 }
 
 function wxFailure(code, cause) {
-  const error = failure(code, String(Object(cause).errMsg || 'wx said nothing'));
-  error.cause = cause;
-  return error;
+  return Object.assign(failure(code, String(Object(cause).errMsg || 'wx said nothing')), { cause });
 }
 
 function failure(code, text, statusCode) {
-  const error = new Error(text);
-  error.name = 'GatewayError';
-  error.code = code;
-  // What fail callbacks of wx are given.
-  error.errMsg = text;
-  error.statusCode = statusCode;
-  return error;
+  // What fail callbacks of wx are given is an errMsg.
+  return Object.assign(new Error(text), { name: 'GatewayError', code, errMsg: text, statusCode });
 }
 
 module.exports = { createClient };

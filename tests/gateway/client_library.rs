@@ -123,6 +123,7 @@ async fn run(file: &str) {
         // How long an outage's victims wait; a busy machine is not one.
         .table("redis", "timeout = \"2s\"")
         .table("phone", "enabled = true")
+        .table("decrypt", "checksession = true")
         .upstream(&format!("http://{address}"))
         .routes(&[ROUTES, &styles()].concat());
     let mut stack = Stack::start(setup).await;

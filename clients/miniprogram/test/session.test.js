@@ -3,7 +3,7 @@
 const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { createClient } = require('..');
-const { url, miniProgram, end, rejection, openid, encrypted, phone, fault } = require('./support.js');
+const { url, miniProgram, end, rejection, openid, encrypted, phone, fault, calls, called } = require('./support.js');
 
 test('the first request logs in, the next ones do not', async () => {
   const { client, wx, user, skey } = miniProgram();
@@ -284,6 +284,57 @@ test('what was encrypted for another user is refused, and costs no login', async
 
   assert.deepEqual([error.code, error.statusCode], ['undecryptable', 400]);
   assert.equal(wx.logins, 1);
+});
+
+test('data of a session_key that the gateway has not makes a login, and new data opens', async () => {
+  const { client, wx, user, skey, sentTo } = miniProgram();
+  await client.login();
+  const before = skey();
+  // A code that is never sent: WeChat has another key now.
+  await wx.codes();
+  const detail = await encrypted(user, { phoneNumber: '13800000000' });
+
+  const error = await rejection(client.decrypt(detail));
+  const { data } = await client.decrypt(await encrypted(user, { phoneNumber: '13800000001' }));
+
+  assert.deepEqual([error.code, error.statusCode, error.errcode], ['session_key_expired', 400, 87009]);
+  assert.match(error.message, /ask for it anew/);
+  assert.equal(error.errMsg, error.message);
+  assert.equal(error.cause, undefined);
+  assert.equal(data.phoneNumber, '13800000001');
+  assert.equal(wx.logins, 2);
+  assert.notEqual(skey(), before);
+  assert.equal(sentTo('/_gateway/decrypt').length, 2);
+});
+
+test('a login that fails after a dead session_key is the cause that is told', async () => {
+  const { client, wx, user, skey } = miniProgram();
+  await client.login();
+  await wx.codes();
+  const detail = await encrypted(user, { phoneNumber: '13800000000' });
+  wx.loginFails = new Error('system error');
+
+  const error = await rejection(client.decrypt(detail));
+
+  assert.deepEqual([error.code, error.cause.code], ['session_key_expired', 'wx_login']);
+  assert.match(skey(), /./);
+});
+
+test('whoever logged out is not logged in again for data that does not open', async () => {
+  const { client, wx, user, skey } = miniProgram();
+  await client.login();
+  await wx.codes();
+  const detail = await encrypted(user, { phoneNumber: '13800000000' });
+  await fault([{ delay_ms: 300 }], 'checksession');
+  const before = await calls('checksession');
+
+  const decrypted = rejection(client.decrypt(detail));
+  await called('checksession', before);
+  await client.logout();
+
+  assert.equal((await decrypted).code, 'session_key_expired');
+  assert.equal(wx.logins, 1);
+  assert.equal(skey(), '');
 });
 
 test('phone gives the number behind the code of a button, once, and also after a login', async () => {

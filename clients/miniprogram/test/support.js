@@ -84,8 +84,18 @@ function phone(user) {
 }
 
 /** Makes the fake WeChat misbehave at its next calls. */
-function fault(queue) {
-  return post(`${wechat}/_mock/fault`, { endpoint: 'jscode2session', queue });
+function fault(queue, endpoint = 'jscode2session') {
+  return post(`${wechat}/_mock/fault`, { endpoint, queue });
 }
 
-module.exports = { url, miniProgram, end, redis, rejection, openid, encrypted, phone, fault };
+/** How often the fake WeChat was called. */
+async function calls(endpoint) {
+  return (await post(`${wechat}/_mock/stats`, {})).calls[endpoint];
+}
+
+/** Waits until it was called once more. */
+async function called(endpoint, before) {
+  while (await calls(endpoint) === before) await new Promise((resolve) => { setTimeout(resolve, 5); });
+}
+
+module.exports = { url, miniProgram, end, redis, rejection, openid, encrypted, phone, fault, calls, called };

@@ -24,6 +24,7 @@ gateway.downloadFile(download).then((answer): string => answer.tempFilePath);
 gateway.connectSocket(socket).then((task) => task.send({ data: 'hello' }));
 gateway.request({ url: '/slow' }).abort();
 gateway.decrypt<{ phoneNumber: string }>({ encryptedData: '', iv: '' }).then(({ data }) => data.phoneNumber.length);
+gateway.decrypt({ encryptedData: '', iv: '' }).catch((error: GatewayError) => error.code === 'session_key_expired' && error.cause);
 gateway.phone('code').then((phone): string => phone.countryCode + phone.purePhoneNumber);
 gateway.me().then((me): string | null => me.user_id);
 gateway.logout().catch((error: GatewayError) => error.code === 'store_unavailable' && error.requestId);

@@ -14,7 +14,7 @@ use crate::error::{Error, LoginRefusal};
 use crate::http::body::{self, BodyKind};
 use crate::http::field;
 use crate::login::LOGIN_BODY_LIMIT;
-use crate::wechat::LoginCode;
+use crate::wechat::{LoginCode, WechatError};
 
 /// The field that holds the code, in JSON or a form.
 const CODE: &str = "code";
@@ -77,14 +77,15 @@ fn code(kind: Option<BodyKind>, bytes: &[u8]) -> Result<LoginCode, Error> {
     LoginCode::parse(&code).ok_or_else(malformed)
 }
 
-/// What became of it, as a client may know. Another user's or another app's code is told no other way than an old one.
+/// What became of it, as a client may know. Another user's or another app's code is told no other way than an old one, and nothing
+/// by the name of a refused login: at that an SDK would forget its session.
 fn refused(error: TokenError) -> Error {
     match error {
-        TokenError::Wechat(error)
-            if matches!(error.errcode(), Some(40003 | 40013 | 40029 | 40163 | 42003)) =>
-        {
-            Error::PhoneCodeInvalid(LoginRefusal::Wechat(error))
-        }
+        TokenError::Wechat(
+            error @ (WechatError::CodeInvalid(_)
+            | WechatError::CodeUsed(_)
+            | WechatError::UserBlocked(_)),
+        ) => Error::PhoneCodeInvalid(LoginRefusal::Wechat(error)),
         other => other.into(),
     }
 }

@@ -55,7 +55,21 @@ impl Wechat {
         let texts = [token.expose(), code.expose()];
         let hidden = Hidden(&texts);
         let asked = self.ask_with_token(app, request.body(body.to_string()), &hidden, deadline);
-        phone(app, &asked.await?).ok_or(WechatError::BadAnswer { what: Flaw::Phone })
+        let fields = asked.await.map_err(of_the_code)?;
+        phone(app, &fields).ok_or(WechatError::BadAnswer { what: Flaw::Phone })
+    }
+}
+
+/// Of another user's code WeChat says that the openid is wrong, and of another app's that the appid is. Both are right.
+fn of_the_code(error: WechatError) -> WechatError {
+    match error {
+        WechatError::GatewayBug(refusal) if refusal.errcode == 40003 => {
+            WechatError::CodeInvalid(refusal)
+        }
+        WechatError::Misconfigured(refusal) if refusal.errcode == 40013 => {
+            WechatError::CodeInvalid(refusal)
+        }
+        other => other,
     }
 }
 

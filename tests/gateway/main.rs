@@ -14,6 +14,7 @@ mod connections;
 mod decrypt;
 mod delivery;
 mod door;
+mod errcodes;
 mod floods;
 mod forged_headers;
 mod harness;

@@ -121,6 +121,22 @@ async fn what_wechat_says_to_a_phone_code_has_the_status_of_its_kind() {
 }
 
 #[tokio::test]
+async fn an_appid_that_gets_no_token_is_the_operators_matter_and_not_the_codes() {
+    let stack = Stack::start(setup().memory()).await;
+    let skey = stack.login("ann").await;
+    let unknown = Fault {
+        errcode: Some(40013),
+        ..Fault::default()
+    };
+    stack.wechat.push_fault(Endpoint::StableToken, unknown);
+
+    let answer = ask(&stack, stack.address(), &skey, "ann").await;
+
+    let got = (answer.status, answer.error());
+    assert_eq!(got, (502, Some("wechat_misconfigured")));
+}
+
+#[tokio::test]
 async fn no_token_secret_phone_code_or_number_is_in_the_log_at_any_level() {
     let log = "level = \"trace\"\nformat = \"json\"";
     let parts = setup().memory().table("log", log).start().await;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use rustls::CertificateError;
 use sqlx::error::ErrorKind;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
@@ -258,8 +259,11 @@ impl Database {
                 "no connection within {:?} (users.sql.connect_timeout)",
                 self.connect_timeout
             ),
-            sqlx::Error::Io(cause) => cause.to_string(),
-            sqlx::Error::Tls(cause) => format!("TLS: {cause}"),
+            sqlx::Error::Io(cause) => match tls_refusal(cause) {
+                Some(refusal) => format!("TLS: {refusal}"),
+                None => cause.to_string(),
+            },
+            sqlx::Error::Tls(cause) => format!("TLS: {cause} (users.sql.tls)"),
             sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
                 "a column holds what is not text".to_owned()
             }
@@ -267,6 +271,19 @@ impl Database {
         };
         SqlError::Failed(format!("{}: {cause}", self.address))
     }
+}
+
+/// What the server's certificate, or the handshake, was refused for.
+fn tls_refusal(error: &std::io::Error) -> Option<String> {
+    let refusal = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match refusal {
+        // The latter is an authority of the same name with another key.
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => "the server's certificate is from no authority that is trusted here; name its authority in users.sql.ca_file"
+            .to_owned(),
+        other => other.to_string(),
+    })
 }
 
 /// The database's words without what it quotes, which may be an openid.

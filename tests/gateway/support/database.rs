@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::process::Command;
 
+use super::certificates::Certificate;
 use super::program::Program;
 use super::{free_port, within};
 
@@ -18,6 +19,8 @@ pub(crate) struct Database {
     directory: TempDir,
     /// None for SQLite, which has no server.
     program: Option<Program>,
+    /// Certificate and key, where the server offers TLS.
+    tls: Option<(PathBuf, PathBuf)>,
 }
 
 /// Which.
@@ -34,12 +37,19 @@ pub(crate) enum Kind {
 impl Database {
     /// A new one with a database `app` that belongs to the user `app`.
     pub(crate) async fn start(kind: Kind) -> Self {
+        Self::start_with(kind, None).await
+    }
+
+    /// The same, offering TLS with this certificate.
+    pub(crate) async fn start_with(kind: Kind, certificate: Option<&Certificate>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
+        let tls = certificate.map(|certificate| certificate.copy_to(directory.path()));
         let mut database = Self {
             kind,
             address: SocketAddr::from(([127, 0, 0, 1], free_port())),
             directory,
             program: None,
+            tls,
         };
         match kind {
             Kind::MariaDb => {
@@ -51,7 +61,10 @@ impl Database {
             Kind::Postgres => {
                 let path = database.directory.path();
                 if let Some(id) = servant() {
-                    chown(path, Some(id), Some(id)).expect("giving a directory away");
+                    let key = database.tls.as_ref().map(|(_, key)| key.as_path());
+                    for path in [path].into_iter().chain(key) {
+                        chown(path, Some(id), Some(id)).expect("giving a file away");
+                    }
                 }
                 let mut command = unprivileged(&postgres_program("initdb"));
                 command
@@ -149,6 +162,11 @@ impl Database {
                     ])
                     // What old servers have, so that nothing of ours depends on a better one.
                     .args(["--character-set-server=latin1"]);
+                if let Some((certificate, key)) = &self.tls {
+                    command
+                        .arg(format!("--ssl-cert={}", certificate.display()))
+                        .arg(format!("--ssl-key={}", key.display()));
+                }
                 if servant().is_some() {
                     command.arg("--user=root");
                 }
@@ -163,6 +181,12 @@ impl Database {
                     .arg("-k")
                     .arg(path)
                     .args(["-c", "fsync=off"]);
+                if let Some((certificate, key)) = &self.tls {
+                    command
+                        .args(["-c", "ssl=on"])
+                        .args(["-c", &format!("ssl_cert_file={}", certificate.display())])
+                        .args(["-c", &format!("ssl_key_file={}", key.display())]);
+                }
                 (command, "ready to accept connections")
             }
             Kind::Sqlite => return,

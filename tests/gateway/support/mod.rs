@@ -4,6 +4,7 @@
 //! settle": each part tells when it is ready and what it saw.
 
 pub(crate) mod backend;
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod command;
 pub(crate) mod database;

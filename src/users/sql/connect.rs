@@ -9,7 +9,7 @@ use sqlx::postgres::{PgConnectOptions, PgPool, PgSslMode};
 #[cfg(feature = "directory-sqlite")]
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSynchronous};
 
-use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls};
+use crate::config::{Sql, SqlKind, SqlPlace};
 
 /// Connections to one kind of database.
 #[derive(Clone)]
@@ -64,9 +64,9 @@ pub(super) fn pool(config: &Sql) -> Pool {
                 .pipes_as_concat(false)
                 .timezone(None)
                 .ssl_mode(match config.tls {
-                    SqlTls::Auto => MySqlSslMode::Preferred,
-                    SqlTls::Verify => MySqlSslMode::VerifyIdentity,
-                    SqlTls::Off => MySqlSslMode::Disabled,
+                    crate::config::SqlTls::Auto => MySqlSslMode::Preferred,
+                    crate::config::SqlTls::Verify => MySqlSslMode::VerifyIdentity,
+                    crate::config::SqlTls::Off => MySqlSslMode::Disabled,
                 })
                 .disable_statement_logging();
             if let Some(password) = password {
@@ -96,13 +96,13 @@ pub(super) fn pool(config: &Sql) -> Pool {
                 .host(host)
                 .port(*port)
                 .username(username)
-                .password(password.as_ref().map_or("", Secret::expose))
+                .password(password.as_ref().map_or("", crate::config::Secret::expose))
                 .database(database)
                 .application_name("skeygate")
                 .ssl_mode(match config.tls {
-                    SqlTls::Auto => PgSslMode::Prefer,
-                    SqlTls::Verify => PgSslMode::VerifyFull,
-                    SqlTls::Off => PgSslMode::Disable,
+                    crate::config::SqlTls::Auto => PgSslMode::Prefer,
+                    crate::config::SqlTls::Verify => PgSslMode::VerifyFull,
+                    crate::config::SqlTls::Off => PgSslMode::Disable,
                 })
                 .disable_statement_logging();
             if let Some(path) = socket {

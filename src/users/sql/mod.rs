@@ -1,7 +1,29 @@
 //! The user directory in SQL: MySQL or MariaDB, PostgreSQL, SQLite.
 
 mod adopted;
+#[cfg_attr(
+    not(any(
+        feature = "directory-mysql",
+        feature = "directory-postgres",
+        feature = "directory-sqlite"
+    )),
+    expect(
+        unused,
+        reason = "with no kind of database built in, nobody uses what they share"
+    )
+)]
 mod connect;
+#[cfg_attr(
+    not(any(
+        feature = "directory-mysql",
+        feature = "directory-postgres",
+        feature = "directory-sqlite"
+    )),
+    expect(
+        unused,
+        reason = "with no kind of database built in, nobody uses what they share"
+    )
+)]
 mod database;
 mod examine;
 mod own;

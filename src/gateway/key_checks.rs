@@ -7,17 +7,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::access_token::{AccessTokens, TokenError};
 use crate::clock;
-use crate::config::{App, Secret};
+use crate::config::{App, LOGIN_DEADLINE, Secret};
 
 /// Time between two questions about one user.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Time for the question, the token included. The refusal waits for it.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// For so long a refusal waits for the answer. The question has the time of every other: were it cut short, WeChat would seem not to
+/// answer, and logins be refused for it.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// Users who were asked about in the last `PAUSE`; for more nobody is asked.
 const MOST_USERS: usize = 4096;
 
@@ -95,12 +96,12 @@ impl KeyChecks {
                 verdict
             }
         };
-        let said = verdict.wait_for(Option::is_some).await;
-        said.is_ok_and(|state| *state == Some(KeyState::Dead))
+        let said = timeout(PATIENCE, verdict.wait_for(Option::is_some)).await;
+        said.is_ok_and(|said| said.is_ok_and(|state| *state == Some(KeyState::Dead)))
     }
 
     async fn ask(&self, app: &Arc<App>, openid: &str, session_key: &Secret) -> KeyState {
-        let deadline = Instant::now() + DEADLINE;
+        let deadline = Instant::now() + LOGIN_DEADLINE;
         let asked = self
             .tokens
             .session_key_is_live(app, openid, session_key, deadline);

@@ -253,6 +253,32 @@ async fn a_wechat_that_cannot_tell_leaves_the_answer_as_it_was() {
 }
 
 #[tokio::test]
+async fn a_slow_answer_is_not_waited_for_and_known_to_the_next_and_no_login_suffers() {
+    let stack = Stack::start(setup()).await;
+    let mut skeys = Vec::new();
+    for number in 0..6 {
+        skeys.push(ahead(&stack, &format!("user {number}")).await);
+    }
+    let slow = Fault {
+        delay_ms: 2_500,
+        times: 6,
+        ..Fault::default()
+    };
+    stack.wechat.push_fault(Endpoint::Checksession, slow);
+
+    let answers = skeys.iter().map(|skey| stack.send(order(skey, &garbage())));
+    for answer in futures_util::future::join_all(answers).await {
+        assert_undecryptable(&answer, "in time");
+    }
+    // Five calls without an answer would have logins refused.
+    stack.login("ann").await;
+    for skey in &skeys {
+        assert_dead(&stack.send(order(skey, &garbage())).await, "later");
+    }
+    assert_eq!(asked(&stack), 6);
+}
+
+#[tokio::test]
 async fn a_user_without_a_session_key_has_to_log_in_and_nobody_is_asked() {
     let mut stack = Stack::start(Setup::new().table("decrypt", "checksession = true")).await;
     let skey = stack.login("ann").await;

@@ -2,57 +2,49 @@
 
 use std::path::Path;
 
+use crate::sql_users;
 use crate::support::certificates::Authority;
 use crate::support::database::{Database, Kind};
 use crate::support::process::run_to_end;
-use crate::support::setup::{Parts, Setup};
+use crate::support::setup::Setup;
 use crate::support::stack::Stack;
 
 const SERVERS: [Kind; 2] = [Kind::MariaDb, Kind::Postgres];
 
-/// What the database is called by, which its certificate has to be good for.
-const HERE: &str = "IP:127.0.0.1,DNS:localhost";
-
 fn setup(database: &Database, keys: &str) -> Setup {
-    let setup = database
-        .tables()
-        .into_iter()
-        .fold(Setup::new(), |setup, (table, keys)| {
-            setup.table(table, &keys)
-        });
-    let deadlines = "connect_timeout = \"4s\"\ntimeout = \"4s\"";
-    setup
-        .table("users.sql", deadlines)
-        .table("users.sql", keys)
-        .memory()
+    sql_users::setup(database).table("users.sql", keys).memory()
 }
 
 fn verify(ca_file: &Path) -> String {
     format!("tls = \"verify\"\nca_file = \"{}\"", ca_file.display())
 }
 
-/// The same, calling the database by another name.
-fn by_name(parts: &Parts, name: &str) -> String {
-    let (before, after) = parts.toml.split_once("://app@127.0.0.1:").expect("a url");
-    format!("{before}://app@{name}:{after}")
+/// What `skeygate check --connect` says of the database, called by this name.
+async fn checked(database: &Database, name: &str, keys: &str) -> (Option<i32>, String) {
+    let parts = setup(database, keys).start().await;
+    let (before, after) = parts.toml.split_once("@127.0.0.1:").expect("a url");
+    run_to_end("check --connect", &format!("{before}@{name}:{after}")).await
 }
 
 #[tokio::test]
-async fn a_certificate_that_leads_to_ca_file_is_good_by_name_and_by_address() {
+async fn a_connection_is_encrypted_by_default_and_with_verify_only_to_who_it_is() {
     let authority = Authority::new();
-    let certificate = authority.certificate(HERE);
+    let certificate = authority.certificate("IP:127.0.0.1,DNS:localhost");
+    let verify = verify(&authority.file());
     for kind in SERVERS {
         let database = Database::start_with(kind, Some(&certificate)).await;
-        let keys = verify(&authority.file());
-        let parts = setup(&database, &keys).start().await;
-
-        for toml in [parts.toml.clone(), by_name(&parts, "localhost")] {
-            let (code, said) = run_to_end("check --connect", &toml).await;
-            assert_eq!(code, Some(0), "{kind:?}: {said}");
-            assert!(said.contains(", encrypted"), "{kind:?}: {said}");
+        for (name, keys, expected) in [
+            ("127.0.0.1", "", ", encrypted"),
+            ("127.0.0.1", "tls = \"off\"", ", in clear"),
+            ("127.0.0.1", &verify, ", encrypted"),
+            ("localhost", &verify, ", encrypted"),
+        ] {
+            let (code, said) = checked(&database, name, keys).await;
+            assert_eq!(code, Some(0), "{kind:?} {keys}: {said}");
+            assert!(said.contains(expected), "{kind:?} {keys}: {said}");
         }
 
-        let stack = Stack::start(setup(&database, &keys)).await;
+        let stack = Stack::start(setup(&database, &verify)).await;
         stack.login("ann").await;
         let users = database.sql("SELECT COUNT(*) FROM skeygate_users").await;
         assert_eq!(users, "1", "{kind:?}");
@@ -62,76 +54,45 @@ async fn a_certificate_that_leads_to_ca_file_is_good_by_name_and_by_address() {
 #[tokio::test]
 async fn whoever_is_not_the_database_is_refused_and_the_words_say_why() {
     let authority = Authority::new();
-    let other = Authority::new();
-    let here = authority.certificate(HERE);
-    let names = "DNS:db.example.com,IP:127.0.0.9";
-    let elsewhere = other.certificate(names);
-    let unknown = "from no authority that is trusted here";
-    let wrong = "certificate not valid for name \"127.0.0.1\"; certificate is only valid for";
+    let certificate = authority.certificate("DNS:localhost");
+    let (known, other) = (verify(&authority.file()), Authority::new());
+    let other = verify(&other.file());
+    let unknown = "from no authority that is trusted here; name its authority in users.sql.ca_file";
     for kind in SERVERS {
-        for (what, certificate, ca, words) in [
-            ("another authority", Some(&here), &other, unknown),
-            ("another host", Some(&elsewhere), &other, wrong),
+        let with_tls = Database::start_with(kind, Some(&certificate)).await;
+        let without = Database::start(kind).await;
+        for (database, name, keys, words) in [
+            (&with_tls, "localhost", other.as_str(), unknown),
+            // The public authorities.
+            (&with_tls, "localhost", "tls = \"verify\"", unknown),
             (
-                "no TLS",
-                None,
-                &authority,
+                &with_tls,
+                "127.0.0.1",
+                &known,
+                "certificate not valid for name \"127.0.0.1\"",
+            ),
+            (
+                &without,
+                "localhost",
+                &known,
                 "server does not support TLS (users.sql.tls)",
             ),
         ] {
-            let database = Database::start_with(kind, certificate).await;
-            let keys = verify(&ca.file());
-            let stack = Stack::start(setup(&database, &keys)).await;
-
-            let (code, said) = run_to_end("check --connect", &stack.toml).await;
-            let login = stack.log_in(stack.address(), "ann").await;
-
-            assert_eq!(code, Some(69), "{kind:?} {what}: {said}");
-            assert!(said.contains(words), "{kind:?} {what}: {said}");
-            assert_eq!(
-                (login.status, login.error()),
-                (503, Some("directory_unavailable")),
-                "{kind:?} {what}"
-            );
+            let (code, said) = checked(database, name, keys).await;
+            assert_eq!(code, Some(69), "{kind:?} {keys}: {said}");
+            assert!(said.contains(words), "{kind:?} {keys}: {said}");
         }
-    }
-}
+        // By default whoever answers is believed, and one without TLS, too.
+        let (code, said) = checked(&without, "localhost", "").await;
+        assert_eq!(code, Some(0), "{kind:?}: {said}");
+        assert!(said.contains(", in clear"), "{kind:?}: {said}");
 
-#[tokio::test]
-async fn the_public_authorities_are_believed_where_no_ca_file_is_named() {
-    let authority = Authority::new();
-    let certificate = authority.certificate(HERE);
-    for kind in SERVERS {
-        let database = Database::start_with(kind, Some(&certificate)).await;
-        let parts = setup(&database, "tls = \"verify\"").start().await;
-
-        let (code, said) = run_to_end("check --connect", &parts.toml).await;
-
-        assert_eq!(code, Some(69), "{kind:?}: {said}");
-        assert!(
-            said.contains("name its authority in users.sql.ca_file"),
-            "{kind:?}: {said}"
+        let stack = Stack::start(setup(&with_tls, &known)).await;
+        let login = stack.log_in(stack.address(), "ann").await;
+        assert_eq!(
+            (login.status, login.error()),
+            (503, Some("directory_unavailable")),
+            "{kind:?}"
         );
-    }
-}
-
-#[tokio::test]
-async fn auto_is_encrypted_where_it_can_be_and_off_is_not() {
-    let authority = Authority::new();
-    let certificate = authority.certificate("DNS:db.example.com");
-    for kind in SERVERS {
-        for (offered, keys, expected) in [
-            (Some(&certificate), "", ", encrypted"),
-            (None, "", ", in clear"),
-            (Some(&certificate), "tls = \"off\"", ", in clear"),
-        ] {
-            let database = Database::start_with(kind, offered).await;
-            let parts = setup(&database, keys).start().await;
-
-            let (code, said) = run_to_end("check --connect", &parts.toml).await;
-
-            assert_eq!(code, Some(0), "{kind:?}: {said}");
-            assert!(said.contains(expected), "{kind:?} {keys:?}: {said}");
-        }
     }
 }

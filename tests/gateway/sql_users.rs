@@ -11,7 +11,7 @@ use crate::support::stack::Stack;
 const KINDS: [Kind; 3] = [Kind::MariaDb, Kind::Postgres, Kind::Sqlite];
 
 /// A setup whose users are in this database. Deadlines are long: a busy machine is no outage.
-fn setup(database: &Database) -> Setup {
+pub(crate) fn setup(database: &Database) -> Setup {
     let setup = Setup::new();
     let setup = database
         .tables()
@@ -119,47 +119,6 @@ async fn a_unionid_that_shows_up_later_joins_two_rows_under_the_older_id() {
             .await;
         assert_eq!(alias, format!("{newer}\t{older}"), "{kind:?}");
     }
-}
-
-#[tokio::test]
-async fn a_killed_database_refuses_logins_and_nobody_who_has_a_session() {
-    let mut database = Database::start(Kind::MariaDb).await;
-    let stack = Stack::start(setup(&database)).await;
-    let skey = stack.login("ann").await;
-
-    database.kill().await;
-    let refused = stack.log_in(stack.address(), "bob").await;
-    let session = stack.get("/x", &skey).await;
-
-    assert_eq!(
-        (refused.status, refused.error()),
-        (503, Some("directory_unavailable"))
-    );
-    assert!(refused.headers.get("retry-after").is_some());
-    assert_eq!(session.status, 200);
-    database.restart().await;
-    let back = stack.log_in(stack.address(), "bob").await;
-    assert_eq!(back.status, 200, "{}", back.text());
-}
-
-#[tokio::test]
-async fn a_frozen_database_refuses_logins_within_its_deadlines() {
-    let mut database = Database::start(Kind::MariaDb).await;
-    let stack = Stack::start(setup(&database)).await;
-    let skey = stack.login("ann").await;
-
-    database.pause();
-    let refused = stack.log_in(stack.address(), "ann").await;
-    let session = stack.get("/x", &skey).await;
-    database.resume();
-
-    assert_eq!(
-        (refused.status, refused.error()),
-        (503, Some("directory_unavailable"))
-    );
-    assert_eq!(session.status, 200);
-    let back = stack.log_in(stack.address(), "ann").await;
-    assert_eq!(back.status, 200, "{}", back.text());
 }
 
 #[tokio::test]

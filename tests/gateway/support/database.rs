@@ -117,12 +117,25 @@ impl Database {
 
     /// Freezes the server: connections stay, nothing is answered.
     pub(crate) fn pause(&mut self) {
-        self.server().signal("STOP");
+        // PostgreSQL is a process for each connection.
+        self.server().signal_all("STOP");
     }
 
     /// Lets it go on.
     pub(crate) fn resume(&mut self) {
-        self.server().signal("CONT");
+        self.server().signal_all("CONT");
+    }
+
+    /// Lets nobody write into a file of SQLite as long as the program runs.
+    pub(crate) async fn hold(&self) -> Program {
+        let mut command = Command::new("sqlite3");
+        command
+            .args(["-batch", "-cmd", ".timeout 20000"])
+            .arg(self.file())
+            .args(["BEGIN EXCLUSIVE", ".shell echo held; sleep 30"]);
+        let mut program = Program::start(command);
+        program.line("held").await;
+        program
     }
 
     /// Which it is.

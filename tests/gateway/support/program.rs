@@ -71,9 +71,18 @@ impl Program {
 
     /// Sends a signal, e.g. `TERM`.
     pub(crate) fn signal(&self, signal: &str) {
-        // The shell's own `kill`: the program of that name is not on every machine.
+        self.kill_by(signal, "kill -$0 $1");
+    }
+
+    /// Sends a signal to it and to the processes that it started itself.
+    pub(crate) fn signal_all(&self, signal: &str) {
+        self.kill_by(signal, "kill -$0 $1 $(cat /proc/$1/task/$1/children)");
+    }
+
+    /// The shell's own `kill`: the program of that name is not on every machine.
+    fn kill_by(&self, signal: &str, script: &str) {
         let status = std::process::Command::new("sh")
-            .args(["-c", "kill -$0 $1", signal, &self.pid.to_string()])
+            .args(["-c", script, signal, &self.pid.to_string()])
             .status()
             .expect("running sh");
         assert!(status.success(), "kill -{signal} {}: {status}", self.name);

@@ -1,16 +1,16 @@
 //! One variant per way a request can end without the answer it asked for, and the one table that gives each its status, its name
 //! and its code. What the client reads is short and constant; causes go to the log.
 
+mod causes;
+
 use std::fmt;
 use std::time::Duration;
 
 use hyper::StatusCode;
 
-use crate::http::framing::Refusal;
-use crate::http::host::HostProblem;
-use crate::http::method::MethodProblem;
+pub use self::causes::chain;
+
 use crate::http::path::PathProblem;
-use crate::http::target::TargetProblem;
 use crate::limit::Refused;
 use crate::redis::StoreError;
 use crate::wechat::WechatError;
@@ -388,87 +388,5 @@ impl fmt::Display for Error {
             ),
             Self::TooManyConnections => f.write_str("the address has too many connections"),
         }
-    }
-}
-
-/// An error and its causes in one line, as far as the text of the one above does not tell them.
-#[must_use]
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let words = cause.to_string();
-        if !text.contains(&words) {
-            text.push_str(": ");
-            text.push_str(&words);
-        }
-        source = cause.source();
-    }
-    text
-}
-
-impl From<HostProblem> for Error {
-    fn from(problem: HostProblem) -> Self {
-        Self::BadRequest(problem.text())
-    }
-}
-
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Malformed(text) => Self::BadRequest(text),
-            Refusal::TargetTooLong => Self::UriTooLong,
-            Refusal::HeadTooLarge => Self::HeadersTooLarge,
-            Refusal::TooSlow => Self::RequestTimeout,
-        }
-    }
-}
-
-impl From<TargetProblem> for Error {
-    fn from(problem: TargetProblem) -> Self {
-        Self::BadRequest(problem.text())
-    }
-}
-
-impl From<MethodProblem> for Error {
-    fn from(problem: MethodProblem) -> Self {
-        match problem {
-            MethodProblem::Never => Self::MethodNotAllowed {
-                allow: MethodProblem::ALLOW.to_owned(),
-            },
-            MethodProblem::Malformed => Self::BadRequest("the method is malformed"),
-        }
-    }
-}
-
-impl From<PathProblem> for Error {
-    fn from(problem: PathProblem) -> Self {
-        Self::AmbiguousPath(problem)
-    }
-}
-
-/// What a refusal or silence of WeChat is to a client, in any call that a code is sent with.
-impl From<WechatError> for Error {
-    fn from(error: WechatError) -> Self {
-        let bug = matches!(error, WechatError::GatewayBug(_));
-        if bug {
-            return Self::Internal(chain(&error));
-        }
-        let outcome = match &error {
-            WechatError::CodeInvalid(_) => Self::LoginCodeInvalid,
-            WechatError::CodeUsed(_) => Self::LoginCodeUsed,
-            WechatError::UserBlocked(_) => Self::LoginUserBlocked,
-            WechatError::UserRateLimited(_) => Self::RateLimited,
-            WechatError::Busy(_) | WechatError::QuotaExceeded(_) => Self::WechatBusy,
-            WechatError::Timeout { .. } => Self::WechatTimeout,
-            WechatError::BadAnswer { .. }
-            | WechatError::Dropped(_)
-            | WechatError::Unreachable(_)
-            | WechatError::NotAsked => Self::WechatUnreachable,
-            WechatError::Misconfigured(_)
-            | WechatError::Unknown(_)
-            | WechatError::GatewayBug(_) => Self::WechatMisconfigured,
-        };
-        outcome(LoginRefusal::Wechat(error))
     }
 }

@@ -2,6 +2,7 @@
 //! in between, in the order that the security argument rests on (docs/ARCHITECTURE.md).
 
 mod answer;
+mod caller;
 mod decrypt;
 mod delivery;
 mod endpoints;
@@ -35,9 +36,8 @@ use self::guard::guard;
 use self::key_checks::KeyChecks;
 use self::received::Received;
 use crate::access_token::AccessTokens;
-use crate::auth::{self, Caller, Head, Taken};
 use crate::config::{
-    AccessLog, Action, App, Auth, Config, HeaderRules, Login, PathPolicy, Route, Server, Style,
+    AccessLog, Action, App, Config, HeaderRules, Login, PathPolicy, Route, Server, Style,
     TokenSource,
 };
 use crate::error::Error;
@@ -50,9 +50,9 @@ use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::{host, method, target};
 use crate::limit::{Limits, Standing};
 use crate::login::Logins;
-use crate::request_log::{AuthOutcome, Record};
+use crate::request_log::Record;
 use crate::route::RouteTable;
-use crate::session::{Session, SessionStore};
+use crate::session::SessionStore;
 
 /// Everything a request needs. Made once from a configuration, shared by all connections.
 pub struct Gateway {
@@ -327,76 +327,6 @@ impl Gateway {
                 Ok(Reply::forwarded(answer?, watch, &route.response_headers))
             }
         }
-    }
-
-    /// Takes the skey out of the request and finds out who is calling.
-    async fn authenticate(
-        &self,
-        route: &Route,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<(Option<Session>, outgoing::ReadBody), Error> {
-        let limit = route.max_body;
-        let length = exchange.body.size_hint().lower();
-        if limit.is_some_and(|limit| length > limit) {
-            return Err(Error::BodyTooLarge);
-        }
-        let (taken, body) = self.take_skey(&route.token_from, limit, exchange).await?;
-        let decision =
-            auth::authenticate(&self.sessions, route.auth, route.on_bad_token, &taken).await;
-        let record = &mut exchange.record;
-        record.store_time = decision.store_time;
-        record.token_source = taken.source;
-        match decision.caller {
-            Ok(Caller::Anonymous) => {
-                record.auth = match route.auth {
-                    Auth::Off => AuthOutcome::Off,
-                    Auth::Optional | Auth::Required => AuthOutcome::Anonymous,
-                };
-                Ok((None, body))
-            }
-            Ok(Caller::User(session)) => {
-                record.auth = AuthOutcome::User;
-                record.user_id.clone_from(&session.identity.user_id);
-                record.appid = Some(session.identity.appid.clone());
-                Ok((Some(session), body))
-            }
-            Err(error) => {
-                record.auth = AuthOutcome::of(&error);
-                Err(error)
-            }
-        }
-    }
-
-    /// Searches head and, where a source is in the body, body. What holds an skey by another route's sources goes as well.
-    async fn take_skey(
-        &self,
-        sources: &[TokenSource],
-        max_body: Option<u64>,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<(Taken, outgoing::ReadBody), Error> {
-        let headers = &mut exchange.parts.headers;
-        let mut head = Head {
-            headers,
-            query: &mut exchange.query,
-        };
-        let mut taken = auth::take_from_head(&mut head, sources);
-        // Most often all routes name the same places, and nothing is left in those that were just searched.
-        if !self
-            .every_source
-            .iter()
-            .all(|place| sources.contains(place))
-        {
-            auth::strip_from_head(&mut head, &self.every_source);
-        }
-        let body = outgoing::read_for_token(
-            exchange,
-            sources,
-            max_body,
-            self.server.body_timeout,
-            &mut taken,
-        )
-        .await?;
-        Ok((taken, body))
     }
 
     fn upstream(&self, name: &str) -> Result<&Arc<Upstream>, Error> {

@@ -1,0 +1,82 @@
+//! Step 8: the skey is taken out of the request, and who is calling is found out.
+
+use hyper::body::Body as _;
+
+use super::{Exchange, Gateway, outgoing};
+use crate::auth::{self, Caller, Head, Taken};
+use crate::config::{Auth, Route, TokenSource};
+use crate::error::Error;
+use crate::request_log::AuthOutcome;
+use crate::session::Session;
+
+impl Gateway {
+    /// Takes the skey out of the request and finds out who is calling.
+    pub(super) async fn authenticate(
+        &self,
+        route: &Route,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(Option<Session>, outgoing::ReadBody), Error> {
+        let limit = route.max_body;
+        let length = exchange.body.size_hint().lower();
+        if limit.is_some_and(|limit| length > limit) {
+            return Err(Error::BodyTooLarge);
+        }
+        let (taken, body) = self.take_skey(&route.token_from, limit, exchange).await?;
+        let decision =
+            auth::authenticate(&self.sessions, route.auth, route.on_bad_token, &taken).await;
+        let record = &mut exchange.record;
+        record.store_time = decision.store_time;
+        record.token_source = taken.source;
+        match decision.caller {
+            Ok(Caller::Anonymous) => {
+                record.auth = match route.auth {
+                    Auth::Off => AuthOutcome::Off,
+                    Auth::Optional | Auth::Required => AuthOutcome::Anonymous,
+                };
+                Ok((None, body))
+            }
+            Ok(Caller::User(session)) => {
+                record.auth = AuthOutcome::User;
+                record.user_id.clone_from(&session.identity.user_id);
+                record.appid = Some(session.identity.appid.clone());
+                Ok((Some(session), body))
+            }
+            Err(error) => {
+                record.auth = AuthOutcome::of(&error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Searches head and, where a source is in the body, body. What holds an skey by another route's sources goes as well.
+    pub(super) async fn take_skey(
+        &self,
+        sources: &[TokenSource],
+        max_body: Option<u64>,
+        exchange: &mut Exchange<'_>,
+    ) -> Result<(Taken, outgoing::ReadBody), Error> {
+        let headers = &mut exchange.parts.headers;
+        let mut head = Head {
+            headers,
+            query: &mut exchange.query,
+        };
+        let mut taken = auth::take_from_head(&mut head, sources);
+        // Most often all routes name the same places, and nothing is left in those that were just searched.
+        if !self
+            .every_source
+            .iter()
+            .all(|place| sources.contains(place))
+        {
+            auth::strip_from_head(&mut head, &self.every_source);
+        }
+        let body = outgoing::read_for_token(
+            exchange,
+            sources,
+            max_body,
+            self.server.body_timeout,
+            &mut taken,
+        )
+        .await?;
+        Ok((taken, body))
+    }
+}

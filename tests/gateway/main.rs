@@ -45,6 +45,7 @@ mod session_limit;
 mod single_flight;
 mod skeys;
 mod slow_clients;
+mod sql_check;
 mod sql_outages;
 mod sql_tls;
 mod sql_users;

@@ -1,9 +1,9 @@
-//! What is remembered of one app between its calls to WeChat: which of its AppSecrets WeChat takes, and whether WeChat answers at
-//! all. After several calls in a row without an answer the next are refused at once, so that an outage of WeChat costs clients no
+//! What is remembered of one app between its calls to WeChat: which of its AppSecrets WeChat takes, whether it has known a login
+//! code of the app, and whether it answers at all. After several calls in a row without an answer the next are refused at once, so that an outage of WeChat costs clients no
 //! wait and us no places, until one call a second, let through to see, is answered.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -16,6 +16,9 @@ const UNANSWERED: u32 = 5;
 /// Time between two calls that are let through to see whether WeChat is back.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
+/// So many codes that WeChat does not know, and none that it does, are a gateway with another appid than its mini program.
+const STRANGE_CODES: u32 = 20;
+
 /// The state of every app that has called.
 #[derive(Debug, Default)]
 pub(super) struct AppStates(Mutex<HashMap<String, Arc<AppState>>>);
@@ -25,7 +28,12 @@ pub(super) struct AppStates(Mutex<HashMap<String, Arc<AppState>>>);
 pub(super) struct AppState {
     next_is_live: AtomicBool,
     unanswered: Mutex<Unanswered>,
+    /// Codes that WeChat did not know, before the first that it did; `KNOWN` from then on.
+    strange_codes: AtomicU32,
 }
+
+/// No number of codes.
+const KNOWN: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 struct Unanswered {
@@ -113,6 +121,27 @@ impl AppState {
                 appid = app.appid,
                 calls = UNANSWERED,
                 "wechat does not answer; calls are refused at once, but for one a second that tries"
+            );
+        }
+    }
+
+    /// Notes whether WeChat knew a login code. Tells, once, when it has known none of many: the sign of a wrong appid. Anybody can
+    /// send codes, so later ones say nothing.
+    pub(super) fn knew_code(&self, app: &App, known: bool) {
+        if known {
+            self.strange_codes.store(KNOWN, Ordering::Relaxed);
+            return;
+        }
+        let more = |count: u32| (count != KNOWN).then(|| (count + 1).min(STRANGE_CODES + 1));
+        let before = self
+            .strange_codes
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
+        if before == Ok(STRANGE_CODES - 1) {
+            tracing::warn!(
+                appid = app.appid,
+                logins = STRANGE_CODES,
+                "wechat knew none of the login codes so far (40029); check that `apps.appid` is the appid of the mini program \
+                 that sends them"
             );
         }
     }

@@ -96,12 +96,20 @@ impl Wechat {
         code: &LoginCode,
         deadline: Instant,
     ) -> Result<Exchanged, WechatError> {
-        let fields = self
+        let asked = self
             .ask(app, Some(code), deadline, &|secret| {
                 self.http.get(self.jscode2session_url(app, secret, code))
             })
-            .await?;
-        answer::exchanged(&fields)
+            .await;
+        let known = match &asked {
+            Ok(_) | Err(WechatError::CodeUsed(_)) => Some(true),
+            Err(WechatError::CodeInvalid(_)) => Some(false),
+            Err(_) => None,
+        };
+        if let Some(known) = known {
+            self.apps.of(&app.appid).knew_code(app, known);
+        }
+        answer::exchanged(&asked?)
     }
 
     /// Makes a call that carries the AppSecret, with the rules of `exchange`; `request` writes it with the secret that it is given.

@@ -117,3 +117,25 @@ async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_sessi
     within("a login that is let through to see", back).await;
     assert_eq!(stack.log_in(stack.address(), "bob").await.status, 200);
 }
+
+#[tokio::test]
+async fn an_appid_that_is_not_the_mini_programs_is_told_once_and_bad_codes_after_a_good_one_never()
+{
+    const WARNING: &str = "check that `apps.appid` is the appid of the mini program";
+    for is_the_mini_programs in [false, true] {
+        let parts = Setup::new().memory().two_apps().start().await;
+        let mut gateway = GatewayProcess::start(&parts.toml).await;
+        if is_the_mini_programs {
+            parts.skey(gateway.address, "ann").await;
+        }
+        for _ in 0..45 {
+            let code = parts.wechat.new_code(OTHER_APP.0, "ann");
+            let answer = login_request(&code).send(gateway.address).await;
+            assert_eq!(answer.error(), Some("login_code_invalid"));
+        }
+        gateway.program.signal("TERM");
+        let log = gateway.program.output().await;
+        let told = log.lines().filter(|line| line.contains(WARNING)).count();
+        assert_eq!(told, usize::from(!is_the_mini_programs), "{log}");
+    }
+}

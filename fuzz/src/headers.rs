@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use skeygate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
+use skeygate::http::forwarded;
 use skeygate::http::headers::{self, HeaderPolicy};
 use skeygate::identity::{Attributes, Identity};
 
@@ -86,7 +87,7 @@ pub fn check(data: &[u8]) {
     assert_only_removed(&came, &hopless, |name| !is_hop(name));
 
     let mut direct = came.clone();
-    headers::remove_forwarded(&mut direct);
+    forwarded::remove_forwarded(&mut direct);
     assert_only_removed(&came, &direct, |name| !is_forwarded(name.as_str()));
 
     let mut trailers = came;

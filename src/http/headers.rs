@@ -4,6 +4,8 @@ use hyper::HeaderMap;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName, HeaderValue, TRAILER};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
+use super::forwarded::remove_forwarded;
+use super::names::{fold, remove_where, same_folded};
 use crate::clock;
 use crate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
 use crate::identity::Identity;
@@ -107,24 +109,6 @@ impl HeaderPolicy {
     }
 }
 
-/// Whether some server reads the name as `folded`, which is in small letters, digits and `-`.
-pub(super) fn same_folded(name: impl AsRef<[u8]>, folded: &str) -> bool {
-    let name = name.as_ref();
-    folded.len() == name.len()
-        && folded
-            .bytes()
-            .zip(name)
-            .all(|(expected, &byte)| expected == fold(byte))
-}
-
-fn fold(byte: u8) -> u8 {
-    if byte.is_ascii_alphanumeric() {
-        byte.to_ascii_lowercase()
-    } else {
-        b'-'
-    }
-}
-
 /// The value, percent-encoded where it is not visible ASCII.
 fn fill(template: &Template, identity: &Identity) -> Option<HeaderValue> {
     let attributes = &identity.attributes;
@@ -183,15 +167,6 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
     )
 }
 
-/// Removes the headers that are doomed. A message mostly has none or one of them: a look at each name that is there costs less than
-/// a search for each that could be.
-fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
-    while let Some(name) = headers.keys().find(|name| is_doomed(name)) {
-        let name = name.clone();
-        headers.remove(name);
-    }
-}
-
 /// Whether any `Connection` line holds the token.
 #[must_use]
 pub fn connection_holds(headers: &HeaderMap, token: &str) -> bool {
@@ -212,50 +187,6 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
         .filter(|entry| !entry.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|entry| HeaderName::from_bytes(entry).ok())
         .collect()
-}
-
-/// Removes what only a proxy in front may say: the whole `X-Forwarded-*` family, `Forwarded`, the headers in which some proxies name
-/// the client, and those by which some frameworks route (`X-Original-Url`, `X-Rewrite-Url` …) instead of by what was checked.
-pub fn remove_forwarded(headers: &mut HeaderMap) {
-    remove_where(headers, |name| is_forwarded(name.as_str()));
-}
-
-/// Removes of these headers the ones in a spelling that no proxy writes: what a client slipped past it, to be taken for the proxy's
-/// own by PHP and its like.
-pub fn remove_imitated_forwarded(headers: &mut HeaderMap) {
-    let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
-    remove_where(headers, |name| {
-        let name = name.as_str();
-        !name.bytes().all(usual) && is_forwarded(name)
-    });
-}
-
-fn is_forwarded(name: &str) -> bool {
-    // In every spelling, as PHP reads `X.Original.Url` as the same variable.
-    let alone = [
-        "forwarded",
-        "x-real-ip",
-        "x-original-url",
-        "x-rewrite-url",
-        "x-original-uri",
-        "x-host",
-        "client-ip",
-        "x-client-ip",
-        "true-client-ip",
-        "x-cluster-client-ip",
-        "cf-connecting-ip",
-    ];
-    let family = b"x-forwarded-";
-    let in_family = |name: &[u8]| {
-        let start = name.get(..family.len());
-        start.is_some_and(|start| {
-            start
-                .iter()
-                .zip(family)
-                .all(|(&byte, &due)| fold(byte) == due)
-        })
-    };
-    alone.iter().any(|known| same_folded(name, known)) || in_family(name.as_bytes())
 }
 
 /// Removes from trailers what must not pass: identity names, skeys, framing and anything a `Connection` header could mean.
@@ -345,39 +276,6 @@ mod tests {
         ]);
         remove_hop_by_hop(&mut map);
         assert_eq!(names(&map), ["content-length", "host"]);
-    }
-
-    #[test]
-    fn the_forwarded_family_goes_as_a_whole() {
-        let mut map = headers(&[
-            ("x-forwarded-for", "1"),
-            ("x-forwarded-prefix", "1"),
-            ("x_forwarded.proto", "1"),
-            ("forwarded", "1"),
-            ("x-real-ip", "1"),
-            ("x-original-url", "/admin"),
-            ("x-rewrite-url", "/admin"),
-            ("x.original_url", "/admin"),
-            ("client-ip", "1"),
-            ("cf-connecting-ip", "1"),
-            ("x~real.ip", "1"),
-            ("x-forwarded", "stays"),
-        ]);
-        remove_forwarded(&mut map);
-        assert_eq!(names(&map), ["x-forwarded"]);
-    }
-
-    #[test]
-    fn a_proxys_word_stays_and_its_imitations_go() {
-        let mut map = headers(&[
-            ("x-forwarded-for", "1"),
-            ("x.forwarded-for", "2"),
-            ("x-real-ip", "1"),
-            ("x_real_ip", "2"),
-            ("x.other", "stays"),
-        ]);
-        remove_imitated_forwarded(&mut map);
-        assert_eq!(names(&map), ["x-forwarded-for", "x-real-ip", "x.other"]);
     }
 
     #[test]

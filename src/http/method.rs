@@ -2,7 +2,7 @@
 
 use hyper::{HeaderMap, Method};
 
-use super::headers::same_folded;
+use super::names::same_folded;
 
 /// Headers by which services take another method than the request line's. As everywhere, in any spelling that some service reads as
 /// this name.

@@ -3,11 +3,13 @@
 pub mod address;
 pub mod body;
 pub mod field;
+pub mod forwarded;
 pub mod framing;
 pub mod headers;
 pub mod host;
 pub mod loose;
 pub mod method;
+mod names;
 pub mod path;
 pub mod request_id;
 pub mod target;

@@ -3,7 +3,7 @@
 use memchr::memchr;
 
 use super::Damage;
-use crate::http::headers::same_folded;
+use crate::http::names::same_folded;
 
 /// The lines of a head, as its bytes come.
 #[derive(Debug, Default)]

@@ -48,6 +48,8 @@ pub enum Error {
     UnknownUser,
     /// An operator keeps the user out.
     UserBanned,
+    /// The operator's service does not let the user in; its reason is in the log at `debug`.
+    LoginDenied,
     /// No route matches.
     NoRoute,
     /// A route matches, but not for this method.
@@ -196,6 +198,7 @@ impl Error {
             ),
             Self::UnknownUser => (403, "unknown_user", 403, "unknown user", None),
             Self::UserBanned => (403, "user_banned", 403, "user banned", None),
+            Self::LoginDenied => (403, "login_denied", 403, "login denied", None),
             Self::NoRoute => (404, "no_route", 404, "not found", None),
             Self::MethodNotAllowed { .. } => {
                 (405, "method_not_allowed", 405, "method not allowed", None)
@@ -353,6 +356,7 @@ impl fmt::Display for Error {
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),
             Self::UnknownUser => f.write_str("unknown user and create_users = false"),
             Self::UserBanned => f.write_str("an operator banned the user"),
+            Self::LoginDenied => f.write_str("users.webhook denied the login"),
             Self::NoRoute => f.write_str("no route matches"),
             Self::MethodNotAllowed { allow } => write!(f, "only {allow} is taken here"),
             Self::RequestTimeout => f.write_str("the client sent its request too slowly"),

@@ -24,5 +24,7 @@ pub mod session;
 pub mod style;
 #[cfg(test)]
 mod testing;
+pub mod tls;
 pub mod users;
+pub mod webhook;
 pub mod wechat;

@@ -3,16 +3,17 @@
 use std::process::ExitCode;
 
 use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run, say};
-use crate::config::{Config, SessionStoreKind, UserStoreKind};
+use crate::config::{self, Config, SessionStoreKind, UserStoreKind};
 use crate::redis::{Persistence, RedisLink};
 use crate::users::{Bans, UserDirectory};
+use crate::webhook::Webhook;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// Ask Redis and the database of users too: are they there, may we use them, will the tables do. Changes nothing in them: a
-    /// user is added to the database on trial, and taken back.
+    /// Ask Redis, the database of users and the service of `[users.webhook]` too: are they there, may we use them, will the tables do. Changes nothing in them: a user is added to the database on trial, and taken back; the service
+    /// gets {"event":"check"}, signed.
     #[arg(long)]
     connect: bool,
 }
@@ -67,10 +68,56 @@ async fn connect(config: &Config) -> ExitCode {
             }
         }
     }
+    let users = &config.users;
+    let directory = users.webhook.as_ref();
+    let directory = directory.filter(|_| users.store == UserStoreKind::Webhook);
+    if let Some(service) = directory {
+        match ask_service("users.webhook", service).await {
+            Service::Good => {}
+            Service::Away => away = true,
+            Service::Refuses => unfit = true,
+        }
+    }
     match (away, unfit) {
         (true, _) => ExitCode::from(UNAVAILABLE),
         (_, true) => ExitCode::from(BAD_CONFIG),
         _ => ExitCode::SUCCESS,
+    }
+}
+
+/// What a service of the operator's says to our question.
+enum Service {
+    Good,
+    Away,
+    Refuses,
+}
+
+async fn ask_service(table: &str, service: &config::Webhook) -> Service {
+    let webhook = match Webhook::new(service) {
+        Ok(webhook) => webhook,
+        Err(error) => {
+            complain(&format!("error: {table}: {error}"));
+            return Service::Refuses;
+        }
+    };
+    let address = webhook.address();
+    match webhook.check().await {
+        Ok(answer) if answer.is_success() => {
+            say(&format!("{table} at {address}: answers"));
+            Service::Good
+        }
+        Ok(answer) => {
+            complain(&format!(
+                "error: {table} at {address}: answered {} to {{\"event\":\"check\"}}, wanted is 200 to 299; check its path, \
+                 and that it knows the same secret and the time",
+                answer.status
+            ));
+            Service::Refuses
+        }
+        Err(error) => {
+            complain(&format!("error: {table} at {address}: {error}"));
+            Service::Away
+        }
     }
 }
 

@@ -124,7 +124,8 @@ impl Operator {
         let users = match (config.users.store, &config.users.sql) {
             (UserStoreKind::Redis, _) => UserDirectory::redis(link, prefix),
             (UserStoreKind::Sql, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
-            (UserStoreKind::Off, _) => UserDirectory::Off,
+            // A webhook is asked at logins alone.
+            (UserStoreKind::Off | UserStoreKind::Webhook, _) => UserDirectory::Off,
             (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(),
         };
         Ok(Self {
@@ -142,6 +143,11 @@ impl Operator {
         let Some(openid) = &whom.openid else {
             return Ok(None);
         };
+        if self.users == UserStoreKind::Webhook {
+            let text = "users.store = \"webhook\": only the service behind it knows who has that openid; name the user by \
+                        his id, as in X-User-Id";
+            return Err(Failure::Config(text.to_owned()));
+        }
         let appid = match &whom.app {
             Some(name) => self
                 .apps

@@ -224,6 +224,11 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
 }
 
 async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure> {
+    if operator.users == UserStoreKind::Webhook {
+        let text = "users.store = \"webhook\": the directory is that of the service behind it, which has it all; bans and sessions \
+                    are here, by user id";
+        return Err(Failure::Config(text.to_owned()));
+    }
     if operator.users != UserStoreKind::Redis {
         let text = "users.store is not \"redis\", so there is no directory in Redis to export";
         return Err(Failure::Config(text.to_owned()));

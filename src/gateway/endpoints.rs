@@ -172,6 +172,7 @@ impl Gateway {
             code,
             origin,
             create_users,
+            request_id: record.id.as_str().to_owned(),
         };
         let (outcome, waited) = self.logins.log_in(attempt).await;
         record.store_time = Some(waited.store);

@@ -2,6 +2,7 @@
 //! whatever replica it arrives.
 
 mod request;
+mod user;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,10 +16,10 @@ pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_b
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
 use crate::error::{Error, LoginRefusal};
-use crate::identity::{Attributes, Identity};
+use crate::identity::Identity;
 use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
-use crate::users::{Bans, CreateUsers, Found, UserDirectory};
+use crate::users::{Bans, CreateUsers, UserDirectory};
 use crate::wechat::{LoginCode, Wechat};
 
 /// Pause between two looks at a login that another request is making.
@@ -63,6 +64,8 @@ pub struct Attempt {
     pub origin: Origin,
     /// Whether unknown users are let in.
     pub create_users: CreateUsers,
+    /// The id of the request, for a user directory that is asked over the network.
+    pub request_id: String,
 }
 
 /// What equal logins are told. Sealed by the store: it holds an skey.
@@ -74,6 +77,7 @@ enum Shared {
     UserBlocked,
     UnknownUser,
     UserBanned,
+    Denied,
 }
 
 impl Logins {
@@ -180,28 +184,7 @@ impl Logins {
         let exchanged = self.wechat.exchange(app, &attempt.code, deadline).await;
         waited.wechat = Some(asked.elapsed());
         let exchanged = exchanged.map_err(Error::from)?;
-        let found = self
-            .users
-            .find_or_create(
-                &app.appid,
-                &exchanged.openid,
-                exchanged.unionid.as_deref(),
-                attempt.create_users,
-            )
-            .await
-            .map_err(Error::DirectoryUnavailable)?;
-        let (user_id, is_new) = match found {
-            Found::User { user_id, is_new } => (Some(user_id), is_new),
-            Found::Unknown => return Err(Error::UnknownUser),
-            Found::NoDirectory => (None, false),
-        };
-        let identity = Identity {
-            appid: app.appid.clone(),
-            openid: exchanged.openid,
-            unionid: exchanged.unionid,
-            user_id,
-            attributes: Attributes::default(),
-        };
+        let (identity, is_new) = self.identify(attempt, &exchanged).await?;
         self.refuse_banned(&identity).await?;
         self.sessions
             .remember_session_key(&identity.appid, &identity.openid, &exchanged.session_key)
@@ -250,6 +233,7 @@ fn shareable(outcome: &Result<LoginAnswer, Error>) -> Option<Vec<u8>> {
         Err(Error::LoginUserBlocked(_)) => Shared::UserBlocked,
         Err(Error::UnknownUser) => Shared::UnknownUser,
         Err(Error::UserBanned) => Shared::UserBanned,
+        Err(Error::LoginDenied) => Shared::Denied,
         Err(_) => return None,
     };
     serde_json::to_vec(&shared).ok()
@@ -263,6 +247,7 @@ fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
         Ok(Shared::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
         Ok(Shared::UnknownUser) => Err(Error::UnknownUser),
         Ok(Shared::UserBanned) => Err(Error::UserBanned),
+        Ok(Shared::Denied) => Err(Error::LoginDenied),
         Err(_) => Err(Error::Internal(
             "the result of an equal login is not readable".to_owned(),
         )),

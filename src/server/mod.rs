@@ -34,7 +34,8 @@ use crate::limit::Limits;
 use crate::login::Logins;
 use crate::redis::{RedisConfigError, RedisLink};
 use crate::session::SessionStore;
-use crate::users::{Bans, UserDirectory};
+use crate::users::{Bans, UserDirectory, WebhookUsers};
+use crate::webhook::WebhookSetupError;
 use crate::wechat::{Wechat, WechatSetupError};
 
 /// A gateway whose ports are bound and which answers nobody yet.
@@ -62,6 +63,13 @@ pub enum StartError {
     Redis(RedisConfigError),
     /// The client for WeChat cannot be made.
     Wechat(WechatSetupError),
+    /// The client for a service of the operator's cannot be made.
+    Webhook {
+        /// Its table in the configuration.
+        table: &'static str,
+        /// Why.
+        source: WebhookSetupError,
+    },
 }
 
 impl fmt::Display for StartError {
@@ -70,6 +78,7 @@ impl fmt::Display for StartError {
             Self::Bind { address, source } => write!(f, "listening on {address}: {source}"),
             Self::Redis(error) => error.fmt(f),
             Self::Wechat(error) => error.fmt(f),
+            Self::Webhook { table, source } => write!(f, "{table}: {source}"),
         }
     }
 }
@@ -80,6 +89,7 @@ impl std::error::Error for StartError {
             Self::Bind { source, .. } => Some(source),
             Self::Redis(error) => Some(error),
             Self::Wechat(error) => Some(error),
+            Self::Webhook { source, .. } => Some(source),
         }
     }
 }
@@ -134,6 +144,7 @@ impl Server {
                 UserDirectory::redis(link.clone(), &config.redis.key_prefix)
             }
             (UserStoreKind::Sql, _, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
+            (UserStoreKind::Webhook, ..) => webhook_users(&config)?,
             (UserStoreKind::Off, ..) => UserDirectory::Off,
             _ => UserDirectory::memory(),
         };
@@ -233,4 +244,15 @@ impl Server {
         stopped.cancel();
         ended
     }
+}
+
+fn webhook_users(config: &Config) -> Result<UserDirectory, StartError> {
+    let webhook = config.users.webhook.as_ref();
+    let users = webhook.map_or(Err(WebhookSetupError::Url), WebhookUsers::new);
+    users
+        .map(UserDirectory::Webhook)
+        .map_err(|source| StartError::Webhook {
+            table: "users.webhook",
+            source,
+        })
 }

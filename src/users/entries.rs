@@ -55,7 +55,7 @@ pub struct Entries {
 
 impl UserDirectory {
     /// A page of one kind of entries, from `next` of the page before, 0 at first. One may be empty and not the last; a directory
-    /// in memory has none, and one in SQL only those of merges.
+    /// in memory or behind a webhook has none, and one in SQL only those of merges.
     ///
     /// # Errors
     /// The directory cannot answer, or holds something that is not a user id.
@@ -63,7 +63,7 @@ impl UserDirectory {
         match self {
             Self::Redis(users) => users.entries(kind, from).await,
             Self::Sql(users) => users.entries(kind, from).await,
-            Self::Memory(_) | Self::Off => Ok(Entries::default()),
+            Self::Webhook(_) | Self::Memory(_) | Self::Off => Ok(Entries::default()),
         }
     }
 
@@ -75,7 +75,7 @@ impl UserDirectory {
         match self {
             Self::Redis(users) => users.current_id(user_id).await,
             Self::Sql(users) => users.current_id(user_id).await,
-            Self::Memory(_) | Self::Off => Ok(user_id.to_owned()),
+            Self::Webhook(_) | Self::Memory(_) | Self::Off => Ok(user_id.to_owned()),
         }
     }
 }

@@ -9,15 +9,20 @@ mod redis;
 mod sql;
 #[cfg(test)]
 mod tests;
+mod webhook;
 
 pub use self::bans::{Ban, Bans, MemoryBans};
 pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
 pub use self::redis::{RedisBans, RedisUsers};
 pub use self::sql::{Examination, SqlUsers};
+pub use self::webhook::{Asked, Told, WebhookUsers};
 
 use crate::config::Sql;
 use crate::redis::{RedisLink, StoreError};
+
+/// Characters of a user id that we did not give out: it goes into a header and into Redis.
+const LONGEST_ID: usize = 64;
 
 /// Where user ids come from: `users.store`. A clone shares the same users.
 #[derive(Clone)]
@@ -26,6 +31,8 @@ pub enum UserDirectory {
     Redis(RedisUsers),
     /// Shared by all replicas, and by whoever else may read the database.
     Sql(SqlUsers),
+    /// A service of the operator's, which is asked by `WebhookUsers::ask` at each login, and about nothing else.
+    Webhook(WebhookUsers),
     /// In this process.
     Memory(MemoryUsers),
     /// Nobody has an id.
@@ -84,7 +91,7 @@ impl UserDirectory {
     pub async fn prepare(&self) -> Result<(), StoreError> {
         match self {
             Self::Sql(users) => users.prepare().await,
-            Self::Redis(_) | Self::Memory(_) | Self::Off => Ok(()),
+            Self::Redis(_) | Self::Webhook(_) | Self::Memory(_) | Self::Off => Ok(()),
         }
     }
 
@@ -105,6 +112,12 @@ impl UserDirectory {
         match self {
             Self::Redis(users) => users.find_or_create(appid, openid, unionid, create).await,
             Self::Sql(users) => users.find_or_create(appid, openid, unionid, create).await,
+            Self::Webhook(users) => Err(StoreError::Unavailable {
+                cause: format!(
+                    "users.webhook at {}: is asked at logins alone",
+                    users.address()
+                ),
+            }),
             Self::Memory(users) => users.find_or_create(appid, openid, unionid, create),
             Self::Off => Ok(Found::NoDirectory),
         }

@@ -14,8 +14,8 @@ use super::answer::{self, Exchanged, Hidden};
 use super::app_state::{AppState, AppStates};
 use super::error::{Flaw, Stage, WechatError, WechatSetupError};
 use super::login_code::LoginCode;
-use super::tls;
 use crate::config;
+use crate::tls;
 
 /// Largest answer that is read. Real ones have some 200 bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -52,7 +52,7 @@ impl Wechat {
             .ok_or_else(|| WechatSetupError::ApiBase(config.api_base.clone()))?;
         let client_error = |error: reqwest::Error| WechatSetupError::Client(error.without_url());
         let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config().map_err(WechatSetupError::Tls)?)
+            .tls_backend_preconfigured(tls::client_config(None).map_err(WechatSetupError::Tls)?)
             .https_only(base.scheme() == "https")
             // The secret is in the query: it must not follow a redirect, nor go out as a Referer,
             // nor to a proxy that only the environment names.

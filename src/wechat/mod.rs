@@ -13,7 +13,6 @@ mod login_code;
 pub mod open_data;
 mod phone;
 mod relay;
-mod tls;
 mod token;
 
 #[cfg(test)]

@@ -13,6 +13,8 @@ mod client_library;
 mod connections;
 mod decrypt;
 mod delivery;
+mod directory_failures;
+mod directory_webhook;
 mod door;
 mod errcodes;
 mod first_logins;

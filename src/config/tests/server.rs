@@ -203,13 +203,6 @@ seal_keys = ["0123456789012345678901234567890"]"#,
     ),
     (
         r#"[users]
-store = "webhook""#,
-        &[
-            r#"10:9 users.store: `webhook` is not available in this version | write "redis", "sql", "memory" or "off""#,
-        ],
-    ),
-    (
-        r#"[users]
 store = "memory""#,
         &[
             r#"10:9 warning users.store: user ids end with this process | write "redis": sessions outlive this process, and replicas would disagree on who is who"#,

@@ -1,9 +1,9 @@
-//! `[users]` and `[users.sql]`.
+//! `[users]` and its tables.
 
 use std::path::Path;
 
 use super::{GOOD, good_with, parse, reports};
-use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind};
+use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind, Webhook};
 
 fn sql(keys: &str) -> Sql {
     let config = good_with(&format!("[users]\nstore = \"sql\"\n[users.sql]\n{keys}"));
@@ -182,6 +182,106 @@ fn a_name_that_would_need_quoting_is_no_table() {
         said("url = \"mysql://gate@host/app\"\ncolumns = { unionid = \"u\" }"),
         [
             "users.sql.columns.unionid: belongs to no table | write users.sql.table, or leave the columns out"
+        ]
+    );
+}
+
+const SECRET: &str = "secret = \"0123456789abcdef0123456789abcdef\"";
+
+fn webhook(keys: &str) -> Webhook {
+    let config = good_with(&format!(
+        "[users]\nstore = \"webhook\"\n[users.webhook]\n{keys}"
+    ));
+    assert_eq!(config.users.store, UserStoreKind::Webhook);
+    config.users.webhook.expect("[users.webhook]")
+}
+
+/// What is said of `[users.webhook]` with these keys, without the places.
+fn said_of_webhook(keys: &str) -> Vec<String> {
+    let text = format!("{GOOD}\n[users]\nstore = \"webhook\"\n[users.webhook]\n{keys}\n");
+    let said = reports(&text);
+    said.iter()
+        .map(|line| line.split_once(' ').expect("a place").1.to_owned())
+        .collect()
+}
+
+#[test]
+fn a_webhook_has_a_url_and_a_secret_of_its_own() {
+    for url in [
+        "http://10.0.0.7:9000/who?app=1",
+        "https://users.internal",
+        "http://[::1]/x",
+    ] {
+        let webhook = webhook(&format!("url = \"{url}\"\n{SECRET}"));
+        assert_eq!(webhook.url, url);
+        assert_eq!(webhook.timeout.as_millis(), 1000);
+        assert_eq!(webhook.secret.expose().len(), 32);
+        assert!(webhook.ca.is_none());
+        let shown = format!("{webhook:?}");
+        assert!(!shown.contains("who") && !shown.contains("0123"), "{shown}");
+    }
+}
+
+#[test]
+fn what_is_no_webhook_is_refused_and_never_quoted() {
+    let shape = "write https://host/path, or http:// inside your own network";
+    for (url, what) in [
+        ("users.internal/s3cret", "is not a URL of http or https"),
+        ("ftp://host/s3cret", "is not a URL of http or https"),
+        ("http:///s3cret", "has no valid host and port"),
+        ("http://host:0/s3cret", "has no valid host and port"),
+        ("http://host/a b", "has characters that a URL cannot hold"),
+        (
+            "http://host/a#s3cret",
+            "has a `#`, and what follows is not sent",
+        ),
+    ] {
+        let expected = format!("users.webhook.url: {what} | {shape}");
+        let said = said_of_webhook(&format!("url = \"{url}\"\n{SECRET}"));
+        assert_eq!(said, [expected], "{url}");
+    }
+    assert_eq!(
+        said_of_webhook(&format!("url = \"http://me:s3cret@host/\"\n{SECRET}")),
+        [
+            "users.webhook.url: has a user name or password | leave it out: the signature tells who asks"
+        ]
+    );
+    assert_eq!(
+        said_of_webhook(SECRET),
+        [
+            "users.webhook.url: is needed for users.store = \"webhook\" | write https://host/path of the service that knows your users"
+        ]
+    );
+    let url = "url = \"http://host/\"";
+    let needed = "is needed: the service must know who asks | write the value, `${VARIABLE}`, or secret_file = \"PATH\"; make one with `openssl rand -base64 32`";
+    for none in ["", "secret = \"\"", "secret = \"${EMPTY}\""] {
+        assert_eq!(
+            said_of_webhook(&format!("{url}\n{none}")),
+            [format!("users.webhook.secret: {needed}")],
+            "{none}"
+        );
+    }
+    assert_eq!(
+        said_of_webhook(&format!("{url}\nsecret = \"short\"")),
+        [
+            "users.webhook.secret: is shorter than 32 characters | make one with `openssl rand -base64 32`"
+        ]
+    );
+}
+
+#[test]
+fn a_file_without_certificates_is_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("ca.pem");
+    std::fs::write(&file, "no certificate").expect("a file");
+    let keys = format!(
+        "url = \"https://host/\"\n{SECRET}\nca_file = \"{}\"",
+        file.display()
+    );
+    assert_eq!(
+        said_of_webhook(&keys),
+        [
+            "users.webhook.ca_file: holds no certificate in PEM | a file with lines -----BEGIN CERTIFICATE-----"
         ]
     );
 }

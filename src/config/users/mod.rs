@@ -5,8 +5,10 @@ use super::session::SessionStoreKind;
 use super::value::{Fault, choose, text};
 
 mod sql;
+mod webhook;
 
 pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
+pub use self::webhook::Webhook;
 
 /// `[users]`.
 #[derive(Debug, Clone)]
@@ -15,6 +17,8 @@ pub struct Users {
     pub store: UserStoreKind,
     /// `[users.sql]`; there when `store` is `"sql"`.
     pub sql: Option<Sql>,
+    /// `[users.webhook]`; there when `store` is `"webhook"`.
+    pub webhook: Option<Webhook>,
 }
 
 /// `users.store`.
@@ -24,6 +28,8 @@ pub enum UserStoreKind {
     Redis,
     /// Ids are given out by a database.
     Sql,
+    /// A service of the operator's says who is who.
+    Webhook,
     /// Ids are given out by this process and end with it.
     Memory,
     /// No user ids: the upstream gets the openid alone.
@@ -36,14 +42,17 @@ impl Users {
         let store = table.optional("store", Some(r#""redis""#), text(user_store));
         let sql_table = table.table("sql");
         let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
-        table.later("webhook", "{}");
+        let webhook_table = table.table("webhook");
+        let webhook = Webhook::read(&webhook_table, store == Some(UserStoreKind::Webhook));
         table.finish();
         let store = match (store, sessions) {
             (Some(store), _) => store,
             (None, Some(SessionStoreKind::Memory)) => UserStoreKind::Memory,
             (None, _) => UserStoreKind::Redis,
         };
-        if store == UserStoreKind::Sql && sql.is_none() {
+        if store == UserStoreKind::Sql && sql.is_none()
+            || store == UserStoreKind::Webhook && webhook.is_none()
+        {
             return None;
         }
         if store != UserStoreKind::Sql && sql.is_some() {
@@ -53,18 +62,26 @@ impl Users {
                 "write users.store = \"sql\", or leave it out",
             );
         }
-        Some(Self { store, sql })
+        if store != UserStoreKind::Webhook && webhook.is_some() {
+            webhook_table.warning(
+                "url",
+                "not used: nobody is asked",
+                "write users.store = \"webhook\", or leave it out",
+            );
+        }
+        Some(Self {
+            store,
+            sql,
+            webhook,
+        })
     }
 }
 
 fn user_store(text: &str) -> Result<UserStoreKind, Fault> {
-    if text == "webhook" {
-        return Err(Fault::new("is not available in this version")
-            .help("write \"redis\", \"sql\", \"memory\" or \"off\""));
-    }
     let words = [
         ("redis", UserStoreKind::Redis),
         ("sql", UserStoreKind::Sql),
+        ("webhook", UserStoreKind::Webhook),
         ("memory", UserStoreKind::Memory),
         ("off", UserStoreKind::Off),
     ];

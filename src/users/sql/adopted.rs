@@ -7,7 +7,7 @@ use super::shape::Shape;
 use crate::clock;
 use crate::config::{AdoptedTable, SqlKind};
 use crate::identity::Holder;
-use crate::users::{Bans, CreateUsers, Found};
+use crate::users::{Bans, CreateUsers, Found, LONGEST_ID};
 
 /// How the time of a first login is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +24,6 @@ pub(super) enum Created {
 
 /// Above it a number cannot be meant as seconds: the year 5138.
 const LARGEST_SECONDS: u64 = 100_000_000_000;
-/// A user id goes into a header and into Redis.
-const LONGEST_ID: usize = 64;
 
 /// A table of somebody else's.
 pub(super) struct Adopted {

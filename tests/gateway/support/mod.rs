@@ -15,6 +15,7 @@ pub(crate) mod h2_frames;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod redis;
+pub(crate) mod service;
 pub(crate) mod setup;
 pub(crate) mod sites;
 pub(crate) mod stack;

@@ -1,0 +1,111 @@
+//! The user directory of the operator's own service, which is asked at each login who somebody is. Nothing of it is kept here but
+//! in his session. What the service answers is believed only when all of it can be read.
+
+mod answer;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::json;
+
+use super::CreateUsers;
+use crate::config;
+use crate::redis::StoreError;
+use crate::webhook::{Webhook, WebhookSetupError};
+
+/// Users that a service of the operator's knows. A clone asks the same one.
+#[derive(Clone)]
+pub struct WebhookUsers {
+    webhook: Arc<Webhook>,
+}
+
+/// A login, as the service is asked about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked<'a> {
+    /// The name of the mini program in the configuration.
+    pub app: &'a str,
+    /// Its appid.
+    pub appid: &'a str,
+    /// WeChat's id of the user in it.
+    pub openid: &'a str,
+    /// WeChat's id of the user over all apps, where it tells one.
+    pub unionid: Option<&'a str>,
+    /// Whether we remember no login of this openid.
+    pub is_new: bool,
+    /// Whether the service may make a user.
+    pub create: CreateUsers,
+    /// The id of the request that logs in.
+    pub request_id: &'a str,
+}
+
+/// What the service says.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Told {
+    /// Who he is.
+    User {
+        /// 1 to 64 visible ASCII characters.
+        user_id: String,
+        /// Whether the service made him just now; `None` where it does not say.
+        is_new: Option<bool>,
+        /// At most 16, each of at most 256 bytes.
+        claims: BTreeMap<String, String>,
+    },
+    /// It does not know him.
+    Unknown,
+    /// He may not log in.
+    Denied,
+}
+
+impl WebhookUsers {
+    /// Sets up the client; nothing is asked yet.
+    ///
+    /// # Errors
+    /// As `Webhook::new`.
+    pub fn new(config: &config::Webhook) -> Result<Self, WebhookSetupError> {
+        Ok(Self {
+            webhook: Arc::new(Webhook::new(config)?),
+        })
+    }
+
+    /// Scheme, host and port of the service; for logs.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.webhook.address()
+    }
+
+    /// Asks who somebody is.
+    ///
+    /// # Errors
+    /// The service cannot be asked, or says what cannot be read; the text tells what, and none of its values.
+    pub async fn ask(&self, asked: &Asked<'_>) -> Result<Told, StoreError> {
+        let message = json!({
+            "event": "login",
+            "app": asked.app,
+            "appid": asked.appid,
+            "openid": asked.openid,
+            "unionid": asked.unionid,
+            "is_new": asked.is_new,
+            "create": asked.create == CreateUsers::Yes,
+        });
+        let answer = self.webhook.post(&message, asked.request_id).await;
+        let answer = answer.map_err(|error| self.unfit(&error.to_string()))?;
+        match answer.status {
+            200 => answer::read(&answer.body, asked.request_id).map_err(|what| self.unfit(&what)),
+            status => Err(self.unfit(&told(status))),
+        }
+    }
+
+    fn unfit(&self, what: &str) -> StoreError {
+        StoreError::Unavailable {
+            cause: format!("users.webhook at {}: {what}", self.address()),
+        }
+    }
+}
+
+fn told(status: u16) -> String {
+    match status {
+        300..=399 => format!("answered {status}; redirects are not followed"),
+        401 | 403 => format!("answered {status}; does it know the same secret and the time?"),
+        status => format!("answered {status} instead of 200"),
+    }
+}

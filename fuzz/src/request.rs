@@ -12,7 +12,7 @@ use skeygate::config::{Auth, Config};
 use skeygate::gateway::{Explanation, Forwarding, Gateway};
 use skeygate::http::path::CanonicalPath;
 use skeygate::limit::Limits;
-use skeygate::login::Logins;
+use skeygate::login::{Logins, Merges};
 use skeygate::session::SessionStore;
 use skeygate::users::{Bans, UserDirectory};
 use skeygate::wechat::Wechat;
@@ -101,6 +101,7 @@ static GATEWAY: LazyLock<Gateway> = LazyLock::new(|| {
         UserDirectory::Off,
         Bans::memory(),
         sessions.clone(),
+        Merges::default(),
         tasks.clone(),
     );
     let limits = Limits::new(&config, None);

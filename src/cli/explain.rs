@@ -14,7 +14,7 @@ use crate::access_token::AccessTokens;
 use crate::config::{Auth, Config};
 use crate::gateway::{Explanation, Forwarding, Gateway};
 use crate::limit::Limits;
-use crate::login::Logins;
+use crate::login::{Logins, Merges};
 use crate::session::SessionStore;
 use crate::users::{Bans, UserDirectory};
 use crate::wechat::Wechat;
@@ -86,6 +86,7 @@ fn gateway(config: Config) -> Result<Gateway, String> {
         UserDirectory::Off,
         Bans::memory(),
         sessions.clone(),
+        Merges::default(),
         tasks.clone(),
     );
     let limits = Limits::new(&config, None);

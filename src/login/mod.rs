@@ -1,6 +1,8 @@
 //! One login: a code becomes a user and a session. The same code twice at the same time, or within ten seconds, is one login, on
 //! whatever replica it arrives.
 
+mod merges;
+mod notices;
 mod request;
 mod user;
 
@@ -12,6 +14,8 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+pub use self::merges::Merges;
+pub use self::notices::MergeNotices;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
@@ -38,6 +42,8 @@ pub struct Logins {
     bans: Bans,
     /// Keeps sessions, and what equal logins share.
     sessions: SessionStore,
+    /// Who is told when two users are one.
+    merges: Merges,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -88,6 +94,7 @@ impl Logins {
         users: UserDirectory,
         bans: Bans,
         sessions: SessionStore,
+        merges: Merges,
         tasks: TaskTracker,
     ) -> Self {
         let places = Arc::new(Semaphore::new(MOST));
@@ -96,6 +103,7 @@ impl Logins {
             users,
             bans,
             sessions,
+            merges,
             places,
             tasks,
         }
@@ -184,17 +192,13 @@ impl Logins {
         let exchanged = self.wechat.exchange(app, &attempt.code, deadline).await;
         waited.wechat = Some(asked.elapsed());
         let exchanged = exchanged.map_err(Error::from)?;
-        let (identity, is_new) = self.identify(attempt, &exchanged).await?;
+        let (mut identity, is_new) = self.identify(attempt, &exchanged).await?;
         self.refuse_banned(&identity).await?;
         self.sessions
             .remember_session_key(&identity.appid, &identity.openid, &exchanged.session_key)
             .await
             .map_err(Error::StoreUnavailable)?;
-        let new = self
-            .sessions
-            .create(&identity, &attempt.origin)
-            .await
-            .map_err(Error::StoreUnavailable)?;
+        let new = self.open_session(&mut identity, &attempt.origin).await?;
         // Once more: who bans ends the sessions that are there after the ban is. Either he saw this one, or we see the ban.
         if let Err(refused) = self.refuse_banned(&identity).await {
             // Nobody has this skey, whatever becomes of the session.

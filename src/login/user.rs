@@ -34,8 +34,16 @@ impl Logins {
             attempt.create_users,
         );
         let is_new = match found.await.map_err(Error::DirectoryUnavailable)? {
-            Found::User { user_id, is_new } => {
+            Found::User {
+                user_id,
+                is_new,
+                merged,
+            } => {
                 identity.user_id = Some(user_id);
+                if let Some(newer) = merged {
+                    self.settle_merge(&identity, newer).await?;
+                }
+                identity.attributes.merged_from = self.merged_from(&identity).await?;
                 is_new
             }
             Found::Unknown => return Err(Error::UnknownUser),

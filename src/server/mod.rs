@@ -31,7 +31,7 @@ use crate::admin::Admin;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::Gateway;
 use crate::limit::Limits;
-use crate::login::Logins;
+use crate::login::{Logins, MergeNotices, Merges};
 use crate::redis::{RedisConfigError, RedisLink};
 use crate::session::SessionStore;
 use crate::users::{Bans, UserDirectory, WebhookUsers};
@@ -46,6 +46,7 @@ pub struct Server {
     gateway: Arc<Gateway>,
     redis: Option<RedisLink>,
     users: UserDirectory,
+    notices: Option<Arc<MergeNotices>>,
     drain: Duration,
 }
 
@@ -154,13 +155,25 @@ impl Server {
         let shared = redis
             .clone()
             .filter(|_| config.session.store == SessionStoreKind::Redis);
+        let merges = Merges {
+            header_for: config.users.merged.header_for,
+            notices: merge_notices(&config, shared.clone())?,
+        };
+        let notices = merges.notices.clone();
         let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
         let tokens = Arc::new(tokens);
         let admin = admin.map(|listener| {
             let admin = Admin::new(&config, redis.clone(), &wechat, &tokens);
             (listener, admin)
         });
-        let logins = Logins::new(wechat, users.clone(), bans, sessions.clone(), tasks.clone());
+        let logins = Logins::new(
+            wechat,
+            users.clone(),
+            bans,
+            sessions.clone(),
+            merges,
+            tasks.clone(),
+        );
         Ok(Self {
             addresses: listeners
                 .iter()
@@ -174,6 +187,7 @@ impl Server {
             )),
             redis,
             users,
+            notices,
         })
     }
 
@@ -222,6 +236,11 @@ impl Server {
                 stopped.clone(),
             ));
         }
+        if let Some(notices) = self.notices {
+            let shutdown = shutdown.clone();
+            let tasks = self.gateway.tasks();
+            tasks.spawn(async move { notices.run(shutdown).await });
+        }
         let accepting = TaskTracker::new();
         for listener in self.listeners {
             let gateway = Arc::clone(&self.gateway);
@@ -255,4 +274,20 @@ fn webhook_users(config: &Config) -> Result<UserDirectory, StartError> {
             table: "users.webhook",
             source,
         })
+}
+
+/// `None` where nobody is told of merges.
+fn merge_notices(
+    config: &Config,
+    link: Option<RedisLink>,
+) -> Result<Option<Arc<MergeNotices>>, StartError> {
+    let Some(service) = &config.users.merged.notices else {
+        return Ok(None);
+    };
+    let notices =
+        MergeNotices::new(service, link, config).map_err(|source| StartError::Webhook {
+            table: "users.merged",
+            source,
+        })?;
+    Ok(Some(Arc::new(notices)))
 }

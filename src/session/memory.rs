@@ -1,5 +1,7 @@
 //! Sessions of one process, with the rules of those in Redis. Ends are counted by the monotonic clock.
 
+mod merges;
+
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -11,7 +13,7 @@ use super::login::code_hash;
 use super::{LoginClaim, LoginTicket, NewSession, Origin, Session, Skey};
 use crate::clock;
 use crate::config::{self, Secret};
-use crate::identity::{Holder, Identity};
+use crate::identity::{Holder, Identity, Merged};
 use crate::redis::StoreError;
 
 /// Sessions that end with the process. A clone shares them.
@@ -27,6 +29,8 @@ struct State {
     lists: ExpiringMap<Vec<String>>,
     rings: ExpiringMap<Vec<Secret>>,
     logins: ExpiringMap<Login>,
+    merged: ExpiringMap<Merged>,
+    merge_notes: ExpiringMap<String>,
 }
 
 struct Held {
@@ -50,6 +54,8 @@ impl MemorySessions {
                 lists: ExpiringMap::new(),
                 rings: ExpiringMap::new(),
                 logins: ExpiringMap::new(),
+                merged: ExpiringMap::new(),
+                merge_notes: ExpiringMap::new(),
             })),
         }
     }
@@ -260,6 +266,8 @@ impl State {
         self.lists.sweep(now);
         self.rings.sweep(now);
         self.logins.sweep(now);
+        self.merged.sweep(now);
+        self.merge_notes.sweep(now);
     }
 
     /// Lists a new session and ends the user's oldest beyond the limit, with grace.

@@ -6,6 +6,7 @@ mod expiring;
 mod lifetime;
 mod login;
 mod memory;
+mod merges;
 pub mod record;
 mod redis;
 mod scripts;

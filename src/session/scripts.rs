@@ -72,3 +72,10 @@ return 1";
 pub(super) const RELEASE: &str = "
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
+
+/// Sets what was merged into a user if it is still what was read, or still nothing.
+/// Key: ids. Arguments: value read, empty for none; new value; seconds.
+pub(super) const MERGED: &str = "
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[2], 'EX', ARGV[3])
+return 1";

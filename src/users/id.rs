@@ -41,6 +41,12 @@ impl UserId {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
+    /// Of what openid and unionid led to, the id that turned out to be `stays`'s.
+    pub(super) fn merged(stays: Self, led_to: [Option<Self>; 2]) -> Option<String> {
+        let other = led_to.into_iter().flatten().find(|id| *id != stays);
+        other.map(|id| id.to_string())
+    }
+
     /// Reads one back. `None` for what we never write.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let id: u64 = text.parse().ok()?;

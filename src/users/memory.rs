@@ -46,14 +46,23 @@ impl MemoryUsers {
             (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
             (None, None) => (state.draw()?, true),
         };
-        state.openids.insert(by_openid, id);
+        state.openids.entry(by_openid).or_insert(id);
         if let Some(unionid) = unionid {
-            state.unionids.insert(unionid.to_owned(), id);
+            state.unionids.entry(unionid.to_owned()).or_insert(id);
         }
         Ok(Found::User {
             user_id: id.to_string(),
             is_new,
+            merged: UserId::merged(id, [known, joined]),
         })
+    }
+
+    pub(super) fn settle(&self, unionid: &str) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(id) = state.unionids.get(unionid).copied() {
+            let stays = state.resolve(id);
+            state.unionids.insert(unionid.to_owned(), stays);
+        }
     }
 }
 
@@ -70,11 +79,7 @@ impl State {
         let (older, newer) = (one.min(other), one.max(other));
         if older != newer {
             self.aliases.insert(newer, older);
-            tracing::info!(
-                user.id = %older,
-                user.alias = %newer,
-                "two user ids are one person; the older stays"
-            );
+            super::tell_of_merge(&older, &newer);
         }
         older
     }

@@ -18,6 +18,8 @@ pub use self::redis::{RedisBans, RedisUsers};
 pub use self::sql::{Examination, SqlUsers};
 pub use self::webhook::{Asked, Told, WebhookUsers};
 
+use std::fmt::Display;
+
 use crate::config::Sql;
 use crate::redis::{RedisLink, StoreError};
 
@@ -57,6 +59,9 @@ pub enum Found {
         user_id: String,
         /// Whether this call made him.
         is_new: bool,
+        /// The newer id that turned out to be his: openid or unionid led to it before. Said again at each of their logins; what
+        /// is news of it, the session store remembers.
+        merged: Option<String>,
     },
     /// Nothing, and none was to be made.
     Unknown,
@@ -95,6 +100,15 @@ impl UserDirectory {
         }
     }
 
+    /// Whether two of its users may turn out to be one.
+    #[must_use]
+    pub fn merges(&self) -> bool {
+        match self {
+            Self::Redis(_) | Self::Sql(_) | Self::Memory(_) => true,
+            Self::Webhook(_) | Self::Off => false,
+        }
+    }
+
     /// The user of an openid, found by it or by his unionid, and what is new about him noted down. Any number of calls at
     /// once for one person, on any replica, give one id.
     ///
@@ -122,4 +136,40 @@ impl UserDirectory {
             Self::Off => Ok(Found::NoDirectory),
         }
     }
+
+    /// Lets a unionid that led to the newer of two ids lead to the one that stays. Called when everybody who has to know of the merge
+    /// does: until then each login of either says `merged`, so that none is lost with a process or a connection. An openid goes
+    /// on to lead to the id that it had first, and from there to the one that stays.
+    ///
+    /// # Errors
+    /// As `find_or_create`.
+    pub async fn settle(
+        &self,
+        appid: &str,
+        openid: &str,
+        unionid: Option<&str>,
+    ) -> Result<(), StoreError> {
+        let Some(unionid) = unionid.filter(|unionid| !unionid.is_empty()) else {
+            return Ok(());
+        };
+        match self {
+            Self::Redis(users) => users.settle(unionid).await,
+            Self::Sql(users) => users.settle(appid, openid, unionid).await,
+            Self::Memory(users) => {
+                users.settle(unionid);
+                Ok(())
+            }
+            Self::Webhook(_) | Self::Off => Ok(()),
+        }
+    }
+}
+
+/// The audit line of a merge.
+fn tell_of_merge(older: &dyn Display, newer: &dyn Display) {
+    tracing::info!(
+        event = "user.merged",
+        user.id = %older,
+        user.alias = %newer,
+        "two user ids are one person; the older stays"
+    );
 }

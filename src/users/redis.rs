@@ -82,21 +82,37 @@ impl RedisUsers {
             }
         };
         let made = is_new.then_some(id);
-        if known != Some(id) {
+        if known.is_none() {
             id = self.point(&by_openid, id).await?;
         }
         if let Some(name) = &by_unionid
             && joined != Some(id)
         {
-            let stays = self.point(name, id).await?;
-            if stays != id {
-                id = self.point(&by_openid, stays).await?;
-            }
+            id = self.point(name, id).await?;
         }
         Ok(Found::User {
             user_id: id.to_string(),
             is_new: made == Some(id),
+            merged: UserId::merged(id, [known, joined]),
         })
+    }
+
+    pub(super) async fn settle(&self, unionid: &str) -> Result<(), StoreError> {
+        let name = self.unionid_name(unionid);
+        let found: Option<String> = self.link.read(&get(&name)).await?;
+        let Some(there) = self.parse(found)? else {
+            return Ok(());
+        };
+        let stays = self.resolve(there).await?;
+        if there != stays {
+            // Lost against another login's replacement: both lead to the same person.
+            let replace = eval(REPLACE, &name)
+                .arg(there.to_string())
+                .arg(stays.to_string())
+                .to_owned();
+            self.link.query::<()>(&replace).await?;
+        }
+        Ok(())
     }
 
     /// A new id under `name`, or the one another login was faster with: then ours stays unused, and is never an alias.
@@ -112,16 +128,7 @@ impl RedisUsers {
         if there == id {
             return Ok(id);
         }
-        let stays = self.join(there, id).await?;
-        if there != stays {
-            // Lost against another login's replacement: both lead to the same person.
-            let replace = eval(REPLACE, name)
-                .arg(there.to_string())
-                .arg(stays.to_string())
-                .to_owned();
-            self.link.query::<()>(&replace).await?;
-        }
-        Ok(stays)
+        self.join(there, id).await
     }
 
     /// Makes two ids one person: the newer becomes an alias of the older. Returns the older.
@@ -139,11 +146,7 @@ impl RedisUsers {
             let alias_of = self.claim(&self.alias_name(newer), older).await?;
             self.bans.carry_over(&ids.0, &ids.1).await?;
             if alias_of == older {
-                tracing::info!(
-                    user.id = %older,
-                    user.alias = %newer,
-                    "two user ids are one person; the older stays"
-                );
+                super::tell_of_merge(&older, &newer);
             }
             // Another login may have made it the alias of a third.
             (one, other) = (self.resolve(alias_of).await?, self.resolve(older).await?);

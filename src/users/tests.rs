@@ -40,7 +40,10 @@ async fn found(
         .find_or_create(appid, openid, unionid, CreateUsers::Yes)
         .await
         .unwrap();
-    let Found::User { user_id, is_new } = found else {
+    let Found::User {
+        user_id, is_new, ..
+    } = found
+    else {
         panic!("a user is made")
     };
     (user_id, is_new)
@@ -87,6 +90,7 @@ async fn an_unknown_user_stays_unknown_where_none_are_made() {
         let known = Found::User {
             user_id,
             is_new: false,
+            merged: None,
         };
         assert_eq!(ask("wx1", "o1", None).await, known);
         // Known by his unionid in an app he never used.
@@ -155,6 +159,46 @@ async fn an_id_with_several_openids_is_joined_whole() {
         // Some of these still name the newer id, and give no unionid to find out by.
         assert_eq!(id(&users, "wx2", "o2", None).await, oldest);
         assert_eq!(id(&users, "wx3", "o3", None).await, oldest);
+    }
+}
+
+#[tokio::test]
+async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
+    let (_server, directories) = each().await;
+    for users in directories {
+        let merged = async |appid: &str, openid: &str, unionid: Option<&str>| {
+            let found = users.find_or_create(appid, openid, unionid, CreateUsers::Yes);
+            match found.await.unwrap() {
+                Found::User { merged, .. } => merged,
+                other => panic!("{other:?}"),
+            }
+        };
+        let one = id(&users, "wx1", "o1", None).await;
+        let other = id(&users, "wx2", "o2", Some("u1")).await;
+        let older = older_of(one.clone(), other.clone());
+        let newer = Some(if older == one { other } else { one });
+        assert_eq!(merged("wx1", "o1", None).await, None);
+
+        for _ in 0..2 {
+            assert_eq!(merged("wx1", "o1", Some("u1")).await, newer);
+            assert_eq!(merged("wx2", "o2", Some("u1")).await, newer);
+            // A third app of theirs comes by it as well.
+            assert!([None, newer.clone()].contains(&merged("wx3", "o3", Some("u1")).await));
+        }
+        users.settle("wx1", "o1", Some("u1")).await.unwrap();
+
+        let said = [
+            merged("wx1", "o1", Some("u1")).await,
+            merged("wx2", "o2", Some("u1")).await,
+        ];
+        // By the openid that had the newer id, for good.
+        assert!(said.contains(&None) && said.contains(&newer), "{said:?}");
+        assert_eq!(merged("wx3", "o4", Some("u1")).await, None);
+        for (appid, openid) in [("wx1", "o1"), ("wx2", "o2"), ("wx3", "o3"), ("wx3", "o4")] {
+            assert_eq!(id(&users, appid, openid, Some("u1")).await, older);
+        }
+        users.settle("wx1", "o1", None).await.unwrap();
+        users.settle("wx9", "o9", Some("u9")).await.unwrap();
     }
 }
 

@@ -343,7 +343,10 @@ async fn bans_and_sessions_go_by_user_id_and_the_directory_is_said_to_be_elsewhe
 #[tokio::test]
 async fn check_asks_the_service_and_says_what_is_wrong_with_it() {
     let mut service = RecordingUpstream::start().await;
-    let parts = setup(&service.url()).start().await;
+    let parts = setup(&service.url())
+        .table("users.merged", "header_for = \"none\"")
+        .start()
+        .await;
     service.next(Answer::text(202, "whatever"));
     let good = run_to_end("check --connect", &parts.toml).await;
     let (request, body) = asked(&mut service).await;

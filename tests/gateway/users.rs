@@ -157,7 +157,7 @@ async fn an_export_has_every_openid_unionid_and_merged_id() {
     let mut exported: Vec<String> = said.json().iter().map(ToString::to_string).collect();
     let mut expected = [
         json!({ "user_id": older, "appid": APP.0, "openid": openid(APP.0) }),
-        // Still the newer, until that app's next login; the last line says whose it is.
+        // Still the newer, which it had first; the last line says whose that is.
         json!({ "user_id": newer, "appid": OTHER_APP.0, "openid": openid(OTHER_APP.0) }),
         json!({ "user_id": older, "unionid": unionid }),
         json!({ "user_id": newer, "merged_into": older }),

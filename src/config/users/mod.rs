@@ -8,7 +8,7 @@ mod sql;
 mod webhook;
 
 pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
-pub use self::webhook::Webhook;
+pub use self::webhook::{Merged, Webhook};
 
 /// `[users]`.
 #[derive(Debug, Clone)]
@@ -19,6 +19,8 @@ pub struct Users {
     pub sql: Option<Sql>,
     /// `[users.webhook]`; there when `store` is `"webhook"`.
     pub webhook: Option<Webhook>,
+    /// `[users.merged]`.
+    pub merged: Merged,
 }
 
 /// `users.store`.
@@ -44,6 +46,8 @@ impl Users {
         let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
         let webhook_table = table.table("webhook");
         let webhook = Webhook::read(&webhook_table, store == Some(UserStoreKind::Webhook));
+        let merged_table = table.table("merged");
+        let merged = Merged::read(&merged_table);
         table.finish();
         let store = match (store, sessions) {
             (Some(store), _) => store,
@@ -69,10 +73,20 @@ impl Users {
                 "write users.store = \"webhook\", or leave it out",
             );
         }
+        let mut merged = merged?;
+        let merges = !matches!(store, UserStoreKind::Webhook | UserStoreKind::Off);
+        if !merges && merged.notices.take().is_some() {
+            merged_table.warning(
+                "url",
+                "not used: the gateway joins no users where it gives out no ids",
+                "leave it out",
+            );
+        }
         Some(Self {
             store,
             sql,
             webhook,
+            merged,
         })
     }
 }

@@ -1,5 +1,6 @@
-//! `[users.webhook]`: the operator's own service, asked at each login.
+//! `[users.webhook]` and `[users.merged]`: the operator's own service, asked at each login, or told that two users are one.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
@@ -7,7 +8,7 @@ use rustls::pki_types::pem::PemObject as _;
 
 use crate::config::address::authority;
 use crate::config::reader::Reader;
-use crate::config::value::{Fault, duration, text_or_none};
+use crate::config::value::{Fault, Value, duration, text_or_none};
 use crate::config::values::{Secret, TIMEOUT};
 
 /// A service that is sent signed messages.
@@ -23,8 +24,23 @@ pub struct Webhook {
     pub ca: Option<String>,
 }
 
+/// `[users.merged]`: what is done when two users turn out to be one.
+#[derive(Debug, Clone)]
+pub struct Merged {
+    /// How long `X-User-Id-Merged-From` is sent. Default `"30d"`; `None` is `"none"`.
+    pub header_for: Option<Duration>,
+    /// Who is told. `None`: nobody.
+    pub notices: Option<Webhook>,
+}
+
 /// Characters that a secret has at least.
 const SECRET_LENGTH: usize = 32;
+/// The lease of a notice, less what a busy machine may lose of it.
+const NOTICE_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20);
+/// Redis counts in whole seconds, and a header that never ends is none of a time.
+const HEADER_FOR: RangeInclusive<Duration> =
+    Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
+
 impl Webhook {
     /// `[users.webhook]`. `None` when no service is named, which is reported where one is `wanted`.
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
@@ -51,6 +67,33 @@ impl Webhook {
             secret: needed(table, secret)?,
             timeout: timeout?,
             ca,
+        })
+    }
+}
+
+impl Merged {
+    pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
+        let header_for = table.key("header_for", r#""30d""#, header_for);
+        let url = table.optional("url", Some(r#""""#), text_or_none(url));
+        let secret = secret(table);
+        let timeout = table.key("timeout", r#""5s""#, duration(NOTICE_TIMEOUT));
+        table.finish();
+        let url = match url {
+            None if table.has("url") => return None,
+            url => url.flatten(),
+        };
+        let notices = match url {
+            None => None,
+            Some(url) => Some(Webhook {
+                url,
+                secret: needed(table, secret)?,
+                timeout: timeout?,
+                ca: None,
+            }),
+        };
+        Some(Self {
+            header_for: header_for?,
+            notices,
         })
     }
 }
@@ -107,6 +150,13 @@ fn certificates(table: &Reader<'_>, path: &str) -> Option<String> {
     let help = "a file with lines -----BEGIN CERTIFICATE-----".to_owned();
     table.error("ca_file", "holds no certificate in PEM", Some(help));
     None
+}
+
+fn header_for(value: &Value<'_>) -> Option<Option<Duration>> {
+    if value.item.as_str() == Some("none") {
+        return Some(None);
+    }
+    duration(HEADER_FOR)(value).map(Some)
 }
 
 /// A URL of http. No message quotes it.

@@ -2,11 +2,13 @@
 //! first logins at once one user. Nothing but the columns that the configuration names is read or written, and no row of
 //! somebody else's is ever taken for a user's because a collation does.
 
+mod merges;
+
+use self::merges::{holds_on, move_ban};
 use super::database::{Database, SqlError, Statement, Value};
 use super::shape::Shape;
 use crate::clock;
 use crate::config::{AdoptedTable, SqlKind};
-use crate::identity::Holder;
 use crate::users::{Bans, CreateUsers, Found, LONGEST_ID};
 
 /// How the time of a first login is written.
@@ -183,6 +185,11 @@ impl Adopted {
             (Some(column), Some(unionid)) => self.by_unionid(database, column, unionid).await?,
             _ => None,
         };
+        let led_to: Vec<String> = [&known, &joined]
+            .into_iter()
+            .flatten()
+            .map(|user| user.id.clone())
+            .collect();
         let (id, is_new) = match (known, joined) {
             (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
             (None, None) => (self.add(database, names, created).await?, true),
@@ -199,11 +206,11 @@ impl Adopted {
             (None, Some(user)) => (user.id, false),
             (Some(one), Some(other)) if one.id == other.id => (one.id, false),
             (Some(one), Some(other)) => {
-                let ids = [one.id.clone(), other.id.clone()];
-                let stays = self.join(database, names, one, other).await?;
-                for id in ids.iter().filter(|id| **id != stays) {
-                    move_ban(bans, id, &stays).await?;
-                }
+                let (stays, goes) = match holds_on(&one, &other) {
+                    true => (other.id, one.id),
+                    false => (one.id, other.id),
+                };
+                move_ban(bans, &goes, &stays).await?;
                 (stays, false)
             }
         };
@@ -212,6 +219,7 @@ impl Adopted {
             return Err(self.unfit(database, "holds an id that no header can"));
         }
         Ok(Found::User {
+            merged: led_to.into_iter().find(|other| *other != id),
             user_id: id,
             is_new,
         })
@@ -330,35 +338,6 @@ impl Adopted {
         }
     }
 
-    /// Two rows are one person: the older id stays, and the unionid with it. The other row stays as it is, without a unionid.
-    async fn join(
-        &self,
-        database: &Database,
-        names: Names<'_>,
-        one: User,
-        holder: User,
-    ) -> Result<String, SqlError> {
-        let number = |user: &User| user.id.parse::<u64>().ok();
-        let (Some(column), Some(unionid)) = (&self.unionid, names.2) else {
-            return Ok(one.id);
-        };
-        // Ids that are no numbers are in no order.
-        if number(&one) >= number(&holder) {
-            return Ok(holder.id);
-        }
-        let taken = format!(
-            "UPDATE {} SET {column} = NULL WHERE {column} = ?",
-            self.table
-        );
-        let statements: [Statement; 2] = [
-            (taken, vec![text(unionid)]),
-            self.set_unionid(column, names, unionid),
-        ];
-        database.transaction(&statements).await?;
-        super::tell_of_join(&one.id, &holder.id);
-        Ok(one.id)
-    }
-
     fn set_unionid(&self, column: &str, names: Names<'_>, unionid: &str) -> Statement {
         let (which, mut values) = self.this_openid(names);
         values.insert(0, text(unionid));
@@ -380,15 +359,6 @@ impl Adopted {
         let name = &self.names.name;
         SqlError::Failed(format!("{}: table `{name}` {what}", database.address()))
     }
-}
-
-/// Moved and not copied: the row stays, so this comes by at each of its logins, and a ban that was lifted has to stay so.
-async fn move_ban(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
-    super::carry_over(bans, from, to).await?;
-    let lifted = bans.lift(&Holder::User(from.to_owned())).await;
-    lifted
-        .map(|_| ())
-        .map_err(|error| SqlError::Failed(error.to_string()))
 }
 
 fn text(text: &str) -> Value {

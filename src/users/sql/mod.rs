@@ -32,7 +32,6 @@ mod shape;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,6 +120,23 @@ impl SqlUsers {
     }
 }
 
+/// Merges.
+impl SqlUsers {
+    pub(super) async fn settle(
+        &self,
+        appid: &str,
+        openid: &str,
+        unionid: &str,
+    ) -> Result<(), StoreError> {
+        self.prepare().await?;
+        let (database, names) = (&self.database, (appid, openid, Some(unionid)));
+        match &self.adopted {
+            Some(adopted) => retried(|| adopted.settle(database, names)).await,
+            None => retried(|| own::settle(database, unionid)).await,
+        }
+    }
+}
+
 /// What `UserDirectory` says of entries. Of an adopted table its owner knows more than we do.
 impl SqlUsers {
     pub(super) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
@@ -164,12 +180,4 @@ async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
              one value in every row, or the collation of the openid may take capitals for small letters"
         ),
     })
-}
-
-fn tell_of_join(older: &dyn Display, newer: &dyn Display) {
-    tracing::info!(
-        user.id = %older,
-        user.alias = %newer,
-        "two user ids are one person; the older stays"
-    );
 }

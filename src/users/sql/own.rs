@@ -4,7 +4,7 @@
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
 use crate::users::id::UserId;
-use crate::users::{Bans, CreateUsers, Entries, Entry, Found};
+use crate::users::{Bans, CreateUsers, Entries, Entry, Found, tell_of_merge};
 
 /// Aliases followed before the tables count as damaged: each join adds one, and a person has few apps.
 const ALIASES: usize = 64;
@@ -16,10 +16,8 @@ const MAKE_USER: &str = "INSERT INTO skeygate_users (id, created) VALUES (?, ?)"
 const MAKE_OPENID: &str = "INSERT INTO skeygate_openids (appid, openid, user_id) VALUES (?, ?, ?)";
 const MAKE_UNIONID: &str = "INSERT INTO skeygate_unionids (unionid, user_id) VALUES (?, ?)";
 const MAKE_ALIAS: &str = "INSERT INTO skeygate_aliases (id, user_id) VALUES (?, ?)";
-const MOVE_OPENID: &str =
-    "UPDATE skeygate_openids SET user_id = ? WHERE appid = ? AND openid = ? AND user_id > ?";
 const MOVE_UNIONID: &str =
-    "UPDATE skeygate_unionids SET user_id = ? WHERE unionid = ? AND user_id > ?";
+    "UPDATE skeygate_unionids SET user_id = ? WHERE unionid = ? AND user_id = ?";
 
 /// One try. `Taken` and `Crossed`: another login was at it, and a second try finds what it made.
 pub(super) async fn find_or_create(
@@ -37,6 +35,8 @@ pub(super) async fn find_or_create(
         unionid,
     };
     let (known, joined) = (names.by_openid().await?, names.by_unionid().await?);
+    let led_to = [known, joined].map(|led| led.map(|led| led.first));
+    let (known, joined) = (known.map(|led| led.id), joined.map(|led| led.id));
     let (id, is_new) = match (known, joined) {
         (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
         (None, None) => (names.make().await?, true),
@@ -58,7 +58,19 @@ pub(super) async fn find_or_create(
     Ok(Found::User {
         user_id: id.to_string(),
         is_new,
+        merged: UserId::merged(id, led_to),
     })
+}
+
+/// As `UserDirectory::settle`.
+pub(super) async fn settle(database: &Database, unionid: &str) -> Result<(), SqlError> {
+    if let Some(led) = by_unionid(database, unionid).await?
+        && led.first != led.id
+    {
+        let values = [number(led.id), text(unionid), number(led.first)];
+        database.change(MOVE_UNIONID, &values).await?;
+    }
+    Ok(())
 }
 
 /// Everything that logins do to our tables, to be taken back.
@@ -70,10 +82,6 @@ pub(super) fn trial() -> Result<Vec<Statement>, SqlError> {
         (MAKE_OPENID, vec![name(), name(), number(id)]),
         (MAKE_UNIONID, vec![name(), number(id)]),
         (MAKE_ALIAS, vec![number(id), number(id)]),
-        (
-            MOVE_OPENID,
-            vec![number(id), name(), name(), Value::Number(0)],
-        ),
         (MOVE_UNIONID, vec![number(id), name(), Value::Number(0)]),
     ];
     let owned = statements
@@ -86,6 +94,15 @@ fn drawn() -> Result<UserId, SqlError> {
     UserId::draw(clock::unix_millis()).map_err(|error| SqlError::Failed(error.to_string()))
 }
 
+/// Where a name leads.
+#[derive(Clone, Copy)]
+struct Led {
+    /// What its row says.
+    first: UserId,
+    /// Whose that is now.
+    id: UserId,
+}
+
 /// What names one person in one login.
 struct Names<'a> {
     database: &'a Database,
@@ -95,44 +112,16 @@ struct Names<'a> {
 }
 
 impl Names<'_> {
-    async fn by_openid(&self) -> Result<Option<UserId>, SqlError> {
+    async fn by_openid(&self) -> Result<Option<Led>, SqlError> {
         let values = [text(self.appid), text(self.openid)];
-        self.find("skeygate_openids", "n.appid = ? AND n.openid = ?", &values)
-            .await
+        let which = "n.appid = ? AND n.openid = ?";
+        find(self.database, "skeygate_openids", which, &values).await
     }
 
-    async fn by_unionid(&self) -> Result<Option<UserId>, SqlError> {
-        let Some(unionid) = self.unionid else {
-            return Ok(None);
-        };
-        self.find("skeygate_unionids", "n.unionid = ?", &[text(unionid)])
-            .await
-    }
-
-    /// The id that a row of `table` leads to.
-    async fn find(
-        &self,
-        table: &str,
-        which: &str,
-        values: &[Value],
-    ) -> Result<Option<UserId>, SqlError> {
-        let sql = format!(
-            "SELECT {}, {} FROM {table} n LEFT JOIN skeygate_aliases a ON a.id = n.user_id WHERE {which}",
-            self.database.as_text("n.user_id"),
-            self.database.as_text("a.user_id"),
-        );
-        let rows = self.database.rows(&sql, values).await?;
-        match rows.first().map(Vec::as_slice) {
+    async fn by_unionid(&self) -> Result<Option<Led>, SqlError> {
+        match self.unionid {
+            Some(unionid) => by_unionid(self.database, unionid).await,
             None => Ok(None),
-            Some([Some(id), None]) => Ok(Some(parse(self.database, id)?)),
-            Some([Some(id), Some(older)]) => {
-                let (id, older) = (parse(self.database, id)?, parse(self.database, older)?);
-                if older >= id {
-                    return Err(endless(self.database));
-                }
-                Ok(Some(resolve(self.database, older).await?))
-            }
-            Some(_) => Err(damaged(self.database, "a row of ours holds no id")),
         }
     }
 
@@ -159,29 +148,48 @@ impl Names<'_> {
         // Before, for a crash in between must not lift it; and after, for one that is made in between.
         let ids = (newer.to_string(), older.to_string());
         super::carry_over(bans, &ids.0, &ids.1).await?;
-        let mut statements: Vec<Statement> =
-            vec![(MAKE_ALIAS.to_owned(), vec![number(newer), number(older)])];
-        let older_value = || number(older);
-        statements.push((
-            MOVE_OPENID.to_owned(),
-            vec![
-                older_value(),
-                text(self.appid),
-                text(self.openid),
-                older_value(),
-            ],
-        ));
-        if let Some(unionid) = self.unionid {
-            statements.push((
-                MOVE_UNIONID.to_owned(),
-                vec![older_value(), text(unionid), older_value()],
-            ));
-        }
-        self.database.transaction(&statements).await?;
+        let values = [number(newer), number(older)];
+        self.database.change(MAKE_ALIAS, &values).await?;
         super::carry_over(bans, &ids.0, &ids.1).await?;
-        super::tell_of_join(&older, &newer);
+        tell_of_merge(&older, &newer);
         Ok(older)
     }
+}
+
+async fn by_unionid(database: &Database, unionid: &str) -> Result<Option<Led>, SqlError> {
+    let values = [text(unionid)];
+    find(database, "skeygate_unionids", "n.unionid = ?", &values).await
+}
+
+/// The id that a row of `table` leads to.
+async fn find(
+    database: &Database,
+    table: &str,
+    which: &str,
+    values: &[Value],
+) -> Result<Option<Led>, SqlError> {
+    let sql = format!(
+        "SELECT {}, {} FROM {table} n LEFT JOIN skeygate_aliases a ON a.id = n.user_id WHERE {which}",
+        database.as_text("n.user_id"),
+        database.as_text("a.user_id"),
+    );
+    let rows = database.rows(&sql, values).await?;
+    let (first, id) = match rows.first().map(Vec::as_slice) {
+        None => return Ok(None),
+        Some([Some(id), None]) => {
+            let id = parse(database, id)?;
+            (id, id)
+        }
+        Some([Some(first), Some(older)]) => {
+            let (first, older) = (parse(database, first)?, parse(database, older)?);
+            if older >= first {
+                return Err(endless(database));
+            }
+            (first, resolve(database, older).await?)
+        }
+        Some(_) => return Err(damaged(database, "a row of ours holds no id")),
+    };
+    Ok(Some(Led { first, id }))
 }
 
 /// The id that a user id stands for now.

@@ -1,0 +1,74 @@
+//! Merges in the process, with the rules of those in Redis.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::MemorySessions;
+use crate::identity::Merged;
+use crate::session::merges::{TOLD_FOR, UNDER_WAY, is_news, with};
+
+impl MemorySessions {
+    pub(in crate::session) fn note_merge(
+        &self,
+        newer: &str,
+        older: &str,
+        header_for: Option<Duration>,
+    ) -> Option<Merged> {
+        self.keep(&into(newer), older, UNDER_WAY);
+        let header_for = header_for?;
+        let now = Instant::now();
+        let mut state = self.state();
+        let mut merged = |user_id: &str| {
+            let found = state.merged.find(user_id, now);
+            found.map(|(merged, _)| merged.clone()).filter(is_news)
+        };
+        let (into_newer, before) = (merged(newer), merged(older));
+        let Some(merged) = with(newer, into_newer.as_ref(), before.as_ref(), header_for) else {
+            return before;
+        };
+        state.merged.insert(older, merged.clone(), now + header_for);
+        Some(merged)
+    }
+
+    pub(in crate::session) fn merged_from(&self, user_id: &str) -> Option<Merged> {
+        let mut state = self.state();
+        let (merged, _) = state.merged.find(user_id, Instant::now())?;
+        Some(merged.clone()).filter(is_news)
+    }
+
+    pub(in crate::session) fn merged_into(&self, user_id: &str) -> Option<String> {
+        self.kept(&into(user_id))
+    }
+
+    pub(in crate::session) fn merge_is_told(&self, newer: &str, older: &str) -> bool {
+        self.kept(&told(newer)).is_some_and(|into| into == older)
+    }
+
+    pub(in crate::session) fn note_told(&self, newer: &str, older: &str) {
+        self.keep(&told(newer), older, TOLD_FOR);
+    }
+
+    fn keep(&self, name: &str, value: &str, lasts: Duration) {
+        let now = Instant::now();
+        let mut state = self.state();
+        state
+            .merge_notes
+            .insert(name, value.to_owned(), now + lasts);
+    }
+
+    fn kept(&self, name: &str) -> Option<String> {
+        let mut state = self.state();
+        let found = state.merge_notes.find(name, Instant::now());
+        found.map(|(value, _)| value.clone())
+    }
+}
+
+/// A NUL is in no user id.
+fn into(user_id: &str) -> String {
+    [user_id, "\0into"].concat()
+}
+
+fn told(user_id: &str) -> String {
+    [user_id, "\0told"].concat()
+}

@@ -1,0 +1,421 @@
+//! Two users who turn out to be one: whose their sessions are, and who is told.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::support::client::{Request, Response};
+use crate::support::command::skeygate;
+use crate::support::database::{Database, Kind};
+use crate::support::process::GatewayProcess;
+use crate::support::redis::{RedisServer, Reply};
+use crate::support::service::{SECRET, Service};
+use crate::support::setup::{ACCOUNT, APP, OTHER_APP, Parts, Setup};
+use crate::support::stack::Stack;
+use crate::support::steps::Answer;
+use crate::support::upstream::RecordingUpstream;
+use crate::support::{free_port, within};
+
+const MERGED_FROM: &str = "x-user-id-merged-from";
+
+/// Logs in to an app the way a mini program does.
+async fn try_login(parts: &Parts, at: SocketAddr, appid: &str) -> Response {
+    let code = parts.wechat.new_code(appid, "ann");
+    let referer = format!("https://servicewechat.com/{appid}/12/page-frame.html");
+    let request =
+        Request::post_json("/login", &json!({ "code": code })).header("Referer", &referer);
+    request.send(at).await
+}
+
+async fn login(parts: &Parts, at: SocketAddr, appid: &str) -> (String, String) {
+    let answer = try_login(parts, at, appid).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    (answer.field("skey"), answer.field("user_id"))
+}
+
+/// One person as two users: the sessions and ids of both, the older first.
+async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
+    parts.wechat.set_account(APP.0, None);
+    let older = login(parts, at, APP.0).await;
+    let newer = login(parts, at, OTHER_APP.0).await;
+    assert_ne!(older.1, newer.1);
+    parts.wechat.set_account(APP.0, Some(ACCOUNT));
+    [older, newer]
+}
+
+/// What the upstream is told of a caller: his id, and the one that was merged into it.
+async fn told(parts: &mut Parts, at: SocketAddr, skey: &str) -> (String, Option<String>) {
+    let request = Request::get("/x").header("skey", skey);
+    let answer = request.send(at).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let headers = parts.upstream.request().await.head.headers;
+    let user_id = headers.get("x-user-id").expect("a user id").to_owned();
+    (user_id, headers.get(MERGED_FROM).map(str::to_owned))
+}
+
+fn in_database(setup: Setup, database: &Database) -> Setup {
+    let tables = database.tables().into_iter();
+    tables.fold(setup, |setup, (table, keys)| setup.table(table, &keys))
+}
+
+/// A setup that tells a service of merges.
+fn telling(url: &str) -> Setup {
+    let keys = format!("url = \"{url}/merged\"\nsecret = \"{SECRET}\"");
+    Setup::new().two_apps().table("users.merged", &keys)
+}
+
+#[tokio::test]
+async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_ones() {
+    for kind in [
+        None,
+        Some(Kind::Sqlite),
+        Some(Kind::MariaDb),
+        Some(Kind::Postgres),
+    ] {
+        let mut setup = Setup::new().two_apps();
+        let database = match kind {
+            Some(kind) => Some(Database::start(kind).await),
+            None => None,
+        };
+        if let Some(database) = &database {
+            setup = in_database(setup, database);
+        }
+        let mut stack = Stack::start(setup).await;
+        let replicas = [stack.address(), stack.one_more().await];
+        let [older, newer] = two_users(&stack, replicas[0]).await;
+        for (skey, user_id) in [&older, &newer] {
+            let before = told(&mut stack, replicas[1], skey).await;
+            assert_eq!(before, (user_id.clone(), None));
+        }
+
+        let joined = login(&stack, replicas[0], APP.0).await;
+
+        let is_told = (older.1.clone(), Some(newer.1.clone()));
+        let later = [
+            login(&stack, replicas[1], APP.0).await,
+            login(&stack, replicas[1], OTHER_APP.0).await,
+        ];
+        for (skey, _) in [&older, &newer, &joined].into_iter().chain(&later) {
+            for at in replicas {
+                assert_eq!(told(&mut stack, at, skey).await, is_told, "{kind:?}");
+            }
+        }
+        // All of them are his now, to operators too.
+        let all = ["sessions", "revoke", "--user", &older.1, "--all", "--json"];
+        let said = skeygate(&stack, &all).await;
+        assert_eq!(said.json(), [json!({ "revoked": 5 })], "{said:?}");
+        let refused = Request::get("/x").header("skey", &newer.0);
+        assert_eq!(refused.send(replicas[1]).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn users_of_an_adopted_table_are_told_of_once() {
+    let database = Database::start(Kind::Sqlite).await;
+    let table = "CREATE TABLE user (id INTEGER PRIMARY KEY, openid TEXT NOT NULL UNIQUE, union_id TEXT UNIQUE)";
+    database.sql(table).await;
+    let mut service = RecordingUpstream::start().await;
+    let setup = in_database(telling(&service.url()), &database).table(
+        "users.sql",
+        "table = \"user\"\ncolumns = { unionid = \"union_id\" }",
+    );
+    let mut stack = Stack::start(setup).await;
+    let at = stack.address();
+    let [older, newer] = two_users(&stack, at).await;
+
+    let joined = login(&stack, at, APP.0).await;
+    for _ in 0..3 {
+        login(&stack, at, OTHER_APP.0).await;
+    }
+
+    assert_eq!((older.1.as_str(), newer.1.as_str()), ("1", "2"));
+    for skey in [&older.0, &newer.0, &joined.0] {
+        let is_told = ("1".to_owned(), Some("2".to_owned()));
+        assert_eq!(told(&mut stack, at, skey).await, is_told);
+    }
+    let notice = service.request().await;
+    let notice: Value = serde_json::from_slice(&notice.body).expect("JSON");
+    assert_eq!(
+        (&notice["user_id"], &notice["merged_from"]),
+        (&json!("1"), &json!("2"))
+    );
+    let rows = database
+        .sql("SELECT id FROM user WHERE union_id IS NOT NULL")
+        .await;
+    assert_eq!(rows, "1");
+    // Remembered by the session store, since the table is the same at each of his logins.
+    let redis = stack.redis();
+    assert_eq!(
+        redis.command(&[b"EXISTS", b"skeygate:m:2:told"]).await,
+        Reply::Number(1)
+    );
+    assert_eq!(
+        redis.command(&[b"EXISTS", b"skeygate:q:{merged}"]).await,
+        Reply::Number(0)
+    );
+    assert_eq!(service.requests(), 1);
+}
+
+#[tokio::test]
+async fn in_memory_it_is_the_same() {
+    let mut service = RecordingUpstream::start().await;
+    let mut stack = Stack::start(telling(&service.url()).memory()).await;
+    let at = stack.address();
+    let [older, newer] = two_users(&stack, at).await;
+    service.next(Answer::text(500, "no"));
+
+    let joined = login(&stack, at, APP.0).await;
+
+    for skey in [&older.0, &newer.0, &joined.0] {
+        let is_told = (older.1.clone(), Some(newer.1.clone()));
+        assert_eq!(told(&mut stack, at, skey).await, is_told);
+    }
+    let (refused, again) = (service.request().await, service.request().await);
+    assert_eq!(refused.body, again.body);
+    login(&stack, at, OTHER_APP.0).await;
+    assert_eq!(service.requests(), 2);
+}
+
+#[tokio::test]
+async fn the_header_ends_with_its_time_and_where_there_is_none_the_sessions_are_his_all_the_same() {
+    for (header_for, is_told) in [("2s", true), ("none", false)] {
+        let keys = format!("header_for = \"{header_for}\"");
+        let setup = Setup::new().two_apps().table("users.merged", &keys);
+        let mut stack = Stack::start(setup).await;
+        let at = stack.address();
+        let [older, newer] = two_users(&stack, at).await;
+
+        let joined = login(&stack, at, APP.0).await;
+
+        let first = told(&mut stack, at, &newer.0).await;
+        // It may have ended by now, on a machine that is busy.
+        assert!(is_told || first.1.is_none(), "{first:?}");
+        for (skey, _) in [&older, &newer, &joined] {
+            within("the header to end", async {
+                loop {
+                    let (user_id, from) = told(&mut stack, at, skey).await;
+                    assert_eq!(user_id, older.1);
+                    if from.is_none() {
+                        break;
+                    }
+                    assert!(is_told);
+                }
+            })
+            .await;
+        }
+        let key = format!("skeygate:m:{}", older.1);
+        let redis = stack.redis();
+        within("the key to end", async {
+            while redis.command(&[b"EXISTS", key.as_bytes()]).await != Reply::Number(0) {}
+        })
+        .await;
+        let (skey, _) = login(&stack, at, OTHER_APP.0).await;
+        assert_eq!(told(&mut stack, at, &skey).await, (older.1.clone(), None));
+    }
+}
+
+/// Redis fails at every step in turn, as if the gateway had been killed there: the next login makes up for it.
+#[tokio::test]
+async fn what_a_merge_left_undone_the_next_login_does() {
+    for step in [
+        "m:{newer}:into",
+        "m:{older}",
+        "q:{merged}",
+        "m:{newer}:told",
+    ] {
+        let mut service = RecordingUpstream::start().await;
+        let mut stack = Stack::start(telling(&service.url())).await;
+        let at = stack.address();
+        let [older, newer] = two_users(&stack, at).await;
+        let key = step
+            .replace("{newer}", &newer.1)
+            .replace("{older}", &older.1);
+        let key = format!("skeygate:{key}");
+        // Something that nobody expects there.
+        let redis = stack.redis();
+        redis.command(&[b"SADD", key.as_bytes(), b"x"]).await;
+
+        let failed = try_login(&stack, at, APP.0).await;
+        let replaced = [key.as_bytes()];
+        let redis = stack.redis();
+        redis
+            .command(&[&[b"DEL".as_slice()], &replaced[..]].concat())
+            .await;
+        // By SET it is replaced, and nothing fails.
+        let set = step == "m:{newer}:into";
+        let joined = match failed.status {
+            200 if set => (failed.field("skey"), failed.field("user_id")),
+            503 if !set => login(&stack, at, APP.0).await,
+            status => panic!("{step}: {status} {}", failed.text()),
+        };
+
+        assert_eq!(joined.1, older.1, "{step}");
+        for skey in [&older.0, &newer.0, &joined.0] {
+            let is_told = (older.1.clone(), Some(newer.1.clone()));
+            assert_eq!(told(&mut stack, at, skey).await, is_told, "{step}");
+        }
+        let notice = service.request().await;
+        let notice: Value = serde_json::from_slice(&notice.body).expect("JSON");
+        assert_eq!(notice["merged_from"], newer.1.as_str(), "{step}");
+    }
+}
+
+/// Redis is 20 ms away, so that the merge falls between the steps of logins under the newer id.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
+    let far = Setup::new().two_apps().far_redis(Duration::from_millis(20));
+    let mut stack = Stack::start(far).await;
+    let replicas = [stack.address(), stack.one_more().await];
+    let [older, newer] = two_users(&stack, replicas[0]).await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut logins = JoinSet::new();
+    for number in 0..12 {
+        let (at, stop) = (replicas[number % 2], Arc::clone(&stop));
+        let codes: Vec<String> = (0..100)
+            .map(|_| stack.wechat.new_code(OTHER_APP.0, "ann"))
+            .collect();
+        logins.spawn(async move {
+            let mut answers = Vec::new();
+            for code in codes {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                let request = Request::post_json("/login", &json!({ "code": code }))
+                    .header("X-Wx-App", OTHER_APP.0);
+                let answer = request.send(at).await;
+                assert_eq!(answer.status, 200, "{}", answer.text());
+                answers.push((answer.field("skey"), answer.field("user_id")));
+            }
+            answers
+        });
+    }
+
+    let joined = login(&stack, replicas[0], APP.0).await;
+    stop.store(true, Ordering::Relaxed);
+    let sessions: Vec<_> = logins.join_all().await.into_iter().flatten().collect();
+
+    let key = format!("skeygate:m:{}:told", newer.1);
+    let redis = stack.redis();
+    within("everybody to know of the merge", async {
+        while redis.command(&[b"EXISTS", key.as_bytes()]).await != Reply::Number(1) {}
+    })
+    .await;
+    let is_told = (older.1.clone(), Some(newer.1.clone()));
+    let under = |id: &str| sessions.iter().filter(|session| session.1 == id).count();
+    assert!(under(&older.1) > 0, "no race: {}", sessions.len());
+    assert_eq!(under(&older.1) + under(&newer.1), sessions.len());
+    for (skey, _) in sessions.iter().chain([&older, &newer, &joined]) {
+        assert_eq!(told(&mut stack, replicas[1], skey).await, is_told);
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_was_away_is_told_once_it_is_back_by_whichever_replica_is_there() {
+    let port = free_port();
+    let then = "console.log(`told ${JSON.stringify(asked)}`); response.end();";
+    let parts = telling(&format!("http://127.0.0.1:{port}"))
+        .table("log", "level = \"debug\"\nformat = \"json\"")
+        .start()
+        .await;
+    let mut first = GatewayProcess::start(&parts.toml).await;
+    let mut service = Service::node(SECRET, port, then).await;
+    let [older, newer] = two_users(&parts, first.address).await;
+    service.program.kill().await;
+
+    login(&parts, first.address, APP.0).await;
+    first
+        .program
+        .line("the service was not told that two users are one")
+        .await;
+    first.program.kill().await;
+    let mut second = GatewayProcess::start(&parts.toml).await;
+    second.program.line("still not told").await;
+    let third = GatewayProcess::start(&parts.toml).await;
+    let mut service = Service::node(SECRET, port, then).await;
+
+    let line = service.program.line("told ").await;
+    let notice: Value = serde_json::from_str(&line["told ".len()..]).expect("JSON");
+    let id = notice["id"].as_str().expect("an id");
+    assert_eq!(id.len(), 32, "{id}");
+    assert!(notice["at"].as_u64().is_some_and(|at| at > 1_700_000_000));
+    assert_eq!(
+        notice,
+        json!({
+            "event": "user.merged", "id": id, "user_id": older.1, "merged_from": newer.1, "at": notice["at"]
+        })
+    );
+    let redis = parts.redis.as_ref().expect("Redis");
+    within("the queue to be empty", async {
+        while redis
+            .command(&[b"EXISTS", b"skeygate:q:{merged}:notices"])
+            .await
+            != Reply::Number(0)
+        {}
+    })
+    .await;
+    // Another merge is the next thing that it hears of.
+    login(&parts, third.address, OTHER_APP.0).await;
+    second.program.signal("TERM");
+    second.program.exit().await;
+    let log = second.program.output().await;
+    assert!(!log.contains(SECRET) && !log.contains("/merged") && !log.contains("v1="));
+    service.program.kill().await;
+    let heard = service.program.output().await;
+    assert_eq!(heard.matches("told ").count(), 1, "{heard}");
+}
+
+#[tokio::test]
+async fn php_is_told_of_a_merge_and_what_is_forged_in_redis_is_not_sent() {
+    let then = "error_log('told ' . $asked['event'] . ' ' . $asked['merged_from']);";
+    let mut service = Service::php(SECRET, then).await;
+    let mut stack = Stack::start(telling(&service.url)).await;
+    let at = stack.address();
+    let [_, newer] = two_users(&stack, at).await;
+    let forged = json!({ "id": "f", "user_id": "1", "merged_from": "2", "at": 1, "tries": 0 });
+    let forged = forged.to_string();
+    let redis = stack.redis();
+    forge(redis, &forged).await;
+
+    login(&stack, at, APP.0).await;
+
+    let line = service.program.line("told ").await;
+    assert!(
+        line.ends_with(&format!("told user.merged {}", newer.1)),
+        "{line}"
+    );
+}
+
+/// A notice by somebody who may write to Redis and does not have our keys; due before every other.
+async fn forge(redis: &RedisServer, notice: &str) {
+    let queue = b"skeygate:q:{merged}".as_slice();
+    let notices = b"skeygate:q:{merged}:notices".as_slice();
+    redis.command(&[b"ZADD", queue, b"0", b"f"]).await;
+    redis
+        .command(&[b"HSET", notices, b"f", notice.as_bytes()])
+        .await;
+}
+
+#[tokio::test]
+async fn who_writes_a_merge_into_redis_becomes_nobody_else() {
+    let mut stack = Stack::start(Setup::new().two_apps()).await;
+    let at = stack.address();
+    let [_, mallory] = two_users(&stack, at).await;
+    let redis = stack.redis();
+    for (key, value) in [
+        (format!("skeygate:m:{}:into", mallory.1), "1"),
+        (format!("skeygate:m:{}", mallory.1), "1"),
+    ] {
+        redis
+            .command(&[b"SET", key.as_bytes(), value.as_bytes()])
+            .await;
+    }
+
+    let (skey, user_id) = login(&stack, at, OTHER_APP.0).await;
+
+    assert_eq!(user_id, mallory.1);
+    assert_eq!(told(&mut stack, at, &skey).await, (user_id, None));
+}

@@ -3,14 +3,14 @@
 use std::net::SocketAddr;
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
 use tokio::process::Command;
 
+use crate::support::certificates::Authority;
 use crate::support::client::{Request, Response};
 use crate::support::command::skeygate;
 use crate::support::process::{GatewayProcess, run_to_end};
 use crate::support::program::Program;
-use crate::support::service::{SECRET, Service, make_certificate};
+use crate::support::service::{SECRET, Service};
 use crate::support::setup::{APP, Setup};
 use crate::support::stack::Stack;
 use crate::support::steps::Answer;
@@ -104,41 +104,39 @@ async fn the_lines_of_the_reference_let_in_what_we_signed_and_nobody_else() {
 
 #[tokio::test]
 async fn over_tls_only_a_service_with_a_good_certificate_is_asked() {
-    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a folder"));
-    for folder in &folders {
-        make_certificate(folder.path()).await;
-    }
-    let folder = folders[0].path();
-    let script = "const fs = require('node:fs');
-const options = { key: fs.readFileSync('key.pem'), cert: fs.readFileSync('cert.pem') };
-require('node:https').createServer(options, (request, response) => {
+    let (authority, other) = (Authority::new(), Authority::new());
+    for (names, ca, status) in [
+        ("IP:127.0.0.1", Some(&authority), 200),
+        ("IP:127.0.0.1", Some(&other), 503),
+        ("IP:127.0.0.1", None, 503),
+        ("DNS:users.internal", Some(&authority), 503),
+    ] {
+        let certificate = authority.certificate(names);
+        let script = "const fs = require('node:fs');
+const [key, cert] = process.argv.slice(1).map((file) => fs.readFileSync(file));
+require('node:https').createServer({ key, cert }, (request, response) => {
   request.resume().on('end', () => response.end('{\"user_id\":7}'));
 }).listen(0, '127.0.0.1', function () { console.log(`listening on ${this.address().port}`); });";
-    let mut command = Command::new("node");
-    command.args(["-e", script]).current_dir(folder);
-    let mut service = Program::start(command);
-    let line = service.line("listening on ").await;
-    let url = format!("https://127.0.0.1:{}", &line["listening on ".len()..]);
-    let parts = setup(&url).start().await;
-    let ca = |folder: &TempDir| {
-        let file = folder.path().join("ca.pem");
-        let keys = format!("timeout = \"15s\"\nca_file = \"{}\"", file.display());
-        parts.toml.replace("timeout = \"15s\"", &keys)
-    };
+        let mut command = Command::new("node");
+        let files = [&certificate.key, &certificate.file];
+        command.args(["-e", script]).args(files);
+        let mut service = Program::start(command);
+        let line = service.line("listening on ").await;
+        let url = format!("https://127.0.0.1:{}", &line["listening on ".len()..]);
+        let mut setup = setup(&url);
+        if let Some(ca) = ca {
+            let ca_file = format!("ca_file = \"{}\"", ca.file().display());
+            setup = setup.table("users.webhook", &ca_file);
+        }
+        let parts = setup.start().await;
+        let mut gateway = GatewayProcess::start(&parts.toml).await;
 
-    for (toml, status) in [
-        (ca(&folders[0]), 200),
-        (ca(&folders[1]), 503),
-        (parts.toml.clone(), 503),
-    ] {
-        let mut gateway = GatewayProcess::start(&toml).await;
         let answer = parts.log_in(gateway.address, "ann").await;
-        assert_eq!(answer.status, status, "{}", answer.text());
+
+        assert_eq!(answer.status, status, "{names}: {}", answer.text());
         if status == 503 {
-            gateway
-                .program
-                .line("no connection: invalid peer certificate")
-                .await;
+            let words = "no connection: invalid peer certificate";
+            gateway.program.line(words).await;
         }
     }
 }

@@ -91,25 +91,3 @@ require('node:http').createServer((request, response) => {{
         }
     }
 }
-
-/// A CA in `ca.pem` and a certificate of it for 127.0.0.1 in `cert.pem`, with its key in `key.pem`.
-pub(crate) async fn make_certificate(folder: &Path) {
-    let script = "set -e
-        openssl ecparam -name prime256v1 -genkey -noout -out ca.key
-        openssl req -x509 -new -key ca.key -subj '/CN=test CA' -days 2 -out ca.pem
-        openssl ecparam -name prime256v1 -genkey -noout -out key.pem
-        openssl req -new -key key.pem -subj /CN=users -out cert.csr
-        printf 'subjectAltName=IP:127.0.0.1\nbasicConstraints=CA:FALSE\n' > ext
-        openssl x509 -req -in cert.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem";
-    let made = Command::new("sh")
-        .args(["-c", script])
-        .current_dir(folder)
-        .output()
-        .await
-        .expect("running sh");
-    assert!(
-        made.status.success(),
-        "{}",
-        String::from_utf8_lossy(&made.stderr)
-    );
-}

@@ -314,4 +314,36 @@ mod tests {
         let left: i64 = server.link().read(&cmd("DBSIZE")).await.unwrap();
         assert_eq!(left, 0);
     }
+
+    #[tokio::test]
+    async fn a_service_that_was_away_for_three_days_is_not_told_any_more() {
+        let service = config::Webhook {
+            url: "http://127.0.0.1:1/".to_owned(),
+            secret: config::Secret::new("0123456789abcdef0123456789abcdef"),
+            timeout: Duration::from_secs(5),
+            ca: None,
+        };
+        for (age, waits) in [
+            (GIVE_UP_AFTER.as_secs() - 60, true),
+            (GIVE_UP_AFTER.as_secs(), false),
+        ] {
+            let mut notice = Notice::new("1", "2");
+            notice.at -= age;
+            let queue = MemoryQueue::default();
+            queue.add(notice);
+            let notices = MergeNotices {
+                webhook: Webhook::new(&service).unwrap(),
+                queue: Queue::Memory(queue),
+            };
+
+            assert_eq!(notices.look().await.unwrap(), Looked::Idle);
+
+            let Queue::Memory(queue) = &notices.queue else {
+                panic!("a queue in memory")
+            };
+            queue.hurry();
+            let left = queue.lease().map(|leased| leased.notice.tries);
+            assert_eq!(left, waits.then_some(1), "{age}");
+        }
+    }
 }

@@ -126,7 +126,7 @@ impl Operator {
             (UserStoreKind::Sql, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
             // A webhook is asked at logins alone.
             (UserStoreKind::Off | UserStoreKind::Webhook, _) => UserDirectory::Off,
-            (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(),
+            (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(bans.clone()),
         };
         Ok(Self {
             control: Control::new(sessions, users, bans, "command"),

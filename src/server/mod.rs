@@ -147,7 +147,7 @@ impl Server {
             (UserStoreKind::Sql, _, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
             (UserStoreKind::Webhook, ..) => webhook_users(&config)?,
             (UserStoreKind::Off, ..) => UserDirectory::Off,
-            _ => UserDirectory::memory(),
+            _ => UserDirectory::memory(bans.clone()),
         };
         let wechat = Arc::new(Wechat::new(&config.wechat).map_err(StartError::Wechat)?);
         let limits = Limits::new(&config, redis.as_ref());

@@ -75,7 +75,8 @@ impl UserDirectory {
         match self {
             Self::Redis(users) => users.current_id(user_id).await,
             Self::Sql(users) => users.current_id(user_id).await,
-            Self::Webhook(_) | Self::Memory(_) | Self::Off => Ok(user_id.to_owned()),
+            Self::Memory(users) => Ok(users.current_id(user_id)),
+            Self::Webhook(_) | Self::Off => Ok(user_id.to_owned()),
         }
     }
 }

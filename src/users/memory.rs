@@ -1,10 +1,10 @@
 //! The user directory of one process, with the rules of the one in Redis.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::UserId;
-use super::{CreateUsers, Found};
+use super::{Bans, CreateUsers, Found};
 use crate::clock;
 use crate::redis::StoreError;
 
@@ -12,6 +12,7 @@ use crate::redis::StoreError;
 #[derive(Clone)]
 pub struct MemoryUsers {
     state: Arc<Mutex<State>>,
+    bans: Bans,
 }
 
 #[derive(Default)]
@@ -22,51 +23,95 @@ struct State {
     last: Option<UserId>,
 }
 
+/// What one try came to.
+enum Step {
+    Done(Found),
+    /// Two ids turned out to be one person, which the directory does not know yet.
+    Join {
+        older: UserId,
+        newer: UserId,
+    },
+}
+
 impl MemoryUsers {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(bans: Bans) -> Self {
         Self {
-            state: Arc::new(Mutex::new(State::default())),
+            state: Arc::default(),
+            bans,
         }
     }
 
-    pub(super) fn find_or_create(
+    pub(super) async fn find_or_create(
         &self,
         appid: &str,
         openid: &str,
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let by_openid = (appid.to_owned(), openid.to_owned());
-        let known = state.openids.get(&by_openid).copied();
-        let joined = unionid.and_then(|unionid| state.unionids.get(unionid).copied());
-        let (id, is_new) = match (known, joined) {
-            (Some(one), Some(other)) => (state.join(one, other), false),
-            (Some(id), None) | (None, Some(id)) => (state.resolve(id), false),
-            (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
-            (None, None) => (state.draw()?, true),
-        };
-        state.openids.entry(by_openid).or_insert(id);
-        if let Some(unionid) = unionid {
-            state.unionids.entry(unionid.to_owned()).or_insert(id);
+        // Ends: each join leaves one id less that is nobody's alias.
+        loop {
+            let (older, newer) = match self.lock().step(appid, openid, unionid, create)? {
+                Step::Done(found) => return Ok(found),
+                Step::Join { older, newer } => (older, newer),
+            };
+            let ids = (newer.to_string(), older.to_string());
+            // As in Redis: before, for no login may find the older without it; and after, for one that is made in between.
+            self.bans.carry_over(&ids.0, &ids.1).await?;
+            self.lock().join(older, newer);
+            self.bans.carry_over(&ids.0, &ids.1).await?;
         }
-        Ok(Found::User {
-            user_id: id.to_string(),
-            is_new,
-            merged: UserId::merged(id, [known, joined]),
-        })
+    }
+
+    pub(super) fn current_id(&self, user_id: &str) -> String {
+        let current = UserId::parse(user_id).map(|id| self.lock().resolve(id).to_string());
+        current.unwrap_or_else(|| user_id.to_owned())
     }
 
     pub(super) fn settle(&self, unionid: &str) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         if let Some(id) = state.unionids.get(unionid).copied() {
             let stays = state.resolve(id);
             state.unionids.insert(unionid.to_owned(), stays);
         }
     }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl State {
+    fn step(
+        &mut self,
+        appid: &str,
+        openid: &str,
+        unionid: Option<&str>,
+        create: CreateUsers,
+    ) -> Result<Step, StoreError> {
+        let by_openid = (appid.to_owned(), openid.to_owned());
+        let known = self.openids.get(&by_openid).copied();
+        let joined = unionid.and_then(|unionid| self.unionids.get(unionid).copied());
+        let stays = |led_to: Option<UserId>| led_to.map(|id| self.resolve(id));
+        let (id, is_new) = match (stays(known), stays(joined)) {
+            (Some(one), Some(other)) if one != other => {
+                let (older, newer) = (one.min(other), one.max(other));
+                return Ok(Step::Join { older, newer });
+            }
+            (Some(id), _) | (None, Some(id)) => (id, false),
+            (None, None) if create == CreateUsers::No => return Ok(Step::Done(Found::Unknown)),
+            (None, None) => (self.draw()?, true),
+        };
+        self.openids.entry(by_openid).or_insert(id);
+        if let Some(unionid) = unionid {
+            self.unionids.entry(unionid.to_owned()).or_insert(id);
+        }
+        Ok(Step::Done(Found::User {
+            user_id: id.to_string(),
+            is_new,
+            merged: UserId::merged(id, [known, joined]),
+        }))
+    }
+
     fn draw(&mut self) -> Result<UserId, StoreError> {
         let drawn = UserId::draw(clock::unix_millis())?;
         let id = self.last.map_or(drawn, |last| drawn.after(last));
@@ -74,14 +119,15 @@ impl State {
         Ok(id)
     }
 
-    fn join(&mut self, one: UserId, other: UserId) -> UserId {
-        let (one, other) = (self.resolve(one), self.resolve(other));
-        let (older, newer) = (one.min(other), one.max(other));
-        if older != newer {
-            self.aliases.insert(newer, older);
-            super::tell_of_merge(&older, &newer);
+    /// Makes the newer an alias, unless another login did meanwhile.
+    fn join(&mut self, older: UserId, newer: UserId) {
+        if self.resolve(older) == self.resolve(newer) {
+            return;
         }
-        older
+        let (older, newer) = (self.resolve(older), self.resolve(newer));
+        let (older, newer) = (older.min(newer), older.max(newer));
+        self.aliases.insert(newer, older);
+        super::tell_of_merge(&older, &newer);
     }
 
     /// Ends: an alias always leads to a smaller id.

@@ -83,10 +83,10 @@ impl UserDirectory {
         Self::Sql(SqlUsers::new(config, bans))
     }
 
-    /// Users that end with the process.
+    /// Users that end with the process. Where two turn out to be one person, a ban of one is of both.
     #[must_use]
-    pub fn memory() -> Self {
-        Self::Memory(MemoryUsers::new())
+    pub fn memory(bans: Bans) -> Self {
+        Self::Memory(MemoryUsers::new(bans))
     }
 
     /// Does what a directory needs to have done before its first user; done before the first login if not earlier.
@@ -132,7 +132,7 @@ impl UserDirectory {
                     users.address()
                 ),
             }),
-            Self::Memory(users) => users.find_or_create(appid, openid, unionid, create),
+            Self::Memory(users) => users.find_or_create(appid, openid, unionid, create).await,
             Self::Off => Ok(Found::NoDirectory),
         }
     }

@@ -4,7 +4,9 @@ use tempfile::TempDir;
 
 use super::{Bans, CreateUsers, Found, UserDirectory};
 use crate::config::Config;
+use crate::identity::Holder;
 use crate::testing::RedisServer;
+use crate::users::Ban;
 
 /// One directory of each kind. The server and the folder live as long as the first value.
 async fn each() -> ((RedisServer, TempDir), [UserDirectory; 3]) {
@@ -12,7 +14,10 @@ async fn each() -> ((RedisServer, TempDir), [UserDirectory; 3]) {
     let redis = UserDirectory::redis(server.link(), "gate:");
     let folder = tempfile::tempdir().unwrap();
     let sqlite = sqlite(&folder);
-    ((server, folder), [redis, UserDirectory::memory(), sqlite])
+    (
+        (server, folder),
+        [redis, UserDirectory::memory(Bans::memory()), sqlite],
+    )
 }
 
 fn sqlite(folder: &TempDir) -> UserDirectory {
@@ -160,6 +165,29 @@ async fn an_id_with_several_openids_is_joined_whole() {
         assert_eq!(id(&users, "wx2", "o2", None).await, oldest);
         assert_eq!(id(&users, "wx3", "o3", None).await, oldest);
     }
+}
+
+/// Those of Redis and databases are tried where they are.
+#[tokio::test]
+async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
+    let bans = Bans::memory();
+    let users = UserDirectory::memory(bans.clone());
+    let older = id(&users, "wx1", "o1", None).await;
+    let newer = id(&users, "wx2", "o2", None).await;
+    let holder = |id: &String| Holder::User(id.clone());
+    let ban = Ban::new("sells what is not hers", None);
+    bans.set(&holder(&newer), &ban).await.unwrap();
+
+    id(&users, "wx1", "o1", Some("u1")).await;
+    assert_eq!(bans.find(&holder(&older)).await.unwrap(), None);
+    assert_eq!(id(&users, "wx2", "o2", Some("u1")).await, older);
+
+    assert_eq!(bans.find(&holder(&older)).await.unwrap(), Some(ban));
+    assert_eq!(users.current_id(&newer).await.unwrap(), older);
+    // A ban that was lifted stays so, whoever logs in.
+    bans.lift(&holder(&older)).await.unwrap();
+    id(&users, "wx2", "o2", Some("u1")).await;
+    assert_eq!(bans.find(&holder(&older)).await.unwrap(), None);
 }
 
 #[tokio::test]

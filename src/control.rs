@@ -135,8 +135,8 @@ impl Control {
         self.bans.find(holder).await
     }
 
-    /// Bans a user and ends all his sessions. Where the directory is in Redis it is then looked through for older ids of his, whose
-    /// sessions end as well; `looked_at` is told of every page of that.
+    /// Bans a user and ends all his sessions. The directory is then looked through for older ids of his, whose sessions end
+    /// as well; `looked_at` is told of every page of that.
     ///
     /// # Errors
     /// The user directory or the store cannot answer. The ban holds when the log says so, but some sessions may live on.
@@ -215,9 +215,9 @@ impl Control {
         // Entries come in no order: one that leads to an id found later is met on the next round.
         loop {
             let before = known.len();
-            let mut from = Some(0);
+            let mut from = Some(String::new());
             while let Some(start) = from {
-                let page = self.users.entries(EntryKind::Merged, start).await?;
+                let page = self.users.entries(EntryKind::Merged, &start).await?;
                 looked_at(page.looked_at);
                 for entry in page.entries {
                     if let Entry::Merged { user_id, into } = entry
@@ -256,7 +256,7 @@ impl Control {
     ///
     /// # Errors
     /// The user directory cannot answer.
-    pub async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
+    pub async fn entries(&self, kind: EntryKind, from: &str) -> Result<Entries, StoreError> {
         self.users.entries(kind, from).await
     }
 

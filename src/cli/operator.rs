@@ -59,7 +59,7 @@ pub(super) struct Lines {
 
 /// Tells a person at a terminal how far a long search has come.
 pub(super) struct Progress {
-    total: u64,
+    total: Option<u64>,
     looked_at: u64,
     told: Option<Instant>,
     terminal: bool,
@@ -203,8 +203,8 @@ impl Lines {
 impl Progress {
     const EVERY: Duration = Duration::from_millis(500);
 
-    /// Of a search through `total` entries, about.
-    pub(super) fn new(total: u64) -> Self {
+    /// Of a search through `total` entries, about; `None` where nobody counted them.
+    pub(super) fn new(total: Option<u64>) -> Self {
         Self {
             total,
             looked_at: 0,
@@ -219,8 +219,10 @@ impl Progress {
         let now = Instant::now();
         if self.terminal && now - *self.told.get_or_insert(now) >= Self::EVERY {
             self.told = Some(now);
-            let seen = self.looked_at.min(self.total);
-            complain(&format!("{seen} of about {} keys", self.total));
+            complain(&match self.total {
+                Some(total) => format!("{} of about {total} keys", self.looked_at.min(total)),
+                None => format!("{} rows so far", self.looked_at),
+            });
         }
     }
 }

@@ -76,7 +76,7 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
     if !list.json {
         lines.line(&heading());
     }
-    let mut progress = Progress::new(control.size().await?);
+    let mut progress = Progress::new(Some(control.size().await?));
     let (mut from, mut unreadable) = (Some(0), 0);
     while let Some(start) = from {
         let page = control.sessions(holder.as_ref(), start).await?;
@@ -140,7 +140,7 @@ async fn find(
     holder: Option<&crate::identity::Holder>,
 ) -> Result<Option<Listed>, Failure> {
     let control = &operator.control;
-    let mut progress = Progress::new(control.size().await?);
+    let mut progress = Progress::new(Some(control.size().await?));
     let mut from = Some(0);
     while let Some(start) = from {
         let page = match holder {

@@ -34,8 +34,8 @@ enum Action {
     Unban(Show),
     /// Write out the user directory: openids, unionids and merged ids with the user each is of.
     ///
-    /// In no order, as it is read, however large it is; while logins go on an entry may come up twice. For users.store = "redis";
-    /// other directories are tables that can be read as they are.
+    /// As it is read, however large it is: in Redis in no order, and while logins go on an entry may come up twice; in a database in
+    /// the order of its keys, of an adopted table by user id. APPID is empty (null) where such a table has no column for it.
     Export(Export),
 }
 
@@ -184,7 +184,7 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
 async fn ban_user(operator: &Operator, holder: &Holder, wanted: &BanUser) -> Result<(), Failure> {
     let control = &operator.control;
     let ban = Ban::new(&wanted.reason, wanted.lasts);
-    let mut progress = Progress::new(control.size().await?);
+    let mut progress = Progress::new(Some(control.size().await?));
     let banned = control.ban(holder, &ban, |looked_at| progress.add(looked_at));
     let banned = banned.await?;
     if wanted.json {
@@ -224,29 +224,37 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
 }
 
 async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure> {
-    if operator.users == UserStoreKind::Webhook {
-        let text = "users.store = \"webhook\": the directory is that of the service behind it, which has it all; bans and sessions \
-                    are here, by user id";
-        return Err(Failure::Config(text.to_owned()));
-    }
-    if operator.users != UserStoreKind::Redis {
-        let text = "users.store is not \"redis\", so there is no directory in Redis to export";
-        return Err(Failure::Config(text.to_owned()));
-    }
     let control = &operator.control;
+    let total = match operator.users {
+        // Each kind is a search of its own through everything.
+        UserStoreKind::Redis => Some(control.size().await?.saturating_mul(3)),
+        UserStoreKind::Sql => None,
+        UserStoreKind::Webhook => {
+            let text = "users.store = \"webhook\": the directory is that of the service behind it, which has it all; bans and \
+                        sessions are here, by user id";
+            return Err(Failure::Config(text.to_owned()));
+        }
+        UserStoreKind::Memory => {
+            let text = "users.store = \"memory\": the directory is in the running gateway, where no command reaches it";
+            return Err(Failure::Config(text.to_owned()));
+        }
+        UserStoreKind::Off => {
+            let text = "users.store = \"off\": there is no directory to export";
+            return Err(Failure::Config(text.to_owned()));
+        }
+    };
     let mut lines = Lines::new();
     if !as_json {
         let (user, kind, appid) = ("USER", "KIND", "APPID");
         lines.line(&format!("{user:<16}  {kind:<7}  {appid:<18}  ID"));
     }
-    // Each kind is a search of its own.
     let kinds = [EntryKind::Openids, EntryKind::Unionids, EntryKind::Merged];
-    let mut progress = Progress::new(control.size().await?.saturating_mul(3));
+    let mut progress = Progress::new(total);
     let mut exported = 0;
     for kind in kinds {
-        let mut from = Some(0);
+        let mut from = Some(String::new());
         while let Some(start) = from {
-            let page = control.entries(kind, start).await?;
+            let page = control.entries(kind, &start).await?;
             progress.add(page.looked_at);
             for entry in &page.entries {
                 exported += 1;
@@ -273,7 +281,10 @@ fn entry_json(entry: &Entry) -> String {
             user_id,
             appid,
             openid,
-        } => json!({ "user_id": user_id, "appid": appid, "openid": openid }),
+        } => {
+            let appid = Some(appid).filter(|appid| !appid.is_empty());
+            json!({ "user_id": user_id, "appid": appid, "openid": openid })
+        }
         Entry::Unionid { user_id, unionid } => json!({ "user_id": user_id, "unionid": unionid }),
         Entry::Merged { user_id, into } => json!({ "user_id": user_id, "merged_into": into }),
     }

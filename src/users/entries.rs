@@ -10,7 +10,7 @@ pub enum Entry {
     Openid {
         /// His id.
         user_id: String,
-        /// The mini program.
+        /// The mini program; empty in an adopted table without a column for it.
         appid: String,
         /// WeChat's id of him there.
         openid: String,
@@ -47,19 +47,19 @@ pub enum EntryKind {
 pub struct Entries {
     /// In no order. While logins go on, one may come up twice.
     pub entries: Vec<Entry>,
-    /// Keys that were passed on the way.
+    /// Keys or rows that were passed on the way.
     pub looked_at: u64,
-    /// Where to go on; `None` at the end.
-    pub next: Option<u64>,
+    /// Where to go on, in words of the directory's own; `None` at the end.
+    pub next: Option<String>,
 }
 
 impl UserDirectory {
-    /// A page of one kind of entries, from `next` of the page before, 0 at first. One may be empty and not the last; a directory
-    /// in memory or behind a webhook has none, and one in SQL only those of merges.
+    /// A page of one kind of entries, from `next` of the page before, empty at first. One may be empty and not the last; a directory
+    /// in memory or behind a webhook has none, and an adopted table none of merges.
     ///
     /// # Errors
     /// The directory cannot answer, or holds something that is not a user id.
-    pub async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
+    pub async fn entries(&self, kind: EntryKind, from: &str) -> Result<Entries, StoreError> {
         match self {
             Self::Redis(users) => users.entries(kind, from).await,
             Self::Sql(users) => users.entries(kind, from).await,

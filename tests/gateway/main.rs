@@ -49,6 +49,7 @@ mod single_flight;
 mod skeys;
 mod slow_clients;
 mod sql_check;
+mod sql_export;
 mod sql_outages;
 mod sql_tls;
 mod sql_users;

@@ -22,7 +22,7 @@ impl RedisUsers {
     pub(in crate::users) async fn entries(
         &self,
         kind: EntryKind,
-        from: u64,
+        from: &str,
     ) -> Result<Entries, StoreError> {
         let letter = match kind {
             EntryKind::Openids => "o:",
@@ -31,17 +31,17 @@ impl RedisUsers {
         };
         let start = [&self.prefix, letter].concat();
         let scan = cmd("SCAN")
-            .arg(from)
+            .arg(if from.is_empty() { "0" } else { from })
             .arg("MATCH")
             .arg(format!("{start}*"))
             .arg("COUNT")
             .arg(SCANNED_AT_ONCE)
             .to_owned();
-        let (next, names): (u64, Vec<String>) = self.link.read(&scan).await?;
+        let (next, names): (String, Vec<String>) = self.link.read(&scan).await?;
         let mut page = Entries {
             entries: Vec::new(),
             looked_at: SCANNED_AT_ONCE,
-            next: (next != 0).then_some(next),
+            next: Some(next).filter(|next| next != "0"),
         };
         if names.is_empty() {
             return Ok(page);

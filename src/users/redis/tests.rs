@@ -108,9 +108,9 @@ async fn the_directory_is_looked_through_to_its_last_entry() {
     let directory = UserDirectory::Redis(users);
     let mut seen = Vec::new();
     for kind in [EntryKind::Openids, EntryKind::Unionids, EntryKind::Merged] {
-        let mut from = Some(0);
+        let mut from = Some(String::new());
         while let Some(start) = from {
-            let page = directory.entries(kind, start).await.unwrap();
+            let page = directory.entries(kind, &start).await.unwrap();
             seen.extend(page.entries);
             from = page.next;
         }

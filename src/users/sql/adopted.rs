@@ -2,30 +2,17 @@
 //! first logins at once one user. Nothing but the columns that the configuration names is read or written, and no row of
 //! somebody else's is ever taken for a user's because a collation does.
 
+mod entries;
+mod fit;
 mod merges;
+
+pub(super) use self::fit::{Created, Fit};
 
 use self::merges::{holds_on, move_ban};
 use super::database::{Database, SqlError, Statement, Value};
-use super::shape::Shape;
 use crate::clock;
-use crate::config::{AdoptedTable, SqlKind};
+use crate::config::AdoptedTable;
 use crate::users::{Bans, CreateUsers, Found, LONGEST_ID};
-
-/// How the time of a first login is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Created {
-    /// Not by us.
-    Never,
-    /// As the database's own time.
-    Now,
-    /// Seconds since 1970.
-    Seconds,
-    /// Milliseconds since 1970.
-    Millis,
-}
-
-/// Above it a number cannot be meant as seconds: the year 5138.
-const LARGEST_SECONDS: u64 = 100_000_000_000;
 
 /// A table of somebody else's.
 pub(super) struct Adopted {
@@ -74,101 +61,6 @@ impl Adopted {
             statements.push(self.set_unionid(column, names, unionid));
         }
         statements
-    }
-
-    /// Looks whether the table will do.
-    pub(super) async fn inspect(&self, database: &Database) -> Result<Created, SqlError> {
-        let shape = Shape::of(database, &self.names.name).await?;
-        let problems = self.problems(&shape, database.kind());
-        if !problems.is_empty() {
-            let problems = problems.join("; ");
-            return Err(SqlError::Failed(format!(
-                "{}: {problems}",
-                database.address()
-            )));
-        }
-        let column = self.names.created.as_deref();
-        let Some(column) = column.and_then(|name| shape.column(name)) else {
-            return Ok(Created::Never);
-        };
-        let number = ["int", "numeric", "decimal", "double", "float", "real"]
-            .iter()
-            .any(|kind| column.kind.contains(kind));
-        if !number {
-            return Ok(Created::Now);
-        }
-        // As the newest row has it.
-        let newest = format!(
-            "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
-            database.as_text(self.created.as_deref().unwrap_or_default()),
-            self.table,
-            self.id
-        );
-        let rows = database.rows(&newest, &[]).await?;
-        let newest = rows.into_iter().flatten().next().flatten();
-        let newest = newest.and_then(|text| text.split('.').next()?.parse::<u64>().ok());
-        Ok(match newest {
-            Some(time) if time > LARGEST_SECONDS => Created::Millis,
-            _ => Created::Seconds,
-        })
-    }
-
-    /// Why the table will not do, each with its cure.
-    pub(super) fn problems(&self, shape: &Shape, kind: SqlKind) -> Vec<String> {
-        let name = &self.names.name;
-        if !shape.exists() {
-            return vec![format!(
-                "there is no table `{name}` that the user of users.sql.url may see"
-            )];
-        }
-        let columns = [
-            Some(&self.names.id),
-            Some(&self.names.openid),
-            self.names.app.as_ref(),
-            self.names.unionid.as_ref(),
-            self.names.created.as_ref(),
-        ];
-        let mut problems: Vec<String> = columns
-            .into_iter()
-            .flatten()
-            .filter(|column| shape.column(column).is_none())
-            .map(|column| format!("table `{name}` has no column `{column}`; see users.sql.columns"))
-            .collect();
-        if !problems.is_empty() {
-            return problems;
-        }
-        let openid: Vec<&str> = [Some(&self.names.openid), self.names.app.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(String::as_str)
-            .collect();
-        if !shape.is_unique(&openid) {
-            let cure = self.unique_key(kind, &self.openid, &self.names.openid);
-            problems.push(format!(
-                "nothing keeps table `{name}` from two rows with one `{}`, which two first logins at once would make; {cure}",
-                self.names.openid
-            ));
-        }
-        if let (Some(column), Some(unionid)) = (&self.unionid, &self.names.unionid)
-            && !shape.is_unique(&[unionid])
-        {
-            let cure = self.unique_key(kind, column, unionid);
-            problems.push(format!(
-                "nothing keeps table `{name}` from two rows with one `{unionid}`; {cure}, with NULL for those who have none"
-            ));
-        }
-        problems
-    }
-
-    fn unique_key(&self, kind: SqlKind, column: &str, name: &str) -> String {
-        let table = &self.table;
-        match kind {
-            SqlKind::MySql => format!("ALTER TABLE {table} ADD UNIQUE KEY ({column})"),
-            SqlKind::Postgres | SqlKind::Sqlite => format!(
-                "CREATE UNIQUE INDEX {}_{name}_key ON {table} ({column})",
-                self.names.name
-            ),
-        }
     }
 
     /// One try, as `own::find_or_create`.

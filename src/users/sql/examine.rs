@@ -150,7 +150,7 @@ async fn examine_adopted(
         return Ok(());
     }
     let created = match adopted.inspect(database).await {
-        Ok(created) => created,
+        Ok(fit) => fit.created,
         Err(SqlError::Failed(cause)) => {
             let cure = "GRANT SELECT on it";
             found.problems.push(format!("users.sql: {cause}; {cure}"));

@@ -39,7 +39,7 @@ use tokio::sync::OnceCell;
 
 pub use self::examine::Examination;
 
-use self::adopted::{Adopted, Created};
+use self::adopted::{Adopted, Fit};
 use self::database::{Database, SqlError};
 use super::{Bans, CreateUsers, Entries, EntryKind, Found};
 use crate::config::Sql;
@@ -47,6 +47,9 @@ use crate::redis::StoreError;
 
 /// Tries of one login: each that fails has met another login of the same person, which is done then.
 const TRIES: usize = 16;
+
+/// Rows that are looked at in one go.
+const PAGE: u64 = 1000;
 
 /// Lets the other one end.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -58,7 +61,7 @@ pub struct SqlUsers {
     bans: Bans,
     /// `None`: in our own tables.
     adopted: Option<Arc<Adopted>>,
-    prepared: Arc<OnceCell<Created>>,
+    prepared: Arc<OnceCell<Fit>>,
 }
 
 impl SqlUsers {
@@ -84,18 +87,18 @@ impl SqlUsers {
         self.prepared().await.map(|_| ())
     }
 
-    async fn prepared(&self) -> Result<Created, StoreError> {
+    async fn prepared(&self) -> Result<&Fit, StoreError> {
         let prepared = self.prepared.get_or_try_init(|| async {
             let database = self.database.patient();
             match &self.adopted {
                 Some(adopted) => retried(|| adopted.inspect(&database)).await,
                 None => {
                     retried(|| schema::prepare(&database)).await?;
-                    Ok(Created::Never)
+                    Ok(Fit::default())
                 }
             }
         });
-        prepared.await.copied()
+        prepared.await
     }
 
     pub(super) async fn find_or_create(
@@ -105,7 +108,7 @@ impl SqlUsers {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        let created = self.prepared().await?;
+        let created = self.prepared().await?.created;
         let (database, bans) = (&self.database, &self.bans);
         match &self.adopted {
             Some(adopted) => {
@@ -137,7 +140,7 @@ impl SqlUsers {
     }
 }
 
-/// What `UserDirectory` says of entries. Of an adopted table its owner knows more than we do.
+/// What `UserDirectory` says of entries.
 impl SqlUsers {
     pub(super) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
         if self.adopted.is_some() {
@@ -147,12 +150,14 @@ impl SqlUsers {
         retried(|| own::current_id(&self.database, user_id)).await
     }
 
-    pub(super) async fn entries(&self, kind: EntryKind, from: u64) -> Result<Entries, StoreError> {
-        if self.adopted.is_some() || kind != EntryKind::Merged {
-            return Ok(Entries::default());
+    pub(super) async fn entries(&self, kind: EntryKind, from: &str) -> Result<Entries, StoreError> {
+        let fit = self.prepared().await?;
+        // Nobody waits at his mini program for it.
+        let database = self.database.patient();
+        match &self.adopted {
+            Some(adopted) => retried(|| adopted.page(&database, fit, kind, from)).await,
+            None => retried(|| own::entries::page(&database, kind, from)).await,
         }
-        self.prepare().await?;
-        retried(|| own::merged(&self.database, from)).await
     }
 }
 

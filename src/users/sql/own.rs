@@ -1,16 +1,15 @@
 //! Users in tables of our own. Of everything that must be there once there is one row with a key, so logins at once on several
 //! replicas agree: who finds a key taken looks again. A crash leaves nothing, or a join that the next login completes.
 
+pub(super) mod entries;
+
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
 use crate::users::id::UserId;
-use crate::users::{Bans, CreateUsers, Entries, Entry, Found, tell_of_merge};
+use crate::users::{Bans, CreateUsers, Found, tell_of_merge};
 
 /// Aliases followed before the tables count as damaged: each join adds one, and a person has few apps.
 const ALIASES: usize = 64;
-
-/// Entries looked at in one go.
-const PAGE: u64 = 1000;
 
 const MAKE_USER: &str = "INSERT INTO skeygate_users (id, created) VALUES (?, ?)";
 const MAKE_OPENID: &str = "INSERT INTO skeygate_openids (appid, openid, user_id) VALUES (?, ?, ?)";
@@ -199,30 +198,6 @@ pub(super) async fn current_id(database: &Database, user_id: &str) -> Result<Str
         // None that we gave out; sessions may still have it, from another directory.
         None => Ok(user_id.to_owned()),
     }
-}
-
-/// Some of the ids that turned out to be older ones', from the id `from` on.
-pub(super) async fn merged(database: &Database, from: u64) -> Result<Entries, SqlError> {
-    let (id, into) = (database.as_text("id"), database.as_text("user_id"));
-    let sql = format!(
-        "SELECT {id}, {into} FROM skeygate_aliases WHERE skeygate_aliases.id > ? ORDER BY skeygate_aliases.id LIMIT {PAGE}"
-    );
-    let from = Value::Number(i64::try_from(from).unwrap_or(i64::MAX));
-    let rows = database.rows(&sql, &[from]).await?;
-    let mut page = Entries::default();
-    for row in rows {
-        let [Some(user_id), Some(into)] = row.as_slice() else {
-            return Err(damaged(database, "a row of ours holds no id"));
-        };
-        page.looked_at += 1;
-        page.next = user_id.parse().ok();
-        page.entries.push(Entry::Merged {
-            user_id: user_id.clone(),
-            into: into.clone(),
-        });
-    }
-    page.next = page.next.filter(|_| page.looked_at == PAGE);
-    Ok(page)
 }
 
 /// Follows aliases, which always lead to smaller ids.

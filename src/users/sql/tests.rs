@@ -84,7 +84,7 @@ async fn an_id_that_was_merged_leads_to_the_one_that_stays() {
     assert_eq!(users.current_id(&newer.0).await.unwrap(), older.0);
     assert_eq!(users.current_id(&older.0).await.unwrap(), older.0);
     assert_eq!(users.current_id("17x").await.unwrap(), "17x");
-    let page = users.entries(EntryKind::Merged, 0).await.unwrap();
+    let page = users.entries(EntryKind::Merged, "").await.unwrap();
     let merged = Entry::Merged {
         user_id: newer.0,
         into: older.0,

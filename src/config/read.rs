@@ -49,7 +49,7 @@ pub(super) struct Tables<'a> {
     redis: Redis,
     pub(super) relay: (Reader<'a>, Relay),
     wechat: Wechat,
-    phone: PhoneNumbers,
+    pub(super) phone: PhoneNumbers,
     log: Log,
 }
 

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::UserId;
-use super::{Bans, CreateUsers, Found};
+use super::{Bans, Change, CreateUsers, Found, Profile};
 use crate::clock;
+use crate::config::ProfileField;
 use crate::redis::StoreError;
 
 /// Users that end with the process. A clone shares them.
@@ -20,6 +21,7 @@ struct State {
     openids: HashMap<(String, String), UserId>,
     unionids: HashMap<String, UserId>,
     aliases: HashMap<UserId, UserId>,
+    profiles: HashMap<String, Profile>,
     last: Option<UserId>,
 }
 
@@ -75,6 +77,24 @@ impl MemoryUsers {
         }
     }
 
+    pub(super) fn profile(&self, user_id: &str, fields: &[ProfileField]) -> Profile {
+        let mut profile = Profile::default();
+        if let Some(kept) = self.lock().profiles.get(user_id) {
+            for field in fields {
+                profile.set(*field, kept.get(*field).map(str::to_owned));
+            }
+        }
+        profile
+    }
+
+    pub(super) fn change_profile(&self, user_id: &str, changes: &[Change]) {
+        let mut state = self.lock();
+        let profile = state.profiles.entry(user_id.to_owned()).or_default();
+        for Change { field, value } in changes {
+            profile.set(*field, value.clone());
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,6 +147,14 @@ impl State {
         let (older, newer) = (self.resolve(older), self.resolve(newer));
         let (older, newer) = (older.min(newer), older.max(newer));
         self.aliases.insert(newer, older);
+        if let Some(gone) = self.profiles.remove(&newer.to_string()) {
+            let profile = self.profiles.entry(older.to_string()).or_default();
+            for field in ProfileField::ALL {
+                if profile.get(field).is_none() {
+                    profile.set(field, gone.get(field).map(str::to_owned));
+                }
+            }
+        }
         super::tell_of_merge(&older, &newer);
     }
 

@@ -5,6 +5,7 @@ mod bans;
 mod entries;
 mod id;
 mod memory;
+mod profile;
 mod redis;
 mod sql;
 #[cfg(test)]
@@ -14,6 +15,7 @@ mod webhook;
 pub use self::bans::{Ban, Bans, MemoryBans};
 pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
+pub use self::profile::{Change, Profile, ProfileError, Profiles};
 pub use self::redis::{RedisBans, RedisUsers};
 pub use self::sql::{Examination, SqlUsers};
 pub use self::webhook::{Asked, Told, WebhookUsers};

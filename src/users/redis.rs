@@ -6,6 +6,7 @@
 //! | `n:<unionid>` | user id | for good |
 //! | `a:<user id>` | the older id that this one turned out to be | for good |
 //! | `i:<user id>` | claimed | 1 d |
+//! | `p:<user id>` | hash: nickname, avatar and phone, as far as they are kept and he has them | for good |
 //! | `b:<user>` | JSON: reason, since and end of his ban | until its end |
 //!
 //! Each step touches one key and is either "set unless there is one" or "replace what I read", so that logins at once on
@@ -13,6 +14,7 @@
 
 mod bans;
 mod entries;
+mod profile;
 #[cfg(test)]
 mod tests;
 
@@ -143,9 +145,13 @@ impl RedisUsers {
             // in between: whoever bans looks for an alias afterwards.
             let ids = (newer.to_string(), older.to_string());
             self.bans.carry_over(&ids.0, &ids.1).await?;
+            self.complete_profile(newer, older).await?;
             let alias_of = self.claim(&self.alias_name(newer), older).await?;
             self.bans.carry_over(&ids.0, &ids.1).await?;
             if alias_of == older {
+                // Once more, for what was written in between; then nothing asks for it any more.
+                self.complete_profile(newer, older).await?;
+                self.forget_profile(newer).await?;
                 super::tell_of_merge(&older, &newer);
             }
             // Another login may have made it the alias of a third.

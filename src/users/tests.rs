@@ -2,8 +2,8 @@
 
 use tempfile::TempDir;
 
-use super::{Bans, CreateUsers, Found, UserDirectory};
-use crate::config::Config;
+use super::{Bans, Change, CreateUsers, Found, Profile, Profiles, UserDirectory};
+use crate::config::{Config, ProfileField};
 use crate::identity::Holder;
 use crate::testing::RedisServer;
 use crate::users::Ban;
@@ -164,6 +164,90 @@ async fn an_id_with_several_openids_is_joined_whole() {
         // Some of these still name the newer id, and give no unionid to find out by.
         assert_eq!(id(&users, "wx2", "o2", None).await, oldest);
         assert_eq!(id(&users, "wx3", "o3", None).await, oldest);
+    }
+}
+
+async fn changed(profiles: &Profiles, user_id: &str, changes: &[Change]) -> String {
+    profiles.change(user_id, changes).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_profile_is_kept_field_by_field_and_nobody_elses() {
+    let (_server, directories) = each().await;
+    let name = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f1e8}\u{1f1f3}";
+    for users in directories {
+        let (ann, bob) = (
+            id(&users, "wx1", "o1", None).await,
+            id(&users, "wx1", "o2", None).await,
+        );
+        let kept = [ProfileField::Nickname, ProfileField::Phone];
+        let profiles = Profiles::new(users.clone(), &kept).unwrap();
+        assert_eq!(profiles.read(&ann).await.unwrap(), Profile::default());
+
+        let avatar = Change::avatar("/a.png").unwrap();
+        let named = [Change::nickname(name).unwrap(), avatar];
+        assert_eq!(changed(&profiles, &ann, &named).await, ann);
+        changed(&profiles, &ann, &[Change::phone("13800000000")]).await;
+
+        let profile = profiles.read(&ann).await.unwrap();
+        assert_eq!(profile.nickname.as_deref(), Some(name));
+        assert_eq!(profile.phone.as_deref(), Some("13800000000"));
+        // It is not kept, whatever was sent.
+        let all = Profiles::new(users.clone(), &ProfileField::ALL).unwrap();
+        assert_eq!(all.read(&ann).await.unwrap(), profile);
+        assert_eq!(all.read(&bob).await.unwrap(), Profile::default());
+        // Kept once, and now no longer.
+        let phones = Profiles::new(users.clone(), &[ProfileField::Phone]).unwrap();
+        assert_eq!(phones.read(&ann).await.unwrap().nickname, None);
+
+        changed(&profiles, &ann, &[Change::delete(ProfileField::Nickname)]).await;
+        let profile = profiles.read(&ann).await.unwrap();
+        assert_eq!((profile.nickname, profile.phone.is_some()), (None, true));
+    }
+    assert!(Profiles::new(UserDirectory::Off, &[]).is_none());
+}
+
+#[tokio::test]
+async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_its_gaps() {
+    let (_server, directories) = each().await;
+    for users in directories {
+        let profiles = Profiles::new(users.clone(), &ProfileField::ALL).unwrap();
+        for round in ["a", "b", "c"] {
+            let (one, other) = (format!("one {round}"), format!("other {round}"));
+            let mut both = [
+                (id(&users, "wx1", &one, None).await, ("wx1", &one)),
+                (id(&users, "wx2", &other, None).await, ("wx2", &other)),
+            ];
+            both.sort_by_key(|(id, _)| id.parse::<u64>().unwrap());
+            let [(older, first), (newer, second)] = both;
+            if round != "c" {
+                changed(&profiles, &older, &[Change::nickname("older").unwrap()]).await;
+            }
+            let newers = [Change::nickname("newer").unwrap(), Change::phone("1")];
+            changed(&profiles, &newer, &newers).await;
+
+            let order = if round == "a" {
+                [first, second]
+            } else {
+                [second, first]
+            };
+            for (appid, openid) in order {
+                id(&users, appid, openid, Some(round)).await;
+            }
+
+            let profile = profiles.read(&older).await.unwrap();
+            let stays = if round == "c" { "newer" } else { "older" };
+            assert_eq!(profile.nickname.as_deref(), Some(stays));
+            assert_eq!(profile.phone.as_deref(), Some("1"));
+            assert_eq!(profiles.read(&newer).await.unwrap(), Profile::default());
+            // What a session of the newer writes is the older's, and what is deleted stays so.
+            let deleted = [Change::delete(ProfileField::Nickname)];
+            assert_eq!(changed(&profiles, &newer, &deleted).await, older);
+            for (appid, openid) in order {
+                id(&users, appid, openid, Some(round)).await;
+            }
+            assert_eq!(profiles.read(&older).await.unwrap().nickname, None);
+        }
     }
 }
 

@@ -4,9 +4,12 @@ use super::reader::Reader;
 use super::session::SessionStoreKind;
 use super::value::{Fault, choose, text};
 
+mod profile;
 mod sql;
 mod webhook;
 
+pub use self::profile::ProfileField;
+pub(super) use self::profile::warn;
 pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::webhook::{Merged, Webhook};
 
@@ -15,6 +18,8 @@ pub use self::webhook::{Merged, Webhook};
 pub struct Users {
     /// Default: as `session.store`.
     pub store: UserStoreKind,
+    /// What is kept of users besides their ids. Default: nothing.
+    pub profile: Vec<ProfileField>,
     /// `[users.sql]`; there when `store` is `"sql"`.
     pub sql: Option<Sql>,
     /// `[users.webhook]`; there when `store` is `"webhook"`.
@@ -42,6 +47,7 @@ impl Users {
     /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
     pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
         let store = table.optional("store", Some(r#""redis""#), text(user_store));
+        let profile = profile::read(table);
         let sql_table = table.table("sql");
         let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
         let webhook_table = table.table("webhook");
@@ -82,12 +88,19 @@ impl Users {
                 "leave it out",
             );
         }
-        Some(Self {
+        let mut users = Self {
             store,
+            profile: profile?,
             sql,
             webhook,
             merged,
-        })
+        };
+        profile::check(table, &users);
+        let (kept, adopted) = (&users.profile, users.sql.as_mut());
+        if let Some(adopted) = adopted.and_then(|sql| sql.adopted.as_mut()) {
+            adopted.keep_only(kept);
+        }
+        Some(users)
     }
 }
 

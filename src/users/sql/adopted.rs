@@ -5,8 +5,10 @@
 mod entries;
 mod fit;
 mod merges;
+mod profile;
 
 pub(super) use self::fit::{Created, Fit};
+pub(super) use self::profile::Written;
 
 use self::merges::{holds_on, move_ban};
 use super::database::{Database, SqlError, Statement, Value};
@@ -55,10 +57,23 @@ impl Adopted {
     }
 
     /// Everything that logins do to the table, to be taken back.
-    pub(super) fn trial(&self, names: Names<'_>, created: Created) -> Vec<Statement> {
+    pub(super) fn trial(
+        &self,
+        database: &Database,
+        names: Names<'_>,
+        created: Created,
+    ) -> Vec<Statement> {
         let mut statements = vec![self.insert(names, created)];
         if let (Some(column), Some(unionid)) = (&self.unionid, names.2) {
             statements.push(self.set_unionid(column, names, unionid));
+        }
+        let same = |column: String| format!("{column} = {column}");
+        let profile: Vec<String> = self.columns_kept(database).map(same).collect();
+        if !profile.is_empty() {
+            let (which, values) = self.this_openid(names);
+            let set = profile.join(", ");
+            let sql = format!("UPDATE {} SET {set} WHERE {which}", self.table);
+            statements.push((sql, values));
         }
         statements
     }
@@ -69,7 +84,7 @@ impl Adopted {
         database: &Database,
         bans: &Bans,
         names: Names<'_>,
-        created: Created,
+        fit: &Fit,
         create: CreateUsers,
     ) -> Result<Found, SqlError> {
         let known = self.by_openid(database, names).await?;
@@ -84,7 +99,7 @@ impl Adopted {
             .collect();
         let (id, is_new) = match (known, joined) {
             (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
-            (None, None) => (self.add(database, names, created).await?, true),
+            (None, None) => (self.add(database, names, fit.created).await?, true),
             (Some(user), None) => {
                 if let (Some(column), Some(unionid)) = (&self.unionid, names.2)
                     && user.unionid.as_deref() != Some(unionid)
@@ -103,6 +118,7 @@ impl Adopted {
                     false => (one.id, other.id),
                 };
                 move_ban(bans, &goes, &stays).await?;
+                self.move_profile(database, fit, &goes, &stays).await?;
                 (stays, false)
             }
         };

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use rustls::CertificateError;
-use sqlx::error::ErrorKind;
+use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
 use super::connect::{Pool, address, pool};
@@ -51,6 +51,9 @@ pub(super) enum SqlError {
     Taken,
     /// The database gave way to another transaction; it may work the next time.
     Crossed,
+    /// A value does not fit into its column: too long, of characters that it does not have, or against a rule of the table's. For
+    /// the log: no value in it.
+    DoesNotFit(String),
     /// The database is away, silent, or refuses. For the log: no value in it.
     Failed(String),
 }
@@ -176,19 +179,46 @@ impl Database {
         self.transact(statements, End::Kept).await
     }
 
+    /// Runs a statement, and keeps what it did only where `look` finds the row `expected` then: a server that is not strict
+    /// cuts a value, or puts question marks into it, without a word.
+    pub(super) async fn change_exactly(
+        &self,
+        change: &Statement,
+        look: &Statement,
+        expected: &Line,
+    ) -> Result<(), SqlError> {
+        let kept = with_pool!(self, pool => on_connection!(self, pool, connection => {
+            let mut transaction = connection.begin_with(self.begin()).await?;
+            query!(self.numbered(&change.0), &change.1).execute(&mut *transaction).await?;
+            let row = query!(self.numbered(&look.0), &look.1).fetch_optional(&mut *transaction).await?;
+            let found = match row {
+                Some(row) => (0..row.len()).map(|column| row.try_get(column)).collect::<Result<Line, sqlx::Error>>()?,
+                None => Line::new(),
+            };
+            if found == *expected {
+                transaction.commit().await?;
+                return Ok(true);
+            }
+            transaction.rollback().await?;
+            Ok(false)
+        }))?;
+        match kept {
+            true => Ok(()),
+            false => Err(SqlError::DoesNotFit(format!(
+                "{}: a value was not kept as it is",
+                self.address
+            ))),
+        }
+    }
+
     /// Whether the statements could be run; takes them back.
     pub(super) async fn trial(&self, statements: &[Statement]) -> Result<(), SqlError> {
         self.transact(statements, End::TakenBack).await
     }
 
     async fn transact(&self, statements: &[Statement], end: End) -> Result<(), SqlError> {
-        let begin = match self.kind {
-            // Not at its first write, when another writer may be ahead and the snapshot is too old.
-            SqlKind::Sqlite => "BEGIN IMMEDIATE",
-            SqlKind::MySql | SqlKind::Postgres => "BEGIN",
-        };
         with_pool!(self, pool => on_connection!(self, pool, connection => {
-            let mut transaction = connection.begin_with(begin).await?;
+            let mut transaction = connection.begin_with(self.begin()).await?;
             for (sql, values) in statements {
                 query!(self.numbered(sql), values).execute(&mut *transaction).await?;
             }
@@ -222,6 +252,14 @@ impl Database {
         }))
     }
 
+    fn begin(&self) -> &'static str {
+        match self.kind {
+            // Not at its first write, when another writer may be ahead and the snapshot is too old.
+            SqlKind::Sqlite => "BEGIN IMMEDIATE",
+            SqlKind::MySql | SqlKind::Postgres => "BEGIN",
+        }
+    }
+
     /// PostgreSQL counts its values; the statements hold no question mark but for one.
     fn numbered(&self, sql: &str) -> String {
         if self.kind != SqlKind::Postgres {
@@ -253,7 +291,11 @@ impl Database {
                 if ["40001", "40P01", "5", "261", "517"].contains(&code.as_ref()) {
                     return SqlError::Crossed;
                 }
-                format!("{} ({code})", without_values(refusal.message()))
+                let cause = format!("{} ({code})", without_values(refusal.message()));
+                if does_not_fit(refusal.as_ref()) {
+                    return SqlError::DoesNotFit(format!("{}: {cause}", self.address));
+                }
+                cause
             }
             sqlx::Error::PoolTimedOut => format!(
                 "no connection within {:?} (users.sql.connect_timeout)",
@@ -284,6 +326,24 @@ fn tls_refusal(error: &std::io::Error) -> Option<String> {
             .to_owned(),
         other => other.to_string(),
     })
+}
+
+/// Whether it is the value that is refused, and not the statement.
+fn does_not_fit(refusal: &dyn DatabaseError) -> bool {
+    // Too long, not a character of the column's character set, not of its type.
+    const STATES: [&str; 4] = ["22001", "22021", "22P02", "22P05"];
+    // MySQL's own numbers for that, since its states differ by version.
+    #[cfg(feature = "directory-mysql")]
+    if let Some(error) = refusal.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
+        return matches!(
+            error.number(),
+            1264 | 1265 | 1366 | 1406 | 3819 | 3988 | 4025
+        );
+    }
+    refusal.kind() == ErrorKind::CheckViolation
+        || refusal
+            .code()
+            .is_some_and(|code| STATES.contains(&code.as_ref()))
 }
 
 /// The database's words without what it quotes, which may be an openid.

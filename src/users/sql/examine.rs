@@ -17,7 +17,7 @@ pub struct Examination {
     pub facts: Vec<String>,
     /// What works, but not for ever or not for everybody.
     pub advice: Vec<String>,
-    /// What keeps logins from working, each with its cure.
+    /// What keeps logins or profiles from working, each with its cure.
     pub problems: Vec<String>,
 }
 
@@ -30,7 +30,7 @@ impl SqlUsers {
         let database = self.database.patient();
         let away = |error| StoreError::Unavailable {
             cause: match error {
-                SqlError::Failed(cause) => cause,
+                SqlError::Failed(cause) | SqlError::DoesNotFit(cause) => cause,
                 SqlError::Taken | SqlError::Crossed => {
                     format!("{}: busy", database.address())
                 }
@@ -91,7 +91,7 @@ async fn greet(database: &Database, found: &mut Examination) -> Result<(), SqlEr
 async fn examine_own(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
     if !schema::is_made(database).await? {
         found.advice.push(
-            "users.sql: our tables are not there yet; `skeygate run` makes them at its start, if its user may CREATE tables"
+            "users.sql: our tables are not there yet, or not all of them; `skeygate run` makes them at its start, if its user may CREATE tables"
                 .to_owned(),
         );
         return Ok(());
@@ -100,7 +100,7 @@ async fn examine_own(database: &Database, found: &mut Examination) -> Result<(),
     judge(
         database,
         &trial,
-        "SELECT, INSERT and UPDATE on skeygate_users, _openids, _unionids, _aliases and SELECT on skeygate_schema",
+        "SELECT, INSERT and UPDATE on skeygate_users, _openids, _unionids, _aliases, _profiles and SELECT on skeygate_schema",
         "users.sql: our tables",
         found,
     )
@@ -121,6 +121,11 @@ async fn examine_adopted(
     found
         .problems
         .extend(problems.map(|problem| format!("users.sql: {problem}")));
+    if !unfit {
+        let problems = adopted.profile_problems(&shape).into_iter();
+        let problems = problems.map(|problem| format!("users.sql: {problem}"));
+        found.problems.extend(problems);
+    }
     let narrow: Vec<&str> = shape
         .columns()
         .iter()
@@ -160,7 +165,8 @@ async fn examine_adopted(
     };
     // As long as WeChat's, so that a column that is too short shows.
     let openid = format!("skeygate-check-{:013}", clock::unix_millis());
-    let trial = adopted.trial(("wxskeygatecheck000", &openid, Some(&openid)), created);
+    let names = ("wxskeygatecheck000", openid.as_str(), Some(openid.as_str()));
+    let trial = adopted.trial(database, names, created);
     let subject = format!("users.sql: table `{name}`");
     let rights = if trial.len() > 1 {
         "SELECT, INSERT and UPDATE on it"
@@ -183,7 +189,7 @@ async fn judge(
         Ok(()) => found
             .facts
             .push(format!("{subject}: a user was added on trial and taken back")),
-        Err(SqlError::Failed(cause)) => found.problems.push(format!(
+        Err(SqlError::Failed(cause) | SqlError::DoesNotFit(cause)) => found.problems.push(format!(
             "{subject}: a user cannot be added: {cause}; our user needs {rights}, other columns need a default, \
              and the id is filled by the database"
         )),

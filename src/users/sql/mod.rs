@@ -27,6 +27,7 @@ mod connect;
 mod database;
 mod examine;
 mod own;
+mod profile;
 mod schema;
 mod shape;
 #[cfg(test)]
@@ -108,12 +109,12 @@ impl SqlUsers {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        let created = self.prepared().await?.created;
+        let fit = self.prepared().await?;
         let (database, bans) = (&self.database, &self.bans);
         match &self.adopted {
             Some(adopted) => {
                 let names = (appid, openid, unionid);
-                retried(|| adopted.find_or_create(database, bans, names, created, create)).await
+                retried(|| adopted.find_or_create(database, bans, names, fit, create)).await
             }
             None => {
                 retried(|| own::find_or_create(database, bans, appid, openid, unionid, create))
@@ -174,7 +175,9 @@ async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
     for _ in 0..TRIES {
         match work().await {
             Ok(done) => return Ok(done),
-            Err(SqlError::Failed(cause)) => return Err(StoreError::Unavailable { cause }),
+            Err(SqlError::Failed(cause) | SqlError::DoesNotFit(cause)) => {
+                return Err(StoreError::Unavailable { cause });
+            }
             Err(SqlError::Taken) => {}
             Err(SqlError::Crossed) => tokio::time::sleep(PAUSE).await,
         }

@@ -2,6 +2,7 @@
 //! replicas agree: who finds a key taken looks again. A crash leaves nothing, or a join that the next login completes.
 
 pub(super) mod entries;
+pub(super) mod profile;
 
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
@@ -86,7 +87,7 @@ pub(super) fn trial() -> Result<Vec<Statement>, SqlError> {
     let owned = statements
         .into_iter()
         .map(|(sql, values)| (sql.to_owned(), values));
-    Ok(owned.collect())
+    Ok(owned.chain(profile::merge(id, id)).collect())
 }
 
 fn drawn() -> Result<UserId, SqlError> {
@@ -147,8 +148,10 @@ impl Names<'_> {
         // Before, for a crash in between must not lift it; and after, for one that is made in between.
         let ids = (newer.to_string(), older.to_string());
         super::carry_over(bans, &ids.0, &ids.1).await?;
-        let values = [number(newer), number(older)];
-        self.database.change(MAKE_ALIAS, &values).await?;
+        let mut statements: Vec<Statement> =
+            vec![(MAKE_ALIAS.to_owned(), vec![number(newer), number(older)])];
+        statements.extend(profile::merge(older, newer));
+        self.database.transaction(&statements).await?;
         super::carry_over(bans, &ids.0, &ids.1).await?;
         tell_of_merge(&older, &newer);
         Ok(older)

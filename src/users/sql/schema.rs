@@ -6,6 +6,7 @@
 //! | `skeygate_openids` | the user id of an app's openid |
 //! | `skeygate_unionids` | the user id of a unionid |
 //! | `skeygate_aliases` | a user id that turned out to be an older one's |
+//! | `skeygate_profiles` | what is kept of a user besides his ids |
 //! | `skeygate_schema` | a step below that was made |
 
 use super::database::{Database, SqlError, Statement, Value};
@@ -13,13 +14,20 @@ use crate::config::SqlKind;
 
 /// The steps, each a list of statements that may be run twice: MySQL has no transactions for them. `NAME` and `NUMBER` stand for
 /// the types, `OPTIONS` for what MySQL wants behind a table.
-const STEPS: [&[&str]; 1] = [&[
-    "CREATE TABLE IF NOT EXISTS skeygate_users (id NUMBER NOT NULL PRIMARY KEY, created NUMBER NOT NULL) OPTIONS",
-    "CREATE TABLE IF NOT EXISTS skeygate_openids (appid NAME NOT NULL, openid NAME NOT NULL, user_id NUMBER NOT NULL, \
+const STEPS: [&[&str]; 2] = [
+    &[
+        "CREATE TABLE IF NOT EXISTS skeygate_users (id NUMBER NOT NULL PRIMARY KEY, created NUMBER NOT NULL) OPTIONS",
+        "CREATE TABLE IF NOT EXISTS skeygate_openids (appid NAME NOT NULL, openid NAME NOT NULL, user_id NUMBER NOT NULL, \
      PRIMARY KEY (appid, openid)) OPTIONS",
-    "CREATE TABLE IF NOT EXISTS skeygate_unionids (unionid NAME NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
-    "CREATE TABLE IF NOT EXISTS skeygate_aliases (id NUMBER NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
-]];
+        "CREATE TABLE IF NOT EXISTS skeygate_unionids (unionid NAME NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
+        "CREATE TABLE IF NOT EXISTS skeygate_aliases (id NUMBER NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
+    ],
+    &[
+        // As long as what `users/profile.rs` lets through.
+        "CREATE TABLE IF NOT EXISTS skeygate_profiles (user_id NUMBER NOT NULL PRIMARY KEY, nickname VARCHAR(64), \
+         avatar VARCHAR(512), phone VARCHAR(40)) OPTIONS",
+    ],
+];
 
 const VERSIONS: &str =
     "CREATE TABLE IF NOT EXISTS skeygate_schema (version NUMBER NOT NULL PRIMARY KEY) OPTIONS";

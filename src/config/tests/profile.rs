@@ -1,0 +1,73 @@
+//! `users.profile`.
+
+use super::{GOOD, good_with, reports};
+use crate::config::ProfileField;
+
+/// What is said of these tables, without the places.
+fn said(tables: &str) -> Vec<String> {
+    let said = reports(&format!("{GOOD}\n{tables}\n"));
+    said.iter()
+        .map(|line| line.split_once(' ').expect("a place").1.to_owned())
+        .collect()
+}
+
+#[test]
+fn nothing_is_kept_by_default_and_each_field_once() {
+    assert_eq!(good_with("").users.profile, []);
+    let config = good_with("[users]\nprofile = [\"avatar\", \"nickname\", \"avatar\"]\n");
+    let expected = [ProfileField::Nickname, ProfileField::Avatar];
+    assert_eq!(config.users.profile, expected);
+}
+
+#[test]
+fn what_no_directory_could_keep_is_refused() {
+    assert_eq!(
+        said("[users]\nprofile = [\"nicknam\"]"),
+        ["users.profile: `nicknam` is not known here | did you mean `nickname`?"]
+    );
+    assert_eq!(
+        said("[users]\nstore = \"off\"\nprofile = [\"nickname\"]"),
+        [
+            "users.profile: there is no directory that could keep it | write users.store = \"redis\" or \"sql\", or leave the profile out"
+        ]
+    );
+    let adopted = "[users]\nstore = \"sql\"\nprofile = [\"nickname\", \"avatar\"]\n[users.sql]\nurl = \"mysql://gate@host/app\"\ntable = \"user\"\ncolumns = { avatar = \"head\" }";
+    assert_eq!(
+        said(adopted),
+        [
+            "users.profile: users.sql.table is to keep the nickname, and no column of it is named | write users.sql.columns.nickname = \"COLUMN\", or leave \"nickname\" out here"
+        ]
+    );
+    assert_eq!(
+        said(
+            "[users]\nstore = \"sql\"\n[users.sql]\nurl = \"mysql://gate@host/app\"\ncolumns = { phone = \"p\" }"
+        ),
+        [
+            "users.sql.columns.phone: belongs to no table | write users.sql.table, or leave the columns out"
+        ]
+    );
+}
+
+#[test]
+fn what_is_told_and_never_known_is_warned_of() {
+    let header = "[identity]\nheaders = { \"X-Name\" = \"n:{nickname}\" }";
+    assert_eq!(
+        said(header),
+        [
+            "warning users.profile: the header `x-name` of identity.headers tells the nickname, which is not kept | add \"nickname\" here"
+        ]
+    );
+    let kept = format!("[users]\nprofile = [\"nickname\"]\n{header}");
+    assert_eq!(said(&kept), [] as [String; 0]);
+    let phone = "[users]\nprofile = [\"phone\"]\n";
+    assert_eq!(
+        said(phone),
+        [
+            "warning users.profile: no phone number is ever set | write phone.enabled = true: numbers come from WeChat alone"
+        ]
+    );
+    assert_eq!(
+        said(&format!("{phone}[phone]\nenabled = true")),
+        [] as [String; 0]
+    );
+}

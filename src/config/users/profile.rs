@@ -1,0 +1,111 @@
+//! `users.profile`: what the directory keeps of users besides their ids.
+
+use super::{UserStoreKind, Users};
+use crate::config::identity::{Identity, TemplatePart};
+use crate::config::reader::Reader;
+use crate::config::value::{choice, list};
+
+/// One thing that is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProfileField {
+    /// `"nickname"`: what he calls himself.
+    Nickname,
+    /// `"avatar"`: where his picture is.
+    Avatar,
+    /// `"phone"`: his number, as WeChat verified it.
+    Phone,
+}
+
+impl ProfileField {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Nickname, Self::Avatar, Self::Phone];
+
+    /// As it is written in the file, in JSON, and as our own tables call the column.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nickname => "nickname",
+            Self::Avatar => "avatar",
+            Self::Phone => "phone",
+        }
+    }
+
+    /// Characters that a value has at most; in an avatar and a phone number each is one byte.
+    #[must_use]
+    pub fn longest(self) -> u64 {
+        match self {
+            Self::Nickname => 64,
+            Self::Avatar => 512,
+            Self::Phone => 40,
+        }
+    }
+
+    /// What it is in `identity.headers`.
+    fn part(self) -> TemplatePart {
+        match self {
+            Self::Nickname => TemplatePart::Nickname,
+            Self::Avatar => TemplatePart::Avatar,
+            Self::Phone => TemplatePart::Phone,
+        }
+    }
+}
+
+/// Each field once.
+pub(super) fn read(table: &Reader<'_>) -> Option<Vec<ProfileField>> {
+    let words = ProfileField::ALL.map(|field| (field.name(), field));
+    let written = table.key("profile", "[]", list(choice(&words)))?;
+    let is_kept = |field: &ProfileField| written.contains(field);
+    Some(ProfileField::ALL.into_iter().filter(is_kept).collect())
+}
+
+/// Refuses to keep what there is no place for.
+pub(super) fn check(table: &Reader<'_>, users: &Users) {
+    if users.profile.is_empty() {
+        return;
+    }
+    if users.store == UserStoreKind::Off {
+        let help = "write users.store = \"redis\" or \"sql\", or leave the profile out";
+        let what = "there is no directory that could keep it";
+        table.error("profile", what, Some(help.to_owned()));
+    }
+    let Some(adopted) = users.sql.as_ref().and_then(|sql| sql.adopted.as_ref()) else {
+        return;
+    };
+    for field in &users.profile {
+        if adopted.profile(*field).is_none() {
+            let name = field.name();
+            let what =
+                format!("users.sql.table is to keep the {name}, and no column of it is named");
+            let help = format!(
+                "write users.sql.columns.{name} = \"COLUMN\", or leave \"{name}\" out here"
+            );
+            table.error("profile", &what, Some(help));
+        }
+    }
+}
+
+/// Tells of what is not kept and used, or kept and never set.
+pub(in crate::config) fn warn(
+    table: &Reader<'_>,
+    users: &Users,
+    identity: &Identity,
+    phones: bool,
+) {
+    for field in ProfileField::ALL {
+        let (name, kept) = (field.name(), users.profile.contains(&field));
+        let told =
+            |(_, template): &&(_, crate::config::Template)| template.0.contains(&field.part());
+        if let Some((header, _)) = identity.headers.iter().find(told)
+            && !kept
+        {
+            let what = format!(
+                "the header `{header}` of identity.headers tells the {name}, which is not kept"
+            );
+            table.warning("profile", &what, &format!("add \"{name}\" here"));
+        }
+    }
+    if users.profile.contains(&ProfileField::Phone) && !phones {
+        let help = "write phone.enabled = true: numbers come from WeChat alone";
+        table.warning("profile", "no phone number is ever set", help);
+    }
+}

@@ -1,0 +1,344 @@
+//! What the directory keeps of users besides their ids (`users.profile`): names that they type themselves, so what is one is said
+//! here, and phone numbers, which come from WeChat alone.
+
+use std::fmt;
+
+use super::UserDirectory;
+use crate::config::ProfileField;
+use crate::identity::Attributes;
+use crate::redis::StoreError;
+
+/// What is kept of one user. What is not kept, and what he does not have, is `None`. Printed by nobody: it is personal.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Profile {
+    /// As it was typed, without blanks around it; 1 to 64 characters.
+    pub nickname: Option<String>,
+    /// An https URL or an absolute path; at most 512 bytes.
+    pub avatar: Option<String>,
+    /// As WeChat gives it, with the country's code where it is not China's; at most 40 bytes.
+    pub phone: Option<String>,
+}
+
+/// A new value of one field; `None` deletes it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Change {
+    pub(super) field: ProfileField,
+    pub(super) value: Option<String>,
+}
+
+/// Why a profile was not changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProfileError {
+    /// The directory cannot answer.
+    Store(StoreError),
+    /// The user's row is gone, or his id was given out by another directory.
+    NoUser,
+    /// The adopted table cannot hold a value as it is: characters that the column's character set lacks, too many of them, or a
+    /// rule of its own.
+    DoesNotFit,
+}
+
+/// The profiles of a directory. A clone shares it.
+#[derive(Clone)]
+pub struct Profiles {
+    users: UserDirectory,
+    kept: Vec<ProfileField>,
+}
+
+/// Moves of a user to an older id, while his profile is written, before the directory counts as damaged.
+const MOVES: usize = 64;
+
+impl Profile {
+    /// One field.
+    #[must_use]
+    pub fn get(&self, field: ProfileField) -> Option<&str> {
+        match field {
+            ProfileField::Nickname => self.nickname.as_deref(),
+            ProfileField::Avatar => self.avatar.as_deref(),
+            ProfileField::Phone => self.phone.as_deref(),
+        }
+    }
+
+    /// Sets one field; the empty text is none.
+    pub(super) fn set(&mut self, field: ProfileField, value: Option<String>) {
+        let place = match field {
+            ProfileField::Nickname => &mut self.nickname,
+            ProfileField::Avatar => &mut self.avatar,
+            ProfileField::Phone => &mut self.phone,
+        };
+        *place = value.filter(|value| !value.is_empty());
+    }
+
+    /// What a session holds of it.
+    #[must_use]
+    pub fn of(attributes: &Attributes) -> Self {
+        Self {
+            nickname: attributes.nickname.clone(),
+            avatar: attributes.avatar.clone(),
+            phone: attributes.phone.clone(),
+        }
+    }
+
+    /// Puts it into a session, in the place of what is there.
+    pub fn put(&self, attributes: &mut Attributes) {
+        attributes.nickname.clone_from(&self.nickname);
+        attributes.avatar.clone_from(&self.avatar);
+        attributes.phone.clone_from(&self.phone);
+    }
+}
+
+impl fmt::Debug for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Profile(..)")
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Change({:?}, ..)", self.field)
+    }
+}
+
+impl Change {
+    /// What it is of.
+    #[must_use]
+    pub fn field(&self) -> ProfileField {
+        self.field
+    }
+
+    /// Any name of 1 to 64 characters, blanks around it cut off; nothing is left of it: deleted.
+    ///
+    /// # Errors
+    /// A constant for the client.
+    pub fn nickname(text: &str) -> Result<Self, &'static str> {
+        // Each could make what stands beside the name look like something else. Joiners stay: families are made with them.
+        let deceives = |c: char| {
+            c.is_control()
+                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        };
+        let text = text.trim();
+        if text.chars().any(deceives) {
+            return Err(
+                "the nickname has control characters, line separators or marks that turn text around",
+            );
+        }
+        // As Unicode counts: a family or a flag is one to its reader and several of these. Refused and not cut, for a cut could go
+        // through the middle of an emoji.
+        if is_longer(ProfileField::Nickname, text.chars().count()) {
+            return Err("the nickname is longer than 64 characters");
+        }
+        Ok(Self::new(ProfileField::Nickname, text))
+    }
+
+    /// An https URL or an absolute path; the empty text: deleted.
+    ///
+    /// # Errors
+    /// A constant for the client.
+    pub fn avatar(text: &str) -> Result<Self, &'static str> {
+        if is_longer(ProfileField::Avatar, text.len()) {
+            return Err("the avatar is longer than 512 bytes");
+        }
+        // It ends up in a page's src. The others have to be percent-encoded in a URL anyway.
+        let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte);
+        let is_url = text.strip_prefix("https://").is_some_and(|rest| {
+            let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+            host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !host.contains('@')
+        });
+        // `//host/x` is a URL too, and of another host.
+        let is_path = text.starts_with('/') && !text.starts_with("//");
+        if text.is_empty() || text.bytes().all(plain) && (is_url || is_path) {
+            return Ok(Self::new(ProfileField::Avatar, text));
+        }
+        Err("the avatar is no https URL and no absolute path, percent-encoded")
+    }
+
+    /// A number that WeChat verified.
+    #[must_use]
+    pub fn phone(number: &str) -> Self {
+        Self::new(ProfileField::Phone, number)
+    }
+
+    /// Takes it away.
+    #[must_use]
+    pub fn delete(field: ProfileField) -> Self {
+        Self::new(field, "")
+    }
+
+    fn new(field: ProfileField, text: &str) -> Self {
+        Self {
+            field,
+            value: Some(text.to_owned()).filter(|text| !text.is_empty()),
+        }
+    }
+}
+
+impl Profiles {
+    /// Those of a directory that keeps `kept`. `None` where that is nothing.
+    #[must_use]
+    pub fn new(users: UserDirectory, kept: &[ProfileField]) -> Option<Self> {
+        let kept = kept.to_vec();
+        (!kept.is_empty()).then_some(Self { users, kept })
+    }
+
+    /// What is kept.
+    #[must_use]
+    pub fn kept(&self) -> &[ProfileField] {
+        &self.kept
+    }
+
+    /// A user's profile; of one that is not known an empty one. The id is his current one.
+    ///
+    /// # Errors
+    /// The directory cannot answer.
+    pub async fn read(&self, user_id: &str) -> Result<Profile, StoreError> {
+        match &self.users {
+            UserDirectory::Redis(users) => users.profile(user_id, &self.kept).await,
+            UserDirectory::Sql(users) => users.profile(user_id, &self.kept).await,
+            UserDirectory::Memory(users) => Ok(users.profile(user_id, &self.kept)),
+            UserDirectory::Webhook(_) | UserDirectory::Off => Ok(Profile::default()),
+        }
+    }
+
+    /// Changes a user's profile, all of it or nothing; gives the id that is his now. Changes of what is not kept are left out.
+    ///
+    /// # Errors
+    /// As `ProfileError` says. After `Store` it may have been changed.
+    pub async fn change(&self, user_id: &str, changes: &[Change]) -> Result<String, ProfileError> {
+        let kept = |change: &&Change| self.kept.contains(&change.field);
+        let changes: Vec<Change> = changes.iter().filter(kept).cloned().collect();
+        let mut current = self.users.current_id(user_id).await?;
+        for _ in 0..MOVES {
+            if !changes.is_empty() {
+                self.write(&current, &changes).await?;
+            }
+            // A merge in between may have taken what was there before along, and not this.
+            let now = self.users.current_id(&current).await?;
+            if now == current {
+                return Ok(current);
+            }
+            current = now;
+        }
+        Err(ProfileError::NoUser)
+    }
+
+    async fn write(&self, user_id: &str, changes: &[Change]) -> Result<(), ProfileError> {
+        match &self.users {
+            UserDirectory::Redis(users) => Ok(users.change_profile(user_id, changes).await?),
+            UserDirectory::Sql(users) => users.change_profile(user_id, changes).await,
+            UserDirectory::Memory(users) => {
+                users.change_profile(user_id, changes);
+                Ok(())
+            }
+            UserDirectory::Webhook(_) | UserDirectory::Off => Err(ProfileError::NoUser),
+        }
+    }
+}
+
+fn is_longer(field: ProfileField, length: usize) -> bool {
+    u64::try_from(length).is_ok_and(|length| length > field.longest())
+}
+
+impl From<StoreError> for ProfileError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn nickname(text: &str) -> Result<Option<String>, &'static str> {
+        Change::nickname(text).map(|change| change.value)
+    }
+
+    #[test]
+    fn a_name_of_any_script_and_any_emoji_passes_whole() {
+        for name in [
+            "小明",
+            "Zo\u{eb}",
+            "\u{1f600}",
+            "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}",
+            "\u{1f1e8}\u{1f1f3}",
+            "\u{1f44d}\u{1f3fd}",
+            "\u{1f3f4}\u{e0067}\u{e0062}\u{e0065}\u{e006e}\u{e0067}\u{e007f}",
+            "\u{2764}\u{fe0f}",
+            "\u{634}\u{200f} a",
+        ] {
+            assert_eq!(nickname(name), Ok(Some(name.to_owned())));
+            assert_eq!(
+                nickname(&format!(" \u{3000}{name}\n")),
+                Ok(Some(name.to_owned()))
+            );
+        }
+        let longest = "\u{1f600}".repeat(64);
+        assert_eq!(nickname(&longest), Ok(Some(longest.clone())));
+        assert_eq!(nickname(" \t"), Ok(None));
+        assert_eq!(nickname(""), Ok(None));
+    }
+
+    #[test]
+    fn a_name_that_would_deceive_or_is_too_long_is_refused() {
+        for deceiving in [
+            "a\u{0}b",
+            "a\nb",
+            "a\u{7f}b",
+            "a\u{85}b",
+            "a\u{2028}b",
+            "a\u{2029}b",
+            "a\u{202e}b",
+            "\u{202a}b",
+            "a\u{2066}b",
+            "b\u{2069}",
+        ] {
+            assert!(
+                nickname(deceiving).unwrap_err().contains("control"),
+                "{deceiving:?}"
+            );
+        }
+        assert!(nickname(&"a".repeat(65)).unwrap_err().contains("64"));
+    }
+
+    #[test]
+    fn an_avatar_is_an_https_url_or_a_path_and_nothing_that_a_page_could_trip_over() {
+        let longest = format!("https://cdn.example.com/{}", "a".repeat(488));
+        for good in [
+            "/a.png",
+            "/",
+            "https://thirdwx.qlogo.cn/mmopen/a?b=%20#c",
+            "https://[::1]/a",
+            &longest,
+        ] {
+            assert_eq!(Change::avatar(good).unwrap().value.as_deref(), Some(good));
+        }
+        assert_eq!(Change::avatar("").unwrap().value, None);
+        for bad in [
+            "//evil.example/a",
+            "http://cdn.example.com/a",
+            "javascript:alert(1)",
+            "wxfile://tmp_a.png",
+            "a.png",
+            "https://",
+            "https:///a",
+            "https://u:p@cdn.example.com/a",
+            "/a b",
+            "/a\"b",
+            "/\\evil.example",
+            "/头.png",
+            "/a'b",
+            "/<a>",
+            "https://cdn.example.com/a\r\nX: y",
+            &format!("{longest}a"),
+        ] {
+            assert!(Change::avatar(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn nobody_prints_a_profile() {
+        let mut profile = Profile::default();
+        profile.set(ProfileField::Phone, Some("13800000000".to_owned()));
+        let shown = format!("{profile:?} {:?}", Change::phone("13800000000"));
+        assert!(!shown.contains("138"), "{shown}");
+    }
+}

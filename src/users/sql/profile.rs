@@ -1,0 +1,45 @@
+//! What is kept of users besides their ids, in our tables or in an adopted one.
+
+use super::adopted::Written;
+use super::{SqlUsers, own, retried};
+use crate::config::ProfileField;
+use crate::redis::StoreError;
+use crate::users::{Change, Profile, ProfileError};
+
+impl SqlUsers {
+    pub(in crate::users) async fn profile(
+        &self,
+        user_id: &str,
+        fields: &[ProfileField],
+    ) -> Result<Profile, StoreError> {
+        let fit = self.prepared().await?;
+        let database = &self.database;
+        match &self.adopted {
+            Some(adopted) => {
+                let found = retried(|| adopted.profile(database, fit, user_id, fields)).await;
+                Ok(found?.unwrap_or_default())
+            }
+            None => retried(|| own::profile::read(database, user_id, fields)).await,
+        }
+    }
+
+    pub(in crate::users) async fn change_profile(
+        &self,
+        user_id: &str,
+        changes: &[Change],
+    ) -> Result<(), ProfileError> {
+        let fit = self.prepared().await?;
+        let database = &self.database;
+        let Some(adopted) = &self.adopted else {
+            return match retried(|| own::profile::change(database, user_id, changes)).await? {
+                true => Ok(()),
+                false => Err(ProfileError::NoUser),
+            };
+        };
+        match retried(|| adopted.change_profile(database, fit, user_id, changes)).await? {
+            Written::Yes => Ok(()),
+            Written::NoRow => Err(ProfileError::NoUser),
+            Written::No => Err(ProfileError::DoesNotFit),
+        }
+    }
+}

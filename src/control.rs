@@ -2,10 +2,13 @@
 //! who did what to whom. That line comes after the change, so it never tells of one that was not made.
 
 use crate::clock;
+use crate::config::ProfileField;
 use crate::identity::Holder;
 use crate::redis::StoreError;
 use crate::session::{Handle, Listed, Page, Revoked, SessionStore};
-use crate::users::{Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Found, UserDirectory};
+use crate::users::{
+    Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Found, Profile, Profiles, UserDirectory,
+};
 
 /// What a ban came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -22,6 +25,7 @@ pub struct Control {
     sessions: SessionStore,
     users: UserDirectory,
     bans: Bans,
+    profiles: Option<Profiles>,
     by: &'static str,
 }
 
@@ -33,8 +37,16 @@ impl Control {
             sessions,
             users,
             bans,
+            profiles: None,
             by,
         }
+    }
+
+    /// Knows what is kept of users.
+    #[must_use]
+    pub fn with_profiles(mut self, profiles: Option<Profiles>) -> Self {
+        self.profiles = profiles;
+        self
     }
 
     /// Who has this openid; `None` for somebody who never logged in.
@@ -252,6 +264,26 @@ impl Control {
 
 /// The user directory.
 impl Control {
+    /// What is kept of a user besides his ids, field by field; `None` where nothing is.
+    ///
+    /// # Errors
+    /// The user directory cannot answer.
+    pub async fn profile_of(
+        &self,
+        holder: &Holder,
+    ) -> Result<Option<Vec<(ProfileField, Option<String>)>>, StoreError> {
+        let Some(profiles) = &self.profiles else {
+            return Ok(None);
+        };
+        let profile = match holder {
+            Holder::User(user_id) => profiles.read(user_id).await?,
+            Holder::Openid { .. } => Profile::default(),
+        };
+        let fields = profiles.kept().iter();
+        let fields = fields.map(|field| (*field, profile.get(*field).map(str::to_owned)));
+        Ok(Some(fields.collect()))
+    }
+
     /// As `UserDirectory::entries`.
     ///
     /// # Errors

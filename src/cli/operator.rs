@@ -13,7 +13,7 @@ use crate::identity::Holder;
 use crate::logging;
 use crate::redis::{RedisLink, StoreError};
 use crate::session::SessionStore;
-use crate::users::{Bans, UserDirectory};
+use crate::users::{Bans, Profiles, UserDirectory};
 
 /// Why a command ends before it is done.
 pub(super) enum Failure {
@@ -128,8 +128,9 @@ impl Operator {
             (UserStoreKind::Off | UserStoreKind::Webhook, _) => UserDirectory::Off,
             (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(bans.clone()),
         };
+        let profiles = Profiles::new(users.clone(), &config.users.profile);
         Ok(Self {
-            control: Control::new(sessions, users, bans, "command"),
+            control: Control::new(sessions, users, bans, "command").with_profiles(profiles),
             users: config.users.store,
             apps: config.apps,
         })

@@ -23,7 +23,7 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show a user: whether he is banned, and his live sessions.
+    /// Show a user: whether he is banned, what users.profile keeps of him, and his live sessions.
     Show(Show),
     /// Keep a user out: end all his sessions and refuse his logins (403 user_banned).
     ///
@@ -127,6 +127,7 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
     let control = &operator.control;
     let current = control.current(holder).await?;
     let ban = control.ban_of(&current).await?;
+    let profile = control.profile_of(&current).await?;
     let mut lines = Lines::new();
     if as_json {
         let mut head = name(&current);
@@ -136,6 +137,11 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
             name(holder)
         };
         head["ban"] = json!(ban);
+        if let Some(profile) = &profile {
+            let fields = profile.iter();
+            let fields = fields.map(|(field, value)| (field.name().to_owned(), json!(value)));
+            head["profile"] = Value::Object(fields.collect());
+        }
         // The sessions are written as they come, for a user may have many.
         let head = head.to_string();
         lines.text(head.strip_suffix('}').unwrap_or_default());
@@ -149,6 +155,10 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
             Some(ban) => format!("banned    {}", told(ban)),
             None => "banned    no".to_owned(),
         });
+        for (field, value) in profile.iter().flatten() {
+            let value = cell(value.as_deref().unwrap_or_default());
+            lines.line(&format!("{:<8}  {value}", field.name()));
+        }
         lines.line(&sessions::heading());
     }
     // Sessions from before a merge go on under the older name.

@@ -1,11 +1,10 @@
-//! Our own endpoints: login, logout, who am I; `decrypt.rs` and `phone.rs` have two more. They come before routing, so no route can
+//! Our own endpoints: login, logout; `profile.rs`, `decrypt.rs` and `phone.rs` have the others. They come before routing, so no route can
 //! shadow them.
 
 use std::sync::Arc;
 
 use hyper::body::Body as _;
 use hyper::{Method, StatusCode};
-use serde_json::json;
 
 use super::answer::Reply;
 use super::outgoing::ReadBody;
@@ -34,11 +33,19 @@ const PHONE: &str = "/_gateway/phone";
 pub(super) enum Endpoint<'a> {
     Login(&'a Login),
     Logout,
-    Me,
+    /// Whether he may change something of himself.
+    Me(Profiled),
     Decrypt,
     Phone(&'a Arc<AccessTokens>),
     /// Below our prefix, but nothing there.
     Unknown,
+}
+
+/// Whether a nickname or an avatar is kept.
+#[derive(Clone, Copy)]
+pub(super) enum Profiled {
+    Yes,
+    No,
 }
 
 impl<'a> Endpoint<'a> {
@@ -46,7 +53,7 @@ impl<'a> Endpoint<'a> {
         match self {
             Self::Login(_) => "login",
             Self::Logout => "logout",
-            Self::Me => "me",
+            Self::Me(_) => "me",
             Self::Decrypt => "decrypt",
             Self::Phone(_) => "phone",
             Self::Unknown => "unknown",
@@ -58,7 +65,8 @@ impl<'a> Endpoint<'a> {
         let methods: &[Method] = match self {
             Self::Login(entry) => &entry.methods,
             Self::Logout | Self::Decrypt | Self::Phone(_) => &[Method::POST],
-            Self::Me => &[Method::GET],
+            Self::Me(Profiled::No) => &[Method::GET],
+            Self::Me(Profiled::Yes) => &[Method::GET, Method::PATCH, Method::POST],
             Self::Unknown => return Err(Error::NoRoute),
         };
         if methods.contains(method) {
@@ -76,7 +84,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn quota(&self, gateway: &Gateway) -> Option<Quota> {
         match self {
             Self::Login(entry) => entry.rate_limit,
-            Self::Logout | Self::Me | Self::Decrypt | Self::Phone(_) => {
+            Self::Logout | Self::Me(_) | Self::Decrypt | Self::Phone(_) => {
                 gateway.login_entries.first()?.rate_limit
             }
             Self::Unknown => None,
@@ -87,7 +95,7 @@ impl<'a> Endpoint<'a> {
     pub(super) fn style(&self, gateway: &'a Gateway) -> &'a Style {
         let entry = match self {
             Self::Login(entry) => Some(*entry),
-            Self::Logout | Self::Me | Self::Decrypt | Self::Phone(_) | Self::Unknown => {
+            Self::Logout | Self::Me(_) | Self::Decrypt | Self::Phone(_) | Self::Unknown => {
                 gateway.login_entries.first()
             }
         };
@@ -105,7 +113,7 @@ impl Gateway {
         match (path, &self.phone) {
             (PHONE, Some(tokens)) => Some(Endpoint::Phone(tokens)),
             (LOGOUT, _) => Some(Endpoint::Logout),
-            (ME, _) => Some(Endpoint::Me),
+            (ME, _) => Some(Endpoint::Me(self.profiled())),
             (DECRYPT, _) => Some(Endpoint::Decrypt),
             _ if below.is_empty() || below.starts_with('/') => Some(Endpoint::Unknown),
             _ => None,
@@ -124,7 +132,10 @@ impl Gateway {
         match endpoint {
             Endpoint::Login(entry) => self.serve_login(entry, exchange, host).await,
             Endpoint::Logout => self.serve_logout(exchange).await,
-            Endpoint::Me => self.serve_me(exchange).await,
+            Endpoint::Me(_) if exchange.parts.method == Method::GET => {
+                self.serve_me(exchange).await
+            }
+            Endpoint::Me(_) => self.serve_profile(exchange).await,
             Endpoint::Decrypt => self.serve_decrypt(exchange).await,
             Endpoint::Phone(tokens) => self.serve_phone(tokens, exchange).await,
             Endpoint::Unknown => Err(Error::NoRoute),
@@ -198,21 +209,6 @@ impl Gateway {
         tracing::debug!(user.id = ?session.identity.user_id, ended = gone.is_some(), "logged out");
         let style = Endpoint::Logout.style(self);
         Ok(Reply::json(StatusCode::OK, style::done(style)))
-    }
-
-    async fn serve_me(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
-        let (session, ..) = self.own_session(&mut exchange).await?;
-        let Session {
-            identity, created, ..
-        } = session;
-        let body = json!({
-            "user_id": identity.user_id,
-            "openid": identity.openid,
-            "unionid": identity.unionid,
-            "appid": identity.appid,
-            "logged_in_at": created,
-        });
-        Ok(Reply::json(StatusCode::OK, body.to_string()))
     }
 
     /// The session of a request to one of our endpoints, its skey, and the body where it had to be read for that.

@@ -12,6 +12,7 @@ mod key_checks;
 mod limits;
 mod outgoing;
 mod phone;
+mod profile;
 #[cfg(test)]
 mod properties;
 mod received;

@@ -9,11 +9,13 @@ use tokio::time::Instant;
 use super::answer::Reply;
 use super::{Exchange, Gateway};
 use crate::access_token::{AccessTokens, TokenError};
-use crate::config::LOGIN_DEADLINE;
+use crate::config::{LOGIN_DEADLINE, ProfileField};
 use crate::error::{Error, LoginRefusal};
 use crate::http::body::{self, BodyKind};
 use crate::http::field;
+use crate::identity::Identity;
 use crate::login::LOGIN_BODY_LIMIT;
+use crate::users::Change;
 use crate::wechat::{LoginCode, WechatError};
 
 /// The field that holds the code, in JSON or a form.
@@ -48,12 +50,30 @@ impl Gateway {
             .await;
         exchange.record.wechat_time = Some(asked.elapsed());
         let phone = phone.map_err(refused)?;
+        self.keep(&identity, &phone.number).await;
         let body = json!({
             "phoneNumber": phone.number,
             "purePhoneNumber": phone.pure_number,
             "countryCode": phone.country_code,
         });
         Ok(Reply::json(StatusCode::OK, body.to_string()))
+    }
+}
+
+impl Gateway {
+    /// Keeps the number where numbers are. It was paid for, and its code is spent: whatever goes wrong here, the client gets it.
+    async fn keep(&self, identity: &Identity, number: &str) {
+        if !self.logins.kept().contains(&ProfileField::Phone) {
+            return;
+        }
+        let changes = vec![Change::phone(number)];
+        if let Err(error) = self.logins.change_profile(identity, changes).await {
+            tracing::warn!(
+                user.id = identity.user_id,
+                %error,
+                "a phone number was given to the client and not kept"
+            );
+        }
     }
 }
 

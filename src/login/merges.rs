@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::Logins;
 use super::notices::MergeNotices;
+use super::profile::spread;
 use crate::error::Error;
 use crate::identity::{Holder, Identity, Merged};
 use crate::session::{LoginClaim, NewSession, Origin, Session, SessionStore};
-use crate::users::UserDirectory;
+use crate::users::{Profiles, UserDirectory};
 
 /// How long a login waits for everybody to know. Who has thousands of sessions shall log in all the same; the rest goes on behind.
 const WAIT: Duration = Duration::from_secs(1);
@@ -31,6 +32,7 @@ struct Work {
     sessions: SessionStore,
     users: UserDirectory,
     merges: Merges,
+    profiles: Option<Profiles>,
     /// The user that stays, by the names of the login that came by.
     identity: Identity,
     older: String,
@@ -64,6 +66,7 @@ impl Logins {
             sessions: self.sessions.clone(),
             users: self.users.clone(),
             merges: self.merges.clone(),
+            profiles: self.profiles.clone(),
             identity: identity.clone(),
             older,
             newer,
@@ -166,6 +169,11 @@ impl Work {
                 )
                 .await
                 .map_err(store)?;
+        }
+        // What the older lacked came from the newer, and the newer's own is nobody's any more.
+        if let Some(profiles) = &self.profiles {
+            let holders = [Holder::User(older.clone())];
+            spread(sessions, profiles, &holders, older).await?;
         }
         if let Some(notices) = &self.merges.notices {
             notices.add(older, newer).await.map_err(store)?;

@@ -3,6 +3,7 @@
 
 mod merges;
 mod notices;
+mod profile;
 mod request;
 mod user;
 
@@ -23,7 +24,7 @@ use crate::error::{Error, LoginRefusal};
 use crate::identity::Identity;
 use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
-use crate::users::{Bans, CreateUsers, UserDirectory};
+use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
 use crate::wechat::{LoginCode, Wechat};
 
 /// Pause between two looks at a login that another request is making.
@@ -44,6 +45,8 @@ pub struct Logins {
     sessions: SessionStore,
     /// Who is told when two users are one.
     merges: Merges,
+    /// Keep what users tell of themselves; `None` where nothing is.
+    profiles: Option<Profiles>,
     places: Arc<Semaphore>,
     tasks: TaskTracker,
 }
@@ -104,6 +107,7 @@ impl Logins {
             bans,
             sessions,
             merges,
+            profiles: None,
             places,
             tasks,
         }
@@ -205,6 +209,7 @@ impl Logins {
             let _ = self.sessions.revoke(&new.skey).await;
             return Err(refused);
         }
+        self.settle(&identity).await;
         Ok(LoginAnswer {
             skey: new.skey.expose().to_owned(),
             expires_at: clock::unix_seconds().saturating_add(new.expires_in.as_secs()),

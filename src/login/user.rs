@@ -40,6 +40,7 @@ impl Logins {
                 merged,
             } => {
                 identity.user_id = Some(user_id);
+                self.add_profile(&mut identity).await?;
                 if let Some(newer) = merged {
                     self.settle_merge(&identity, newer).await?;
                 }

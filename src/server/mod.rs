@@ -34,7 +34,7 @@ use crate::limit::Limits;
 use crate::login::{Logins, MergeNotices, Merges};
 use crate::redis::{RedisConfigError, RedisLink};
 use crate::session::SessionStore;
-use crate::users::{Bans, UserDirectory, WebhookUsers};
+use crate::users::{Bans, Profiles, UserDirectory, WebhookUsers};
 use crate::webhook::WebhookSetupError;
 use crate::wechat::{Wechat, WechatSetupError};
 
@@ -173,7 +173,8 @@ impl Server {
             sessions.clone(),
             merges,
             tasks.clone(),
-        );
+        )
+        .with_profiles(Profiles::new(users.clone(), &config.users.profile));
         Ok(Self {
             addresses: listeners
                 .iter()

@@ -38,6 +38,7 @@ mod outages;
 mod own_answers;
 mod paths;
 mod phone_numbers;
+mod profile;
 mod proxying;
 mod rate_limits;
 mod recipes;

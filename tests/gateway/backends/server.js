@@ -1,5 +1,14 @@
-// Tells what a Node application is told: method, target, headers with their spelling and repetition, and the body.
+// Tells what a Node application is told: method, target, headers with their spelling and repetition, and the body; of a profile, the
+// bytes that it decodes to.
 const http = require('node:http');
+
+function decoded(text) {
+  try {
+    return Buffer.from(decodeURIComponent(text || '')).toString('hex');
+  } catch {
+    return null;
+  }
+}
 
 const server = http.createServer((request, response) => {
   const pieces = [];
@@ -10,6 +19,11 @@ const server = http.createServer((request, response) => {
       method: request.method,
       url: request.url,
       rawHeaders: request.rawHeaders,
+      decoded: {
+        nickname: decoded(request.headers['x-nickname']),
+        avatar: decoded(request.headers['x-avatar']),
+        phone: decoded(request.headers['x-phone']),
+      },
       body: Buffer.concat(pieces).toString(),
     }));
   });

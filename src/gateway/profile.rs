@@ -1,0 +1,198 @@
+//! `GET` and `PATCH /_gateway/me`: who is logged in, and how he calls himself. Names and pictures are the user's own words; his
+//! phone number is not, so it cannot be set here.
+
+use hyper::StatusCode;
+use hyper::body::Body as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::{Value, json};
+
+use super::answer::Reply;
+use super::endpoints::Profiled;
+use super::{Exchange, Gateway};
+use crate::config::ProfileField;
+use crate::error::Error;
+use crate::http::body::{self, BodyKind};
+use crate::login::LOGIN_BODY_LIMIT;
+use crate::session::Session;
+use crate::users::{Change, Profile};
+
+const NO_OBJECT: Error = Error::BadRequest("the body is not a JSON object");
+
+/// What is to be changed: left out, or taken away (`null`), or set.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wish {
+    #[serde(default, deserialize_with = "named")]
+    nickname: Option<Option<String>>,
+    #[serde(default, deserialize_with = "named")]
+    avatar: Option<Option<String>>,
+}
+
+impl Gateway {
+    /// Whether users can change anything of what is kept.
+    pub(super) fn profiled(&self) -> Profiled {
+        match self.logins.kept() {
+            [] | [ProfileField::Phone] => Profiled::No,
+            _ => Profiled::Yes,
+        }
+    }
+
+    pub(super) async fn serve_me(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+        let (session, ..) = self.own_session(&mut exchange).await?;
+        let profile = Profile::of(&session.identity.attributes);
+        Ok(self.me(&session, &profile))
+    }
+
+    pub(super) async fn serve_profile(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+        let (session, _, read) = self.own_session(&mut exchange).await?;
+        let bytes = match read {
+            Some(bytes) => bytes,
+            None if exchange.body.is_end_stream() => bytes::Bytes::new(),
+            None => {
+                let patience = self.server.body_timeout;
+                body::read(exchange.body, LOGIN_BODY_LIMIT, patience).await?
+            }
+        };
+        exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let kind = body::kind(&exchange.parts.headers);
+        let changes = changes(kind, &bytes, self.logins.kept())?;
+        let changed = self.logins.change_profile(&session.identity, changes);
+        let profile = changed.await?;
+        Ok(self.me(&session, &profile))
+    }
+
+    fn me(&self, session: &Session, profile: &Profile) -> Reply {
+        let identity = &session.identity;
+        let mut body = json!({
+            "user_id": identity.user_id,
+            "openid": identity.openid,
+            "unionid": identity.unionid,
+            "appid": identity.appid,
+            "logged_in_at": session.created,
+        });
+        for field in self.logins.kept() {
+            body[field.name()] = Value::from(profile.get(*field));
+        }
+        Reply::json(StatusCode::OK, body.to_string())
+    }
+}
+
+/// What a body asks for, held to what a name and an avatar may be.
+fn changes(
+    kind: Option<BodyKind>,
+    bytes: &[u8],
+    kept: &[ProfileField],
+) -> Result<Vec<Change>, Error> {
+    let text = str::from_utf8(bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
+    // serde would take a list for the fields in their order.
+    if kind == Some(BodyKind::Form) || !text.trim_start().starts_with('{') {
+        return Err(NO_OBJECT);
+    }
+    let wish: Wish = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    type Rule = fn(&str) -> Result<Change, &'static str>;
+    let fields: [(_, _, Rule, _); 2] = [
+        (
+            ProfileField::Nickname,
+            wish.nickname,
+            Change::nickname,
+            "no nickname is kept here",
+        ),
+        (
+            ProfileField::Avatar,
+            wish.avatar,
+            Change::avatar,
+            "no avatar is kept here",
+        ),
+    ];
+    let mut changes = Vec::new();
+    for (field, wanted, rule, not_kept) in fields {
+        let Some(value) = wanted else { continue };
+        if !kept.contains(&field) {
+            return Err(Error::BadRequest(not_kept));
+        }
+        changes.push(match value {
+            Some(text) => rule(&text).map_err(Error::BadRequest)?,
+            None => Change::delete(field),
+        });
+    }
+    Ok(changes)
+}
+
+/// In a constant, for what was sent is reflected nowhere.
+fn unreadable(error: &serde_json::Error) -> Error {
+    let what = error.to_string();
+    if !error.is_data() {
+        return NO_OBJECT;
+    }
+    Error::BadRequest(if what.starts_with("unknown field `phone`") {
+        "a phone number is set by POST /_gateway/phone alone"
+    } else if what.starts_with("unknown field") {
+        "only nickname and avatar can be changed"
+    } else if what.starts_with("duplicate field") {
+        "the body holds a field twice"
+    } else {
+        "nickname and avatar are texts or null"
+    })
+}
+
+/// There, if only as `null`.
+fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(body: &str) -> &'static str {
+        let kept = [ProfileField::Nickname, ProfileField::Phone];
+        match changes(Some(BodyKind::Json), body.as_bytes(), &kept) {
+            Err(Error::BadRequest(text)) => text,
+            other => panic!("{body} is not refused: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_changed_is_refused_by_a_constant() {
+        for (body, expected) in [
+            (
+                r#"{"phone":"1"}"#,
+                "a phone number is set by POST /_gateway/phone alone",
+            ),
+            (
+                r#"{"nickname":"a","openid":"o"}"#,
+                "only nickname and avatar can be changed",
+            ),
+            (
+                r#"{"nickname":"a","nickname":"b"}"#,
+                "the body holds a field twice",
+            ),
+            (r#"{"avatar":"/a"}"#, "no avatar is kept here"),
+            (r#"{"nickname":5}"#, "nickname and avatar are texts or null"),
+            (
+                r#"{"nickname":["a"]}"#,
+                "nickname and avatar are texts or null",
+            ),
+            ("", "the body is not a JSON object"),
+            (r#"["a"]"#, "the body is not a JSON object"),
+            (r#"{"nickname":"\ud83d"}"#, "the body is not a JSON object"),
+            (r#"{"nickname":"a"} x"#, "the body is not a JSON object"),
+        ] {
+            assert_eq!(said(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn null_and_the_empty_text_delete_and_what_is_left_out_stays() {
+        let asked = |body: &str| changes(None, body.as_bytes(), &ProfileField::ALL).unwrap();
+        assert_eq!(asked("{}"), []);
+        let deleted = [Change::delete(ProfileField::Nickname)];
+        assert_eq!(asked(r#"{"nickname":null}"#), deleted);
+        assert_eq!(asked(r#" {"nickname":" "}"#), deleted);
+        let both = [
+            Change::nickname("\u{1f600}").unwrap(),
+            Change::delete(ProfileField::Avatar),
+        ];
+        assert_eq!(asked(r#"{"nickname":"\ud83d\ude00","avatar":""}"#), both);
+    }
+}

@@ -42,6 +42,11 @@ export interface Client {
   logout(): Promise<void>;
   /** Who is logged in. Logs in if nobody is. */
   me(): Promise<Me>;
+  /**
+   * Changes what the user is called and where his picture is, where the gateway keeps them (`users.profile`); `null` and `""` take
+   * away, what is left out stays. An avatar is an https URL or an absolute path: upload the file of `chooseAvatar` first.
+   */
+  updateProfile(profile: Profile): Promise<Me>;
   /** The number behind `event.detail.code` of a phone button, where the gateway has `[phone] enabled`. The code is good once. */
   phone(code: string): Promise<Phone>;
   /**
@@ -139,6 +144,12 @@ export interface SocketTask {
   onClose(listener: (event: any) => void): void;
 }
 
+export interface Profile {
+  /** 1 to 64 characters, any emoji. */
+  nickname?: string | null;
+  avatar?: string | null;
+}
+
 export interface Me {
   /** `null` where the gateway has `users.store = "off"`. */
   user_id: string | null;
@@ -147,6 +158,10 @@ export interface Me {
   appid: string;
   /** Seconds since 1970. */
   logged_in_at: number;
+  /** These three where the gateway keeps them. */
+  nickname?: string | null;
+  avatar?: string | null;
+  phone?: string | null;
 }
 
 export interface Phone {

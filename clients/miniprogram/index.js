@@ -187,6 +187,7 @@ function createClient(options) {
     logout,
     connectSocket,
     me: () => own('me'),
+    updateProfile: (profile) => own('me', Object.assign({}, profile)),
     phone: (code) => own('phone', { code }),
     decrypt,
     request: (wanted) => call('request', wanted),

@@ -124,6 +124,8 @@ async fn run(file: &str) {
         .table("redis", "timeout = \"2s\"")
         .table("phone", "enabled = true")
         .table("decrypt", "checksession = true")
+        .table("users", "profile = [\"nickname\", \"avatar\"]")
+        .table("identity", "headers = { \"X-Openid\" = \"{openid}\", \"X-Nickname\" = \"{nickname}\" }")
         .upstream(&format!("http://{address}"))
         .routes(&[ROUTES, &styles()].concat());
     let mut stack = Stack::start(setup).await;

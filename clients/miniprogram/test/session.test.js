@@ -252,6 +252,25 @@ test('me tells who is logged in', async () => {
   assert.equal(me.openid, await openid(user));
 });
 
+test('a profile is changed field by field, also after a login, and told to the service', async () => {
+  const { client, wx, skey } = miniProgram();
+  await client.login();
+  await end(skey());
+  const nickname = '\u{1f468}\u200d\u{1f469}\u200d\u{1f467} \u5c0f\u660e';
+
+  const changed = await client.updateProfile({ nickname, avatar: '/a.png' });
+  const cleared = await client.updateProfile({ avatar: null });
+  const { data } = await client.request({ url: '/a' });
+  const error = await rejection(client.updateProfile({ avatar: 'wxfile://tmp_a.png' }));
+
+  assert.deepEqual([changed.nickname, changed.avatar], [nickname, '/a.png']);
+  assert.deepEqual([cleared.nickname, cleared.avatar], [nickname, null]);
+  assert.deepEqual(await client.me(), cleared);
+  assert.equal(decodeURIComponent(data.headers['x-nickname']), nickname);
+  assert.deepEqual([error.code, error.statusCode], ['bad_request', 400]);
+  assert.equal(wx.logins, 2);
+});
+
 test('decrypt gives what WeChat encrypted for the user', async () => {
   const { client, user } = miniProgram();
   await client.login();

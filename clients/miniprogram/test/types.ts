@@ -27,12 +27,15 @@ gateway.decrypt<{ phoneNumber: string }>({ encryptedData: '', iv: '' }).then(({ 
 gateway.decrypt({ encryptedData: '', iv: '' }).catch((error: GatewayError) => error.code === 'session_key_expired' && error.cause);
 gateway.phone('code').then((phone): string => phone.countryCode + phone.purePhoneNumber);
 gateway.me().then((me): string | null => me.user_id);
+gateway.updateProfile({ nickname: '\u{1f600}', avatar: null }).then((me) => me.nickname!.length);
 gateway.logout().catch((error: GatewayError) => error.code === 'store_unavailable' && error.requestId);
 
 // @ts-expect-error: an auth that there is not.
 gateway.request({ url: '/a', auth: 'maybe' });
 // @ts-expect-error: nowhere to go.
 gateway.request({});
+// @ts-expect-error: numbers come from WeChat alone.
+gateway.updateProfile({ phone: '13800000000' });
 // @ts-expect-error: a file without its name.
 gateway.uploadFile({ url: '/photos', filePath: 'wxfile://photo' });
 // @ts-expect-error: a style that there is not.

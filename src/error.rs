@@ -91,8 +91,8 @@ pub enum Error {
     UpstreamProtocol(String),
     /// The upstream did not answer in time.
     UpstreamTimeout(UpstreamWait),
-    /// As many requests as the upstream takes are under way and as many wait, or 1024 logins are under way, or all connections are
-    /// taken.
+    /// As many requests as the upstream takes are under way and as many wait, or 1024 logins or 64 changes of profiles are under way,
+    /// or all connections are taken.
     Overloaded,
     /// One address has all the connections that it may have. Told to a connection, before any request.
     TooManyConnections,
@@ -388,7 +388,7 @@ impl fmt::Display for Error {
                 )
             }
             Self::Overloaded => f.write_str(
-                "too many requests wait for the upstream, or too many logins are under way",
+                "too many requests wait for the upstream, or too many logins or changes of profiles are under way",
             ),
             Self::TooManyConnections => f.write_str("the address has too many connections"),
         }

@@ -16,7 +16,7 @@ use crate::gateway::{Explanation, Forwarding, Gateway};
 use crate::limit::Limits;
 use crate::login::{Logins, Merges};
 use crate::session::SessionStore;
-use crate::users::{Bans, UserDirectory};
+use crate::users::{Bans, Profiles, UserDirectory};
 use crate::wechat::Wechat;
 
 /// EX_USAGE of sysexits(3).
@@ -88,7 +88,8 @@ fn gateway(config: Config) -> Result<Gateway, String> {
         sessions.clone(),
         Merges::default(),
         tasks.clone(),
-    );
+    )
+    .with_profiles(Profiles::new(UserDirectory::Off, &config.users.profile));
     let limits = Limits::new(&config, None);
     Ok(Gateway::new(
         config,

@@ -10,7 +10,7 @@ use hyper::{HeaderMap, Uri};
 use super::Gateway;
 use super::outgoing::Sender;
 use crate::auth::{self, Head, Question};
-use crate::config::{Action, Auth, PathPolicy, Quota, Route};
+use crate::config::{Action, Auth, PathPolicy, ProfileField, Quota, Route};
 use crate::error::{Error, ErrorAnswer};
 use crate::http::address::Peer;
 use crate::http::path::CanonicalPath;
@@ -107,7 +107,7 @@ impl Gateway {
         explanation.skey = taken.source;
         let identity = match auth::question(route.auth, route.on_bad_token, &taken)? {
             Question::Anonymous => None,
-            Question::WhoHas(_) => Some(somebody()),
+            Question::WhoHas(_) => Some(somebody(self.logins.kept())),
         };
         match &route.action {
             Action::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),
@@ -152,13 +152,19 @@ impl Gateway {
 }
 
 /// Stands for whoever has the skey.
-fn somebody() -> Identity {
+fn somebody(kept: &[ProfileField]) -> Identity {
+    let told = |field: ProfileField| kept.contains(&field).then(|| format!("({})", field.name()));
     Identity {
         appid: "(appid)".to_owned(),
         openid: "(openid)".to_owned(),
         unionid: Some("(unionid)".to_owned()),
         user_id: Some("(user_id)".to_owned()),
-        attributes: Attributes::default(),
+        attributes: Attributes {
+            nickname: told(ProfileField::Nickname),
+            avatar: told(ProfileField::Avatar),
+            phone: told(ProfileField::Phone),
+            ..Attributes::default()
+        },
     }
 }
 

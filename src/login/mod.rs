@@ -33,6 +33,9 @@ const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// Logins that are under way at once; each holds a call to WeChat. More are refused.
 const MOST: usize = 1024;
 
+/// Changes of profiles that are under way at once; each goes through all sessions of its user. More are refused.
+const MOST_CHANGES: usize = 64;
+
 /// What a login needs.
 pub struct Logins {
     /// Exchanges codes.
@@ -48,6 +51,7 @@ pub struct Logins {
     /// Keep what users tell of themselves; `None` where nothing is.
     profiles: Option<Profiles>,
     places: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
     tasks: TaskTracker,
 }
 
@@ -109,6 +113,7 @@ impl Logins {
             merges,
             profiles: None,
             places,
+            changes: Arc::new(Semaphore::new(MOST_CHANGES)),
             tasks,
         }
     }

@@ -34,16 +34,20 @@ impl Logins {
     ///
     /// # Errors
     /// `DirectoryUnavailable`, also when it took longer than 5 s; `StoreUnavailable` when his sessions may have the old one;
-    /// `BadRequest` where a table cannot hold it; `UnknownUser` where the directory has no such user any more.
+    /// `BadRequest` where a table cannot hold it; `UnknownUser` where the directory has no such user any more; `Overloaded` when 64
+    /// changes are under way.
     pub async fn change_profile(
         self: &Arc<Self>,
         identity: &Identity,
         changes: Vec<Change>,
     ) -> Result<Profile, Error> {
+        let place = Arc::clone(&self.changes).try_acquire_owned();
+        let place = place.map_err(|_| Error::Overloaded)?;
         let logins = Arc::clone(self);
         let holder = identity.holder();
         let user_id = identity.user_id.clone().ok_or(Error::UnknownUser)?;
         let running = self.tasks.spawn(async move {
+            let _place = place;
             let work = logins.change_and_spread(holder, &user_id, &changes);
             let in_time = tokio::time::timeout(LOGIN_DEADLINE, work).await;
             in_time.unwrap_or_else(|_| {

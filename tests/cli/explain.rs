@@ -305,3 +305,19 @@ methods = ["DELETE"]
         );
     }
 }
+
+#[test]
+fn a_profile_that_is_kept_can_be_changed_and_is_told() {
+    let tables = "[users]\nprofile = [\"nickname\"]\n[identity]\nheaders = { \"X-Name\" = \"n:{nickname}\" }\n";
+    let folder = Folder::with(&format!("{tables}{APP}{ROUTES}"));
+    let skey = format!("skey: {SKEY}");
+
+    let told = folder.skeygate(&["explain", "GET", "/api/a", "-H", &skey]);
+    let changed = folder.skeygate(&["explain", "PATCH", "/_gateway/me"]);
+    let without = Folder::with(&format!("{APP}{ROUTES}"));
+    let refused = without.skeygate(&["explain", "PATCH", "/_gateway/me"]);
+
+    assert!(told.stdout.contains("\nset       x-name: "), "{told:?}");
+    assert!(!changed.stdout.contains("405"), "{changed:?}");
+    assert!(refused.stdout.contains("405"), "{refused:?}");
+}

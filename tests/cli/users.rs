@@ -100,6 +100,25 @@ fn a_ban_needs_a_user_a_reason_and_a_time_that_is_one() {
 }
 
 #[test]
+fn an_export_is_of_a_directory_that_a_command_can_reach() {
+    let port = free_port();
+    let _redis = redis(port);
+    for (store, part) in [
+        ("memory", "in the running gateway"),
+        ("off", "no directory"),
+    ] {
+        let folder = Folder::with(&format!(
+            "[redis]\nurl = \"redis://127.0.0.1:{port}/0\"\ntimeout = \"5s\"\n[users]\nstore = \"{store}\"\n{APP}{ROUTE}"
+        ));
+
+        let said = folder.skeygate(&["users", "export"]);
+
+        assert_eq!((said.code, said.stdout.as_str()), (Some(78), ""));
+        assert!(said.stderr.contains(part), "{}", said.stderr);
+    }
+}
+
+#[test]
 fn without_redis_nothing_is_done_and_that_is_said() {
     let away = folder(free_port());
     let memory = Folder::with(&format!("[session]\nstore = \"memory\"\n{APP}{ROUTE}"));

@@ -125,7 +125,10 @@ async fn run(file: &str) {
         .table("phone", "enabled = true")
         .table("decrypt", "checksession = true")
         .table("users", "profile = [\"nickname\", \"avatar\"]")
-        .table("identity", "headers = { \"X-Openid\" = \"{openid}\", \"X-Nickname\" = \"{nickname}\" }")
+        .table(
+            "identity",
+            "headers = { \"X-Openid\" = \"{openid}\", \"X-Nickname\" = \"{nickname}\" }",
+        )
         .upstream(&format!("http://{address}"))
         .routes(&[ROUTES, &styles()].concat());
     let mut stack = Stack::start(setup).await;

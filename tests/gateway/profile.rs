@@ -150,7 +150,13 @@ async fn databases_keep_names_byte_for_byte_as_their_own_clients_read_them() {
             assert_eq!(changed.field("nickname"), longest, "{kind:?}");
             let deleted = patch(stack, &skey, &json!({ "nickname": null, "avatar": "" })).await;
             assert_eq!(deleted.json()["nickname"], Value::Null, "{kind:?}");
-            assert_eq!(stack.login("ann").await.len(), 43);
+            let again = stack.log_in(stack.address(), "ann").await;
+            patch(stack, &again.field("skey"), &named(NAMES[6])).await;
+            let user = again.field("user_id");
+            let shown = skeygate(stack, &["users", "show", &user, "--json"]).await;
+            let expected = json!({ "nickname": NAMES[6], "avatar": null, "phone": null });
+            assert_eq!(shown.json()[0]["profile"], expected, "{kind:?}");
+            patch(stack, &skey, &named(" ")).await;
         }
         // The column of names is never NULL.
         let rows = database.sql("SELECT COUNT(*) FROM member WHERE name = '' AND head IS NULL");
@@ -310,6 +316,13 @@ async fn a_post_changes_too_and_answers_as_me_does_with_what_is_kept() {
     assert_eq!(changed.json(), shown);
     let openid = stack.wechat.openid(APP.0, "ann");
     assert_eq!(shown["openid"], openid.as_str());
+    // Beside an skey, which is no field of a profile.
+    let route = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\ntoken_from = [\"json:skey\"]\n";
+    let other = Stack::start(setup().memory().routes(route)).await;
+    let skey = other.login("ann").await;
+    let body = json!({ "skey": skey, "nickname": "小红" });
+    let beside = Request::post_json("/_gateway/me", &body);
+    assert_eq!(other.send(beside).await.field("nickname"), "小红");
     assert_eq!(
         (&shown["nickname"], &shown["avatar"], &shown["phone"]),
         (&json!("小明"), &json!("/a.png"), &Value::Null)

@@ -28,7 +28,7 @@ fn what_no_directory_could_keep_is_refused() {
     assert_eq!(
         said("[users]\nstore = \"off\"\nprofile = [\"nickname\"]"),
         [
-            "users.profile: there is no directory that could keep it | write users.store = \"redis\" or \"sql\", or leave the profile out"
+            "users.profile: there is no directory of the gateway's that could keep it | write users.store = \"redis\" or \"sql\", or leave the profile out"
         ]
     );
     let adopted = "[users]\nstore = \"sql\"\nprofile = [\"nickname\", \"avatar\"]\n[users.sql]\nurl = \"mysql://gate@host/app\"\ntable = \"user\"\ncolumns = { avatar = \"head\" }";

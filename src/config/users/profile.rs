@@ -63,9 +63,9 @@ pub(super) fn check(table: &Reader<'_>, users: &Users) {
     if users.profile.is_empty() {
         return;
     }
-    if users.store == UserStoreKind::Off {
+    if matches!(users.store, UserStoreKind::Webhook | UserStoreKind::Off) {
         let help = "write users.store = \"redis\" or \"sql\", or leave the profile out";
-        let what = "there is no directory that could keep it";
+        let what = "there is no directory of the gateway's that could keep it";
         table.error("profile", what, Some(help.to_owned()));
     }
     let Some(adopted) = users.sql.as_ref().and_then(|sql| sql.adopted.as_ref()) else {

@@ -2,6 +2,7 @@
 //! that are read by their own clients.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -238,6 +239,43 @@ async fn a_column_that_has_no_emoji_refuses_them_and_holds_no_question_marks() {
 }
 
 #[tokio::test]
+async fn a_short_column_of_postgres_refuses_long_names_and_any_kind_of_id_is_found() {
+    for id in [
+        "CHAR(8) PRIMARY KEY DEFAULT substr(md5(random()::text), 1, 8)",
+        "UUID PRIMARY KEY DEFAULT gen_random_uuid()",
+        "BIGSERIAL PRIMARY KEY",
+    ] {
+        let database = Database::start(Kind::Postgres).await;
+        let sql = format!(
+            "CREATE TABLE member (id {id}, openid TEXT UNIQUE, name VARCHAR(20), head TEXT, tel TEXT)"
+        );
+        database.sql(&sql).await;
+        let keys = "table = \"member\"\ncolumns = { nickname = \"name\", avatar = \"head\", phone = \"tel\" }";
+        let stack = Stack::start(setup_in(&database, keys)).await;
+        let (skey, _) = (stack.login("ann").await, stack.login("bob").await);
+
+        let long = patch(&stack, &skey, &named(&"\u{1f600}".repeat(21))).await;
+        let kept = patch(&stack, &skey, &named(&"\u{1f600}".repeat(20))).await;
+        database.sql("DELETE FROM member WHERE name IS NULL").await;
+        let read = database.sql("SELECT name FROM member").await;
+        let said = run_to_end("check --connect", &stack.toml).await;
+        database.sql("DELETE FROM member").await;
+        let gone = patch(&stack, &skey, &named("x")).await;
+
+        assert_refused(&long, 400, "bad_request");
+        assert_eq!(kept.status, 200, "{id}: {}", kept.text());
+        assert_eq!(read, "\u{1f600}".repeat(20));
+        assert_eq!(said.0, Some(78), "{}", said.1);
+        assert!(
+            said.1.contains("holds 20 characters of the up to 64"),
+            "{}",
+            said.1
+        );
+        assert_refused(&gone, 403, "unknown_user");
+    }
+}
+
+#[tokio::test]
 async fn a_change_is_told_with_the_next_request_of_every_session_on_every_replica() {
     let mut stack = Stack::start(setup()).await;
     let other = stack.one_more().await;
@@ -269,7 +307,9 @@ async fn a_change_is_told_with_the_next_request_of_every_session_on_every_replic
 
 #[tokio::test]
 async fn changes_and_logins_at_once_on_two_replicas_end_with_one_name_in_all_sessions() {
-    let mut stack = Stack::start(setup()).await;
+    // Far away, so that each change meets others between its steps.
+    let far = Duration::from_millis(4);
+    let mut stack = Stack::start(setup().far_redis(far)).await;
     let replicas = [stack.address(), stack.one_more().await];
     let skey = stack.login("ann").await;
     let mut tasks = Vec::new();

@@ -111,7 +111,12 @@ async fn an_adopted_table_is_written_out_row_by_row_whatever_its_ids_are() {
     for kind in KINDS {
         let ids: &[Id] = match kind {
             Kind::MariaDb => &[("INT UNSIGNED", number), ("VARCHAR(20)", word)],
-            Kind::Postgres => &[("INT", number), ("TEXT", word), ("UUID", uuid)],
+            Kind::Postgres => &[
+                ("INT", number),
+                ("TEXT", word),
+                ("CHAR(7)", word),
+                ("UUID", uuid),
+            ],
             Kind::Sqlite => &[("INTEGER", number), ("TEXT", word)],
         };
         let database = Database::start(kind).await;

@@ -81,14 +81,15 @@ impl Fit {
             "tinyint",
             "numeric",
         ];
+        // Without its length that is one character; this is any number of them.
+        let kind = match self.id_kind.as_str() {
+            "character" => "bpchar",
+            kind => kind,
+        };
         match id.parse() {
-            Ok(number) if NUMBERS.contains(&self.id_kind.as_str()) => {
-                ("?".to_owned(), Value::Number(number))
-            }
+            Ok(number) if NUMBERS.contains(&kind) => ("?".to_owned(), Value::Number(number)),
             // It compares nothing with a text but texts.
-            _ if database == SqlKind::Postgres => {
-                (format!("CAST(? AS {})", self.id_kind), text(id))
-            }
+            _ if database == SqlKind::Postgres => (format!("CAST(? AS {kind})"), text(id)),
             _ => ("?".to_owned(), text(id)),
         }
     }

@@ -76,9 +76,10 @@ impl Adopted {
             return Ok(());
         }
         let gone = self.profile(database, fit, from, &fields).await?;
-        let gone = gone.filter(|gone| *gone != Profile::default());
-        let (Some(gone), Some(stays)) = (gone, self.profile(database, fit, to, &fields).await?)
-        else {
+        let Some(gone) = gone.filter(|gone| *gone != Profile::default()) else {
+            return Ok(());
+        };
+        let Some(stays) = self.profile(database, fit, to, &fields).await? else {
             return Ok(());
         };
         let emptied: Vec<Change> = fields.iter().copied().map(Change::delete).collect();

@@ -39,6 +39,8 @@ mod own_answers;
 mod paths;
 mod phone_numbers;
 mod profile;
+mod profile_races;
+mod profile_stores;
 mod proxying;
 mod rate_limits;
 mod recipes;

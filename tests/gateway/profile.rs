@@ -388,12 +388,15 @@ async fn of_two_who_become_one_the_olders_profile_stays_with_what_it_lacks_from_
     stack.wechat.set_account(APP.0, Some(ACCOUNT));
     let joined = login(APP.0).await;
 
-    assert_eq!(joined.field("user_id"), older.field("user_id"));
-    let shown = me(&stack, &joined.field("skey")).await;
-    assert_eq!(
-        (&shown["nickname"], &shown["avatar"]),
-        (&json!("older"), &json!("/newer.png"))
-    );
+    // In the sessions that both had before, too.
+    for login in [&joined, &older, &newer] {
+        let shown = me(&stack, &login.field("skey")).await;
+        assert_eq!(shown["user_id"], older.field("user_id"));
+        assert_eq!(
+            (&shown["nickname"], &shown["avatar"]),
+            (&json!("older"), &json!("/newer.png"))
+        );
+    }
 }
 
 #[tokio::test]

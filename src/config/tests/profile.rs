@@ -31,6 +31,9 @@ fn what_no_directory_could_keep_is_refused() {
             "users.profile: there is no directory of the gateway's that could keep it | write users.store = \"redis\" or \"sql\", or leave the profile out"
         ]
     );
+    let webhook = "[users]\nstore = \"webhook\"\nprofile = [\"nickname\"]\n[users.webhook]\nurl = \"http://127.0.0.1:1/\"\nsecret = \"0123456789abcdef0123456789abcdef\"";
+    assert_eq!(said(webhook).len(), 1, "{:?}", said(webhook));
+    assert!(said(webhook)[0].starts_with("users.profile: there is no directory"));
     let adopted = "[users]\nstore = \"sql\"\nprofile = [\"nickname\", \"avatar\"]\n[users.sql]\nurl = \"mysql://gate@host/app\"\ntable = \"user\"\ncolumns = { avatar = \"head\" }";
     assert_eq!(
         said(adopted),

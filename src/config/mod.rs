@@ -6,6 +6,7 @@ mod apps;
 mod check;
 mod decrypt;
 mod environment;
+mod fault;
 mod headers;
 mod identity;
 mod keys;

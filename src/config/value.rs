@@ -9,73 +9,11 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::environment;
+pub(super) use super::fault::Fault;
 use super::mask;
 use super::reader::Cx;
 use super::source::Finding;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
-
-/// Why a text is not what was wanted.
-#[derive(Debug)]
-pub(super) struct Fault {
-    what: String,
-    help: Option<String>,
-    /// Whether the message starts with the text itself.
-    quote: bool,
-    /// What of it holds pieces of the text.
-    pieces: Pieces,
-}
-
-/// Where a fault holds pieces of the text that it is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Pieces {
-    Nowhere,
-    InHelp,
-    Anywhere,
-}
-
-impl Fault {
-    /// `what` goes on from the text: "is not a duration".
-    pub(super) fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            help: None,
-            quote: true,
-            pieces: Pieces::Nowhere,
-        }
-    }
-
-    /// `what` stands alone.
-    pub(super) fn about(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            help: None,
-            quote: false,
-            pieces: Pieces::Nowhere,
-        }
-    }
-
-    /// What to write instead, in words of ours alone.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = Some(help.into());
-        self
-    }
-
-    /// What to write instead, made from the text.
-    pub(super) fn respelled(self, help: impl Into<String>) -> Self {
-        Self {
-            pieces: Pieces::InHelp,
-            ..self.help(help)
-        }
-    }
-
-    /// `what` holds pieces of the text, and the help perhaps as well.
-    pub(super) fn with_pieces(self) -> Self {
-        Self {
-            pieces: Pieces::Anywhere,
-            ..self
-        }
-    }
-}
 
 /// A value with its place and what its messages start with.
 pub(super) struct Value<'a> {
@@ -118,15 +56,14 @@ impl<'a> Value<'a> {
     /// environment is not shown, it may be a secret in the wrong place.
     pub(super) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
         let raw = self.item.as_str().unwrap_or(text);
-        let is_filled = raw != text;
-        let (what, help) = match fault.pieces {
-            Pieces::Anywhere if is_filled => {
-                ("is wrong once its variables are filled in".to_owned(), None)
-            }
-            Pieces::InHelp if is_filled => (fault.what, None),
-            Pieces::Nowhere | Pieces::InHelp | Pieces::Anywhere => (fault.what, fault.help),
+        let Fault {
+            what, help, quote, ..
+        } = if raw == text {
+            fault
+        } else {
+            fault.without_pieces()
         };
-        if !fault.quote {
+        if !quote {
             return self.problem(what, help);
         }
         if text.is_empty() {

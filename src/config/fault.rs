@@ -1,0 +1,78 @@
+//! Why a text of the file is not what was wanted, and the cure.
+
+/// Why a text is not what was wanted.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) what: String,
+    pub(super) help: Option<String>,
+    /// Whether the message starts with the text itself.
+    pub(super) quote: bool,
+    /// What of it holds pieces of the text.
+    pieces: Pieces,
+}
+
+/// Where a fault holds pieces of the text that it is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pieces {
+    Nowhere,
+    InHelp,
+    Anywhere,
+}
+
+impl Fault {
+    /// `what` goes on from the text: "is not a duration".
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: None,
+            quote: true,
+            pieces: Pieces::Nowhere,
+        }
+    }
+
+    /// `what` stands alone.
+    pub(super) fn about(what: impl Into<String>) -> Self {
+        Self {
+            what: what.into(),
+            help: None,
+            quote: false,
+            pieces: Pieces::Nowhere,
+        }
+    }
+
+    /// What to write instead, in words of ours alone.
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    /// What to write instead, made from the text.
+    pub(super) fn respelled(self, help: impl Into<String>) -> Self {
+        Self {
+            pieces: Pieces::InHelp,
+            ..self.help(help)
+        }
+    }
+
+    /// `what` holds pieces of the text, and the help perhaps as well.
+    pub(super) fn with_pieces(self) -> Self {
+        Self {
+            pieces: Pieces::Anywhere,
+            ..self
+        }
+    }
+
+    /// As it is told of a text that variables were filled into: what came from the environment is not shown, it may be a secret in the
+    /// wrong place.
+    pub(super) fn without_pieces(self) -> Self {
+        match self.pieces {
+            Pieces::Nowhere => self,
+            Pieces::InHelp => Self { help: None, ..self },
+            Pieces::Anywhere => Self {
+                what: "is wrong once its variables are filled in".to_owned(),
+                help: None,
+                ..self
+            },
+        }
+    }
+}

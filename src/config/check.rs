@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{HeaderName, Method};
 
 use super::apps::CodeSource;
-use super::headers::fold;
+use super::headers::{MERGED_FROM, fold};
 use super::read::Tables;
 use super::reader::{Cx, Reader};
 use super::route::{Action, HeaderRules, Route};
@@ -296,11 +296,8 @@ fn identity_untouched(tables: &Tables<'_>, table: &Reader<'_>, key: &str, rules:
 
 fn is_identity(tables: &Tables<'_>, name: &HeaderName) -> bool {
     let folded = fold(name.as_str());
-    tables
-        .identity
-        .headers
-        .iter()
-        .any(|(identity, _)| fold(identity.as_str()) == folded)
+    let mut headers = tables.identity.headers.iter();
+    folded == MERGED_FROM || headers.any(|(identity, _)| fold(identity.as_str()) == folded)
 }
 
 /// Headers in which a token or code comes: one that is dropped or stripped before it is read would never be found.

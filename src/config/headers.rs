@@ -20,6 +20,9 @@ const FRAMING: [&str; 12] = [
     "proxy-authorization",
 ];
 
+/// Says which id the caller had before it was merged into the one he has: the gateway's own, whatever the file says.
+pub(super) const MERGED_FROM: &str = "x-user-id-merged-from";
+
 /// A header's name.
 pub(super) fn name(text: &str) -> Result<HeaderName, Fault> {
     HeaderName::from_bytes(text.as_bytes()).map_err(|_| {
@@ -50,12 +53,7 @@ pub(super) fn free_for_identity(name: &HeaderName) -> Result<(), Fault> {
         || folded.starts_with("x-forwarded-")
         || matches!(
             folded.as_str(),
-            "forwarded"
-                | "x-request-id"
-                | "traceparent"
-                | "authorization"
-                | "cookie"
-                | "x-user-id-merged-from"
+            "forwarded" | "x-request-id" | "traceparent" | "authorization" | "cookie" | MERGED_FROM
         );
     if taken {
         return Err(

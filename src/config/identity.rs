@@ -184,7 +184,8 @@ impl TemplatePart {
                 Some(_) => {
                     return Err(
                         Fault::new(format!("has {{{field}}}, which no claim is called"))
-                            .help("1 to 32 small letters, digits and `_`, a letter first"),
+                            .help("1 to 32 small letters, digits and `_`, a letter first")
+                            .with_pieces(),
                     );
                 }
                 None => {

@@ -124,6 +124,7 @@ impl<S: AsyncWrite + Unpin> Checked<S> {
         match write(Pin::new(&mut self.stream)) {
             Poll::Ready(Err(error)) if is_closed(&error) && self.answers.one_is_under_way() => {
                 self.is_deaf = true;
+                self.answers.framer().never_reuse();
                 Poll::Ready(Ok(length))
             }
             polled => polled,

@@ -102,6 +102,11 @@ impl Framer {
         !matches!(self.state, State::Idle | State::Tunnel)
     }
 
+    /// No request may follow this one on the connection.
+    pub fn never_reuse(&mut self) {
+        self.reusable = false;
+    }
+
     /// What was wrong with the answer.
     #[must_use]
     pub fn fault(&self) -> Option<Damage> {
@@ -291,6 +296,17 @@ mod tests {
             );
             assert!(!framer.is_between_answers());
         }
+    }
+
+    #[test]
+    fn a_connection_that_was_not_written_to_its_end_is_never_used_again() {
+        let mut framer = asked(&Method::POST);
+        assert!(framer.is_under_way());
+        framer.never_reuse();
+        let answer = b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(framer.read(answer), Verdict::Pass);
+        assert!(!framer.is_under_way());
+        assert!(!framer.is_between_answers());
     }
 
     #[test]

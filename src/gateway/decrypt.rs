@@ -28,6 +28,7 @@ const WX_ENCRYPTED_DATA: &str = "x-wx-encrypted-data";
 const WX_IV: &str = "x-wx-iv";
 
 const INCOMPLETE: Error = Error::BadRequest("encryptedData and iv are needed");
+const NO_OBJECT: Error = Error::BadRequest("the body is not a JSON object of texts");
 const DOUBLED: Error = Error::BadRequest("the body holds a field twice");
 
 /// What the client has from WeChat: `e.detail` of a button, or the answer of wx.getUserInfo and its like. Not printable.
@@ -171,11 +172,15 @@ impl Gateway {
 
 impl Order {
     fn from_json(text: &str) -> Result<Self, Error> {
+        // serde takes a list for a struct's fields in their order.
+        if !text.trim_start().starts_with('{') {
+            return Err(NO_OBJECT);
+        }
         serde_json::from_str(text).map_err(|error| {
             if error.to_string().starts_with("duplicate field") {
                 return DOUBLED;
             }
-            Error::BadRequest("the body is not a JSON object of texts")
+            NO_OBJECT
         })
     }
 

@@ -22,6 +22,7 @@ use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
 use crate::error::{Error, LoginRefusal};
 use crate::identity::Identity;
+use crate::redis::StoreError;
 use crate::session::{LoginClaim, Origin, SessionStore};
 use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
@@ -122,7 +123,8 @@ impl Logins {
     /// waits for the client's next try.
     ///
     /// # Errors
-    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s; `Overloaded` when 1024 logins are
+    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s, and `DirectoryUnavailable` when WeChat had
+    /// answered by then; `Overloaded` when 1024 logins are
     /// under way.
     pub async fn log_in(
         self: &Arc<Self>,
@@ -175,10 +177,8 @@ impl Logins {
                         deadline,
                         self.exchange(&attempt, deadline, waited),
                     );
-                    let outcome = work.await.unwrap_or_else(|_| {
-                        let why = "the login took longer than 5 s";
-                        Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)))
-                    });
+                    let outcome = work.await;
+                    let outcome = outcome.unwrap_or_else(|_| Err(late(waited)));
                     // The answer stands whether or not it can be shared: a store that fails now costs an equal login an error.
                     let _ = match shareable(&outcome) {
                         Some(shared) => self.sessions.finish_login(ticket, &shared).await,
@@ -236,6 +236,17 @@ impl Logins {
             None => Ok(()),
         }
     }
+}
+
+/// Whose the time was, when all of it was too much.
+fn late(waited: &Waited) -> Error {
+    if waited.wechat.is_none() {
+        let why = "the login took longer than 5 s";
+        return Error::WechatTimeout(LoginRefusal::NotAsked(why));
+    }
+    Error::DirectoryUnavailable(StoreError::Unavailable {
+        cause: "the login took longer than 5 s; wechat had answered".to_owned(),
+    })
 }
 
 /// What equal logins may be told; `None` where trying again may end better.

@@ -148,7 +148,7 @@ async fn a_service_that_is_slow_refuses_logins_within_its_time_and_nobody_who_ha
     let parts = setup.start().await;
     let toml = parts
         .toml
-        .replace("timeout = \"15s\"", "timeout = \"300ms\"");
+        .replace("timeout = \"4s\"", "timeout = \"300ms\"");
     let gateway = GatewayProcess::start(&toml).await;
     service.next(says(&json!({ "user_id": 1 })));
     let skey = parts.skey(gateway.address, "ann").await;

@@ -24,7 +24,7 @@ pub(crate) fn setup(service: &str) -> Setup {
         .table("users", "store = \"webhook\"")
         .table(
             "users.webhook",
-            &format!("url = \"{service}/who?app=1\"\nsecret = \"{SECRET}\"\ntimeout = \"15s\""),
+            &format!("url = \"{service}/who?app=1\"\nsecret = \"{SECRET}\"\ntimeout = \"4s\""),
         )
         .table("identity", HEADERS)
 }
@@ -187,13 +187,17 @@ async fn the_service_is_asked_who_logs_in_and_upstreams_are_told_what_it_says() 
 
     // From the next login on, and for that session alone.
     stack.wechat.set_account(APP.0, None);
-    service.next(says(
-        &json!({ "user_id": 7, "is_new": true, "claims": { "role": "user" } }),
-    ));
-    let code = json!({ "code": stack.code("ann") });
-    let again = stack.send(Request::post_json("/known/login", &code)).await;
+    let made = json!({ "user_id": 7, "is_new": true, "claims": { "role": "user" } });
+    service.next(says(&made));
+    let again = stack.log_in(stack.address(), "ann").await;
     assert_eq!(again.field("user_id"), "7");
     assert_eq!(again.json()["is_new"], true);
+    asked(&mut service).await;
+    // Where nobody was to be made, whoever was is not let in.
+    service.next(says(&made));
+    let code = json!({ "code": stack.code("ann") });
+    let refused = stack.send(Request::post_json("/known/login", &code)).await;
+    assert_eq!(refusal(&refused), (403, Some("unknown_user")));
     let (_, body) = asked(&mut service).await;
     assert_eq!(
         (&body["is_new"], &body["create"], &body["unionid"]),

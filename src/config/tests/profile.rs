@@ -60,6 +60,12 @@ fn what_is_told_and_never_known_is_warned_of() {
             "warning users.profile: the header `x-name` of identity.headers tells the nickname, which is not kept | add \"nickname\" here"
         ]
     );
+    assert_eq!(
+        said("[identity]\nheaders = { \"X-Role\" = \"{claim.role}\" }"),
+        [
+            "warning users.store: the header `x-role` of identity.headers tells a claim, and only a webhook makes any | write users.store = \"webhook\", or leave the header out"
+        ]
+    );
     let kept = format!("[users]\nprofile = [\"nickname\"]\n{header}");
     assert_eq!(said(&kept), [] as [String; 0]);
     let phone = "[users]\nprofile = [\"phone\"]\n";

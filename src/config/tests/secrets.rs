@@ -193,6 +193,10 @@ fn no_piece_of_a_variable_is_in_a_message_about_the_text_it_was_filled_into() {
             "10:9 log.level: `${SET}=debug` is wrong once its variables are filled in",
         ),
         (
+            "[identity]\nheaders = { \"X-A\" = \"{claim.S${SET}}\" }",
+            "10:21 identity.headers: `{claim.S${SET}}` is wrong once its variables are filled in",
+        ),
+        (
             "[identity]\nheaders = { \"X-A\" = \"{${SET}}\" }",
             "10:21 identity.headers: `{${SET}}` is wrong once its variables are filled in",
         ),

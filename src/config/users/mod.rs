@@ -1,5 +1,6 @@
 //! `[users]`.
 
+use super::identity::Identity;
 use super::reader::Reader;
 use super::session::SessionStoreKind;
 use super::value::{Fault, choose, text};
@@ -9,7 +10,6 @@ mod sql;
 mod webhook;
 
 pub use self::profile::ProfileField;
-pub(super) use self::profile::warn;
 pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::webhook::{Merged, Webhook};
 
@@ -102,6 +102,12 @@ impl Users {
         }
         Some(users)
     }
+}
+
+/// Tells of headers of `identity.headers` whose values nobody keeps or makes.
+pub(super) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity, phones: bool) {
+    profile::warn(table, users, identity, phones);
+    webhook::warn(table, users, identity);
 }
 
 fn user_store(text: &str) -> Result<UserStoreKind, Fault> {

@@ -6,10 +6,12 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
+use super::{UserStoreKind, Users};
 use crate::config::address::authority;
 use crate::config::reader::Reader;
 use crate::config::value::{Fault, Value, duration, text_or_none};
-use crate::config::values::{Secret, TIMEOUT};
+use crate::config::values::Secret;
+use crate::config::{Identity, Template, TemplatePart};
 
 /// A service that is sent signed messages.
 #[derive(Clone)]
@@ -35,6 +37,8 @@ pub struct Merged {
 
 /// Characters that a secret has at least.
 const SECRET_LENGTH: usize = 32;
+/// A login has 5 s, and WeChat needs some of them.
+const LOGIN_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(4);
 /// The lease of a notice, less what a busy machine may lose of it.
 const NOTICE_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20);
 /// Redis counts in whole seconds, and a header that never ends is none of a time.
@@ -46,7 +50,7 @@ impl Webhook {
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
         let url = table.optional("url", Some(r#""""#), text_or_none(url));
         let secret = secret(table);
-        let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
+        let timeout = table.key("timeout", r#""1s""#, duration(LOGIN_TIMEOUT));
         let path = |text: &str| Ok(text.to_owned());
         let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
         table.finish();
@@ -95,6 +99,21 @@ impl Merged {
             header_for: header_for?,
             notices,
         })
+    }
+}
+
+/// Tells of a header for a claim that nobody makes.
+pub(in crate::config) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity) {
+    let is_claim = |part: &TemplatePart| matches!(part, TemplatePart::Claim(_));
+    let told = |(_, template): &&(_, Template)| template.0.iter().any(is_claim);
+    if let Some((header, _)) = identity.headers.iter().find(told)
+        && users.store != UserStoreKind::Webhook
+    {
+        let what = format!(
+            "the header `{header}` of identity.headers tells a claim, and only a webhook makes any"
+        );
+        let help = "write users.store = \"webhook\", or leave the header out";
+        table.warning("store", &what, help);
     }
 }
 

@@ -242,6 +242,14 @@ mod tests {
         }
     }
 
+    fn config() -> Config {
+        let toml = "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
+                    [[routes]]\npath = \"/*\"\nrespond = { status = 204 }\n";
+        Config::parse("gateway.toml", toml, &|_| None)
+            .unwrap()
+            .config
+    }
+
     /// Lets every notice be due.
     async fn hurry(queue: &Queue, server: &RedisServer) {
         match queue {
@@ -258,12 +266,7 @@ mod tests {
     #[tokio::test]
     async fn a_notice_is_one_replicas_at_a_time_until_it_is_put_back_or_removed() {
         let server = RedisServer::start().await;
-        let toml = "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
-                    [[routes]]\npath = \"/*\"\nrespond = { status = 204 }\n";
-        let config = Config::parse("gateway.toml", toml, &|_| None)
-            .unwrap()
-            .config;
-        let redis = RedisQueue::new(server.link(), &config);
+        let redis = RedisQueue::new(server.link(), &config());
         for queue in [Queue::Redis(redis), Queue::Memory(MemoryQueue::default())] {
             let add = async || match &queue {
                 Queue::Redis(queue) => queue.add(&Notice::new("1", "2")).await.unwrap(),
@@ -345,5 +348,23 @@ mod tests {
             let left = queue.lease().map(|leased| leased.notice.tries);
             assert_eq!(left, waits.then_some(1), "{age}");
         }
+    }
+
+    #[tokio::test]
+    async fn notices_that_nobody_can_open_hold_up_no_other() {
+        let server = RedisServer::start().await;
+        let link = server.link();
+        for number in 0..100 {
+            let (mut due, mut sealed) = (cmd("ZADD"), cmd("HSET"));
+            due.arg("skeygate:q:{merged}").arg(0).arg(number);
+            sealed.arg("skeygate:q:{merged}:notices").arg(number);
+            link.query::<()>(&due).await.unwrap();
+            link.query::<()>(sealed.arg("nothing")).await.unwrap();
+        }
+        let queue = RedisQueue::new(server.link(), &config());
+        queue.add(&Notice::new("1", "2")).await.unwrap();
+
+        assert_eq!(queue.lease().await.unwrap().unwrap().notice.user_id, "1");
+        assert!(queue.lease().await.unwrap().is_none());
     }
 }

@@ -7,11 +7,13 @@
 //!
 //! Both are in one slot of a cluster. Sealed, for the service believes what we tell it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use deadpool_redis::redis::{Cmd, cmd};
 
 use super::{GIVE_UP_AFTER, LEASE, Leased, Notice};
+use crate::clock;
 use crate::config::Config;
 use crate::redis::{RedisLink, StoreError};
 use crate::session::Sealer;
@@ -49,6 +51,13 @@ redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
 for _, key in ipairs(KEYS) do redis.call('EXPIRE', key, ARGV[5]) end
 return 1";
 
+/// Leaves one to others for a while.
+/// Keys: queue, notices. Arguments: id, milliseconds.
+const LEAVE: &str = "
+local t = redis.call('TIME')
+local now = t[1] * 1000 + math.floor(t[2] / 1000)
+return redis.call('ZADD', KEYS[1], 'XX', string.format('%.0f', now + ARGV[2]), ARGV[1])";
+
 /// Removes one.
 /// Keys: queue, notices. Argument: id.
 const REMOVE: &str = "
@@ -58,10 +67,15 @@ return redis.call('HDEL', KEYS[2], ARGV[1])";
 /// The queue ends by itself so long after the last try: what nobody can open shall not stay for good.
 const KEPT_FOR: Duration = GIVE_UP_AFTER.saturating_add(Duration::from_secs(86_400));
 
+/// For so long a notice that does not open is left to others.
+const LEFT_FOR: Duration = Duration::from_secs(300);
+
 pub(super) struct RedisQueue {
     link: RedisLink,
     names: [String; 2],
     sealer: Sealer,
+    /// When one that does not open was last told of; seconds since 1970.
+    last_warning: AtomicU64,
 }
 
 impl RedisQueue {
@@ -71,6 +85,7 @@ impl RedisQueue {
             link,
             names: ["", ":notices"].map(|what| format!("{prefix}q:{{merged}}{what}")),
             sealer: Sealer::new(&config.session.seal_keys, &config.apps),
+            last_warning: AtomicU64::new(0),
         }
     }
 
@@ -84,21 +99,35 @@ impl RedisQueue {
         self.link.read(&add).await
     }
 
+    /// The first that is due and opens.
     pub(super) async fn lease(&self) -> Result<Option<Leased>, StoreError> {
-        let lease = self.script(LEASE_ONE).arg(millis(LEASE)).to_owned();
-        let found: Option<(String, Vec<u8>, u64)> = self.link.query(&lease).await?;
-        let Some((id, sealed, mark)) = found else {
-            return Ok(None);
-        };
-        let Some(notice) = self.open(&id, sealed) else {
-            // Another replica may have the key that it was sealed under.
-            tracing::debug!(
+        loop {
+            let lease = self.script(LEASE_ONE).arg(millis(LEASE)).to_owned();
+            let found: Option<(String, Vec<u8>, u64)> = self.link.query(&lease).await?;
+            let Some((id, sealed, mark)) = found else {
+                return Ok(None);
+            };
+            if let Some(notice) = self.open(&id, sealed) {
+                return Ok(Some(Leased { notice, mark }));
+            }
+            // Another replica may have the key that it was sealed under. The others shall not wait for that.
+            let leave = self.script(LEAVE).arg(&id).arg(millis(LEFT_FOR)).to_owned();
+            self.link.query::<()>(&leave).await?;
+            self.warn(&id);
+        }
+    }
+
+    /// Once a minute.
+    fn warn(&self, id: &str) {
+        let now = clock::unix_seconds();
+        let last = self.last_warning.load(Ordering::Relaxed);
+        if now.abs_diff(last) >= 60 {
+            self.last_warning.store(now, Ordering::Relaxed);
+            tracing::warn!(
                 notice = id,
-                "a notice of a merge does not open and is left to others"
+                "a notice of a merge does not open with session.seal_keys or the AppSecrets, and is left to other replicas"
             );
-            return Ok(None);
-        };
-        Ok(Some(Leased { notice, mark }))
+        }
     }
 
     pub(super) async fn put_back(

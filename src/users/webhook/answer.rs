@@ -1,8 +1,12 @@
 //! What the service of `[users.webhook]` answers: all of it as agreed, or nothing of it counts.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
-use serde_json::{Map, Value};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::Told;
 use crate::config::is_claim_name;
@@ -15,39 +19,63 @@ const LONGEST_CLAIM: usize = 256;
 /// Characters of a reason that go to the log.
 const SHOWN_REASON: usize = 256;
 
+/// The fields as they come. Two of one name are refused: who reads the first and who reads the last would believe two things.
+#[derive(Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow, default, deserialize_with = "there")]
+    deny: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    user_id: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    is_new: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "there")]
+    claims: Option<&'a RawValue>,
+}
+
 /// The answer, or what is wrong with it.
 pub(super) fn read(body: &[u8], request_id: &str) -> Result<Told, String> {
-    let Ok(value) = serde_json::from_slice::<Value>(body) else {
-        return Err("the answer is not JSON".to_owned());
-    };
-    let Value::Object(mut fields) = value else {
-        return Err("the answer is no JSON object".to_owned());
-    };
-    if denies(fields.remove("deny"), request_id)? {
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::Object(_)) => {}
+        Ok(_) => return Err("the answer is no JSON object".to_owned()),
+        Err(_) => return Err("the answer is not JSON".to_owned()),
+    }
+    // It is JSON, so nothing but a name that comes twice can be wrong with it.
+    let twice = |_| "the answer has a field twice".to_owned();
+    let answer: Answer<'_> = serde_json::from_slice(body).map_err(twice)?;
+    if denies(value(answer.deny), request_id)? {
         return Ok(Told::Denied);
     }
-    let user_id = match fields.remove("user_id") {
+    let user_id = match value(answer.user_id) {
         None => return Err("the answer has no `user_id`; null is for nobody".to_owned()),
         Some(Value::Null) => return Ok(Told::Unknown),
         Some(value) => user_id(&value)?,
     };
-    let is_new = match fields.remove("is_new") {
+    let is_new = match value(answer.is_new) {
         None | Some(Value::Null) => None,
         Some(Value::Bool(is_new)) => Some(is_new),
         Some(_) => return Err("`is_new` is neither true nor false".to_owned()),
     };
-    let claims = match fields.remove("claims") {
-        None | Some(Value::Null) => BTreeMap::new(),
+    let claims = match (value(answer.claims), answer.claims) {
         // PHP has no other word for none.
-        Some(Value::Array(list)) if list.is_empty() => BTreeMap::new(),
-        Some(Value::Object(claims)) => read_claims(claims)?,
-        Some(_) => return Err("`claims` is no JSON object".to_owned()),
+        (Some(Value::Array(list)), _) if list.is_empty() => BTreeMap::new(),
+        (Some(Value::Object(_)), Some(claims)) => read_claims(claims)?,
+        (None | Some(Value::Null), _) => BTreeMap::new(),
+        (Some(_), _) => return Err("`claims` is no JSON object".to_owned()),
     };
     Ok(Told::User {
         user_id,
         is_new,
         claims,
     })
+}
+
+/// Null is a value too.
+fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
+fn value(raw: Option<&RawValue>) -> Option<Value> {
+    serde_json::from_str(raw?.get()).ok()
 }
 
 fn denies(value: Option<Value>, request_id: &str) -> Result<bool, String> {
@@ -69,8 +97,11 @@ fn denies(value: Option<Value>, request_id: &str) -> Result<bool, String> {
 fn user_id(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) if number.is_u64() || number.is_i64() => number.to_string(),
-        _ => return Err("`user_id` is neither a text, a whole number nor null".to_owned()),
+        // 0 is what PHP makes of no row, and everybody's if it counted.
+        Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => {
+            number.to_string()
+        }
+        _ => return Err("`user_id` is neither a text, a whole number above 0 nor null".to_owned()),
     };
     let fits =
         (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
@@ -82,7 +113,38 @@ fn user_id(value: &Value) -> Result<String, String> {
     Ok(text)
 }
 
-fn read_claims(claims: Map<String, Value>) -> Result<BTreeMap<String, String>, String> {
+/// Name and value of each claim.
+struct Claims(BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Claims {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ClaimsVisitor)
+    }
+}
+
+struct ClaimsVisitor;
+
+impl<'de> Visitor<'de> for ClaimsVisitor {
+    type Value = Claims;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Claims, A::Error> {
+        let mut claims = BTreeMap::new();
+        while let Some((name, value)) = map.next_entry()? {
+            if claims.insert(name, value).is_some() {
+                return Err(A::Error::custom("twice"));
+            }
+        }
+        Ok(Claims(claims))
+    }
+}
+
+fn read_claims(claims: &RawValue) -> Result<BTreeMap<String, String>, String> {
+    let Claims(claims) = serde_json::from_str(claims.get())
+        .map_err(|_| "the answer has a claim twice".to_owned())?;
     if claims.len() > MOST_CLAIMS {
         return Err(format!("there are more than {MOST_CLAIMS} claims"));
     }
@@ -180,11 +242,31 @@ mod tests {
             ("{}", "the answer has no `user_id`; null is for nobody"),
             (
                 r#"{"user_id":4.2}"#,
-                "`user_id` is neither a text, a whole number nor null",
+                "`user_id` is neither a text, a whole number above 0 nor null",
+            ),
+            (
+                r#"{"user_id":0}"#,
+                "`user_id` is neither a text, a whole number above 0 nor null",
+            ),
+            (
+                r#"{"user_id":-5}"#,
+                "`user_id` is neither a text, a whole number above 0 nor null",
+            ),
+            (
+                r#"{"deny":true,"deny":false,"user_id":3}"#,
+                "the answer has a field twice",
+            ),
+            (
+                r#"{"user_id":3,"user_id":null}"#,
+                "the answer has a field twice",
+            ),
+            (
+                r#"{"user_id":3,"claims":{"role":"user","role":"admin"}}"#,
+                "the answer has a claim twice",
             ),
             (
                 r#"{"user_id":["s3cret"]}"#,
-                "`user_id` is neither a text, a whole number nor null",
+                "`user_id` is neither a text, a whole number above 0 nor null",
             ),
             (
                 r#"{"user_id":""}"#,

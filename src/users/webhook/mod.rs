@@ -56,6 +56,21 @@ pub enum Told {
     Denied,
 }
 
+impl Told {
+    /// A user who was made though none was to be made is none.
+    fn for_login(self, create: CreateUsers) -> Self {
+        match (create, self) {
+            (
+                CreateUsers::No,
+                Self::User {
+                    is_new: Some(true), ..
+                },
+            ) => Self::Unknown,
+            (_, told) => told,
+        }
+    }
+}
+
 impl WebhookUsers {
     /// Sets up the client; nothing is asked yet.
     ///
@@ -90,7 +105,11 @@ impl WebhookUsers {
         let answer = self.webhook.post(&message, asked.request_id).await;
         let answer = answer.map_err(|error| self.unfit(&error.to_string()))?;
         match answer.status {
-            200 => answer::read(&answer.body, asked.request_id).map_err(|what| self.unfit(&what)),
+            200 => {
+                let told = answer::read(&answer.body, asked.request_id);
+                told.map(|told| told.for_login(asked.create))
+                    .map_err(|what| self.unfit(&what))
+            }
             status => Err(self.unfit(&told(status))),
         }
     }

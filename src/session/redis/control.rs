@@ -15,8 +15,8 @@ use crate::session::{Session, scripts};
 const LISTED_AT_ONCE: u64 = 200;
 /// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.
 const SCANNED_AT_ONCE: u64 = 1000;
-/// Times that a user's list is gone through again because it moved meanwhile.
-const PASSES: usize = 10;
+/// Times that a user's list is gone through again because it moved meanwhile: more than anybody logs in while that goes on.
+const PASSES: usize = 1000;
 /// Times that a session is read again because it was renewed meanwhile, which happens once in `session.renew_every`.
 const TRIES: usize = 8;
 
@@ -84,18 +84,32 @@ impl RedisSessions {
         &self,
         holder: &Holder,
     ) -> Result<Revoked, StoreError> {
+        self.revoke_all_within(holder, PASSES).await
+    }
+
+    /// `revoke_all` in so many passes.
+    pub(super) async fn revoke_all_within(
+        &self,
+        holder: &Holder,
+        passes: usize,
+    ) -> Result<Revoked, StoreError> {
         let inner = &self.inner;
         let list = inner.list_name(holder);
         let mut revoked = Revoked::default();
-        for _ in 0..PASSES {
+        for _ in 0..passes {
             let ended = inner.end_listed(&list).await?;
             revoked.sessions += ended;
             // What others took off the list moved the rest forward, past us: so again, until there is nothing left to end.
             if ended == 0 {
-                break;
+                return Ok(revoked);
             }
         }
-        Ok(revoked)
+        Err(StoreError::Unavailable {
+            cause: format!(
+                "a user's sessions: {} were ended and there are new ones all the time; try again",
+                revoked.sessions
+            ),
+        })
     }
 }
 

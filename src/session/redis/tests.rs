@@ -369,3 +369,19 @@ async fn no_skey_is_given_out_when_redis_is_full_or_frozen() {
     let error = store.find(&Skey::random().unwrap()).await;
     assert!(matches!(error, Err(StoreError::Unavailable { .. })));
 }
+
+#[tokio::test]
+async fn sessions_that_never_end_to_come_are_an_error_and_not_the_end() {
+    let server = RedisServer::start().await;
+    let store = sessions(&server, 0);
+    let ann = identity("o1");
+    let skey = store.create(&ann, &phone()).await.unwrap().skey;
+
+    let error = store.revoke_all_within(&ann.holder(), 1).await;
+
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("1 were ended"), "{error}");
+    assert_eq!(store.find(&skey).await.unwrap(), None);
+    let none = store.revoke_all(&ann.holder()).await.unwrap();
+    assert_eq!(none.sessions, 0);
+}

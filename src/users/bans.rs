@@ -96,15 +96,18 @@ impl Bans {
         match self {
             Self::Redis(bans) => bans.carry_over(from, to).await,
             Self::Memory(bans) => {
-                let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
-                let now = clock::unix_seconds();
-                let Some(ban) = bans.find(&from, now) else {
-                    return Ok(());
-                };
-                let end = |ban: &Ban| ban.until.unwrap_or(u64::MAX);
-                if bans.find(&to, now).is_none_or(|his| end(&his) < end(&ban)) {
-                    bans.lock().insert(to, ban);
-                }
+                bans.carry_over(from, to, clock::unix_seconds());
+                Ok(())
+            }
+        }
+    }
+
+    /// As `carry_over`, and `from` has none afterwards. One that is set meanwhile is moved too, never lost.
+    pub(super) async fn move_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Redis(bans) => bans.move_over(from, to).await,
+            Self::Memory(bans) => {
+                bans.move_over(from, to, clock::unix_seconds());
                 Ok(())
             }
         }
@@ -128,8 +131,17 @@ impl Bans {
 
 impl MemoryBans {
     fn find(&self, holder: &Holder, now: u64) -> Option<Ban> {
-        let ban = self.lock().get(holder)?.clone();
-        ban.until.is_none_or(|until| until > now).then_some(ban)
+        find(&self.lock(), holder, now)
+    }
+
+    fn carry_over(&self, from: &str, to: &str, now: u64) {
+        carry_over(&mut self.lock(), from, to, now);
+    }
+
+    fn move_over(&self, from: &str, to: &str, now: u64) {
+        let mut bans = self.lock();
+        carry_over(&mut bans, from, to, now);
+        bans.remove(&Holder::User(from.to_owned()));
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Holder, Ban>> {
@@ -137,10 +149,44 @@ impl MemoryBans {
     }
 }
 
+fn find(bans: &HashMap<Holder, Ban>, holder: &Holder, now: u64) -> Option<Ban> {
+    let ban = bans.get(holder)?.clone();
+    ban.until.is_none_or(|until| until > now).then_some(ban)
+}
+
+fn carry_over(bans: &mut HashMap<Holder, Ban>, from: &str, to: &str, now: u64) {
+    let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
+    let Some(ban) = find(bans, &from, now) else {
+        return;
+    };
+    let end = |ban: &Ban| ban.until.unwrap_or(u64::MAX);
+    if find(bans, &to, now).is_none_or(|his| end(&his) < end(&ban)) {
+        bans.insert(to, ban);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::testing::{RedisServer, eventually};
+
+    #[tokio::test]
+    async fn a_ban_is_moved_and_the_longer_of_two_stays() {
+        let server = RedisServer::start().await;
+        for bans in [Bans::redis(server.link(), "gate:"), Bans::memory()] {
+            let holder = |id: &str| Holder::User(id.to_owned());
+            let of = async |id: &str| bans.find(&holder(id)).await.unwrap();
+            let hour = Ban::new("an hour", Some(Duration::from_secs(3600)));
+            let day = Ban::new("a day", Some(Duration::from_secs(86_400)));
+            bans.move_over("2", "1").await.unwrap();
+            assert_eq!(of("1").await, None);
+            for (newers, stays) in [(&hour, &hour), (&day, &day), (&hour, &day)] {
+                bans.set(&holder("2"), newers).await.unwrap();
+                bans.move_over("2", "1").await.unwrap();
+                assert_eq!((of("2").await, of("1").await), (None, Some(stays.clone())));
+            }
+        }
+    }
 
     #[tokio::test]
     async fn a_ban_is_of_one_user_until_it_is_lifted_or_ends() {

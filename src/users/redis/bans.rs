@@ -16,6 +16,14 @@ if lasts == -1 then redis.call('SET', KEYS[1], ARGV[1])
 else redis.call('SET', KEYS[1], ARGV[1], 'PX', lasts) end
 return 1";
 
+/// Lifts a ban that is still what was read. Argument: ban read.
+const LIFT_READ: &str = "
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('DEL', KEYS[1])";
+
+/// Times that a ban is moved because another was set in its place meanwhile.
+const TRIES: usize = 8;
+
 /// Bans shared by all replicas.
 #[derive(Clone)]
 pub struct RedisBans {
@@ -64,6 +72,33 @@ impl RedisBans {
         from: &str,
         to: &str,
     ) -> Result<(), StoreError> {
+        self.carry(from, to).await.map(|_| ())
+    }
+
+    /// The same, and the first has none afterwards: one that was set meanwhile is moved, too.
+    pub(in crate::users) async fn move_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let Some(carried) = self.carry(from, to).await? else {
+                return Ok(());
+            };
+            if self.lift_read(from, &carried).await? {
+                return Ok(());
+            }
+        }
+        Err(StoreError::Unavailable {
+            cause: format!("a user's ban changed {TRIES} times while it was moved"),
+        })
+    }
+
+    /// Lifts the ban that was read; whether it was still there.
+    pub(super) async fn lift_read(&self, user_id: &str, ban: &[u8]) -> Result<bool, StoreError> {
+        let name = self.name(&Holder::User(user_id.to_owned()));
+        let lift = eval(LIFT_READ, &name).arg(ban).to_owned();
+        self.link.query(&lift).await
+    }
+
+    /// Carries a ban over; it, as it was read.
+    pub(super) async fn carry(&self, from: &str, to: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
         let name = self.name(&from);
         let mut commands = pipe();
@@ -74,12 +109,13 @@ impl RedisBans {
             .cmd("PTTL")
             .arg(&name);
         let (ban, lasts): (Option<Vec<u8>>, i64) = self.link.pipeline(&commands).await?;
-        let Some(ban) = ban else { return Ok(()) };
+        let Some(ban) = ban else { return Ok(None) };
         let set = eval(BAN_LONGER, &self.name(&to))
-            .arg(ban)
+            .arg(&ban)
             .arg(lasts)
             .to_owned();
-        self.link.query(&set).await
+        self.link.query::<()>(&set).await?;
+        Ok(Some(ban))
     }
 
     fn name(&self, holder: &Holder) -> String {

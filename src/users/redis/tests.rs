@@ -60,6 +60,25 @@ async fn a_banned_user_who_turns_out_to_be_an_older_one_stays_banned() {
 }
 
 #[tokio::test]
+async fn a_ban_that_is_set_while_another_is_moved_is_not_lifted_with_it() {
+    let server = RedisServer::start().await;
+    let bans = RedisBans::new(server.link(), "gate:");
+    let holder = Holder::User("2".to_owned());
+    let hour = Some(Duration::from_secs(3600));
+    bans.set(&holder, &Ban::new("read", hour)).await.unwrap();
+    let read = bans.carry("2", "1").await.unwrap().unwrap();
+    let longer = Ban::new("set meanwhile", None);
+    bans.set(&holder, &longer).await.unwrap();
+
+    assert!(!bans.lift_read("2", &read).await.unwrap());
+
+    assert_eq!(ban_of(&server, "2").await, Some(longer.clone()));
+    bans.move_over("2", "1").await.unwrap();
+    assert_eq!(ban_of(&server, "1").await, Some(longer));
+    assert_eq!(ban_of(&server, "2").await, None);
+}
+
+#[tokio::test]
 async fn of_two_bans_that_become_one_the_longer_stays() {
     let server = RedisServer::start().await;
     let users = users(&server);

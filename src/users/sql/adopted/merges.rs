@@ -1,8 +1,6 @@
 //! Two rows of a table of somebody else's that turn out to be one person.
 
 use super::{Adopted, Names, User, text};
-use crate::identity::Holder;
-use crate::users::sql::carry_over;
 use crate::users::sql::database::{Database, SqlError, Statement};
 use crate::users::{Bans, tell_of_merge};
 
@@ -50,10 +48,11 @@ pub(super) fn holds_on(one: &User, holder: &User) -> bool {
 }
 
 /// Moved and not copied: the row stays, so this comes by at each of its logins, and a ban that was lifted has to stay so.
-pub(super) async fn move_ban(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
-    carry_over(bans, from, to).await?;
-    let lifted = bans.lift(&Holder::User(from.to_owned())).await;
-    lifted
-        .map(|_| ())
-        .map_err(|error| SqlError::Failed(error.to_string()))
+pub(in crate::users::sql) async fn move_ban(
+    bans: &Bans,
+    from: &str,
+    to: &str,
+) -> Result<(), SqlError> {
+    let moved = bans.move_over(from, to).await;
+    moved.map_err(|error| SqlError::Failed(error.to_string()))
 }

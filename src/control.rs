@@ -49,7 +49,7 @@ impl Control {
         self
     }
 
-    /// Who has this openid; `None` for somebody who never logged in.
+    /// Who has this openid, as `current` says; `None` for somebody who never logged in.
     ///
     /// # Errors
     /// The user directory cannot answer.
@@ -58,7 +58,7 @@ impl Control {
             .users
             .find_or_create(appid, openid, None, CreateUsers::No);
         Ok(match found.await? {
-            Found::User { user_id, .. } => Some(Holder::User(user_id)),
+            Found::User { user_id, .. } => Some(self.current(&Holder::User(user_id)).await?),
             Found::Unknown => None,
             Found::NoDirectory => Some(Holder::Openid {
                 appid: appid.to_owned(),
@@ -131,12 +131,23 @@ impl Control {
     /// The user that somebody is now: an id that was merged into another stands for that one.
     ///
     /// # Errors
-    /// The user directory cannot answer.
+    /// The user directory or the session store cannot answer.
     pub async fn current(&self, holder: &Holder) -> Result<Holder, StoreError> {
-        match holder {
-            Holder::User(user_id) => Ok(Holder::User(self.users.current_id(user_id).await?)),
-            Holder::Openid { .. } => Ok(holder.clone()),
+        let Holder::User(user_id) = holder else {
+            return Ok(holder.clone());
+        };
+        let mut current = self.users.current_id(user_id).await?;
+        if !self.users.knows_merges() {
+            // Whose sessions are another's by now, the session store remembers. Somebody who changes the table may make a circle.
+            let mut passed = Vec::new();
+            while let Some(into) = self.sessions.became(&current).await? {
+                if into == current || passed.contains(&into) {
+                    break;
+                }
+                passed.push(std::mem::replace(&mut current, into));
+            }
         }
+        Ok(Holder::User(current))
     }
 
     /// The user's ban, if he has one.
@@ -159,9 +170,14 @@ impl Control {
         looked_at: impl FnMut(u64),
     ) -> Result<Banned, StoreError> {
         let mut current = self.current(holder).await?;
+        let mut set: Option<Holder> = None;
         loop {
             // The ban comes before the sessions: a login that is under way sees it, or its session is there to be ended.
             self.bans.set(&current, ban).await?;
+            if let Some(former) = set.replace(current.clone()) {
+                // In an adopted table it would come back with a login, after it was lifted.
+                self.bans.lift(&former).await?;
+            }
             // A merge in between has carried the ban over, or is seen here.
             let now = self.current(&current).await?;
             if now == current {
@@ -181,7 +197,10 @@ impl Control {
             "a user was banned by an operator"
         );
         let mut sessions = self.revoke_all(&current).await?.sessions;
-        for other in self.merged_into(&current, looked_at).await? {
+        let mut others = self.merged_into(&current, looked_at).await?;
+        // Once more, for what became his while they were looked for.
+        others.push(current.clone());
+        for other in others {
             let ended = self.sessions.revoke_all(&other).await?.sessions;
             if ended > 0 {
                 self.tell_of_all_revoked(&other, ended);
@@ -324,5 +343,48 @@ impl Whom {
                 openid: Some(openid),
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::identity::{Attributes, Identity};
+    use crate::session::Origin;
+    use crate::testing::RedisServer;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_session_that_becomes_his_while_merged_ids_are_looked_for_is_ended_too() {
+        let server = RedisServer::start().await;
+        let toml = "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
+                    [[routes]]\npath = \"/*\"\nrespond = { status = 204 }\n";
+        let config = Config::parse("gateway.toml", toml, &|_| None).unwrap();
+        let sessions = SessionStore::memory(&config.config.session);
+        let users = UserDirectory::redis(server.link(), "gate:");
+        let bans = Bans::redis(server.link(), "gate:");
+        let control = Control::new(sessions.clone(), users, bans, "test");
+        let ann = Identity {
+            appid: "wx1".to_owned(),
+            openid: "o1".to_owned(),
+            unionid: None,
+            user_id: Some("17".to_owned()),
+            attributes: Attributes::default(),
+        };
+
+        let mut skey = None;
+        let looked_at = |_| {
+            let origin = Origin::default();
+            let new = sessions.create(&ann, &origin);
+            let runtime = tokio::runtime::Handle::current();
+            let new = tokio::task::block_in_place(|| runtime.block_on(new));
+            skey = Some(new.unwrap().skey);
+        };
+        let (holder, ban) = (ann.holder(), Ban::new("x", None));
+        let banned = control.ban(&holder, &ban, looked_at);
+        let banned = banned.await.unwrap();
+
+        assert_eq!(banned.sessions, 1);
+        assert_eq!(sessions.find(&skey.unwrap()).await.unwrap(), None);
     }
 }

@@ -44,6 +44,14 @@ pub(super) struct Whom {
     pub(super) app: Option<String>,
 }
 
+/// Whom a command is about.
+pub(super) struct Meant {
+    /// Who that is now.
+    pub(super) current: Holder,
+    /// Who was named: an id that was merged into another, or the same.
+    pub(super) named: Holder,
+}
+
 /// The way to Redis, and what gateway.toml says.
 pub(super) struct Operator {
     pub(super) control: Control,
@@ -136,7 +144,16 @@ impl Operator {
         })
     }
 
-    /// The user that is meant; `None` when none was named.
+    /// The user that is meant, whatever his name was; `None` when none was named.
+    pub(super) async fn meant(&self, whom: &Whom) -> Result<Option<Meant>, Failure> {
+        let Some(named) = self.holder(whom).await? else {
+            return Ok(None);
+        };
+        let current = self.control.current(&named).await?;
+        Ok(Some(Meant { current, named }))
+    }
+
+    /// The user that is named; `None` when none was.
     pub(super) async fn holder(&self, whom: &Whom) -> Result<Option<Holder>, Failure> {
         if let Some(user_id) = &whom.user {
             return Ok(Some(Holder::User(user_id.clone())));
@@ -168,6 +185,35 @@ impl Operator {
         let holder = self.control.holder(&appid, openid).await?;
         let nobody = || Failure::Nobody("nobody with that openid ever logged in".to_owned());
         holder.map(Some).ok_or_else(nobody)
+    }
+}
+
+impl Meant {
+    /// Every name that sessions may have: until everybody knows of a merge, some have the one that is gone.
+    pub(super) fn names(&self) -> Vec<&Holder> {
+        let mut names = vec![&self.current, &self.named];
+        names.dedup();
+        names
+    }
+
+    /// The id that was named and the one that it stands for, where that is another.
+    pub(super) fn merged(&self) -> Option<(&str, &str)> {
+        match (&self.named, &self.current) {
+            (Holder::User(named), Holder::User(current)) if named != current => {
+                Some((named, current))
+            }
+            _ => None,
+        }
+    }
+
+    /// Tells the person at the terminal whom the answer is about, where he did not name him.
+    pub(super) fn tell(&self) {
+        if let Some((named, current)) = self.merged() {
+            let (named, current) = (cell(named), cell(current));
+            complain(&format!(
+                "{named} was merged into {current}; these are the sessions of both"
+            ));
+        }
     }
 }
 

@@ -5,8 +5,9 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::File;
-use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
+use super::operator::{Failure, Lines, Meant, Operator, Progress, Whom, cell, operate};
 use crate::clock;
+use crate::identity::Holder;
 use crate::session::{Handle, Listed};
 
 #[derive(Debug, clap::Args)]
@@ -71,28 +72,34 @@ pub(super) fn sessions(arguments: &Arguments) -> ExitCode {
 
 async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> {
     let control = &operator.control;
-    let holder = operator.holder(&list.whom).await?;
+    let meant = operator.meant(&list.whom).await?;
     let mut lines = Lines::new();
     if !list.json {
+        if let Some(meant) = &meant {
+            meant.tell();
+        }
         lines.line(&heading());
     }
     let mut progress = Progress::new(Some(control.size().await?));
-    let (mut from, mut unreadable) = (Some(0), 0);
-    while let Some(start) = from {
-        let page = control.sessions(holder.as_ref(), start).await?;
-        progress.add(page.looked_at);
-        for listed in &page.listed {
-            lines.line(&if list.json {
-                as_json(listed)
-            } else {
-                row(listed)
-            });
+    let mut unreadable = 0;
+    for holder in names(meant.as_ref()) {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let page = control.sessions(holder, start).await?;
+            progress.add(page.looked_at);
+            for listed in &page.listed {
+                lines.line(&if list.json {
+                    as_json(listed)
+                } else {
+                    row(listed)
+                });
+            }
+            if !lines.flush() {
+                return Ok(());
+            }
+            unreadable += page.unreadable;
+            from = page.next;
         }
-        if !lines.flush() {
-            return Ok(());
-        }
-        unreadable += page.unreadable;
-        from = page.next;
     }
     if unreadable > 0 {
         super::complain(&format!(
@@ -104,10 +111,10 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
 
 async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Failure> {
     let control = &operator.control;
-    let holder = operator.holder(&revoke.whom).await?;
-    let ended = match (&revoke.handle, holder) {
-        (Some(handle), holder) => {
-            let Some(listed) = find(operator, handle, holder.as_ref()).await? else {
+    let meant = operator.meant(&revoke.whom).await?;
+    let ended = match (&revoke.handle, &meant) {
+        (Some(handle), meant) => {
+            let Some(listed) = find(operator, handle, meant.as_ref()).await? else {
                 return Err(nobody(handle));
             };
             if !control.revoke(&listed).await? {
@@ -115,19 +122,44 @@ async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Fai
             }
             1
         }
-        (None, Some(holder)) => control.revoke_all(&holder).await?.sessions,
+        (None, Some(meant)) => {
+            let mut ended = 0;
+            for holder in meant.names() {
+                ended += control.revoke_all(holder).await?.sessions;
+            }
+            ended
+        }
         (None, None) => {
             let text =
                 "whose? write --user or --openid; there is no command that logs everybody out";
             return Err(Failure::Nobody(text.to_owned()));
         }
     };
-    super::say(&match revoke.json {
-        true => json!({ "revoked": ended }).to_string(),
-        false if ended == 1 => "1 session ended".to_owned(),
-        false => format!("{ended} sessions ended"),
+    if revoke.json {
+        let mut done = json!({ "revoked": ended });
+        if let Some((named, current)) = meant.as_ref().and_then(Meant::merged) {
+            done["user_id"] = json!(current);
+            done["merged_from"] = json!(named);
+        }
+        super::say(&done.to_string());
+        return Ok(());
+    }
+    if let Some(meant) = &meant {
+        meant.tell();
+    }
+    super::say(&match ended {
+        1 => "1 session ended".to_owned(),
+        _ => format!("{ended} sessions ended"),
     });
     Ok(())
+}
+
+/// Whose sessions are looked at: `None` is everybody's.
+fn names(meant: Option<&Meant>) -> Vec<Option<&Holder>> {
+    meant.map_or_else(
+        || vec![None],
+        |meant| meant.names().into_iter().map(Some).collect(),
+    )
 }
 
 fn nobody(handle: &Handle) -> Failure {
@@ -137,22 +169,24 @@ fn nobody(handle: &Handle) -> Failure {
 async fn find(
     operator: &Operator,
     handle: &Handle,
-    holder: Option<&crate::identity::Holder>,
+    meant: Option<&Meant>,
 ) -> Result<Option<Listed>, Failure> {
     let control = &operator.control;
     let mut progress = Progress::new(Some(control.size().await?));
-    let mut from = Some(0);
-    while let Some(start) = from {
-        let page = match holder {
-            Some(_) => control.sessions(holder, start).await?,
-            None => control.named(handle, start).await?,
-        };
-        progress.add(page.looked_at);
-        let mut listed = page.listed.into_iter();
-        if let Some(found) = listed.find(|listed| listed.is_named(handle)) {
-            return Ok(Some(found));
+    for holder in names(meant) {
+        let mut from = Some(0);
+        while let Some(start) = from {
+            let page = match holder {
+                Some(_) => control.sessions(holder, start).await?,
+                None => control.named(handle, start).await?,
+            };
+            progress.add(page.looked_at);
+            let mut listed = page.listed.into_iter();
+            if let Some(found) = listed.find(|listed| listed.is_named(handle)) {
+                return Ok(Some(found));
+            }
+            from = page.next;
         }
-        from = page.next;
     }
     Ok(None)
 }

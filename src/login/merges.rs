@@ -1,6 +1,7 @@
 //! What a login does when its user turns out to be one with a newer one: his sessions become the older's, upstreams are told for a
-//! time, and so is the operator's service. The merge itself is the user directory's. Done again by each login that comes by the merge
-//! until all of it is done, so that nothing is lost with a process, or with a store that fails in between.
+//! time, and so is the operator's service. Where one of them is banned, the sessions of both end. The merge itself is the user
+//! directory's. Done again by each login that comes by the merge until all of it is done, so that nothing is lost with a process, or
+//! with a store that fails in between.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,12 +12,14 @@ use super::profile::spread;
 use crate::error::Error;
 use crate::identity::{Holder, Identity, Merged};
 use crate::session::{LoginClaim, NewSession, Origin, Session, SessionStore};
-use crate::users::{Profiles, UserDirectory};
+use crate::users::{Bans, Profiles, UserDirectory};
 
 /// How long a login waits for everybody to know. Who has thousands of sessions shall log in all the same; the rest goes on behind.
 const WAIT: Duration = Duration::from_secs(1);
 /// Times that a session is made anew because its user was merged meanwhile.
 const MOST_REPLACED: usize = 8;
+/// Merges of the one that stays that are followed, of those of the last minute.
+const MOST_FOLLOWED: usize = 8;
 
 /// `[users.merged]`.
 #[derive(Clone, Default)]
@@ -27,49 +30,58 @@ pub struct Merges {
     pub notices: Option<Arc<MergeNotices>>,
 }
 
-/// A merge that was found, and everything that has to know.
+/// Merges that were found, and everything that has to know.
 struct Work {
     sessions: SessionStore,
     users: UserDirectory,
+    bans: Bans,
     merges: Merges,
     profiles: Option<Profiles>,
     /// The user that stays, by the names of the login that came by.
     identity: Identity,
     older: String,
-    newer: String,
+    /// In the order in which one led to the next.
+    newer: Vec<String>,
 }
 
 impl Logins {
-    /// Lets everybody know that `newer` is this user. Waits a second for that; what takes longer goes on in a task of its own, and
+    /// Lets everybody know that `newer` are this user. Waits a second for that; what takes longer goes on in a task of its own, and
     /// where that fails the next login begins again.
     ///
     /// # Errors
     /// `StoreUnavailable`, `DirectoryUnavailable`: not everybody may know; the next login does it again.
-    pub(super) async fn settle_merge(
+    pub(super) async fn settle_merges(
         &self,
         identity: &Identity,
-        newer: String,
+        newer: Vec<String>,
     ) -> Result<(), Error> {
-        let Some(older) = identity.user_id.clone() else {
+        let Some(older) = identity.user_id.clone().filter(|_| !newer.is_empty()) else {
             return Ok(());
         };
-        let told = self.sessions.merge_is_told(&newer, &older).await;
-        if told.map_err(Error::StoreUnavailable)? {
-            return Ok(());
-        }
-        let claim = self.sessions.claim_merge(&newer, &older).await;
-        let LoginClaim::Won(ticket) = claim.map_err(Error::StoreUnavailable)? else {
-            // Another login is at it, or was a moment ago.
-            return Ok(());
-        };
-        let work = Work {
+        let mut work = Work {
             sessions: self.sessions.clone(),
             users: self.users.clone(),
+            bans: self.bans.clone(),
             merges: self.merges.clone(),
             profiles: self.profiles.clone(),
             identity: identity.clone(),
             older,
-            newer,
+            newer: Vec::new(),
+        };
+        let mut all_told = true;
+        for newer in &newer {
+            let told = self.sessions.merge_is_told(newer, &work.older).await;
+            all_told &= told.map_err(Error::StoreUnavailable)?;
+        }
+        work.newer = newer;
+        if all_told {
+            // In an adopted table a ban may have come with this very login.
+            return work.end_where_banned(&work.older).await;
+        }
+        let claim = self.sessions.claim_merge(&work.newer, &work.older).await;
+        let LoginClaim::Won(ticket) = claim.map_err(Error::StoreUnavailable)? else {
+            // Another login is at it, or was a moment ago.
+            return Ok(());
         };
         let sessions = self.sessions.clone();
         let working = self.tasks.spawn(async move {
@@ -147,60 +159,111 @@ impl Logins {
 
 impl Work {
     async fn done(self) -> Result<(), Error> {
-        let store = Error::StoreUnavailable;
-        let (sessions, older, newer) = (&self.sessions, &self.older, &self.newer);
+        let (store, directory) = (Error::StoreUnavailable, Error::DirectoryUnavailable);
+        let (sessions, older) = (&self.sessions, &self.older);
         // Noted first: a login that is under way finds the note, or its session is there to be changed.
-        let merged = sessions
-            .note_merge(newer, older, self.merges.header_for)
-            .await
-            .map_err(store)?;
-        sessions
-            .amend(
-                &Holder::User(newer.clone()),
-                become_his(&self.identity, &merged),
-            )
-            .await
-            .map_err(store)?;
-        if merged.is_some() {
-            sessions
-                .amend(
-                    &Holder::User(older.clone()),
-                    become_his(&self.identity, &merged),
-                )
-                .await
-                .map_err(store)?;
+        let mut merged = None;
+        for newer in &self.newer {
+            let noted = sessions.note_merge(newer, older, self.merges.header_for);
+            merged = noted.await.map_err(store)?.or(merged);
         }
+        for newer in &self.newer {
+            self.give(newer, older, merged.as_ref()).await?;
+        }
+        if merged.is_some() {
+            self.give(older, older, merged.as_ref()).await?;
+        }
+        let stays = self.pass_on().await?;
         // What the older lacked came from the newer, and the newer's own is nobody's any more.
         if let Some(profiles) = &self.profiles {
-            let holders = [Holder::User(older.clone())];
-            spread(sessions, profiles, &holders, older).await?;
+            spread(sessions, profiles, &[user(&stays)], &stays).await?;
         }
+        for newer in &self.newer {
+            let brought = self.users.bring_ban(newer, &stays);
+            brought.await.map_err(directory)?;
+        }
+        // Once the sessions are where they belong: who bans writes the ban first and ends sessions then. Either we see the ban, or he
+        // finds the sessions.
+        self.end_where_banned(&stays).await?;
         if let Some(notices) = &self.merges.notices {
-            notices.add(older, newer).await.map_err(store)?;
+            for newer in &self.newer {
+                notices.add(older, newer).await.map_err(store)?;
+            }
         }
-        // From here on no login may come by the merge any more, so this is last but for the note that it is done.
-        self.users
-            .settle(
-                &self.identity.appid,
-                &self.identity.openid,
-                self.identity.unionid.as_deref(),
-            )
-            .await
-            .map_err(Error::DirectoryUnavailable)?;
-        sessions.note_told(newer, older).await.map_err(store)
+        // From here on no login may come by the merge any more, so this is last but for the note that it is done. Where the older is
+        // none that stays, logins have to come by that merge: who knows whether anybody has settled it.
+        if self.users.current_id(older).await.map_err(directory)? == *older {
+            self.users
+                .settle(
+                    &self.identity.appid,
+                    &self.identity.openid,
+                    self.identity.unionid.as_deref(),
+                )
+                .await
+                .map_err(directory)?;
+        }
+        for newer in &self.newer {
+            sessions.note_told(newer, older).await.map_err(store)?;
+        }
+        Ok(())
+    }
+
+    /// Where the older turned out to be another's meanwhile, whoever changed its sessions may not have met those that came from the
+    /// newer: they follow. Who it is that stays.
+    async fn pass_on(&self) -> Result<String, Error> {
+        let (sessions, store) = (&self.sessions, Error::StoreUnavailable);
+        let mut stays = self.older.clone();
+        for _ in 0..MOST_FOLLOWED {
+            let Some(into) = sessions.merged_into(&stays).await.map_err(store)? else {
+                break;
+            };
+            let merged = sessions.merged_from(&into).await.map_err(store)?;
+            self.give(&stays, &into, merged.as_ref()).await?;
+            stays = into;
+        }
+        Ok(stays)
+    }
+
+    /// Makes one's sessions another's, who was merged as it says.
+    async fn give(&self, from: &str, to: &str, merged: Option<&Merged>) -> Result<(), Error> {
+        let (user_id, merged) = (Some(to.to_owned()), merged.cloned());
+        let become_his = |session: &mut Session| {
+            session.identity.user_id.clone_from(&user_id);
+            if merged.is_some() {
+                session.identity.attributes.merged_from.clone_from(&merged);
+            }
+        };
+        let given = self.sessions.amend(&user(from), become_his).await;
+        given.map(|_| ()).map_err(Error::StoreUnavailable)
+    }
+
+    /// Ends all sessions of a user who is banned, by whatever id. Those of the newer were let be when the ban was made, or those of the
+    /// older were.
+    async fn end_where_banned(&self, stays: &str) -> Result<(), Error> {
+        let store = Error::StoreUnavailable;
+        if self.bans.find(&user(stays)).await.map_err(store)?.is_none() {
+            return Ok(());
+        }
+        let mut ended = 0;
+        let newer = self.newer.iter().map(String::as_str);
+        for id in newer.chain([self.older.as_str(), stays]) {
+            let revoked = self.sessions.revoke_all(&user(id)).await;
+            ended += revoked.map_err(store)?.sessions;
+        }
+        // Nobody can do that at will: who is banned gets no new one.
+        if ended > 0 {
+            tracing::info!(
+                event = "sessions.revoked",
+                user.id = stays,
+                sessions = ended,
+                by = "merge",
+                "all sessions of a banned user were ended, for he turned out to be another, too"
+            );
+        }
+        Ok(())
     }
 }
 
-/// The change that makes a session the user's.
-fn become_his(
-    identity: &Identity,
-    merged: &Option<Merged>,
-) -> impl Fn(&mut Session) + Sync + use<> {
-    let (user_id, merged) = (identity.user_id.clone(), merged.clone());
-    move |session: &mut Session| {
-        session.identity.user_id.clone_from(&user_id);
-        if merged.is_some() {
-            session.identity.attributes.merged_from.clone_from(&merged);
-        }
-    }
+fn user(user_id: &str) -> Holder {
+    Holder::User(user_id.to_owned())
 }

@@ -41,9 +41,7 @@ impl Logins {
             } => {
                 identity.user_id = Some(user_id);
                 self.add_profile(&mut identity).await?;
-                if let Some(newer) = merged {
-                    self.settle_merge(&identity, newer).await?;
-                }
+                self.settle_merges(&identity, merged).await?;
                 identity.attributes.merged_from = self.merged_from(&identity).await?;
                 is_new
             }

@@ -16,14 +16,18 @@ pub(super) const UNDER_WAY: Duration = Duration::from_secs(60);
 pub(super) const TOLD_FOR: Duration = Duration::from_secs(400 * 86_400);
 
 impl SessionStore {
-    /// The right to let everybody know of a merge: of logins that come by it at once, one does. Ends by itself after some seconds;
+    /// The right to let everybody know of merges into one id: of logins that come by them at once, one does. Ends by itself after some seconds;
     /// `finish_login` and `release_login` end it before.
     ///
     /// # Errors
     /// The store cannot answer.
-    pub async fn claim_merge(&self, newer: &str, older: &str) -> Result<LoginClaim, StoreError> {
-        // No login has an appid with a blank.
-        self.claim_login("a merge", &format!("{newer}\0{older}"))
+    pub async fn claim_merge(
+        &self,
+        newer: &[String],
+        older: &str,
+    ) -> Result<LoginClaim, StoreError> {
+        // No login has an appid with a blank, and no id a NUL.
+        self.claim_login("a merge", &format!("{}\0{older}", newer.join("\0")))
             .await
     }
 
@@ -65,6 +69,22 @@ impl SessionStore {
         match self {
             Self::Redis(store) => store.merged_into(user_id).await,
             Self::Memory(store) => Ok(store.merged_into(user_id)),
+        }
+    }
+
+    /// The id that a user's turned out to be, whether everybody knows that yet or not; for those who do not log in. `None` also where
+    /// that was longer ago than is remembered.
+    ///
+    /// # Errors
+    /// The store cannot answer.
+    pub async fn became(&self, user_id: &str) -> Result<Option<String>, StoreError> {
+        let under_way = self.merged_into(user_id).await?;
+        if under_way.is_some() {
+            return Ok(under_way);
+        }
+        match self {
+            Self::Redis(store) => store.told_into(user_id).await,
+            Self::Memory(store) => Ok(store.told_into(user_id)),
         }
     }
 
@@ -169,7 +189,7 @@ mod tests {
     async fn a_merge_is_told_once_into_each_id_by_one_login() {
         let (_server, stores) = both(&session_config()).await;
         for store in stores {
-            let claim = async || store.claim_merge("2", "1").await.unwrap();
+            let claim = async || store.claim_merge(&["2".to_owned()], "1").await.unwrap();
             let LoginClaim::Won(ticket) = claim().await else {
                 panic!("the right is free")
             };
@@ -179,6 +199,8 @@ mod tests {
             assert!(!store.merge_is_told("2", "1").await.unwrap());
             store.note_told("2", "1").await.unwrap();
             assert!(store.merge_is_told("2", "1").await.unwrap());
+            assert_eq!(store.became("2").await.unwrap().as_deref(), Some("1"));
+            assert_eq!(store.became("1").await.unwrap(), None);
             assert!(!store.merge_is_told("2", "0").await.unwrap());
             assert!(!store.merge_is_told("1", "2").await.unwrap());
         }

@@ -67,7 +67,17 @@ impl UserDirectory {
         }
     }
 
-    /// The id that a user id stands for now: itself, unless it turned out to be the same person as an older one.
+    /// Whether `current_id` finds what was merged.
+    #[must_use]
+    pub fn knows_merges(&self) -> bool {
+        match self {
+            Self::Sql(users) => !users.is_adopted(),
+            Self::Redis(_) | Self::Webhook(_) | Self::Memory(_) | Self::Off => true,
+        }
+    }
+
+    /// The id that a user id stands for now: itself, unless it turned out to be the same person as an older one. An adopted table says
+    /// nothing of that: see `knows_merges`.
     ///
     /// # Errors
     /// As `entries`.

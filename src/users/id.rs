@@ -41,10 +41,16 @@ impl UserId {
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
-    /// Of what openid and unionid led to, the id that turned out to be `stays`'s.
-    pub(super) fn merged(stays: Self, led_to: [Option<Self>; 2]) -> Option<String> {
-        let other = led_to.into_iter().flatten().find(|id| *id != stays);
-        other.map(|id| id.to_string())
+    /// Of the ids that openid and unionid led to or passed, those that turned out to be `stays`'s; each once, in their order.
+    pub(super) fn merged(stays: Self, passed: impl IntoIterator<Item = Self>) -> Vec<String> {
+        let mut merged: Vec<String> = Vec::new();
+        for id in passed {
+            let text = id.to_string();
+            if id != stays && !merged.contains(&text) {
+                merged.push(text);
+            }
+        }
+        merged
     }
 
     /// Reads one back. `None` for what we never write.

@@ -128,7 +128,7 @@ impl State {
         Ok(Step::Done(Found::User {
             user_id: id.to_string(),
             is_new,
-            merged: UserId::merged(id, [known, joined]),
+            merged: UserId::merged(id, self.passed([known, joined])),
         }))
     }
 
@@ -156,6 +156,17 @@ impl State {
             }
         }
         super::tell_of_merge(&older, &newer);
+    }
+
+    /// Every id on the way from what openid and unionid led to.
+    fn passed(&self, led_to: [Option<UserId>; 2]) -> Vec<UserId> {
+        let mut passed = Vec::new();
+        for id in led_to.into_iter().flatten() {
+            passed.extend(std::iter::successors(Some(id), |id| {
+                self.aliases.get(id).copied()
+            }));
+        }
+        passed
     }
 
     /// Ends: an alias always leads to a smaller id.

@@ -61,9 +61,9 @@ pub enum Found {
         user_id: String,
         /// Whether this call made him.
         is_new: bool,
-        /// The newer id that turned out to be his: openid or unionid led to it before. Said again at each of their logins; what
-        /// is news of it, the session store remembers.
-        merged: Option<String>,
+        /// The newer ids that turned out to be his, and that openid or unionid led to or passed on the way. Said again at each of
+        /// their logins; what is news of it, the session store remembers.
+        merged: Vec<String>,
     },
     /// Nothing, and none was to be made.
     Unknown,
@@ -136,6 +136,18 @@ impl UserDirectory {
             }),
             Self::Memory(users) => users.find_or_create(appid, openid, unionid, create).await,
             Self::Off => Ok(Found::NoDirectory),
+        }
+    }
+
+    /// Where the directory says nothing of a merge but at logins that come by it: brings a ban of the newer id to the one that stays.
+    /// Elsewhere whoever bans finds the merge himself.
+    ///
+    /// # Errors
+    /// As `find_or_create`.
+    pub async fn bring_ban(&self, newer: &str, older: &str) -> Result<(), StoreError> {
+        match self {
+            Self::Sql(users) => users.bring_ban(newer, older).await,
+            Self::Redis(_) | Self::Webhook(_) | Self::Memory(_) | Self::Off => Ok(()),
         }
     }
 

@@ -95,7 +95,7 @@ impl RedisUsers {
         Ok(Found::User {
             user_id: id.to_string(),
             is_new: made == Some(id),
-            merged: UserId::merged(id, [known, joined]),
+            merged: UserId::merged(id, self.passed([known, joined], id).await?),
         })
     }
 
@@ -163,15 +163,38 @@ impl RedisUsers {
     /// Follows aliases, which always lead to smaller ids.
     async fn resolve(&self, mut id: UserId) -> Result<UserId, StoreError> {
         for _ in 0..ALIASES {
-            let name = self.alias_name(id);
-            let found: Option<String> = self.link.read(&get(&name)).await?;
-            match self.parse(found)? {
-                Some(older) if older < id => id = older,
-                Some(_) => return Err(self.endless()),
+            match self.older(id).await? {
+                Some(older) => id = older,
                 None => return Ok(id),
             }
         }
         Err(self.endless())
+    }
+
+    /// Every id on the way from what openid and unionid led to; asks nothing where they led to `stays`.
+    async fn passed(
+        &self,
+        led_to: [Option<UserId>; 2],
+        stays: UserId,
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mut passed = Vec::new();
+        for id in led_to.into_iter().flatten() {
+            let mut next = Some(id);
+            while let Some(id) = next.filter(|id| *id != stays && !passed.contains(id)) {
+                passed.push(id);
+                next = self.older(id).await?;
+            }
+        }
+        Ok(passed)
+    }
+
+    /// What an id is the alias of.
+    async fn older(&self, id: UserId) -> Result<Option<UserId>, StoreError> {
+        let found: Option<String> = self.link.read(&get(&self.alias_name(id))).await?;
+        match self.parse(found)? {
+            Some(older) if older >= id => Err(self.endless()),
+            found => Ok(found),
+        }
     }
 
     /// An id that nobody else was given.

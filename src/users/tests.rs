@@ -95,7 +95,7 @@ async fn an_unknown_user_stays_unknown_where_none_are_made() {
         let known = Found::User {
             user_id,
             is_new: false,
-            merged: None,
+            merged: Vec::new(),
         };
         assert_eq!(ask("wx1", "o1", None).await, known);
         // Known by his unionid in an app he never used.
@@ -288,14 +288,15 @@ async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
         let one = id(&users, "wx1", "o1", None).await;
         let other = id(&users, "wx2", "o2", Some("u1")).await;
         let older = older_of(one.clone(), other.clone());
-        let newer = Some(if older == one { other } else { one });
-        assert_eq!(merged("wx1", "o1", None).await, None);
+        let (none, newer) = (Vec::new(), vec![if older == one { other } else { one }]);
+        assert_eq!(merged("wx1", "o1", None).await, none);
 
         for _ in 0..2 {
             assert_eq!(merged("wx1", "o1", Some("u1")).await, newer);
             assert_eq!(merged("wx2", "o2", Some("u1")).await, newer);
             // A third app of theirs comes by it as well.
-            assert!([None, newer.clone()].contains(&merged("wx3", "o3", Some("u1")).await));
+            let third = merged("wx3", "o3", Some("u1")).await;
+            assert!(third == none || third == newer, "{third:?}");
         }
         users.settle("wx1", "o1", Some("u1")).await.unwrap();
 
@@ -304,13 +305,51 @@ async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
             merged("wx2", "o2", Some("u1")).await,
         ];
         // By the openid that had the newer id, for good.
-        assert!(said.contains(&None) && said.contains(&newer), "{said:?}");
-        assert_eq!(merged("wx3", "o4", Some("u1")).await, None);
+        assert!(said.contains(&none) && said.contains(&newer), "{said:?}");
+        assert_eq!(merged("wx3", "o4", Some("u1")).await, none);
         for (appid, openid) in [("wx1", "o1"), ("wx2", "o2"), ("wx3", "o3"), ("wx3", "o4")] {
             assert_eq!(id(&users, appid, openid, Some("u1")).await, older);
         }
         users.settle("wx1", "o1", None).await.unwrap();
         users.settle("wx9", "o9", Some("u9")).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn of_a_chain_of_merges_every_id_on_the_way_is_said() {
+    let (_server, directories) = each().await;
+    for users in directories {
+        let merged = async |appid: &str, openid: &str, unionid: &str| {
+            let found = users.find_or_create(appid, openid, Some(unionid), CreateUsers::Yes);
+            match found.await.unwrap() {
+                Found::User {
+                    user_id, merged, ..
+                } => (user_id, merged),
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut ids = Vec::new();
+        for openid in ["o1", "o2", "o3"] {
+            ids.push((id(&users, "wx1", openid, None).await, openid));
+        }
+        // Ids of one millisecond are in no order.
+        ids.sort_by_key(|(id, _)| id.parse::<u64>().unwrap());
+        let [(first, a), (second, b), (third, c)] = <[_; 3]>::try_from(ids).unwrap();
+        assert_eq!(merged("wx1", c, "u1").await, (third.clone(), Vec::new()));
+        // Neither is settled.
+        let found = merged("wx1", b, "u1").await;
+        assert_eq!(found, (second.clone(), vec![third.clone()]));
+
+        let all = (first, vec![third, second.clone()]);
+        assert_eq!(merged("wx1", a, "u1").await, all);
+        assert_eq!(merged("wx1", a, "u1").await, all);
+        assert_eq!(merged("wx1", c, "u1").await, all);
+
+        users.settle("wx1", a, Some("u1")).await.unwrap();
+        let found = merged("wx1", a, "u1").await;
+        assert_eq!(found, (all.0.clone(), Vec::new()));
+        let found = merged("wx1", b, "u1").await;
+        assert_eq!(found, (all.0, vec![second]));
     }
 }
 

@@ -31,6 +31,7 @@ mod limits;
 mod log_injection;
 mod login_limits;
 mod login_styles;
+mod merge_bans;
 mod merges;
 mod methods;
 mod mixing;

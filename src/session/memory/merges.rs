@@ -41,8 +41,12 @@ impl MemorySessions {
         self.kept(&into(user_id))
     }
 
+    pub(in crate::session) fn told_into(&self, newer: &str) -> Option<String> {
+        self.kept(&told(newer))
+    }
+
     pub(in crate::session) fn merge_is_told(&self, newer: &str, older: &str) -> bool {
-        self.kept(&told(newer)).is_some_and(|into| into == older)
+        self.told_into(newer).is_some_and(|into| into == older)
     }
 
     pub(in crate::session) fn note_told(&self, newer: &str, older: &str) {

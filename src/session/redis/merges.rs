@@ -63,10 +63,14 @@ impl RedisSessions {
         &self,
         user_id: &str,
     ) -> Result<Option<String>, StoreError> {
-        let inner = &self.inner;
-        let name = inner.merge_name(user_id, ":into");
-        let mut found = inner.raw(&name).await?;
-        Ok(inner.open_merge(&name, found.as_mut()))
+        self.inner.noted(user_id, ":into").await
+    }
+
+    pub(in crate::session) async fn told_into(
+        &self,
+        user_id: &str,
+    ) -> Result<Option<String>, StoreError> {
+        self.inner.noted(user_id, ":told").await
     }
 
     pub(in crate::session) async fn merge_is_told(
@@ -102,6 +106,13 @@ impl RedisSessions {
 impl Inner {
     fn merge_name(&self, user_id: &str, what: &str) -> String {
         format!("{}m:{}{what}", self.prefix, key_part(user_id))
+    }
+
+    /// The older id that a note of a user names.
+    async fn noted(&self, user_id: &str, what: &str) -> Result<Option<String>, StoreError> {
+        let name = self.merge_name(user_id, what);
+        let mut found = self.raw(&name).await?;
+        Ok(self.open_merge(&name, found.as_mut()))
     }
 
     /// What is told of a user, and the value that says so.

@@ -10,7 +10,9 @@ mod profile;
 pub(super) use self::fit::{Created, Fit};
 pub(super) use self::profile::Written;
 
-use self::merges::{holds_on, move_ban};
+pub(super) use self::merges::move_ban;
+
+use self::merges::holds_on;
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
 use crate::config::AdoptedTable;
@@ -127,7 +129,7 @@ impl Adopted {
             return Err(self.unfit(database, "holds an id that no header can"));
         }
         Ok(Found::User {
-            merged: led_to.into_iter().find(|other| *other != id),
+            merged: led_to.into_iter().filter(|other| *other != id).collect(),
             user_id: id,
             is_new,
         })

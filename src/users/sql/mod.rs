@@ -126,6 +126,17 @@ impl SqlUsers {
 
 /// Merges.
 impl SqlUsers {
+    pub(super) fn is_adopted(&self) -> bool {
+        self.adopted.is_some()
+    }
+
+    pub(super) async fn bring_ban(&self, newer: &str, older: &str) -> Result<(), StoreError> {
+        if !self.is_adopted() {
+            return Ok(());
+        }
+        retried(|| adopted::move_ban(&self.bans, newer, older)).await
+    }
+
     pub(super) async fn settle(
         &self,
         appid: &str,

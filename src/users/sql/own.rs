@@ -35,7 +35,8 @@ pub(super) async fn find_or_create(
         unionid,
     };
     let (known, joined) = (names.by_openid().await?, names.by_unionid().await?);
-    let led_to = [known, joined].map(|led| led.map(|led| led.first));
+    let led_to = [&known, &joined].into_iter().flatten();
+    let passed: Vec<UserId> = led_to.flat_map(|led| led.passed.clone()).collect();
     let (known, joined) = (known.map(|led| led.id), joined.map(|led| led.id));
     let (id, is_new) = match (known, joined) {
         (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
@@ -58,16 +59,17 @@ pub(super) async fn find_or_create(
     Ok(Found::User {
         user_id: id.to_string(),
         is_new,
-        merged: UserId::merged(id, led_to),
+        // One that was joined just now was the end of one of the ways.
+        merged: UserId::merged(id, passed.into_iter().chain(known).chain(joined)),
     })
 }
 
 /// As `UserDirectory::settle`.
 pub(super) async fn settle(database: &Database, unionid: &str) -> Result<(), SqlError> {
     if let Some(led) = by_unionid(database, unionid).await?
-        && led.first != led.id
+        && let Some(first) = led.passed.first()
     {
-        let values = [number(led.id), text(unionid), number(led.first)];
+        let values = [number(led.id), text(unionid), number(*first)];
         database.change(MOVE_UNIONID, &values).await?;
     }
     Ok(())
@@ -95,10 +97,9 @@ fn drawn() -> Result<UserId, SqlError> {
 }
 
 /// Where a name leads.
-#[derive(Clone, Copy)]
 struct Led {
-    /// What its row says.
-    first: UserId,
+    /// What its row says, and the ids on the way from there; nothing where that leads nowhere.
+    passed: Vec<UserId>,
     /// Whose that is now.
     id: UserId,
 }
@@ -176,35 +177,37 @@ async fn find(
         database.as_text("a.user_id"),
     );
     let rows = database.rows(&sql, values).await?;
-    let (first, id) = match rows.first().map(Vec::as_slice) {
-        None => return Ok(None),
-        Some([Some(id), None]) => {
-            let id = parse(database, id)?;
-            (id, id)
-        }
+    match rows.first().map(Vec::as_slice) {
+        None => Ok(None),
+        Some([Some(id), None]) => Ok(Some(Led {
+            passed: Vec::new(),
+            id: parse(database, id)?,
+        })),
         Some([Some(first), Some(older)]) => {
             let (first, older) = (parse(database, first)?, parse(database, older)?);
             if older >= first {
                 return Err(endless(database));
             }
-            (first, resolve(database, older).await?)
+            let mut led = follow(database, older).await?;
+            led.passed.insert(0, first);
+            Ok(Some(led))
         }
-        Some(_) => return Err(damaged(database, "a row of ours holds no id")),
-    };
-    Ok(Some(Led { first, id }))
+        Some(_) => Err(damaged(database, "a row of ours holds no id")),
+    }
 }
 
 /// The id that a user id stands for now.
 pub(super) async fn current_id(database: &Database, user_id: &str) -> Result<String, SqlError> {
     match UserId::parse(user_id) {
-        Some(id) => Ok(resolve(database, id).await?.to_string()),
+        Some(id) => Ok(follow(database, id).await?.id.to_string()),
         // None that we gave out; sessions may still have it, from another directory.
         None => Ok(user_id.to_owned()),
     }
 }
 
 /// Follows aliases, which always lead to smaller ids.
-async fn resolve(database: &Database, mut id: UserId) -> Result<UserId, SqlError> {
+async fn follow(database: &Database, mut id: UserId) -> Result<Led, SqlError> {
+    let mut passed = Vec::new();
     let sql = format!(
         "SELECT {} FROM skeygate_aliases WHERE id = ?",
         database.as_text("user_id")
@@ -212,12 +215,13 @@ async fn resolve(database: &Database, mut id: UserId) -> Result<UserId, SqlError
     for _ in 0..ALIASES {
         let rows = database.rows(&sql, &[number(id)]).await?;
         let Some(Some(older)) = rows.first().and_then(|row| row.first()) else {
-            return Ok(id);
+            return Ok(Led { passed, id });
         };
         let older = parse(database, older)?;
         if older >= id {
             return Err(endless(database));
         }
+        passed.push(id);
         id = older;
     }
     Err(endless(database))

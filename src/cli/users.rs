@@ -311,7 +311,7 @@ fn entry_row(entry: &Entry) -> String {
         Entry::Unionid { user_id, unionid } => (user_id, "unionid", "", unionid),
         Entry::Merged { user_id, into } => (user_id, "merged", "", into),
     };
-    let (appid, id) = (cell(appid), cell(id));
+    let (user_id, appid, id) = (cell(user_id), cell(appid), cell(id));
     format!("{user_id:<16}  {kind:<7}  {appid:<18}  {id}")
 }
 

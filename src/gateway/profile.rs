@@ -84,8 +84,14 @@ fn changes(
     kept: &[ProfileField],
 ) -> Result<Vec<Change>, Error> {
     let text = str::from_utf8(bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
+    // A page of anybody's can make a browser send a text or a form, with the cookie that holds an skey; JSON it cannot.
+    if kind != Some(BodyKind::Json) {
+        return Err(Error::BadRequest(
+            "the Content-Type is not application/json",
+        ));
+    }
     // serde would take a list for the fields in their order.
-    if kind == Some(BodyKind::Form) || !text.trim_start().starts_with('{') {
+    if !text.trim_start().starts_with('{') {
         return Err(NO_OBJECT);
     }
     let wish: Wish = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
@@ -183,8 +189,19 @@ mod tests {
     }
 
     #[test]
+    fn what_a_form_of_another_page_can_send_changes_nothing() {
+        for kind in [None, Some(BodyKind::Form)] {
+            let asked = changes(kind, br#"{"nickname":"x=y"}"#, &ProfileField::ALL);
+            assert!(matches!(asked, Err(Error::BadRequest(_))), "{kind:?}");
+        }
+    }
+
+    #[test]
     fn null_and_the_empty_text_delete_and_what_is_left_out_stays() {
-        let asked = |body: &str| changes(None, body.as_bytes(), &ProfileField::ALL).unwrap();
+        let asked = |body: &str| {
+            let kind = Some(BodyKind::Json);
+            changes(kind, body.as_bytes(), &ProfileField::ALL).unwrap()
+        };
         assert_eq!(asked("{}"), []);
         let deleted = [Change::delete(ProfileField::Nickname)];
         assert_eq!(asked(r#"{"nickname":null}"#), deleted);

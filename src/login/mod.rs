@@ -5,6 +5,7 @@ mod merges;
 mod notices;
 mod profile;
 mod request;
+mod turns;
 mod user;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio_util::task::TaskTracker;
 pub use self::merges::Merges;
 pub use self::notices::MergeNotices;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
+use self::turns::Turns;
 use crate::clock;
 use crate::config::{App, LOGIN_DEADLINE};
 use crate::error::{Error, LoginRefusal};
@@ -53,6 +55,7 @@ pub struct Logins {
     profiles: Option<Profiles>,
     places: Arc<Semaphore>,
     changes: Arc<Semaphore>,
+    turns: Turns,
     tasks: TaskTracker,
 }
 
@@ -115,6 +118,7 @@ impl Logins {
             profiles: None,
             places,
             changes: Arc::new(Semaphore::new(MOST_CHANGES)),
+            turns: Turns::default(),
             tasks,
         }
     }

@@ -35,20 +35,24 @@ impl Logins {
     /// # Errors
     /// `DirectoryUnavailable`, also when it took longer than 5 s; `StoreUnavailable` when his sessions may have the old one;
     /// `BadRequest` where a table cannot hold it; `UnknownUser` where the directory has no such user any more; `Overloaded` when 64
-    /// changes are under way.
+    /// changes are under way, or 32 of this user.
     pub async fn change_profile(
         self: &Arc<Self>,
         identity: &Identity,
         changes: Vec<Change>,
     ) -> Result<Profile, Error> {
-        let place = Arc::clone(&self.changes).try_acquire_owned();
-        let place = place.map_err(|_| Error::Overloaded)?;
+        let user_id = identity.user_id.clone().ok_or(Error::UnknownUser)?;
+        let turn = self.turns.take(&user_id).ok_or(Error::Overloaded)?;
         let logins = Arc::clone(self);
         let holder = identity.holder();
-        let user_id = identity.user_id.clone().ok_or(Error::UnknownUser)?;
         let running = self.tasks.spawn(async move {
-            let _place = place;
-            let work = logins.change_and_spread(holder, &user_id, &changes);
+            let work = async {
+                let _turn = turn.comes().await;
+                // Only now: whoever waits for a turn of his own keeps nobody from theirs.
+                let place = logins.changes.try_acquire();
+                let _place = place.map_err(|_| Error::Overloaded)?;
+                logins.change_and_spread(holder, &user_id, &changes).await
+            };
             let in_time = tokio::time::timeout(LOGIN_DEADLINE, work).await;
             in_time.unwrap_or_else(|_| {
                 Err(Error::DirectoryUnavailable(StoreError::Unavailable {

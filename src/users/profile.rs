@@ -59,14 +59,16 @@ impl Profile {
         }
     }
 
-    /// Sets one field; the empty text is none.
+    /// Sets one field; the empty text is none, and so is one that is longer than ever was one of ours: a table of somebody else's may
+    /// hold whole pictures, and what is here goes into a header of every request.
     pub(super) fn set(&mut self, field: ProfileField, value: Option<String>) {
         let place = match field {
             ProfileField::Nickname => &mut self.nickname,
             ProfileField::Avatar => &mut self.avatar,
             ProfileField::Phone => &mut self.phone,
         };
-        *place = value.filter(|value| !value.is_empty());
+        let fits = |value: &String| !value.is_empty() && !is_longer(field, length(field, value));
+        *place = value.filter(fits);
     }
 
     /// What a session holds of it.
@@ -114,13 +116,19 @@ impl Change {
         // Each could make what stands beside the name look like something else. Joiners stay: families are made with them.
         let deceives = |c: char| {
             c.is_control()
-                || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+                || matches!(
+                    c,
+                    '\u{61c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fff9}'..='\u{fffb}'
+                )
         };
         let text = text.trim();
         if text.chars().any(deceives) {
             return Err(
                 "the nickname has control characters, line separators or marks that turn text around",
             );
+        }
+        if !text.is_empty() && text.chars().all(shows_nothing) {
+            return Err("the nickname has no character that can be seen");
         }
         // As Unicode counts: a family or a flag is one to its reader and several of these. Refused and not cut, for a cut could go
         // through the middle of an emoji.
@@ -142,7 +150,8 @@ impl Change {
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte);
         let is_url = text.strip_prefix("https://").is_some_and(|rest| {
             let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[') && !host.contains('@')
+            let odd = |byte: u8| !byte.is_ascii_alphanumeric() && !b"-._:[]".contains(&byte);
+            !host.is_empty() && !host.bytes().any(odd) && reqwest::Url::parse(text).is_ok()
         });
         // `//host/x` is a URL too, and of another host.
         let is_path = text.starts_with('/') && !text.starts_with("//");
@@ -234,6 +243,25 @@ impl Profiles {
     }
 }
 
+/// In what `longest` counts.
+fn length(field: ProfileField, value: &str) -> usize {
+    match field {
+        ProfileField::Nickname => value.chars().count(),
+        ProfileField::Avatar | ProfileField::Phone => value.len(),
+    }
+}
+
+/// Characters that are there to join, choose or fill, and show nothing by themselves.
+fn shows_nothing(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(
+            c,
+            '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+                | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+                | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fff8}' | '\u{e0000}'..='\u{e0fff}'
+        )
+}
+
 fn is_longer(field: ProfileField, length: usize) -> bool {
     u64::try_from(length).is_ok_and(|length| length > field.longest())
 }
@@ -290,6 +318,8 @@ mod tests {
             "\u{202a}b",
             "a\u{2066}b",
             "b\u{2069}",
+            "a\u{61c}b",
+            "a\u{fffa}b",
         ] {
             assert!(
                 nickname(deceiving).unwrap_err().contains("control"),
@@ -297,6 +327,18 @@ mod tests {
             );
         }
         assert!(nickname(&"a".repeat(65)).unwrap_err().contains("64"));
+        for unseen in [
+            "\u{200b}",
+            "\u{3164}\u{feff}",
+            "\u{e0041}\u{fe0f}",
+            "\u{2800}",
+        ] {
+            assert!(nickname(unseen).unwrap_err().contains("seen"), "{unseen:?}");
+        }
+        // Whatever a table holds.
+        let mut profile = Profile::default();
+        profile.set(ProfileField::Avatar, Some("data:".repeat(1000)));
+        assert!(profile == Profile::default());
     }
 
     #[test]
@@ -320,6 +362,11 @@ mod tests {
             "a.png",
             "https://",
             "https:///a",
+            "https://[evil",
+            "https://[::1]:99999/",
+            "https://a:b:c:0/",
+            "https://a%40b/",
+            "https://a;b/",
             "https://u:p@cdn.example.com/a",
             "/a b",
             "/a\"b",

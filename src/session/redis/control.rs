@@ -20,15 +20,6 @@ const PASSES: usize = 1000;
 /// Times that a session is read again because it was renewed meanwhile, which happens once in `session.renew_every`.
 const TRIES: usize = 8;
 
-/// What became of a session that was to be changed.
-enum Amended {
-    /// It is gone, or has nothing to be changed.
-    No,
-    Here,
-    /// It is on another user's list now.
-    Moved,
-}
-
 impl RedisSessions {
     pub(in crate::session) async fn page_of(
         &self,
@@ -122,48 +113,38 @@ impl RedisSessions {
     ) -> Result<u64, StoreError> {
         let inner = &self.inner;
         let list = inner.list_name(holder);
-        let (mut from, mut amended) = (0, 0);
-        loop {
-            let hashes = inner.listed(&list, from).await?;
-            if hashes.is_empty() {
-                return Ok(amended);
-            }
-            for hash in hashes {
-                match inner.amend(&list, &hash, change).await? {
-                    Amended::No => from += 1,
-                    Amended::Here => {
-                        from += 1;
-                        amended += 1;
-                    }
-                    // Those behind it moved up.
-                    Amended::Moved => amended += 1,
-                }
-            }
+        // In one go: what others take off a list moves the rest forward, past whoever goes through it by pages.
+        let all = cmd("ZRANGE").arg(&list).arg(0).arg(-1).to_owned();
+        let hashes: Vec<String> = inner.link.read(&all).await?;
+        let mut amended = 0;
+        for hash in hashes {
+            amended += u64::from(inner.amend(&list, &hash, change).await?);
         }
+        Ok(amended)
     }
 }
 
 impl Inner {
-    /// Changes one session, unless it is gone or has nothing to be changed.
+    /// Changes one session, unless it is gone or has nothing to be changed; whether it did.
     async fn amend(
         &self,
         list: &str,
         hash: &str,
         change: &(impl Fn(&mut Session) + Sync),
-    ) -> Result<Amended, StoreError> {
+    ) -> Result<bool, StoreError> {
         let name = self.session_name(hash);
         for _ in 0..TRIES {
             let found: Option<Vec<u8>> = self.link.read(&get(&name)).await?;
             let Some(mut value) = found else {
-                return Ok(Amended::No);
+                return Ok(false);
             };
             let Some(before) = self.open_session(&name, &mut value) else {
-                return Ok(Amended::No);
+                return Ok(false);
             };
             let mut session = before.clone();
             change(&mut session);
             if session == before {
-                return Ok(Amended::No);
+                return Ok(false);
             }
             let new_list = self.list_name(&session.identity.holder());
             if new_list != list {
@@ -182,13 +163,12 @@ impl Inner {
                 .to_owned();
             // Lost against a renewal: read it again.
             if self.link.query::<bool>(&amend).await? {
-                if new_list == list {
-                    return Ok(Amended::Here);
+                if new_list != list {
+                    self.link
+                        .query::<()>(cmd("ZREM").arg(list).arg(hash))
+                        .await?;
                 }
-                self.link
-                    .query::<()>(cmd("ZREM").arg(list).arg(hash))
-                    .await?;
-                return Ok(Amended::Moved);
+                return Ok(true);
             }
         }
         Err(StoreError::Unavailable {

@@ -1,6 +1,7 @@
 //! What is kept of users besides their ids, in our tables or in an adopted one.
 
 use super::adopted::Written;
+use super::database::SqlError;
 use super::{SqlUsers, own, retried};
 use crate::config::ProfileField;
 use crate::redis::StoreError;
@@ -31,15 +32,22 @@ impl SqlUsers {
         let fit = self.prepared().await?;
         let database = &self.database;
         let Some(adopted) = &self.adopted else {
-            return match retried(|| own::profile::change(database, user_id, changes)).await? {
-                true => Ok(()),
-                false => Err(ProfileError::NoUser),
+            let change = async || match own::profile::change(database, user_id, changes).await {
+                Ok(true) => Ok(Written::Yes),
+                Ok(false) => Ok(Written::NoRow),
+                Err(SqlError::DoesNotFit(_)) => Ok(Written::No),
+                Err(error) => Err(error),
             };
+            return as_told(retried(change).await?);
         };
-        match retried(|| adopted.change_profile(database, fit, user_id, changes)).await? {
-            Written::Yes => Ok(()),
-            Written::NoRow => Err(ProfileError::NoUser),
-            Written::No => Err(ProfileError::DoesNotFit),
-        }
+        as_told(retried(|| adopted.change_profile(database, fit, user_id, changes)).await?)
+    }
+}
+
+fn as_told(written: Written) -> Result<(), ProfileError> {
+    match written {
+        Written::Yes => Ok(()),
+        Written::NoRow => Err(ProfileError::NoUser),
+        Written::No => Err(ProfileError::DoesNotFit),
     }
 }

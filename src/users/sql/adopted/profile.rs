@@ -6,6 +6,7 @@ use crate::users::sql::database::{Database, Line, SqlError, Statement};
 use crate::users::{Change, Profile};
 
 /// What became of a change.
+#[derive(Clone, Copy)]
 pub(in crate::users::sql) enum Written {
     /// As it is.
     Yes,
@@ -79,26 +80,26 @@ impl Adopted {
         let Some(gone) = gone.filter(|gone| *gone != Profile::default()) else {
             return Ok(());
         };
-        let Some(stays) = self.profile(database, fit, to, &fields).await? else {
-            return Ok(());
-        };
-        let emptied: Vec<Change> = fields.iter().copied().map(Change::delete).collect();
-        let taken = |field: &ProfileField| stays.get(*field).is_none();
-        let taken: Vec<Change> = fields
-            .iter()
-            .copied()
-            .filter(taken)
-            .filter_map(|field| {
-                Some(Change {
-                    field,
-                    value: Some(gone.get(field)?.to_owned()),
-                })
-            })
-            .collect();
-        // First taken away: no two rows may have one phone number.
-        let mut statements = vec![self.set(database, fit, from, &emptied)];
-        if !taken.is_empty() {
-            statements.push(self.set(database, fit, to, &taken));
+        let mut statements = Vec::new();
+        for field in fields {
+            let (Some(column), Some(value)) = (self.column(database, field), gone.get(field))
+            else {
+                continue;
+            };
+            let as_text = database.as_text(&column);
+            // Held to what was read: who changes his profile meanwhile is told that it is changed. And taken away first: no two
+            // rows may have one phone number.
+            let (mut emptied, mut values) = self.set(database, fit, from, &[Change::delete(field)]);
+            emptied += &format!(" AND {as_text} = ?");
+            values.push(text(value));
+            statements.push((emptied, values));
+            let taken = Change {
+                field,
+                value: Some(value.to_owned()),
+            };
+            let (mut taken, values) = self.set(database, fit, to, &[taken]);
+            taken += &format!(" AND ({column} IS NULL OR {as_text} = '')");
+            statements.push((taken, values));
         }
         match database.transaction(&statements).await {
             // Rules of the table's own keep nobody from logging in.

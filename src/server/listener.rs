@@ -110,7 +110,11 @@ impl Listener {
                 accepted = self.next() => accepted,
             };
             match accepted {
-                Ok(accepted) => entrance.admit(accepted, &gateway, &stop),
+                Ok(accepted) => {
+                    entrance.admit(accepted, &gateway, &stop);
+                    // Who makes connections without end shall not make the others wait for a hundred of them at a time.
+                    tokio::task::yield_now().await;
+                }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {
                     // How many connections fail is in a stranger's hands.

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 /// Changes of one user that are under way at once.
 const AT_ONCE: usize = 4;
@@ -46,8 +46,9 @@ impl Turns {
 
 impl Turn {
     /// Waits for it. `None` never comes: no queue is closed.
-    pub(super) async fn comes(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.queue).acquire_owned().await.ok()
+    pub(super) async fn comes(&self) -> Option<SemaphorePermit<'_>> {
+        // Borrowed, for the handles of a queue are counted.
+        self.queue.acquire().await.ok()
     }
 }
 
@@ -70,14 +71,23 @@ mod tests {
     #[test]
     fn one_user_has_few_turns_at_a_time_and_others_have_theirs() {
         let turns = Turns::default();
-        let ann: Vec<Turn> = (0..MOST).map(|_| turns.take("ann").unwrap()).collect();
+        // Who has his turn is counted once, like the others.
+        let first = turns.take("ann").unwrap();
+        let its_turn = first.comes().now_or_never().unwrap();
+        let mut ann: Vec<Turn> = (1..MOST).map(|_| turns.take("ann").unwrap()).collect();
+        assert!(turns.take("ann").is_none());
+        drop(its_turn);
+        ann.push(first);
         assert!(turns.take("ann").is_none());
         let bob = turns.take("bob").unwrap();
         assert!(bob.comes().now_or_never().is_some());
 
-        let come = |turn: &Turn| turn.comes().now_or_never();
+        fn come(turn: &Turn) -> Option<Option<SemaphorePermit<'_>>> {
+            turn.comes().now_or_never()
+        }
         let mut under_way: Vec<_> = ann.iter().map_while(come).collect();
         assert_eq!(under_way.len(), AT_ONCE);
+        assert!(turns.take("ann").is_none());
         drop(under_way.pop());
         assert!(come(&ann[AT_ONCE]).is_some());
         drop(under_way);

@@ -56,9 +56,10 @@ where
     let (max_header_bytes, linger) = (server.max_header_bytes, server.body_timeout);
     let first_bytes = tokio::time::timeout(first_bytes_within, preface::detect(stream));
     let detected = tokio::select! {
+        biased;
+        detected = first_bytes => detected,
         // Nothing was asked yet, so nothing is lost.
         () = stop.cancelled() => return,
-        detected = first_bytes => detected,
     };
     // Too slow, gone, or gone wrong: there is nobody to tell.
     let Ok(Ok(Some((protocol, stream)))) = detected else {

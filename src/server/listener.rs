@@ -4,11 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::newcomers::Newcomers;
 use super::places::Places;
 use super::refusal::Refusals;
 use super::seldom::Seldom;
@@ -21,6 +23,8 @@ use crate::http::address::Peer;
 const BACKLOG: i32 = 4096;
 /// Pause after a failure to accept: with no descriptors left, asking again at once only burns the CPU that could free some.
 const PAUSE: Duration = Duration::from_millis(50);
+/// Connections accepted in a row, at most, before the others have their turn.
+const AT_ONCE: usize = 32;
 
 /// Bytes of an answer that the kernel takes ahead of what it can send. Without it one client that reads nothing makes it hold up to
 /// 4 MiB (`tcp_wmem`), and one that reads 32 KiB a second seems to stand still until a third of that has gone. With it we see every
@@ -102,35 +106,52 @@ impl Listener {
         entrance: Arc<Entrance>,
         stop: CancellationToken,
     ) {
+        let mut newcomers = Newcomers::default();
         let mut failures = Seldom::default();
+        let begin = |accepted| entrance.admit(accepted, &gateway, &stop);
         loop {
-            let accepted = tokio::select! {
+            let first = tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
-                accepted = self.next() => accepted,
+                () = stop.cancelled() => break,
+                accepted = self.next(), if newcomers.is_empty() => Some(accepted),
+                () = std::future::ready(()), if !newcomers.is_empty() => None,
             };
-            match accepted {
-                Ok(accepted) => {
-                    entrance.admit(accepted, &gateway, &stop);
-                    // Who makes connections without end shall not make the others wait for a hundred of them at a time.
-                    tokio::task::yield_now().await;
-                }
-                Err(error) if is_about_one_connection(&error) => {}
-                Err(error) => {
-                    // How many connections fail is in a stranger's hands.
-                    if let Some(failures) = failures.count() {
-                        tracing::warn!(
-                            listen = %self.address, %error, failures,
-                            "accepting connections fails; open ones are served, accepting goes on"
-                        );
+            let more = std::iter::from_fn(|| self.next().now_or_never());
+            let at_once = newcomers.room().min(AT_ONCE);
+            let mut failure = None;
+            for accepted in first.into_iter().chain(more).take(at_once) {
+                match accepted {
+                    Ok(accepted) => {
+                        let address = entrance.places.counted(&accepted.peer());
+                        newcomers.push(address, accepted);
                     }
-                    tokio::select! {
-                        () = stop.cancelled() => return,
-                        () = tokio::time::sleep(PAUSE) => {}
+                    Err(error) if is_about_one_connection(&error) => {}
+                    Err(error) => {
+                        failure = Some(error);
+                        break;
                     }
                 }
             }
+            let Some(error) = failure else {
+                newcomers.round().into_iter().for_each(begin);
+                // Between two rounds those who are served already have their turn.
+                tokio::task::yield_now().await;
+                continue;
+            };
+            newcomers.all().for_each(begin);
+            // How many connections fail is in a stranger's hands.
+            if let Some(failures) = failures.count() {
+                tracing::warn!(
+                    listen = %self.address, %error, failures,
+                    "accepting connections fails; open ones are served, accepting goes on"
+                );
+            }
+            tokio::select! {
+                () = stop.cancelled() => break,
+                () = tokio::time::sleep(PAUSE) => {}
+            }
         }
+        newcomers.all().for_each(begin);
     }
 }
 

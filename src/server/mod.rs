@@ -7,6 +7,7 @@ mod deadline;
 mod door;
 mod http2;
 mod listener;
+mod newcomers;
 mod pace;
 mod places;
 mod preface;

@@ -122,7 +122,7 @@ impl Places {
     }
 
     /// What the address is counted under; `None` for those behind which many callers are known to be.
-    fn counted(&self, peer: &Peer) -> Option<IpAddr> {
+    pub(super) fn counted(&self, peer: &Peer) -> Option<IpAddr> {
         let address = peer.address()?;
         (!peer.is_trusted(&self.trusted)).then(|| subscriber(address))
     }

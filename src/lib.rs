@@ -12,6 +12,7 @@ pub mod fake_wechat;
 pub mod forward;
 pub mod gateway;
 pub mod http;
+pub mod http_client;
 pub mod identity;
 pub mod limit;
 pub mod logging;
@@ -24,7 +25,6 @@ pub mod session;
 pub mod style;
 #[cfg(test)]
 mod testing;
-pub mod tls;
 pub mod users;
 pub mod webhook;
 pub mod wechat;

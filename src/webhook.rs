@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::clock;
 use crate::config;
-use crate::tls;
+use crate::http_client;
 
 /// The header that holds the signature.
 pub const SIGNATURE: &str = "X-Gateway-Signature";
@@ -75,16 +75,8 @@ impl Webhook {
         let url = Url::parse(&config.url).map_err(|_| WebhookSetupError::Url)?;
         let host = url.host_str().ok_or(WebhookSetupError::Url)?;
         let port = url.port_or_known_default().unwrap_or_default();
-        let tls = tls::client_config(config.ca.as_deref()).map_err(WebhookSetupError::Tls)?;
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            // Whoever answers 302 would choose where we knock next, inside the operator's network.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            .retry(reqwest::retry::never())
-            .http1_only()
-            .user_agent(concat!("skeygate/", env!("CARGO_PKG_VERSION")))
+        let builder = http_client::builder(config.ca.as_deref()).map_err(WebhookSetupError::Tls)?;
+        let http = builder
             // A connection that the service has just closed would lose a message that may not be sent twice.
             .pool_max_idle_per_host(0)
             .build()

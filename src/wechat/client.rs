@@ -15,7 +15,7 @@ use super::app_state::{AppState, AppStates};
 use super::error::{Flaw, Stage, WechatError, WechatSetupError};
 use super::login_code::LoginCode;
 use crate::config;
-use crate::tls;
+use crate::http_client;
 
 /// Largest answer that is read. Real ones have some 200 bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -51,18 +51,9 @@ impl Wechat {
             .filter(|url| url.has_host() && matches!(url.scheme(), "http" | "https"))
             .ok_or_else(|| WechatSetupError::ApiBase(config.api_base.clone()))?;
         let client_error = |error: reqwest::Error| WechatSetupError::Client(error.without_url());
-        let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::client_config(None).map_err(WechatSetupError::Tls)?)
+        let builder = http_client::builder(None)
+            .map_err(WechatSetupError::Tls)?
             .https_only(base.scheme() == "https")
-            // The secret is in the query: it must not follow a redirect, nor go out as a Referer,
-            // nor to a proxy that only the environment names.
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .no_proxy()
-            // What may be repeated is decided below, by what WeChat said.
-            .retry(reqwest::retry::never())
-            .http1_only()
-            .user_agent(concat!("skeygate/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(config.connect_timeout)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT);
         let builder = match &config.proxy {

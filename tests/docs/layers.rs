@@ -18,7 +18,7 @@ pub(super) const LAYERS: [&[&str]; 14] = [
     &["error"],
     &["session", "users", "wechat", "route", "limit"],
     &["webhook"],
-    &["redis", "http", "logging", "tls"],
+    &["redis", "http", "http_client", "logging"],
     &["config"],
     &["identity", "clock"],
 ];

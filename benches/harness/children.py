@@ -7,6 +7,8 @@ import socket
 import subprocess
 import time
 
+from harness import machine
+
 
 class Children:
     """All that was started; leaving the `with` block ends it, by pid."""
@@ -21,20 +23,23 @@ class Children:
         for process in reversed(self.running[:]):
             self.end(process)
 
-    def start(self, command, cpu, output):
-        """Starts `command` pinned to `cpu`, with both its outputs appended to the file `output`."""
+    def start(self, command, cpu, output, yields=False):
+        """Starts `command` pinned to `cpu`, with both its outputs appended to the file `output`. One that yields runs when no other
+        wants the CPU."""
 
         def prepare():
             os.sched_setaffinity(0, {cpu})
+            # Ctrl-C reaches the harness alone, which then ends its children in order. Not a session: the kernel shares a CPU out among
+            # sessions first (autogroup), and no priority would count between them.
+            os.setpgid(0, 0)
+            if yields:
+                machine.yield_cpu()
             # The kernel ends it even when the harness is killed outright (PR_SET_PDEATHSIG).
             ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
         started = time.monotonic()
         with open(output, "ab") as sink:
-            # A session of its own: Ctrl-C reaches the harness alone, which then ends its children in order.
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, preexec_fn=prepare, start_new_session=True
-            )
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, preexec_fn=prepare)
         process.started = started
         self.running.append(process)
         return process

@@ -47,6 +47,11 @@ def pin(pid, cpu):
             os.sched_setaffinity(int(thread.name), {cpu})
 
 
+def yield_cpu():
+    """From now on this process runs only when no other of its session wants the CPU."""
+    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+
+
 def rss_kib(pid):
     """Resident memory of a process and its children; pages that they share are counted in each."""
     pages = sum(int(pathlib.Path(f"/proc/{member}/statm").read_text().split()[1]) for member in family(pid))

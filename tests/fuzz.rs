@@ -73,12 +73,12 @@ fn the_corpus_stays_small() {
         .sum();
     assert!(
         files.len() < 500,
-        "{} files; see cmin in fuzz/README.md",
+        "{} files; see `--minimise` in fuzz/README.md",
         files.len()
     );
     assert!(
         bytes < 500 * 1024,
-        "{bytes} bytes; see cmin in fuzz/README.md"
+        "{bytes} bytes; see `--minimise` in fuzz/README.md"
     );
 }
 

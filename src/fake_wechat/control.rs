@@ -11,6 +11,7 @@
 //! | `advance` | `ms` | |
 //! | `set` | any of `rotateMinMs`, `ratePerMinute`, `ipAllowed`, `acceptAnyCode` | |
 //! | `fault` | `endpoint`, `queue`: a list of `Fault` | |
+//! | `wait` | `endpoint`, `calls`: answers when it has been called so often in all | |
 //! | `stats` | | `calls`: number by endpoint |
 //! | `reset` | | |
 //!
@@ -96,16 +97,25 @@ struct FaultOrder {
     queue: Vec<Fault>,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaitOrder {
+    endpoint: Endpoint,
+    calls: u64,
+}
+
 pub(super) async fn answer(
     shared: &Shared,
     name: &str,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, HangUp> {
-    let (status, body) = match order(request).await {
-        Ok(body) => match carry_out(shared, name, &body) {
-            Ok(answer) => (StatusCode::OK, answer),
-            Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error })),
-        },
+    let done = match order(request).await {
+        Ok(body) if name == "wait" => wait(shared, &body).await,
+        Ok(body) => carry_out(shared, name, &body),
+        Err(error) => Err(error),
+    };
+    let (status, body) = match done {
+        Ok(answer) => (StatusCode::OK, answer),
         Err(error) => (StatusCode::BAD_REQUEST, json!({ "error": error })),
     };
     Response::builder()
@@ -123,6 +133,12 @@ async fn order(request: Request<Incoming>) -> Result<Vec<u8>, String> {
         .collect()
         .await;
     Ok(body.map_err(|error| error.to_string())?.to_bytes().to_vec())
+}
+
+async fn wait(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+    let WaitOrder { endpoint, calls } = read(body)?;
+    shared.wait_for_calls(endpoint, calls).await;
+    Ok(json!({}))
 }
 
 fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> {

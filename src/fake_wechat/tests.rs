@@ -252,6 +252,10 @@ async fn a_call_that_waits_is_counted_and_can_be_waited_for() {
         () = fake.wait_for_calls(CALL, 1) => {}
     }
     assert_eq!(fake.calls(CALL), 1);
+
+    let twice = json!({ "endpoint": "jscode2session", "calls": 2 });
+    let (_, said) = tokio::join!(exchange(&fake, APP, "y"), order(&fake, "wait", twice));
+    assert_eq!(said, json!({}));
 }
 
 #[tokio::test]

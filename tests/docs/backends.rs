@@ -1,9 +1,7 @@
 //! The services that README names are what it says: they run by its commands and read the caller from the gateway's headers.
 
-use std::net::{SocketAddr, TcpStream};
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::process::Command;
 
 use super::program::{Program, ask, free_port};
 use super::{blocks, code_words, file, root, section};
@@ -47,19 +45,15 @@ fn command(start: &str) -> String {
 
 fn start(command: &str, port: u16) -> Program {
     assert!(command.contains("8000"), "{command}");
-    let command = format!("exec env {}", command.replace("8000", &port.to_string()));
-    let program = Program::start(
+    let port = port.to_string();
+    let command = format!("exec env {} 2>&1", command.trim().replace("8000", &port));
+    let mut program = Program::start(
         Command::new("sh")
             .args(["-c", &command])
-            .current_dir(root())
-            .stderr(Stdio::null()),
+            .current_dir(root()),
     );
-    // Neither says in one way that it listens.
-    let listens = (0..1500).any(|_| {
-        thread::sleep(Duration::from_millis(20));
-        TcpStream::connect(("127.0.0.1", port)).is_ok()
-    });
-    assert!(listens, "{command} does not listen");
+    // Each says in its own words that it listens, and on which port.
+    while !program.line().contains(&port) {}
     program
 }
 

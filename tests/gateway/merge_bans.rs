@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use skeygate::clock::unix_millis;
 
 use crate::support::client::{Request, Response};
 use crate::support::command::{skeygate, skeygate_with};
@@ -223,6 +224,14 @@ async fn told(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
     (user_id.to_owned(), ids)
 }
 
+/// Of ids of one millisecond chance decides which is the older.
+async fn next_millisecond() {
+    let now = unix_millis();
+    while unix_millis() == now {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// The login that found the third and the second to be one died when the directory knew it.
 #[tokio::test]
 async fn of_a_chain_of_merges_everybody_hears_though_one_was_left_undone() {
@@ -236,10 +245,9 @@ async fn of_a_chain_of_merges_everybody_hears_though_one_was_left_undone() {
     let mut stack = Stack::start(setup).await;
     stack.wechat.set_account(APP.0, None);
     let first = login(&stack, APP.0, "ann").await;
-    // Of ids of one millisecond chance decides which is the older.
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    next_millisecond().await;
     let second = login(&stack, APP.0, "bob").await;
-    tokio::time::sleep(Duration::from_millis(2)).await;
+    next_millisecond().await;
     let third = login(&stack, OTHER_APP.0, "ann").await;
     let alias = format!("skeygate:a:{}", third.1);
     let redis = stack.redis();

@@ -1,9 +1,8 @@
 //! Changes of a profile that meet a login or each other half-way: the directory has the last word in every session. Redis and the
 //! database are stopped at the very step.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
+use skeygate::fake_wechat::Endpoint;
 
 use crate::support::client::{Client, Request, Response};
 use crate::support::database::{Database, Kind};
@@ -34,11 +33,7 @@ async fn statements(database: &Database) -> u64 {
 
 /// Waits until so many were run.
 async fn until_statements(database: &Database, number: u64) {
-    let seen = async {
-        while statements(database).await < number {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let seen = async { while statements(database).await < number {} };
     within("the gateway's statements", seen).await;
 }
 
@@ -119,11 +114,9 @@ async fn a_login_that_a_change_did_not_find_has_it_all_the_same() {
     let request = Request::post_json("/login", &json!({ "code": code }));
     let address = stack.address();
     let login = tokio::spawn(async move { request.send(address).await });
-    let exchanged = async {
-        while stack.exchanges() == asked {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let exchanged = stack
+        .wechat
+        .wait_for_calls(Endpoint::Jscode2session, asked + 1);
     within("WeChat to be asked", exchanged).await;
     stack.redis().pause();
     database.resume();

@@ -3,14 +3,12 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::process::Command;
 
+use super::free_port;
 use super::program::Program;
-use super::{free_port, within};
 
 /// `skeygate run`. Killed when dropped.
 pub(crate) struct GatewayProcess {
@@ -22,7 +20,7 @@ pub(crate) struct GatewayProcess {
 }
 
 impl GatewayProcess {
-    /// Starts it with this file on a port of its own, and waits until it takes connections.
+    /// Starts it with this file on a port of its own, and waits until it says that it takes connections: its log is at `info`, or lower.
     pub(crate) async fn start(toml: &str) -> Self {
         Self::start_with(toml, &[]).await
     }
@@ -36,18 +34,7 @@ impl GatewayProcess {
         let mut command = skeygate(launcher);
         command.arg("run").arg("--config").arg(file);
         let mut program = Program::start(command);
-        let mut ended = false;
-        let listening = async {
-            while TcpStream::connect(address).await.is_err() {
-                ended = program.has_ended();
-                if ended {
-                    break;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        within("the gateway to listen", listening).await;
-        assert!(!ended, "the gateway ended:\n{}", program.output().await);
+        program.says("listening").await;
         Self {
             program,
             address,

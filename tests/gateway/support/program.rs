@@ -15,6 +15,8 @@ pub(crate) struct Program {
     pid: u32,
     lines: mpsc::UnboundedReceiver<String>,
     seen: Vec<String>,
+    /// How many of those `line` has been through.
+    told: usize,
 }
 
 impl Program {
@@ -45,6 +47,7 @@ impl Program {
             pid,
             lines,
             seen: Vec::new(),
+            told: 0,
         }
     }
 
@@ -52,19 +55,39 @@ impl Program {
     ///
     /// # Panics: with everything the program said, when it ends without such a line.
     pub(crate) async fn line(&mut self, text: &str) -> String {
+        let found = self.find(text).await;
+        self.told = found + 1;
+        self.seen[found].clone()
+    }
+
+    /// Waits until it has said `text`; `line` still finds everything.
+    ///
+    /// # Panics: as `line`.
+    pub(crate) async fn says(&mut self, text: &str) {
+        self.find(text).await;
+    }
+
+    /// Which of the lines holds `text`, of those that `line` has not been through.
+    async fn find(&mut self, text: &str) -> usize {
         let what = format!("{text:?} from {}", self.name);
         let found = async {
-            while let Some(line) = self.lines.recv().await {
-                self.seen.push(line);
-                if let Some(line) = self.seen.last().filter(|line| line.contains(text)) {
-                    return line.clone();
+            let mut at = self.told;
+            loop {
+                while let Some(line) = self.seen.get(at) {
+                    if line.contains(text) {
+                        return at;
+                    }
+                    at += 1;
                 }
+                let Some(line) = self.lines.recv().await else {
+                    panic!(
+                        "{} ended without {text:?}:\n{}",
+                        self.name,
+                        self.seen.join("\n")
+                    );
+                };
+                self.seen.push(line);
             }
-            panic!(
-                "{} ended without {text:?}:\n{}",
-                self.name,
-                self.seen.join("\n")
-            );
         };
         within(&what, found).await
     }

@@ -7,7 +7,6 @@ mod store;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
@@ -16,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use self::memory::MemoryTokens;
 use self::redis::RedisTokens;
 use self::store::{Due, Lease, Look, Store, Turn};
-use crate::clock;
+use crate::clock::OnceAMinute;
 use crate::config::{self, App, Secret};
 use crate::error::{Error, LoginRefusal};
 use crate::redis::{RedisLink, StoreError};
@@ -52,7 +51,7 @@ pub struct AccessTokens {
     store: Store,
     tasks: TaskTracker,
     /// When a failed renewal was last told of; seconds since 1970.
-    last_warning: AtomicU64,
+    warning: OnceAMinute,
 }
 
 /// Why there is no token, or why a call with one failed.
@@ -87,7 +86,7 @@ impl AccessTokens {
             wechat,
             store,
             tasks,
-            last_warning: AtomicU64::new(0),
+            warning: OnceAMinute::default(),
         }
     }
 
@@ -269,12 +268,9 @@ impl AccessTokens {
 
     /// Once a minute: each use of the token tries again.
     fn tell(&self, app: &App, error: &TokenError) {
-        let now = clock::unix_seconds();
-        let last = self.last_warning.load(Ordering::Relaxed);
-        if now.abs_diff(last) < 60 {
+        if !self.warning.is_due() {
             return;
         }
-        self.last_warning.store(now, Ordering::Relaxed);
         if error.operator_must_act() {
             tracing::error!(appid = app.appid, %error, "no new access_token");
         } else {

@@ -11,12 +11,10 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::{Cmd, cmd};
-
 use super::store::{Due, Lease, Look, Turn};
 use super::{DAY, FORCE_PAUSE, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE, TURN};
 use crate::config::{Config, Secret};
-use crate::redis::{RedisLink, StoreError, key_part};
+use crate::redis::{RedisLink, StoreError, eval_over, key_part, millis};
 use crate::session::Sealer;
 
 /// The token, and whose turn it is: 0 nobody's, 1 ours from now on, 2 another's, 3 nobody's since it failed.
@@ -91,7 +89,7 @@ impl RedisTokens {
             Due::Now => u64::from(u32::MAX),
         };
         let name = self.name(appid, "");
-        let look = script(LOOK, &[&name, &self.name(appid, ":turn")])
+        let look = eval_over(LOOK, &[&name, &self.name(appid, ":turn")])
             .arg(due_from)
             .arg(&lease.mark)
             .arg(millis(TURN))
@@ -124,7 +122,7 @@ impl RedisTokens {
         } else {
             millis(PAUSE)
         };
-        let keep = script(KEEP, &[&name, &self.name(&lease.appid, ":turn")])
+        let keep = eval_over(KEEP, &[&name, &self.name(&lease.appid, ":turn")])
             .arg(&lease.mark)
             .arg(sealed)
             .arg(millis(lasts).max(1))
@@ -134,7 +132,7 @@ impl RedisTokens {
     }
 
     pub(super) async fn fail(&self, lease: &Lease) -> Result<(), StoreError> {
-        let fail = script(FAIL, &[&self.name(&lease.appid, ":turn")])
+        let fail = eval_over(FAIL, &[&self.name(&lease.appid, ":turn")])
             .arg(&lease.mark)
             .arg(millis(PAUSE_AFTER_FAILURE))
             .to_owned();
@@ -142,7 +140,7 @@ impl RedisTokens {
     }
 
     pub(super) async fn release(&self, lease: &Lease) -> Result<(), StoreError> {
-        let release = script(RELEASE, &[&self.name(&lease.appid, ":turn")])
+        let release = eval_over(RELEASE, &[&self.name(&lease.appid, ":turn")])
             .arg(&lease.mark)
             .to_owned();
         self.link.read(&release).await
@@ -150,7 +148,7 @@ impl RedisTokens {
 
     pub(super) async fn may_force(&self, appid: &str) -> Result<bool, StoreError> {
         let names = [self.name(appid, ":pause"), self.name(appid, ":forced")];
-        let force = script(FORCE, &[&names[0], &names[1]])
+        let force = eval_over(FORCE, &[&names[0], &names[1]])
             .arg(millis(FORCE_PAUSE))
             .arg(MOST_FORCED)
             .arg(millis(DAY))
@@ -161,16 +159,6 @@ impl RedisTokens {
     fn name(&self, appid: &str, what: &str) -> String {
         format!("{}t:{{{}}}{what}", self.prefix, key_part(appid))
     }
-}
-
-fn script(script: &str, keys: &[&str]) -> Cmd {
-    let mut command = cmd("EVAL");
-    command.arg(script).arg(keys.len()).arg(keys);
-    command
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -184,7 +172,7 @@ mod tests {
         let redis = RedisServer::start().await;
         let link = redis.link();
         let look = async |mark: &str| {
-            let look = script(LOOK, &["t:{a}", "t:{a}:turn"])
+            let look = eval_over(LOOK, &["t:{a}", "t:{a}:turn"])
                 .arg(millis(RENEW_BEFORE))
                 .arg(mark)
                 .arg(millis(TURN))

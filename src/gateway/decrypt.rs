@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use hyper::body::Body as _;
 use hyper::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value};
@@ -85,13 +84,11 @@ impl Gateway {
     async fn order(&self, exchange: &mut Exchange<'_>, read: ReadBody) -> Result<Order, Error> {
         let bytes = match read {
             Some(bytes) => bytes,
-            None if exchange.body.is_end_stream() => return Err(INCOMPLETE),
-            None => {
-                let patience = self.server.body_timeout;
-                body::read(exchange.body, BODY_TOKEN_LIMIT, patience).await?
-            }
+            None => self.read(exchange, BODY_TOKEN_LIMIT).await?,
         };
-        exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if bytes.is_empty() {
+            return Err(INCOMPLETE);
+        }
         let text =
             str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
         match body::kind(&exchange.parts.headers) {

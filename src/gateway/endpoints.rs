@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::{Method, StatusCode};
 
@@ -142,6 +143,20 @@ impl Gateway {
         }
     }
 
+    /// The whole body, of at most `limit` bytes.
+    pub(super) async fn read(
+        &self,
+        exchange: &mut Exchange<'_>,
+        limit: u64,
+    ) -> Result<Bytes, Error> {
+        if exchange.body.is_end_stream() {
+            return Ok(Bytes::new());
+        }
+        let bytes = body::read(exchange.body, limit, self.server.body_timeout).await?;
+        exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        Ok(bytes)
+    }
+
     async fn serve_login(
         &self,
         entry: &Login,
@@ -152,10 +167,8 @@ impl Gateway {
         if let Some(limit) = self.limits.login(entry, exchange.record.client) {
             self.count_by_address(limit, &mut exchange).await?;
         }
-        let body = if login::reads_body(entry) && !exchange.body.is_end_stream() {
-            let patience = self.server.body_timeout;
-            let bytes = body::read(exchange.body, LOGIN_BODY_LIMIT, patience).await?;
-            exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let body = if login::reads_body(entry) {
+            let bytes = self.read(&mut exchange, LOGIN_BODY_LIMIT).await?;
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::BadRequest("the body is not UTF-8"))?
         } else {

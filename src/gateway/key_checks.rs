@@ -2,7 +2,6 @@
 //! dead. WeChat is asked once for each user in a while, whatever he sends: its quota is the app's, and everybody's.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::access_token::{AccessTokens, TokenError};
-use crate::clock;
+use crate::clock::OnceAMinute;
 use crate::config::{App, LOGIN_DEADLINE, Secret};
 
 /// Time between two questions about one user.
@@ -28,7 +27,7 @@ pub(super) struct KeyChecks {
     tasks: TaskTracker,
     recent: Mutex<Recent>,
     /// When the operator was last told; seconds since 1970.
-    last_warning: AtomicU64,
+    warning: OnceAMinute,
 }
 
 /// What is known of a session_key. `None`: it is being asked.
@@ -67,7 +66,7 @@ impl KeyChecks {
             tokens: Arc::clone(tokens),
             tasks,
             recent: Mutex::default(),
-            last_warning: AtomicU64::new(0),
+            warning: OnceAMinute::default(),
         }
     }
 
@@ -117,10 +116,7 @@ impl KeyChecks {
 
     /// Above `debug` only what an operator can change, and once a minute: any user who is logged in can bring it about.
     fn tell(&self, app: &App, error: &TokenError) {
-        let now = clock::unix_seconds();
-        let last = self.last_warning.load(Ordering::Relaxed);
-        if error.operator_must_act() && now.abs_diff(last) >= 60 {
-            self.last_warning.store(now, Ordering::Relaxed);
+        if error.operator_must_act() && self.warning.is_due() {
             tracing::error!(appid = app.appid, %error, "no answer to checksession (`decrypt.checksession`)");
         } else {
             tracing::debug!(appid = app.appid, %error, "no answer to checksession");

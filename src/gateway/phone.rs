@@ -2,7 +2,6 @@
 //! goes to the client alone; no log has the number.
 
 use hyper::StatusCode;
-use hyper::body::Body as _;
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -35,13 +34,7 @@ impl Gateway {
         )))?;
         let bytes = match read {
             Some(bytes) => bytes,
-            None if exchange.body.is_end_stream() => bytes::Bytes::new(),
-            None => {
-                let patience = self.server.body_timeout;
-                let bytes = body::read(exchange.body, LOGIN_BODY_LIMIT, patience).await?;
-                exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-                bytes
-            }
+            None => self.read(&mut exchange, LOGIN_BODY_LIMIT).await?,
         };
         let code = code(body::kind(&exchange.parts.headers), &bytes)?;
         let asked = Instant::now();

@@ -2,7 +2,6 @@
 //! phone number is not, so it cannot be set here.
 
 use hyper::StatusCode;
-use hyper::body::Body as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
@@ -47,13 +46,8 @@ impl Gateway {
         let (session, _, read) = self.own_session(&mut exchange).await?;
         let bytes = match read {
             Some(bytes) => bytes,
-            None if exchange.body.is_end_stream() => bytes::Bytes::new(),
-            None => {
-                let patience = self.server.body_timeout;
-                body::read(exchange.body, LOGIN_BODY_LIMIT, patience).await?
-            }
+            None => self.read(&mut exchange, LOGIN_BODY_LIMIT).await?,
         };
-        exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let kind = body::kind(&exchange.parts.headers);
         let changes = changes(kind, &bytes, self.logins.kept())?;
         let changed = self.logins.change_profile(&session.identity, changes);

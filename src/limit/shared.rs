@@ -6,11 +6,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use deadpool_redis::redis::cmd;
 use ring::digest::{SHA256, digest};
 
 use super::{Counted, Limit, Refused, Standing};
-use crate::redis::RedisLink;
+use crate::redis::{RedisLink, eval};
 
 /// One request: whether it is let through, and what the caller owes then, in microseconds. A clock that was set back, as after a
 /// failover, costs a caller at most one bucket's worth. Sent whole every time: a script cache that forgot would cost a second
@@ -51,8 +50,7 @@ impl Shared {
             return limit.outcome(known);
         }
         let key = [&self.prefix, &limit.scope, ":", &caller.key()].concat();
-        let mut command = cmd("EVAL");
-        command.arg(COUNT).arg(1).arg(key);
+        let mut command = eval(COUNT, &key);
         command.arg(limit.bucket.interval).arg(limit.bucket.full);
         // Counted twice, should the connection break under it: better than not at all.
         match self.link.read::<(bool, u64)>(&command).await {

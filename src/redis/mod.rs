@@ -6,6 +6,7 @@
 //! `supervisor`; callers keep to one key per command or script, so nothing above this module would change.
 
 mod address;
+mod command;
 mod error;
 mod facts;
 mod health;
@@ -27,6 +28,7 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 pub use self::address::RedisConfigError;
+pub(crate) use self::command::{eval, eval_over, get, millis};
 pub use self::error::StoreError;
 pub use self::facts::{Persistence, RedisFacts};
 pub(crate) use self::key::key_part;

@@ -21,18 +21,17 @@ mod tests;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_redis::redis::{Cmd, cmd, pipe};
+use deadpool_redis::redis::{cmd, pipe};
 
 use super::lifetime::{GRACE, Lifetime};
 use super::seal::{HEAD_LEN, Sealer};
 use super::{NewSession, Origin, Session, Skey, record, scripts};
-use crate::clock;
+use crate::clock::{self, OnceAMinute};
 use crate::config;
 use crate::identity::{Holder, Identity};
-use crate::redis::{RedisLink, StoreError, key_part};
+use crate::redis::{RedisLink, StoreError, eval, get, key_part};
 
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
 const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;
@@ -53,7 +52,7 @@ struct Inner {
     sealer: Sealer,
     lifetime: Lifetime,
     /// When a value that does not open was last told of; seconds since 1970.
-    last_warning: AtomicU64,
+    warning: OnceAMinute,
 }
 
 impl RedisSessions {
@@ -69,7 +68,7 @@ impl RedisSessions {
                 prefix: key_prefix.to_owned(),
                 sealer: Sealer::new(&config.seal_keys, apps),
                 lifetime: Lifetime::new(config),
-                last_warning: AtomicU64::new(0),
+                warning: OnceAMinute::default(),
             }),
         }
     }
@@ -240,10 +239,7 @@ impl Inner {
 
     /// Once a minute: after a rotation every request with an old skey comes here.
     fn warn(&self, error: &dyn fmt::Display) {
-        let now = clock::unix_seconds();
-        let last = self.last_warning.load(Ordering::Relaxed);
-        if now.abs_diff(last) >= 60 {
-            self.last_warning.store(now, Ordering::Relaxed);
+        if self.warning.is_due() {
             tracing::warn!(error = %error, "a stored value does not open and counts as absent");
         }
     }
@@ -310,16 +306,6 @@ impl Inner {
         }
         Ok(())
     }
-}
-
-fn get(name: &str) -> Cmd {
-    let mut get = Cmd::with_capacity(2, 3 + name.len());
-    get.arg("GET").arg(name);
-    get
-}
-
-fn eval(script: &str, key: &str) -> Cmd {
-    cmd("EVAL").arg(script).arg(1).arg(key).to_owned()
 }
 
 /// Redis refuses an expiry of 0.

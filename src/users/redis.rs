@@ -18,14 +18,14 @@ mod profile;
 #[cfg(test)]
 mod tests;
 
-use deadpool_redis::redis::{Cmd, cmd, pipe};
+use deadpool_redis::redis::{cmd, pipe};
 
 pub use self::bans::RedisBans;
 
 use super::id::UserId;
 use super::{CreateUsers, Found};
 use crate::clock;
-use crate::redis::{RedisLink, StoreError, key_part};
+use crate::redis::{RedisLink, StoreError, eval, get, key_part};
 
 /// Sets a key unless there is one; returns what is there then. Arguments: value.
 const CLAIM: &str = "
@@ -270,12 +270,4 @@ impl RedisUsers {
     fn alias_name(&self, id: UserId) -> String {
         format!("{}a:{id}", self.prefix)
     }
-}
-
-fn get(name: &str) -> Cmd {
-    cmd("GET").arg(name).to_owned()
-}
-
-fn eval(script: &str, key: &str) -> Cmd {
-    cmd("EVAL").arg(script).arg(1).arg(key).to_owned()
 }

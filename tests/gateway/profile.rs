@@ -327,6 +327,24 @@ async fn a_directory_that_is_away_keeps_sessions_and_their_profile_and_loses_no_
 }
 
 #[tokio::test]
+async fn the_log_counts_what_came_though_the_skey_was_taken_out_of_it() {
+    let places = "token_from = [\"header:skey\", \"json:skey\"]";
+    let setup = setup().table("session", places);
+    let parts = setup.table("log", "format = \"json\"").start().await;
+    let mut gateway = GatewayProcess::start(&parts.toml).await;
+    let skey = parts.skey(gateway.address, "ann").await;
+    let body = json!({ "skey": skey, "nickname": "Ann" });
+    let bytes = body.to_string().len();
+
+    let request = Request::post_json("/_gateway/me", &body);
+    let changed = request.send(gateway.address).await;
+
+    assert_eq!(changed.status, 200, "{}", changed.text());
+    let line = gateway.program.line("\"endpoint\":\"me\"").await;
+    assert!(line.contains(&format!("\"bytes.in\":{bytes},")), "{line}");
+}
+
+#[tokio::test]
 async fn no_value_of_a_profile_is_in_the_log_at_any_level() {
     let database = Database::start(Kind::MariaDb).await;
     let keys = teams_table(&database, "VARCHAR(20) CHARACTER SET latin1").await;

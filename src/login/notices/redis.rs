@@ -7,15 +7,14 @@
 //!
 //! Both are in one slot of a cluster. Sealed, for the service believes what we tell it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use deadpool_redis::redis::{Cmd, cmd};
+use deadpool_redis::redis::Cmd;
 
 use super::{GIVE_UP_AFTER, LEASE, Leased, Notice};
-use crate::clock;
+use crate::clock::OnceAMinute;
 use crate::config::Config;
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::{RedisLink, StoreError, eval_over, millis};
 use crate::session::Sealer;
 
 /// Adds a notice that is due now, unless it is there.
@@ -75,7 +74,7 @@ pub(super) struct RedisQueue {
     names: [String; 2],
     sealer: Sealer,
     /// When one that does not open was last told of; seconds since 1970.
-    last_warning: AtomicU64,
+    warning: OnceAMinute,
 }
 
 impl RedisQueue {
@@ -85,7 +84,7 @@ impl RedisQueue {
             link,
             names: ["", ":notices"].map(|what| format!("{prefix}q:{{merged}}{what}")),
             sealer: Sealer::new(&config.session.seal_keys, &config.apps),
-            last_warning: AtomicU64::new(0),
+            warning: OnceAMinute::default(),
         }
     }
 
@@ -119,10 +118,7 @@ impl RedisQueue {
 
     /// Once a minute.
     fn warn(&self, id: &str) {
-        let now = clock::unix_seconds();
-        let last = self.last_warning.load(Ordering::Relaxed);
-        if now.abs_diff(last) >= 60 {
-            self.last_warning.store(now, Ordering::Relaxed);
+        if self.warning.is_due() {
             tracing::warn!(
                 notice = id,
                 "a notice of a merge does not open with session.seal_keys or the AppSecrets, and is left to other replicas"
@@ -152,12 +148,7 @@ impl RedisQueue {
     }
 
     fn script(&self, script: &str) -> Cmd {
-        let mut command = cmd("EVAL");
-        command
-            .arg(script)
-            .arg(self.names.len())
-            .arg(&self.names[..]);
-        command
+        eval_over(script, &self.names)
     }
 
     fn seal(&self, notice: &Notice) -> Result<Vec<u8>, StoreError> {
@@ -175,8 +166,4 @@ impl RedisQueue {
     fn sealed_name(&self, id: &str) -> String {
         format!("{}:{id}", self.names[1])
     }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

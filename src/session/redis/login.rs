@@ -1,11 +1,9 @@
 //! One exchange per login code, over all replicas.
 
-use std::time::Duration;
-
 use deadpool_redis::redis::pipe;
 
 use super::{RedisSessions, eval, scripts};
-use crate::redis::StoreError;
+use crate::redis::{StoreError, millis};
 use crate::session::lifetime::{LOGIN_LOCK_FOR, LOGIN_RESULT_FOR};
 use crate::session::login::code_hash;
 use crate::session::{LoginClaim, LoginTicket};
@@ -26,7 +24,7 @@ impl RedisSessions {
             .arg(lock_of(&ticket))
             .arg("NX")
             .arg("PX")
-            .arg(milliseconds(LOGIN_LOCK_FOR))
+            .arg(millis(LOGIN_LOCK_FOR))
             .cmd("GET")
             .arg(&ticket.place);
         let (won, found): (Option<String>, Option<Vec<u8>>) =
@@ -61,7 +59,7 @@ impl RedisSessions {
         let finish = eval(scripts::FINISH, &ticket.place)
             .arg(lock_of(&ticket))
             .arg(value)
-            .arg(milliseconds(LOGIN_RESULT_FOR))
+            .arg(millis(LOGIN_RESULT_FOR))
             .to_owned();
         inner.link.query(&finish).await
     }
@@ -79,8 +77,4 @@ impl RedisSessions {
 
 fn lock_of(ticket: &LoginTicket) -> Vec<u8> {
     [b"L", ticket.mark.as_slice()].concat()
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }

@@ -354,7 +354,7 @@ impl fmt::Display for Error {
             Self::NotLoggedIn(SkeyState::Missing) => f.write_str("no skey"),
             Self::NotLoggedIn(SkeyState::Malformed) => f.write_str("malformed skey"),
             Self::NotLoggedIn(SkeyState::Unknown) => f.write_str("no session for the skey"),
-            Self::UnknownUser => f.write_str("unknown user and create_users = false"),
+            Self::UnknownUser => f.write_str("the user is not known, and none is made"),
             Self::UserBanned => f.write_str("an operator banned the user"),
             Self::LoginDenied => f.write_str("users.webhook denied the login"),
             Self::NoRoute => f.write_str("no route matches"),

@@ -47,7 +47,8 @@ enum Command {
     /// Say whether gateway.toml is good, and all that is wrong with it.
     ///
     /// Reads secret files and environment variables as `run` would, connects to nothing. Ends with 0 or 78. With --connect it also
-    /// asks Redis and the database of users, and ends with 69 when one of them is not to be had.
+    /// asks Redis, the database of users and the services of [users], and ends with 69 when one of them is not to be had, with 78 when
+    /// a table or an answer is not what it has to be.
     Check(check::Arguments),
     /// Try it out: no Redis, no appid, no internet. Not for production.
     ///
@@ -74,14 +75,14 @@ enum Command {
     /// List and end sessions.
     ///
     /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done on the next request. Each
-    /// change is one line of audit on standard error. Ends with 0, with 1 when there is no such user or session, with 69 when
-    /// Redis is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
+    /// change is one line of audit on standard error. Ends with 0, with 1 when nobody has that openid or there is no such session,
+    /// with 69 when Redis or the database of users is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
     Sessions(sessions::Arguments),
     /// Show users, ban them and let them in again.
     ///
     /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done at once. Each change is one
-    /// line of audit on standard error. Ends with 0, with 1 when there is no such user or ban, with 69 when Redis is not to be
-    /// had, and with 78 when gateway.toml is bad or keeps sessions in memory.
+    /// line of audit on standard error. Ends with 0, with 1 when nobody has that openid or there is no such ban, with 69
+    /// when Redis or the database of users is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
     Users(users::Arguments),
 }
 

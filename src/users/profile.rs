@@ -102,12 +102,6 @@ impl fmt::Debug for Change {
 }
 
 impl Change {
-    /// What it is of.
-    #[must_use]
-    pub fn field(&self) -> ProfileField {
-        self.field
-    }
-
     /// Any name of 1 to 64 characters, blanks around it cut off; nothing is left of it: deleted.
     ///
     /// # Errors

@@ -21,6 +21,9 @@ const LIFT_READ: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
 
+/// What Redis says of a key that does not expire.
+const FOR_GOOD: i64 = -1;
+
 /// Times that a ban is moved because another was set in its place meanwhile.
 const TRIES: usize = 8;
 
@@ -110,6 +113,12 @@ impl RedisBans {
             .arg(&name);
         let (ban, lasts): (Option<Vec<u8>>, i64) = self.link.pipeline(&commands).await?;
         let Some(ban) = ban else { return Ok(None) };
+        // Redis takes no time of 0, which the last millisecond of a ban has.
+        let lasts = if lasts == FOR_GOOD {
+            lasts
+        } else {
+            lasts.max(1)
+        };
         let set = eval(BAN_LONGER, &self.name(&to))
             .arg(&ban)
             .arg(lasts)

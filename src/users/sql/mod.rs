@@ -179,24 +179,29 @@ async fn carry_over(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
     carried.map_err(|error| SqlError::Failed(error.to_string()))
 }
 
+const TAKEN: &str = "found a key taken; in an adopted table another unique key may have one value in every row, or the collation of \
+                     the openid may take capitals for small letters";
+const CROSSED: &str = "gave way to another transaction";
+
 /// Does it again where another login was in the way.
 async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
     work: impl Fn() -> F,
 ) -> Result<T, StoreError> {
+    let mut in_the_way = TAKEN;
     for _ in 0..TRIES {
         match work().await {
             Ok(done) => return Ok(done),
             Err(SqlError::Failed(cause) | SqlError::DoesNotFit(cause)) => {
                 return Err(StoreError::Unavailable { cause });
             }
-            Err(SqlError::Taken) => {}
-            Err(SqlError::Crossed) => tokio::time::sleep(PAUSE).await,
+            Err(SqlError::Taken) => in_the_way = TAKEN,
+            Err(SqlError::Crossed) => {
+                in_the_way = CROSSED;
+                tokio::time::sleep(PAUSE).await;
+            }
         }
     }
     Err(StoreError::Unavailable {
-        cause: format!(
-            "the user directory: {TRIES} tries in a row found a key taken; in an adopted table another unique key may have \
-             one value in every row, or the collation of the openid may take capitals for small letters"
-        ),
+        cause: format!("the user directory: {TRIES} tries in a row {in_the_way}"),
     })
 }

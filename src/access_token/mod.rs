@@ -50,7 +50,7 @@ pub struct AccessTokens {
     wechat: Arc<Wechat>,
     store: Store,
     tasks: TaskTracker,
-    /// When a failed renewal was last told of; seconds since 1970.
+    /// Of a renewal that failed.
     warning: OnceAMinute,
 }
 

@@ -26,7 +26,7 @@ pub(super) struct KeyChecks {
     tokens: Arc<AccessTokens>,
     tasks: TaskTracker,
     recent: Mutex<Recent>,
-    /// When the operator was last told; seconds since 1970.
+    /// Of what the operator can change.
     warning: OnceAMinute,
 }
 

@@ -51,7 +51,7 @@ struct Inner {
     prefix: String,
     sealer: Sealer,
     lifetime: Lifetime,
-    /// When a value that does not open was last told of; seconds since 1970.
+    /// Of a value that does not open.
     warning: OnceAMinute,
 }
 

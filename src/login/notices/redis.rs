@@ -73,7 +73,7 @@ pub(super) struct RedisQueue {
     link: RedisLink,
     names: [String; 2],
     sealer: Sealer,
-    /// When one that does not open was last told of; seconds since 1970.
+    /// Of one that does not open.
     warning: OnceAMinute,
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -107,6 +108,7 @@ impl Listener {
         stop: CancellationToken,
     ) {
         let mut newcomers = Newcomers::default();
+        let mut others = Duration::ZERO;
         let mut failures = Seldom::default();
         let begin = |accepted| entrance.admit(accepted, &gateway, &stop);
         loop {
@@ -133,9 +135,11 @@ impl Listener {
                 }
             }
             let Some(error) = failure else {
-                newcomers.round().into_iter().for_each(begin);
+                newcomers.round(others).into_iter().for_each(begin);
                 // Between two rounds those who are served already have their turn.
+                let their_turn = Instant::now();
                 tokio::task::yield_now().await;
+                others = their_turn.elapsed();
                 continue;
             };
             newcomers.all().for_each(begin);

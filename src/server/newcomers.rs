@@ -3,9 +3,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
+use std::time::Duration;
 
 /// As many wait here at most; each has a descriptor. The others stay in the kernel's queue.
 const MOST: usize = 256;
+/// While those who are served already take less, each address has one newcomer in turn; else one more for each such time, or on a
+/// busy server newcomers would never come to an end. Several times what a new connection takes, so that many cannot prolong it.
+const ONE_MORE_PER: Duration = Duration::from_micros(500);
 
 /// Who waits, in order of arrival within an address. `None` is everyone whose address does not count.
 pub(super) struct Newcomers<T> {
@@ -37,12 +41,17 @@ impl<T> Newcomers<T> {
         self.waiting += 1;
     }
 
-    /// The next one of each address.
-    pub(super) fn round(&mut self) -> Vec<T> {
-        let next = self.of.values_mut().filter_map(VecDeque::pop_front);
-        let next: Vec<T> = next.collect();
+    /// The next ones of each address; `others` is the time since the last round, in which the others had their turn.
+    pub(super) fn round(&mut self, others: Duration) -> Vec<T> {
+        let times = others.as_nanos() / ONE_MORE_PER.as_nanos();
+        let times = usize::try_from(times).unwrap_or(MOST).clamp(1, MOST);
+        let mut next = Vec::new();
+        for waiting in self.of.values_mut() {
+            let few = times.min(waiting.len());
+            next.extend(waiting.drain(..few));
+        }
         self.of.retain(|_, waiting| !waiting.is_empty());
-        self.waiting -= next.len();
+        self.waiting = self.waiting.saturating_sub(next.len());
         next
     }
 
@@ -70,7 +79,7 @@ mod tests {
         assert_eq!(newcomers.room(), MOST - 5);
 
         let rounds: Vec<Vec<i32>> = std::iter::from_fn(|| {
-            let mut round = newcomers.round();
+            let mut round = newcomers.round(Duration::ZERO);
             round.sort_unstable();
             (!round.is_empty()).then_some(round)
         })
@@ -78,6 +87,18 @@ mod tests {
 
         assert_eq!(rounds, [vec![1, 10, 20], vec![2], vec![3]]);
         assert!(newcomers.is_empty());
+    }
+
+    #[test]
+    fn where_the_others_take_long_newcomers_are_more() {
+        let mut newcomers = Newcomers::default();
+        for number in 0..9 {
+            newcomers.push(None, number);
+        }
+
+        assert_eq!(newcomers.round(ONE_MORE_PER / 2), [0]);
+        assert_eq!(newcomers.round(ONE_MORE_PER * 3), [1, 2, 3]);
+        assert_eq!(newcomers.round(Duration::from_secs(1)), [4, 5, 6, 7, 8]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use skeygate::identity::{Attributes, Identity};
 use super::text::{self, assert_only_removed, folded};
 
 /// Our own names, those of WeChat Cloud Run, and one an operator chose.
-pub(crate) const IDENTITY: [&str; 12] = [
+pub(crate) const IDENTITY: [&str; 13] = [
     "x-openid",
     "x-user-id",
     "x-unionid",
@@ -26,6 +26,7 @@ pub(crate) const IDENTITY: [&str; 12] = [
     "x-wx-from-unionid",
     "x-wx-source",
     "x-wx-env",
+    "x-wx-id",
     "x-uid-legacy",
 ];
 

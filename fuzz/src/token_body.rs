@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
-use skeygate::auth::{BodyText, Taken, take_from_body};
+use skeygate::auth::{BodyText, ExtractedToken, take_from_body};
 use skeygate::config::TokenSource;
 use skeygate::http::body::BodyKind;
 
@@ -24,7 +24,7 @@ pub fn check(data: &[u8]) {
         TokenSource::Json("skey".to_owned()),
         TokenSource::Json("sid".to_owned()),
     ];
-    let mut taken = Taken::default();
+    let mut taken = ExtractedToken::default();
     let kind = if kind == b"json" {
         BodyKind::Json
     } else {
@@ -53,7 +53,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-fn form(came: &str, goes: &str, taken: &Taken) {
+fn form(came: &str, goes: &str, taken: &ExtractedToken) {
     let mut found = pair_values(came, "skey");
     found.extend(pair_values(came, "sid"));
     let found: Vec<Vec<u8>> = found
@@ -73,7 +73,7 @@ fn form(came: &str, goes: &str, taken: &Taken) {
     );
 }
 
-fn json(came: &str, goes: &str, taken: &Taken) {
+fn json(came: &str, goes: &str, taken: &ExtractedToken) {
     let members = |text: &str| -> BTreeMap<String, String> {
         let members: Result<BTreeMap<String, Box<RawValue>>, _> = serde_json::from_str(text);
         let members = members.unwrap_or_else(|error| panic!("not an object: {error}: {text}"));

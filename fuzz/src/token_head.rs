@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use skeygate::auth::{Head, Taken, strip_from_head, take_from_head};
+use skeygate::auth::{ExtractedToken, Head, strip_from_head, take_from_head};
 use skeygate::config::TokenSource;
 
 use super::fields::{cookie_pairs, other_pairs, pair_values, unquoted};
@@ -120,7 +120,7 @@ fn found(headers: &HeaderMap, query: Option<&str>, sources: &[TokenSource]) -> V
 }
 
 /// The only skey, a conflict, something malformed: by what stood there, and never by what did not.
-pub(crate) fn says_what_stood_there(taken: &Taken, found: &[Vec<u8>]) {
+pub(crate) fn says_what_stood_there(taken: &ExtractedToken, found: &[Vec<u8>]) {
     let skeys: BTreeSet<&Vec<u8>> = found.iter().filter(|value| is_skey(value)).collect();
     match &taken.skey {
         Some(skey) => {

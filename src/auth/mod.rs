@@ -1,14 +1,15 @@
 //! Who is calling: the skey is taken out of the request, and its session is looked up. Refusal is what happens unless every step
 //! says otherwise; a store that cannot answer is an error, never "not logged in".
 
-mod take;
+mod extract;
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-pub use self::take::{
-    BODY_TOKEN_LIMIT, BodyText, Head, Taken, strip_from_head, take_from_body, take_from_head,
+pub use self::extract::{
+    BODY_TOKEN_LIMIT, BodyText, ExtractedToken, Head, strip_from_head, take_from_body,
+    take_from_head,
 };
 use crate::config::{Auth, OnBadToken};
 use crate::error::{Error, SkeyState};
@@ -52,7 +53,7 @@ pub enum Question<'a> {
 pub fn question(
     auth: Auth,
     on_bad_token: OnBadToken,
-    taken: &Taken,
+    taken: &ExtractedToken,
 ) -> Result<Question<'_>, Error> {
     match &taken.skey {
         _ if auth == Auth::Off => Ok(Question::Anonymous),
@@ -75,7 +76,7 @@ pub async fn authenticate(
     store: &SessionStore,
     auth: Auth,
     on_bad_token: OnBadToken,
-    taken: &Taken,
+    taken: &ExtractedToken,
 ) -> Decision {
     let skey = match question(auth, on_bad_token, taken) {
         Ok(Question::WhoHas(skey)) => skey,

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::answer::Reply;
 use super::endpoints::Endpoint;
 use super::key_checks::KeyChecks;
-use super::outgoing::ReadBody;
-use super::{Exchange, Gateway};
+use super::response::GatewayResponse;
+use super::upstream_request::ReadBody;
+use super::{Gateway, RequestContext};
 use crate::auth::BODY_TOKEN_LIMIT;
 use crate::config::{Login, Secret, Style};
 use crate::error::Error;
@@ -41,7 +41,10 @@ struct Order {
 }
 
 impl Gateway {
-    pub(super) async fn serve_decrypt(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+    pub(super) async fn serve_decrypt(
+        &self,
+        mut exchange: RequestContext<'_>,
+    ) -> Result<GatewayResponse, Error> {
         let (session, _, read) = self.own_session(&mut exchange).await?;
         let order = self.order(&mut exchange, read).await?;
         let data = self
@@ -53,7 +56,10 @@ impl Gateway {
                 .await;
         }
         let style = Endpoint::Decrypt.style(self);
-        Ok(Reply::json(StatusCode::OK, style::decrypted(style, &data)))
+        Ok(GatewayResponse::json(
+            StatusCode::OK,
+            style::decrypted(style, &data),
+        ))
     }
 
     /// What the client of a wafer2 login had WeChat encrypt of the user. A login never fails for it: since 2022 it tells nothing
@@ -81,7 +87,11 @@ impl Gateway {
     }
 
     /// The body, which is read only now that we know whose it is, unless the skey could be in it.
-    async fn order(&self, exchange: &mut Exchange<'_>, read: ReadBody) -> Result<Order, Error> {
+    async fn order(
+        &self,
+        exchange: &mut RequestContext<'_>,
+        read: ReadBody,
+    ) -> Result<Order, Error> {
         let bytes = match read {
             Some(bytes) => bytes,
             None => self.read(exchange, BODY_TOKEN_LIMIT).await?,

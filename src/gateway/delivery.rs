@@ -8,8 +8,8 @@ use hyper::http::uri::PathAndQuery;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
-use super::answer::Reply;
-use super::{Exchange, Gateway, outgoing};
+use super::response::GatewayResponse;
+use super::{Gateway, RequestContext, upstream_request};
 use crate::config::{self, Action, Auth, HeaderRules, OnBadToken, PathPattern, Route, Style};
 use crate::error::Error;
 use crate::http::loose::{loosest, script_readings};
@@ -76,14 +76,14 @@ impl Gateway {
     /// What is asked of the upstream for a route's request.
     ///
     /// # Errors
-    /// As `outgoing::target`; `NoRoute` for the path that only we send to, at whatever upstream: two may be the same service.
+    /// As `upstream_request::target`; `NoRoute` for the path that only we send to, at whatever upstream: two may be the same service.
     pub(super) fn target(
         &self,
         route: &Route,
         path: &str,
         query: Option<&str>,
     ) -> Result<PathAndQuery, Error> {
-        let target = outgoing::target(route, path, query)?;
+        let target = upstream_request::target(route, path, query)?;
         let taken = |delivery: &Delivery| delivery.is_at(target.path());
         if self.delivery.as_ref().is_some_and(taken) {
             return Err(Error::NoRoute);
@@ -95,10 +95,10 @@ impl Gateway {
     pub(super) async fn deliver(
         &self,
         delivery: &Delivery,
-        mut exchange: Exchange<'_>,
+        mut exchange: RequestContext<'_>,
         identity: &Identity,
         data: Map<String, Value>,
-    ) -> Result<Reply, Error> {
+    ) -> Result<GatewayResponse, Error> {
         let headers = &mut exchange.parts.headers;
         let other_method = |method: &Method| method != Method::POST;
         if method::overrides(headers)?.iter().any(other_method) {
@@ -127,6 +127,10 @@ impl Gateway {
         let sent = Instant::now();
         let answer = upstream.forward(outgoing).await;
         record.upstream_time = Some(sent.elapsed());
-        Ok(Reply::forwarded(answer?, None, &route.response_headers))
+        Ok(GatewayResponse::forwarded(
+            answer?,
+            None,
+            &route.response_headers,
+        ))
     }
 }

@@ -7,9 +7,9 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::{Method, StatusCode};
 
-use super::answer::Reply;
-use super::outgoing::ReadBody;
-use super::{Exchange, Gateway};
+use super::response::GatewayResponse;
+use super::upstream_request::ReadBody;
+use super::{Gateway, RequestContext};
 use crate::access_token::AccessTokens;
 use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
@@ -125,9 +125,9 @@ impl Gateway {
     pub(super) async fn serve(
         &self,
         endpoint: Endpoint<'_>,
-        exchange: Exchange<'_>,
+        exchange: RequestContext<'_>,
         host: Option<&str>,
-    ) -> Result<Reply, Error> {
+    ) -> Result<GatewayResponse, Error> {
         exchange.record.endpoint = Some(endpoint.name());
         endpoint.check_method(&exchange.parts.method)?;
         match endpoint {
@@ -146,7 +146,7 @@ impl Gateway {
     /// The whole body, of at most `limit` bytes.
     pub(super) async fn read(
         &self,
-        exchange: &mut Exchange<'_>,
+        exchange: &mut RequestContext<'_>,
         limit: u64,
     ) -> Result<Bytes, Error> {
         if exchange.body.is_end_stream() {
@@ -160,9 +160,9 @@ impl Gateway {
     async fn serve_login(
         &self,
         entry: &Login,
-        mut exchange: Exchange<'_>,
+        mut exchange: RequestContext<'_>,
         host: Option<&str>,
-    ) -> Result<Reply, Error> {
+    ) -> Result<GatewayResponse, Error> {
         // Before anything is read or asked: what is refused here costs nothing, its code least of all.
         if let Some(limit) = self.limits.login(entry, exchange.record.client) {
             self.count_by_address(limit, &mut exchange).await?;
@@ -206,13 +206,16 @@ impl Gateway {
         record.user_id.clone_from(&answer.user_id);
         let profile = self.profile(entry, headers, &answer).await;
         let expires_in = answer.expires_at.saturating_sub(clock::unix_seconds());
-        Ok(Reply::json(
+        Ok(GatewayResponse::json(
             StatusCode::OK,
             style::login(&entry.style, &answer, expires_in, profile.as_ref()),
         ))
     }
 
-    async fn serve_logout(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+    async fn serve_logout(
+        &self,
+        mut exchange: RequestContext<'_>,
+    ) -> Result<GatewayResponse, Error> {
         let (session, skey, _) = self.own_session(&mut exchange).await?;
         let gone = self
             .sessions
@@ -221,13 +224,13 @@ impl Gateway {
             .map_err(Error::StoreUnavailable)?;
         tracing::debug!(user.id = ?session.identity.user_id, ended = gone.is_some(), "logged out");
         let style = Endpoint::Logout.style(self);
-        Ok(Reply::json(StatusCode::OK, style::done(style)))
+        Ok(GatewayResponse::json(StatusCode::OK, style::done(style)))
     }
 
     /// The session of a request to one of our endpoints, its skey, and the body where it had to be read for that.
     pub(super) async fn own_session(
         &self,
-        exchange: &mut Exchange<'_>,
+        exchange: &mut RequestContext<'_>,
     ) -> Result<(Session, Skey, ReadBody), Error> {
         if let Some(limit) = self.limits.own() {
             self.count_by_address(limit, exchange).await?;

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Uri};
 
 use super::Gateway;
-use super::outgoing::Sender;
+use super::upstream_request::Sender;
 use crate::auth::{self, Head, Question};
 use crate::config::{Action, Auth, PathPolicy, ProfileField, Quota, Route};
 use crate::error::{Error, ErrorAnswer};

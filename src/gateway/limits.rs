@@ -1,7 +1,7 @@
 //! Steps 7 and 8: who is counted by which limit. What a limit says of the caller goes into whatever answer the request ends in.
 
-use super::outgoing::ReadBody;
-use super::{Exchange, Gateway};
+use super::upstream_request::ReadBody;
+use super::{Gateway, RequestContext};
 use crate::config::Route;
 use crate::error::Error;
 use crate::limit::{Counted, Limit};
@@ -13,7 +13,7 @@ impl Gateway {
     pub(super) async fn admit(
         &self,
         route: &Route,
-        exchange: &mut Exchange<'_>,
+        exchange: &mut RequestContext<'_>,
     ) -> Result<(Option<Session>, ReadBody), Error> {
         let Some(limits) = self.limits.route(route) else {
             return self.authenticate(route, exchange).await;
@@ -33,7 +33,7 @@ impl Gateway {
     pub(super) async fn count_by_address(
         &self,
         limit: &Limit,
-        exchange: &mut Exchange<'_>,
+        exchange: &mut RequestContext<'_>,
     ) -> Result<(), Error> {
         match exchange.record.client {
             Some(client) => self.count(limit, Counted::address(client), exchange).await,
@@ -45,7 +45,7 @@ impl Gateway {
         &self,
         limit: &Limit,
         caller: Counted<'_>,
-        exchange: &mut Exchange<'_>,
+        exchange: &mut RequestContext<'_>,
     ) -> Result<(), Error> {
         let (standing, counted) = match self.limits.count(limit, caller).await {
             Ok(standing) => (standing, Ok(())),

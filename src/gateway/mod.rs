@@ -1,22 +1,22 @@
 //! One request, from its first sight to its one log line. `handle` wraps: id, clock, panic, refusal, log. `steps` is what happens
 //! in between, in the order that the security argument rests on (docs/ARCHITECTURE.md).
 
-mod answer;
-mod caller;
+mod authenticate;
+mod catch_panic;
 mod decrypt;
 mod delivery;
 mod endpoints;
 mod explain;
-mod guard;
 mod key_checks;
 mod limits;
-mod outgoing;
 mod phone;
 mod profile;
 #[cfg(test)]
 mod properties;
-mod received;
+mod response;
 mod routing;
+mod unread_body;
+mod upstream_request;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -29,13 +29,13 @@ use hyper::{HeaderMap, Method, Request, Response, Version};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-pub use self::answer::AnswerBody;
-use self::answer::Reply;
+use self::catch_panic::catch_panic;
 use self::delivery::Delivery;
 pub use self::explain::{Explanation, Forwarding};
-use self::guard::guard;
 use self::key_checks::KeyChecks;
-use self::received::Received;
+use self::response::GatewayResponse;
+pub use self::response::LoggedBody;
+use self::unread_body::UnreadBody;
 use crate::access_token::AccessTokens;
 use crate::config::{
     AccessLog, Action, App, Config, HeaderRules, Login, PathPolicy, Route, Server, Style,
@@ -81,9 +81,9 @@ pub struct Gateway {
 }
 
 /// A request on its way through the steps.
-struct Exchange<'a> {
+struct RequestContext<'a> {
     parts: Parts,
-    body: &'a mut Received,
+    body: &'a mut UnreadBody,
     peer: &'a Peer,
     /// The peer is a proxy whose word counts.
     trusted: bool,
@@ -162,7 +162,7 @@ impl Gateway {
         request: Request<Incoming>,
         peer: &Peer,
         place: &Arc<P>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<LoggedBody> {
         let (parts, body) = request.into_parts();
         let trusted = peer.is_trusted(&self.server.trusted_proxies);
         let from_proxy = if trusted {
@@ -180,11 +180,11 @@ impl Gateway {
         record.client = client_address(peer, &parts.headers, &self.server.trusted_proxies);
         let mut style = &Style::Plain;
         let mut standing = None;
-        let mut body = Received::new(body);
+        let mut body = UnreadBody::new(body);
         // Reading a body that the client holds back would ask for it.
         let held_back = parts.headers.contains_key(EXPECT);
         let is_http1 = parts.version < Version::HTTP_2;
-        let exchange = Exchange {
+        let exchange = RequestContext {
             query: parts.uri.query().map(str::to_owned),
             parts,
             body: &mut body,
@@ -194,10 +194,10 @@ impl Gateway {
             record: &mut record,
             standing: &mut standing,
         };
-        let reply = guard(self.steps(exchange, &mut style)).await;
+        let reply = catch_panic(self.steps(exchange, &mut style)).await;
         let reply = reply.unwrap_or_else(|error| {
             record.fail(&error);
-            Reply::refusal(&error, style, record.id.as_str())
+            GatewayResponse::refusal(&error, style, record.id.as_str())
         });
         let mut reply = match standing {
             Some(standing) => reply.with_standing(standing),
@@ -216,7 +216,7 @@ impl Gateway {
         refused: &Refused,
         peer: &Peer,
         place: &Arc<P>,
-    ) -> Response<AnswerBody> {
+    ) -> Response<LoggedBody> {
         let (method, path) = refused.line.as_ref().map_or_else(
             || (Method::from_bytes(b"-").unwrap_or_default(), "-"),
             |(method, path)| (method.clone(), path.as_str()),
@@ -231,18 +231,18 @@ impl Gateway {
         record.client = client_address(peer, &HeaderMap::new(), &self.server.trusted_proxies);
         let error = Error::from(refused.refusal);
         record.fail(&error);
-        let reply = Reply::refusal(&error, &Style::Plain, record.id.as_str());
+        let reply = GatewayResponse::refusal(&error, &Style::Plain, record.id.as_str());
         self.finish(reply, record, place)
     }
 
     /// Adds what every answer carries, and ties the log line to the end of the body.
     fn finish<P: Send + Sync + 'static>(
         &self,
-        reply: Reply,
+        reply: GatewayResponse,
         mut record: Box<Record>,
         place: &Arc<P>,
-    ) -> Response<AnswerBody> {
-        let Reply {
+    ) -> Response<LoggedBody> {
+        let GatewayResponse {
             mut response,
             tunnel,
             request_body,
@@ -252,7 +252,7 @@ impl Gateway {
             .insert(X_REQUEST_ID, record.id.value().clone());
         record.status = Some(response.status().as_u16());
         let Some(tunnel) = tunnel else {
-            return response.map(|body| AnswerBody::new(body, record, request_body));
+            return response.map(|body| LoggedBody::new(body, record, request_body));
         };
         let place = Arc::clone(place);
         self.tasks.spawn(async move {
@@ -261,15 +261,15 @@ impl Gateway {
             record.bytes_in = traffic.up;
             record.bytes_out = traffic.down;
         });
-        response.map(|_| AnswerBody::empty())
+        response.map(|_| LoggedBody::empty())
     }
 
     /// The steps. Each either passes the request on or ends it; nothing is forwarded but at the very end.
     async fn steps<'a>(
         &'a self,
-        mut exchange: Exchange<'_>,
+        mut exchange: RequestContext<'_>,
         style: &mut &'a Style,
-    ) -> Result<Reply, Error> {
+    ) -> Result<GatewayResponse, Error> {
         if exchange.parts.version == Version::HTTP_2 {
             framing::check_http2(&exchange.parts)?;
         }
@@ -306,7 +306,10 @@ impl Gateway {
 
         let (session, body) = self.admit(route, &mut exchange).await?;
         match &route.action {
-            Action::Respond(respond) => Ok(Reply::configured(respond, &route.response_headers)),
+            Action::Respond(respond) => Ok(GatewayResponse::configured(
+                respond,
+                &route.response_headers,
+            )),
             Action::Forward(name) => {
                 let upstream = self.upstream(name)?;
                 let target = self.target(route, text, exchange.query.as_deref())?;
@@ -325,7 +328,11 @@ impl Gateway {
                 if let Some(watch) = &watch {
                     record.bytes_in = watch.bytes();
                 }
-                Ok(Reply::forwarded(answer?, watch, &route.response_headers))
+                Ok(GatewayResponse::forwarded(
+                    answer?,
+                    watch,
+                    &route.response_headers,
+                ))
             }
         }
     }

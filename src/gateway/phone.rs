@@ -5,8 +5,8 @@ use hyper::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
 
-use super::answer::Reply;
-use super::{Exchange, Gateway};
+use super::response::GatewayResponse;
+use super::{Gateway, RequestContext};
 use crate::access_token::{AccessTokens, TokenError};
 use crate::config::{LOGIN_DEADLINE, ProfileField};
 use crate::error::{Error, LoginRefusal};
@@ -24,8 +24,8 @@ impl Gateway {
     pub(super) async fn serve_phone(
         &self,
         tokens: &std::sync::Arc<AccessTokens>,
-        mut exchange: Exchange<'_>,
-    ) -> Result<Reply, Error> {
+        mut exchange: RequestContext<'_>,
+    ) -> Result<GatewayResponse, Error> {
         let (session, _, read) = self.own_session(&mut exchange).await?;
         let identity = session.identity;
         let app = self.apps.iter().find(|app| app.appid == identity.appid);
@@ -49,7 +49,7 @@ impl Gateway {
             "purePhoneNumber": phone.pure_number,
             "countryCode": phone.country_code,
         });
-        Ok(Reply::json(StatusCode::OK, body.to_string()))
+        Ok(GatewayResponse::json(StatusCode::OK, body.to_string()))
     }
 }
 

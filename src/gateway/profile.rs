@@ -5,9 +5,9 @@ use hyper::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
-use super::answer::Reply;
 use super::endpoints::Profiled;
-use super::{Exchange, Gateway};
+use super::response::GatewayResponse;
+use super::{Gateway, RequestContext};
 use crate::config::ProfileField;
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
@@ -36,13 +36,19 @@ impl Gateway {
         }
     }
 
-    pub(super) async fn serve_me(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+    pub(super) async fn serve_me(
+        &self,
+        mut exchange: RequestContext<'_>,
+    ) -> Result<GatewayResponse, Error> {
         let (session, ..) = self.own_session(&mut exchange).await?;
         let profile = Profile::of(&session.identity.attributes);
         Ok(self.me(&session, &profile))
     }
 
-    pub(super) async fn serve_profile(&self, mut exchange: Exchange<'_>) -> Result<Reply, Error> {
+    pub(super) async fn serve_profile(
+        &self,
+        mut exchange: RequestContext<'_>,
+    ) -> Result<GatewayResponse, Error> {
         let (session, _, read) = self.own_session(&mut exchange).await?;
         let bytes = match read {
             Some(bytes) => bytes,
@@ -55,7 +61,7 @@ impl Gateway {
         Ok(self.me(&session, &profile))
     }
 
-    fn me(&self, session: &Session, profile: &Profile) -> Reply {
+    fn me(&self, session: &Session, profile: &Profile) -> GatewayResponse {
         let identity = &session.identity;
         let mut body = json!({
             "user_id": identity.user_id,
@@ -67,7 +73,7 @@ impl Gateway {
         for field in self.logins.kept() {
             body[field.name()] = Value::from(profile.get(*field));
         }
-        Reply::json(StatusCode::OK, body.to_string())
+        GatewayResponse::json(StatusCode::OK, body.to_string())
     }
 }
 

@@ -8,7 +8,7 @@ use proptest::prelude::{Just, ProptestConfig, Strategy, any, prop_oneof, proptes
 use proptest::sample::select;
 use proptest::{prop_assert, prop_assert_eq};
 
-use super::outgoing;
+use super::upstream_request;
 use crate::config::{Auth, Config, Route};
 use crate::error::Error;
 use crate::http::path::CanonicalPath;
@@ -145,7 +145,7 @@ fn routed(raw: &str) -> Option<(String, Arc<Route>)> {
 }
 
 fn target(route: &Route, path: &str, query: Option<&str>) -> Result<String, Error> {
-    outgoing::target(route, path, query).map(|target| target.to_string())
+    upstream_request::target(route, path, query).map(|target| target.to_string())
 }
 
 /// The same bytes in other escapes, and with slashes doubled, as `choices` say.

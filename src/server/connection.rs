@@ -22,7 +22,7 @@ use super::places::Place;
 use super::preface::{self, Protocol};
 use super::reading::Reading;
 use crate::error::chain;
-use crate::gateway::{AnswerBody, Gateway};
+use crate::gateway::{Gateway, LoggedBody};
 use crate::http::address::Peer;
 
 /// Bytes of a body that may be read together with the largest head.
@@ -153,11 +153,11 @@ fn tell(peer: &Peer, ended: hyper::Result<()>) {
 enum Counted {
     /// An answer that is not read shows in the socket.
     Http1 {
-        body: AnswerBody,
+        body: LoggedBody,
         _under_way: Option<UnderWay>,
     },
     /// One that is not read shows only here.
-    Http2(Reading<AnswerBody>),
+    Http2(Reading<LoggedBody>),
 }
 
 impl Body for Counted {

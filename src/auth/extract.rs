@@ -23,7 +23,7 @@ pub struct Head<'a> {
 
 /// What was found.
 #[derive(Debug, Default)]
-pub struct Taken {
+pub struct ExtractedToken {
     /// The only skey, if any.
     pub skey: Option<Skey>,
     /// Where it was.
@@ -43,7 +43,7 @@ pub struct BodyText {
     pub text: String,
 }
 
-impl Taken {
+impl ExtractedToken {
     fn add(&mut self, value: &str, source: &'static str) {
         // Clients without a session send the field empty.
         if value.is_empty() {
@@ -61,8 +61,8 @@ impl Taken {
 }
 
 /// Searches headers, cookies and query.
-pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> Taken {
-    let mut taken = Taken::default();
+pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> ExtractedToken {
+    let mut taken = ExtractedToken::default();
     for source in sources {
         match source {
             TokenSource::Header(name) => {
@@ -132,7 +132,7 @@ pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
                     *head.query = (!found.rest.is_empty()).then_some(found.rest);
                 }
             }
-            TokenSource::Bearer => take_bearer(head.headers, &mut Taken::default()),
+            TokenSource::Bearer => take_bearer(head.headers, &mut ExtractedToken::default()),
             TokenSource::Form(_) | TokenSource::Json(_) => {}
         }
     }
@@ -145,7 +145,7 @@ pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
 pub fn take_from_body(
     body: &mut BodyText,
     sources: &[TokenSource],
-    taken: &mut Taken,
+    taken: &mut ExtractedToken,
 ) -> Result<(), Error> {
     for source in sources {
         let (found, place) = match (source, body.kind) {
@@ -176,7 +176,7 @@ pub fn take_from_body(
 }
 
 /// Takes `Authorization: Bearer` when it looks like an skey of ours. Anything else there is the upstream's own affair.
-fn take_bearer(headers: &mut HeaderMap, taken: &mut Taken) {
+fn take_bearer(headers: &mut HeaderMap, taken: &mut ExtractedToken) {
     let skeys: Vec<String> = headers
         .get_all(AUTHORIZATION)
         .iter()
@@ -211,7 +211,10 @@ mod tests {
         ]
     }
 
-    fn take(lines: &[(&'static str, &str)], query: &str) -> (Taken, HeaderMap, Option<String>) {
+    fn take(
+        lines: &[(&'static str, &str)],
+        query: &str,
+    ) -> (ExtractedToken, HeaderMap, Option<String>) {
         let mut headers = HeaderMap::new();
         for (name, value) in lines {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
@@ -315,7 +318,7 @@ mod tests {
             TokenSource::Form("token".to_owned()),
             TokenSource::Json("token".to_owned()),
         ];
-        let mut taken = Taken::default();
+        let mut taken = ExtractedToken::default();
         let mut body = BodyText {
             kind: BodyKind::Form,
             text: format!("a=1&token={KEY}&b=%20"),
@@ -334,6 +337,6 @@ mod tests {
             kind: BodyKind::Json,
             text: "[".to_owned(),
         };
-        assert!(take_from_body(&mut body, &sources, &mut Taken::default()).is_err());
+        assert!(take_from_body(&mut body, &sources, &mut ExtractedToken::default()).is_err());
     }
 }

@@ -15,9 +15,9 @@ const DISCARDED: u64 = 64 * 1024;
 const PATIENCE: Duration = Duration::from_millis(500);
 
 /// The body; empty once it was taken.
-pub(super) struct Received(Option<Incoming>);
+pub(super) struct UnreadBody(Option<Incoming>);
 
-impl Received {
+impl UnreadBody {
     pub(super) fn new(body: Incoming) -> Self {
         Self(Some(body))
     }
@@ -34,7 +34,7 @@ impl Received {
     }
 }
 
-impl Body for Received {
+impl Body for UnreadBody {
     type Data = Bytes;
     type Error = hyper::Error;
 

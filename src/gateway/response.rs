@@ -35,7 +35,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
 /// An answer, and what goes on after its head.
-pub(super) struct Reply {
+pub(super) struct GatewayResponse {
     pub(super) response: Response<Body>,
     pub(super) tunnel: Option<Box<Tunnel>>,
     pub(super) request_body: Option<Arc<BodyWatch>>,
@@ -50,7 +50,7 @@ pub(super) enum Body {
 
 /// A body that counts itself and writes the log line when it is done, or dropped before.
 #[derive(Debug)]
-pub struct AnswerBody {
+pub struct LoggedBody {
     body: Body,
     log: Option<Log>,
 }
@@ -62,7 +62,7 @@ struct Log {
     ended: bool,
 }
 
-impl Reply {
+impl GatewayResponse {
     fn ours(response: Response<Body>) -> Self {
         Self {
             response,
@@ -166,7 +166,7 @@ impl Body {
     }
 }
 
-impl AnswerBody {
+impl LoggedBody {
     pub(super) fn new(
         body: Body,
         record: Box<Record>,
@@ -194,7 +194,7 @@ impl AnswerBody {
     }
 }
 
-impl HttpBody for AnswerBody {
+impl HttpBody for LoggedBody {
     type Data = Bytes;
     type Error = Box<dyn std::error::Error + Send + Sync>;
 
@@ -243,7 +243,7 @@ impl HttpBody for AnswerBody {
     }
 }
 
-impl Drop for AnswerBody {
+impl Drop for LoggedBody {
     fn drop(&mut self) {
         let whole = self.is_end_stream();
         let Some(log) = &mut self.log else { return };

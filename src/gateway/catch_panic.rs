@@ -11,7 +11,7 @@ use crate::error::Error;
 /// What the steps share is behind locks that survive a panic, or changed in one step, so going on is safe.
 ///
 /// No `async fn`: such a one has room for its argument twice, and this future is moved whole for every request.
-pub(super) fn guard<T>(
+pub(super) fn catch_panic<T>(
     steps: impl Future<Output = Result<T, Error>>,
 ) -> impl Future<Output = Result<T, Error>> {
     AssertUnwindSafe(steps).catch_unwind().map(|outcome| {
@@ -34,8 +34,8 @@ mod tests {
             let empty: [u8; 0] = [];
             Ok(empty.first().copied().expect("on purpose"))
         };
-        let error = guard(panics).await.unwrap_err();
+        let error = catch_panic(panics).await.unwrap_err();
         assert_eq!(error.answer().status, 500);
-        assert_eq!(guard(async { Ok(1) }).await.unwrap(), 1);
+        assert_eq!(catch_panic(async { Ok(1) }).await.unwrap(), 1);
     }
 }

@@ -2,8 +2,8 @@
 
 use hyper::body::Body as _;
 
-use super::{Exchange, Gateway, outgoing};
-use crate::auth::{self, Caller, Head, Taken};
+use super::{Gateway, RequestContext, upstream_request};
+use crate::auth::{self, Caller, ExtractedToken, Head};
 use crate::config::{Auth, Route, TokenSource};
 use crate::error::Error;
 use crate::request_log::AuthOutcome;
@@ -14,8 +14,8 @@ impl Gateway {
     pub(super) async fn authenticate(
         &self,
         route: &Route,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<(Option<Session>, outgoing::ReadBody), Error> {
+        exchange: &mut RequestContext<'_>,
+    ) -> Result<(Option<Session>, upstream_request::ReadBody), Error> {
         let limit = route.max_body;
         let length = exchange.body.size_hint().lower();
         if limit.is_some_and(|limit| length > limit) {
@@ -53,8 +53,8 @@ impl Gateway {
         &self,
         sources: &[TokenSource],
         max_body: Option<u64>,
-        exchange: &mut Exchange<'_>,
-    ) -> Result<(Taken, outgoing::ReadBody), Error> {
+        exchange: &mut RequestContext<'_>,
+    ) -> Result<(ExtractedToken, upstream_request::ReadBody), Error> {
         let headers = &mut exchange.parts.headers;
         let mut head = Head {
             headers,
@@ -69,7 +69,7 @@ impl Gateway {
         {
             auth::strip_from_head(&mut head, &self.every_source);
         }
-        let body = outgoing::read_for_token(
+        let body = upstream_request::read_for_token(
             exchange,
             sources,
             max_body,

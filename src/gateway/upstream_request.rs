@@ -14,8 +14,8 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
 
-use super::{Exchange, Gateway, apply};
-use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, Taken};
+use super::{Gateway, RequestContext, apply};
+use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, ExtractedToken};
 use crate::config::{HostHeader, Route, TokenSource};
 use crate::error::Error;
 use crate::forward::{Outgoing, RequestBody, Upgrade, Upstream};
@@ -42,12 +42,12 @@ impl Gateway {
         &self,
         upstream: &Upstream,
         route: &Route,
-        exchange: Exchange<'a>,
+        exchange: RequestContext<'a>,
         target: PathAndQuery,
         read: ReadBody,
         identity: Option<&Identity>,
     ) -> (Outgoing, &'a mut Record) {
-        let Exchange {
+        let RequestContext {
             mut parts,
             body,
             peer,
@@ -190,11 +190,11 @@ pub(super) fn target(
 /// # Errors
 /// Too long, too slow, damaged, or not what its `Content-Type` says.
 pub(super) async fn read_for_token(
-    exchange: &mut Exchange<'_>,
+    exchange: &mut RequestContext<'_>,
     sources: &[TokenSource],
     max_body: Option<u64>,
     patience: Duration,
-    taken: &mut Taken,
+    taken: &mut ExtractedToken,
 ) -> Result<ReadBody, Error> {
     let wanted =
         |source: &TokenSource| matches!(source, TokenSource::Form(_) | TokenSource::Json(_));

@@ -9,7 +9,7 @@ use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
 use skeygate::access_token::AccessTokens;
 use skeygate::config::{Auth, Config};
-use skeygate::gateway::{Explanation, Forwarding, Gateway};
+use skeygate::gateway::{Explanation, Forwarding, Gateway, Services, Snapshot};
 use skeygate::http::path::CanonicalPath;
 use skeygate::limit::Limits;
 use skeygate::login::{Logins, Merges};
@@ -104,8 +104,16 @@ static GATEWAY: LazyLock<Gateway> = LazyLock::new(|| {
         Merges::default(),
         tasks.clone(),
     );
-    let limits = Limits::new(&config, None);
-    Gateway::new(config, sessions, logins, &Arc::new(tokens), limits, tasks)
+    let limits = Arc::new(Limits::new(None));
+    let services = Services {
+        sessions,
+        logins,
+        tokens: Arc::new(tokens),
+        limits,
+        tasks: tasks.clone(),
+    };
+    let snapshot = Snapshot::new(config, services, None);
+    Gateway::new(snapshot.unwrap_or_else(|error| panic!("{error}")), tasks)
 });
 
 /// See the module.

@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::{BAD_CONFIG, File, fail, run, say, word};
 use crate::access_token::AccessTokens;
 use crate::config::{Auth, Config};
-use crate::gateway::{Explanation, Forwarding, Gateway};
+use crate::gateway::{Explanation, Forwarding, Gateway, Services, Snapshot};
 use crate::limit::Limits;
 use crate::login::{Logins, Merges};
 use crate::session::SessionStore;
@@ -90,15 +90,16 @@ fn gateway(config: Config) -> Result<Gateway, String> {
         tasks.clone(),
     )
     .with_profiles(Profiles::new(UserDirectory::Off, &config.users.profile));
-    let limits = Limits::new(&config, None);
-    Ok(Gateway::new(
-        config,
+    let limits = Arc::new(Limits::new(None));
+    let services = Services {
         sessions,
         logins,
-        &Arc::new(tokens),
+        tokens: Arc::new(tokens),
         limits,
-        tasks,
-    ))
+        tasks: tasks.clone(),
+    };
+    let snapshot = Snapshot::new(config, services, None).map_err(|error| error.to_string())?;
+    Ok(Gateway::new(snapshot, tasks))
 }
 
 fn parts(arguments: &Arguments) -> Result<Parts, String> {

@@ -96,9 +96,10 @@ async fn serve(config: Config) -> ExitCode {
         Err(error) => {
             let status = match &error {
                 StartError::Bind { .. } => UNAVAILABLE,
-                StartError::Redis(_) | StartError::Wechat(_) | StartError::Webhook { .. } => {
-                    BAD_CONFIG
-                }
+                StartError::Redis(_)
+                | StartError::Routes(_)
+                | StartError::Wechat(_)
+                | StartError::Webhook { .. } => BAD_CONFIG,
             };
             tracing::error!(%error, help = cure(&error), "cannot start");
             return ExitCode::from(status);

@@ -11,7 +11,7 @@ use super::value::{Fault, Value, duration, integer, text};
 use super::values::TIMEOUT;
 
 /// One upstream service.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
     /// Its server; more than one is not available in this version.
     pub server: ServerAddress,

@@ -2,29 +2,30 @@
 
 use hyper::body::Body as _;
 
-use super::{Gateway, RequestContext, upstream_request};
+use super::snapshot::Snapshot;
+use super::{RequestContext, upstream_request};
 use crate::auth::{self, Caller, ExtractedToken, Head};
 use crate::config::{Auth, Route, TokenSource};
 use crate::error::Error;
 use crate::request_log::AuthOutcome;
 use crate::session::Session;
 
-impl Gateway {
+impl Snapshot {
     /// Takes the skey out of the request and finds out who is calling.
     pub(super) async fn authenticate(
         &self,
         route: &Route,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
     ) -> Result<(Option<Session>, upstream_request::ReadBody), Error> {
         let limit = route.max_body;
-        let length = exchange.body.size_hint().lower();
+        let length = context.body.size_hint().lower();
         if limit.is_some_and(|limit| length > limit) {
             return Err(Error::BodyTooLarge);
         }
-        let (taken, body) = self.take_skey(&route.token_from, limit, exchange).await?;
+        let (taken, body) = self.take_skey(&route.token_from, limit, context).await?;
         let decision =
             auth::authenticate(&self.sessions, route.auth, route.on_bad_token, &taken).await;
-        let record = &mut exchange.record;
+        let record = &mut context.outcome.record;
         record.store_time = decision.store_time;
         record.token_source = taken.source;
         match decision.caller {
@@ -53,12 +54,12 @@ impl Gateway {
         &self,
         sources: &[TokenSource],
         max_body: Option<u64>,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
     ) -> Result<(ExtractedToken, upstream_request::ReadBody), Error> {
-        let headers = &mut exchange.parts.headers;
+        let headers = &mut context.head.parts.headers;
         let mut head = Head {
             headers,
-            query: &mut exchange.query,
+            query: &mut context.query,
         };
         let mut taken = auth::take_from_head(&mut head, sources);
         // Most often all routes name the same places, and nothing is left in those that were just searched.
@@ -70,7 +71,7 @@ impl Gateway {
             auth::strip_from_head(&mut head, &self.every_source);
         }
         let body = upstream_request::read_for_token(
-            exchange,
+            context,
             sources,
             max_body,
             self.server.body_timeout,

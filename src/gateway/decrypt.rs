@@ -8,11 +8,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::time::Instant;
 
+use super::RequestContext;
 use super::endpoints::Endpoint;
 use super::key_checks::KeyChecks;
 use super::response::GatewayResponse;
+use super::snapshot::Snapshot;
 use super::upstream_request::ReadBody;
-use super::{Gateway, RequestContext};
 use crate::auth::BODY_TOKEN_LIMIT;
 use crate::config::{Login, Secret, Style};
 use crate::error::Error;
@@ -40,21 +41,16 @@ struct Order {
     signature: Option<String>,
 }
 
-impl Gateway {
+impl Snapshot {
     pub(super) async fn serve_decrypt(
         &self,
-        mut exchange: RequestContext<'_>,
+        mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        let (session, _, read) = self.own_session(&mut exchange).await?;
-        let order = self.order(&mut exchange, read).await?;
+        let (session, _, read) = self.own_session(&mut context).await?;
+        let order = self.order(&mut context, read).await?;
         let data = self
-            .open(&session.identity, &order, exchange.record)
+            .open(&session.identity, &order, &mut context.outcome.record)
             .await?;
-        if let Some(delivery) = &self.delivery {
-            return self
-                .deliver(delivery, exchange, &session.identity, data)
-                .await;
-        }
         let style = Endpoint::Decrypt.style(self);
         Ok(GatewayResponse::json(
             StatusCode::OK,
@@ -89,19 +85,19 @@ impl Gateway {
     /// The body, which is read only now that we know whose it is, unless the skey could be in it.
     async fn order(
         &self,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
         read: ReadBody,
     ) -> Result<Order, Error> {
         let bytes = match read {
             Some(bytes) => bytes,
-            None => self.read(exchange, BODY_TOKEN_LIMIT).await?,
+            None => self.read(context, BODY_TOKEN_LIMIT).await?,
         };
         if bytes.is_empty() {
             return Err(INCOMPLETE);
         }
         let text =
             str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
-        match body::kind(&exchange.parts.headers) {
+        match body::kind(&context.head.parts.headers) {
             Some(BodyKind::Form) => Order::from_form(text),
             Some(BodyKind::Json) => Order::from_json(text),
             // As a login's: older clients send JSON as text.

@@ -7,13 +7,14 @@ use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::{Method, StatusCode};
 
+use super::RequestContext;
 use super::response::GatewayResponse;
+use super::snapshot::{CompiledLogin, Snapshot};
 use super::upstream_request::ReadBody;
-use super::{Gateway, RequestContext};
 use crate::access_token::AccessTokens;
 use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
-use crate::config::{Auth, Login, OnBadToken, Quota, Style};
+use crate::config::{Auth, OnBadToken, Quota, Style};
 use crate::error::{Error, SkeyState};
 use crate::http::body::{self, BodyKind};
 use crate::login::{self, Attempt, LOGIN_BODY_LIMIT};
@@ -32,7 +33,7 @@ const PHONE: &str = "/_gateway/phone";
 /// One of our own endpoints.
 #[derive(Clone, Copy)]
 pub(super) enum Endpoint<'a> {
-    Login(&'a Login),
+    Login(&'a CompiledLogin),
     Logout,
     /// Whether he may change something of himself.
     Me(Profiled),
@@ -64,7 +65,7 @@ impl<'a> Endpoint<'a> {
     /// Refuses what the endpoint does not take.
     pub(super) fn check_method(&self, method: &Method) -> Result<(), Error> {
         let methods: &[Method] = match self {
-            Self::Login(entry) => &entry.methods,
+            Self::Login(entry) => &entry.config.methods,
             Self::Logout | Self::Decrypt | Self::Phone(_) => &[Method::POST],
             Self::Me(Profiled::No) => &[Method::GET],
             Self::Me(Profiled::Yes) => &[Method::GET, Method::PATCH, Method::POST],
@@ -82,32 +83,36 @@ impl<'a> Endpoint<'a> {
     }
 
     /// What counts it, by address: logout, me and decrypt as much as the first login, but apart from it.
-    pub(super) fn quota(&self, gateway: &Gateway) -> Option<Quota> {
+    pub(super) fn quota(&self, snapshot: &Snapshot) -> Option<Quota> {
         match self {
-            Self::Login(entry) => entry.rate_limit,
+            Self::Login(entry) => entry.config.rate_limit,
             Self::Logout | Self::Me(_) | Self::Decrypt | Self::Phone(_) => {
-                gateway.login_entries.first()?.rate_limit
+                snapshot.login_entries.first()?.config.rate_limit
             }
             Self::Unknown => None,
         }
     }
 
     /// A login's own style; for the others the first login's, since a client speaks one.
-    pub(super) fn style(&self, gateway: &'a Gateway) -> &'a Style {
+    pub(super) fn style(&self, snapshot: &'a Snapshot) -> &'a Style {
         let entry = match self {
             Self::Login(entry) => Some(*entry),
             Self::Logout | Self::Me(_) | Self::Decrypt | Self::Phone(_) | Self::Unknown => {
-                gateway.login_entries.first()
+                snapshot.login_entries.first()
             }
         };
-        entry.map_or(&Style::Plain, |entry| &entry.style)
+        entry.map_or(&Style::Plain, |entry| &entry.config.style)
     }
 }
 
-impl Gateway {
+impl Snapshot {
     /// The endpoint at a path, if it is one of ours.
     pub(super) fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
-        if let Some(entry) = self.login_entries.iter().find(|entry| entry.path == path) {
+        if let Some(entry) = self
+            .login_entries
+            .iter()
+            .find(|entry| entry.config.path == path)
+        {
             return Some(Endpoint::Login(entry));
         }
         let below = path.strip_prefix(OWN_PREFIX)?;
@@ -122,23 +127,20 @@ impl Gateway {
     }
 
     /// Answers a request to one of our endpoints.
-    pub(super) async fn serve(
+    pub(super) async fn serve_endpoint(
         &self,
         endpoint: Endpoint<'_>,
-        exchange: RequestContext<'_>,
-        host: Option<&str>,
+        context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        exchange.record.endpoint = Some(endpoint.name());
-        endpoint.check_method(&exchange.parts.method)?;
         match endpoint {
-            Endpoint::Login(entry) => self.serve_login(entry, exchange, host).await,
-            Endpoint::Logout => self.serve_logout(exchange).await,
-            Endpoint::Me(_) if exchange.parts.method == Method::GET => {
-                self.serve_me(exchange).await
+            Endpoint::Login(login) => self.serve_login(login, context).await,
+            Endpoint::Logout => self.serve_logout(context).await,
+            Endpoint::Me(_) if context.head.parts.method == Method::GET => {
+                self.serve_me(context).await
             }
-            Endpoint::Me(_) => self.serve_profile(exchange).await,
-            Endpoint::Decrypt => self.serve_decrypt(exchange).await,
-            Endpoint::Phone(tokens) => self.serve_phone(tokens, exchange).await,
+            Endpoint::Me(_) => self.serve_profile(context).await,
+            Endpoint::Decrypt => self.serve_decrypt(context).await,
+            Endpoint::Phone(tokens) => self.serve_phone(tokens, context).await,
             Endpoint::Unknown => Err(Error::NoRoute),
         }
     }
@@ -146,44 +148,46 @@ impl Gateway {
     /// The whole body, of at most `limit` bytes.
     pub(super) async fn read(
         &self,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
         limit: u64,
     ) -> Result<Bytes, Error> {
-        if exchange.body.is_end_stream() {
+        if context.body.is_end_stream() {
             return Ok(Bytes::new());
         }
-        let bytes = body::read(exchange.body, limit, self.server.body_timeout).await?;
-        exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let bytes = body::read(context.body, limit, self.server.body_timeout).await?;
+        context.outcome.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         Ok(bytes)
     }
 
     async fn serve_login(
         &self,
-        entry: &Login,
-        mut exchange: RequestContext<'_>,
-        host: Option<&str>,
+        login: &CompiledLogin,
+        mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
         // Before anything is read or asked: what is refused here costs nothing, its code least of all.
-        if let Some(limit) = self.limits.login(entry, exchange.record.client) {
-            self.count_by_address(limit, &mut exchange).await?;
+        let client = context.outcome.record.client;
+        self.limits.note_login(client, &self.server.trusted_proxies);
+        if let Some(limit) = &login.limit {
+            self.count_by_address(limit, &mut context).await?;
         }
+        let entry = &login.config;
         let body = if login::reads_body(entry) {
-            let bytes = self.read(&mut exchange, LOGIN_BODY_LIMIT).await?;
+            let bytes = self.read(&mut context, LOGIN_BODY_LIMIT).await?;
             String::from_utf8(bytes.to_vec())
                 .map_err(|_| Error::BadRequest("the body is not UTF-8"))?
         } else {
             String::new()
         };
-        let headers = &exchange.parts.headers;
+        let headers = &context.head.parts.headers;
         // wx.request says JSON by itself; older clients send it as text.
         let kind = body::kind(headers)
             .or_else(|| body.trim_start().starts_with('{').then_some(BodyKind::Json));
         let body = kind
             .map(|kind| (kind, body.as_str()))
             .filter(|(_, text)| !text.is_empty());
-        let code = login::find_code(entry, headers, exchange.query.as_deref(), body)?;
-        let app = login::choose_app(&self.apps, entry, headers, host)?;
-        let record = exchange.record;
+        let code = login::find_code(entry, headers, context.query.as_deref(), body)?;
+        let app = login::choose_app(&self.apps, entry, headers, context.head.host.as_deref())?;
+        let record = &mut context.outcome.record;
         record.appid = Some(app.appid.clone());
         let origin = login::origin(headers, record.client);
         let create_users = if entry.create_users {
@@ -214,9 +218,9 @@ impl Gateway {
 
     async fn serve_logout(
         &self,
-        mut exchange: RequestContext<'_>,
+        mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        let (session, skey, _) = self.own_session(&mut exchange).await?;
+        let (session, skey, _) = self.own_session(&mut context).await?;
         let gone = self
             .sessions
             .revoke(&skey)
@@ -230,17 +234,17 @@ impl Gateway {
     /// The session of a request to one of our endpoints, its skey, and the body where it had to be read for that.
     pub(super) async fn own_session(
         &self,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
     ) -> Result<(Session, Skey, ReadBody), Error> {
-        if let Some(limit) = self.limits.own() {
-            self.count_by_address(limit, exchange).await?;
+        if let Some(limit) = &self.endpoint_limit {
+            self.count_by_address(limit, context).await?;
         }
         let (mut taken, body) = self
-            .take_skey(&self.every_source, Some(BODY_TOKEN_LIMIT), exchange)
+            .take_skey(&self.every_source, Some(BODY_TOKEN_LIMIT), context)
             .await?;
         let decision =
             auth::authenticate(&self.sessions, Auth::Required, OnBadToken::Reject, &taken).await;
-        let record = &mut exchange.record;
+        let record = &mut context.outcome.record;
         record.store_time = decision.store_time;
         record.token_source = taken.source;
         let caller = decision

@@ -1,21 +1,22 @@
-//! What would happen to a request: the functions of the steps, in their order, run on a head alone. Neither store nor upstream is
-//! asked; an skey is taken to be good.
+//! What would happen to a request, from its head alone: the decision that forwarding makes too, then the upstream's head. Neither
+//! store nor upstream is asked; an skey is taken to be good.
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
-use hyper::{HeaderMap, Uri};
 
 use super::Gateway;
-use super::upstream_request::Sender;
-use crate::auth::{self, Head, Question};
-use crate::config::{Action, Auth, PathPolicy, ProfileField, Quota, Route};
+use super::decision::{Decision, Head, decide};
+use super::snapshot::{RouteTarget, Snapshot};
+use super::upstream_request::{Sender, target};
+use crate::auth::{self, Question};
+use crate::config::{Auth, ProfileField, Quota};
 use crate::error::{Error, ErrorAnswer};
 use crate::http::address::Peer;
-use crate::http::path::CanonicalPath;
+use crate::http::framing;
 use crate::http::request_id::RequestId;
-use crate::http::{framing, host, method, target};
 use crate::identity::{Attributes, Identity};
 
 /// What is known about a request, as far as the steps went.
@@ -55,104 +56,97 @@ pub struct Forwarding {
 }
 
 impl Gateway {
-    /// Runs the steps on a request's head, as if it came from 192.0.2.1, an address of nobody.
+    /// Runs the steps on a request's head, as if it came from 192.0.2.1, a documentation address.
     #[must_use]
     pub fn explain(&self, parts: Parts) -> Explanation {
+        let snapshot = self.snapshot();
         let mut explanation = Explanation::default();
-        if let Err(error) = self.explain_steps(parts, &mut explanation) {
+        if let Err(error) = snapshot.explain(parts, &mut explanation) {
             explanation.refusal = Some((error.answer(), error.to_string()));
         }
         explanation
     }
+}
 
-    fn explain_steps(&self, mut parts: Parts, explanation: &mut Explanation) -> Result<(), Error> {
+impl Snapshot {
+    fn explain(&self, parts: Parts, explanation: &mut Explanation) -> Result<(), Error> {
         let came = parts.headers.clone();
         framing::check_written_out(&parts, self.server.max_header_bytes)?;
-        method::check(&parts.method)?;
-        target::check(&parts)?;
-        let authority = host::authority(&parts)?;
-        self.policy.strip(&mut parts.headers);
-        let uri: Uri = parts.uri.clone();
-        let path = match self.server.path_policy {
-            PathPolicy::Strict => Some(CanonicalPath::parse(uri.path())?),
-            PathPolicy::Raw => None,
+        let uri = parts.uri.clone();
+        let mut head = Head::new(parts, &uri);
+        let decided = decide(self, &mut head);
+        explanation.note_decision(&head, self);
+        let Decision::Route(route) = decided? else {
+            return Ok(());
         };
-        let text = path.as_ref().map_or(uri.path(), CanonicalPath::as_str);
-        explanation.path = Some(text.to_owned());
-        if let Some(endpoint) = self.endpoint(text) {
-            explanation.endpoint = Some(endpoint.name());
-            let quota = endpoint.quota(self).map(|quota| ("address", quota));
-            explanation.limits.extend(quota);
-            return endpoint.check_method(&parts.method);
-        }
-        let name = authority.as_ref().map(host::routing_name);
-        let route = self.route(name.as_deref(), text, &parts)?;
-        explanation.route = Some((route.path.to_string(), route.auth));
-        let limit = route.rate_limit;
-        let per_address = limit.per_address.map(|quota| ("address", quota));
-        let per_user = limit.per_user.map(|quota| ("user", quota));
-        explanation
-            .limits
-            .extend(per_address.into_iter().chain(per_user));
-        if let Some(path) = &path {
-            path.check_encoded(&route.allow_encoded)?;
-        }
+        let config = &route.config;
         let mut query = uri.query().map(str::to_owned);
-        let mut head = Head {
-            headers: &mut parts.headers,
+        let mut places = auth::Head {
+            headers: &mut head.parts.headers,
             query: &mut query,
         };
-        let taken = auth::take_from_head(&mut head, &route.token_from);
-        auth::strip_from_head(&mut head, &self.every_source);
-        explanation.skey = taken.source;
-        let identity = match auth::question(route.auth, route.on_bad_token, &taken)? {
+        let token = auth::take_from_head(&mut places, &config.token_from);
+        auth::strip_from_head(&mut places, &self.every_source);
+        explanation.skey = token.source;
+        let identity = match auth::question(config.auth, config.on_bad_token, &token)? {
             Question::Anonymous => None,
-            Question::WhoHas(_) => Some(somebody(self.logins.kept())),
+            Question::WhoHas(_) => Some(placeholder(self.logins.kept())),
         };
-        match &route.action {
-            Action::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),
-            Action::Forward(upstream) => {
-                let target = self.target(route, text, query.as_deref())?;
+        match &route.target {
+            RouteTarget::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),
+            RouteTarget::Forward(name, upstream) => {
+                let target = target(config, head.path(), query.as_deref())?;
                 let sender = Sender {
                     peer: &Peer::ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
                     trusted: false,
-                    authority: authority.as_ref(),
+                    authority: head.authority.as_ref(),
                     id: &RequestId::example(),
                 };
-                let address =
-                    self.send_nowhere(&mut parts, &sender, upstream, route, identity.as_ref())?;
+                let parts = &mut head.parts;
+                self.upstream_headers(parts, &sender, upstream, config, identity.as_ref());
+                let goes = std::mem::take(&mut parts.headers);
                 explanation.forwarding = Some(Forwarding {
-                    upstream: (upstream.clone(), address),
+                    upstream: (name.clone(), upstream.address().to_owned()),
                     target: target.to_string(),
                     removed: came
                         .keys()
-                        .filter(|name| !parts.headers.contains_key(*name))
+                        .filter(|name| !goes.contains_key(*name))
                         .cloned()
                         .collect(),
-                    set: changed(&came, &parts.headers),
-                    headers: parts.headers,
+                    set: changed(&came, &goes),
+                    headers: goes,
                 });
             }
         }
         Ok(())
     }
+}
 
-    fn send_nowhere(
-        &self,
-        parts: &mut Parts,
-        sender: &Sender<'_>,
-        upstream: &str,
-        route: &Route,
-        identity: Option<&Identity>,
-    ) -> Result<String, Error> {
-        let upstream = self.upstream(upstream)?;
-        self.upstream_headers(parts, sender, upstream, route, identity);
-        Ok(upstream.address().to_owned())
+impl Explanation {
+    /// What was decided, however far it went.
+    fn note_decision(&mut self, head: &Head<'_>, snapshot: &Snapshot) {
+        self.path = head.routed_path().map(str::to_owned);
+        match head.decision {
+            None => {}
+            Some(Decision::Endpoint(endpoint)) => {
+                self.endpoint = Some(endpoint.name());
+                let quota = endpoint.quota(snapshot).map(|quota| ("address", quota));
+                self.limits.extend(quota);
+            }
+            Some(Decision::Route(route)) => {
+                let config = &route.config;
+                self.route = Some((config.path.to_string(), config.auth));
+                let limit = config.rate_limit;
+                let per_address = limit.per_address.map(|quota| ("address", quota));
+                let per_user = limit.per_user.map(|quota| ("user", quota));
+                self.limits.extend(per_address.into_iter().chain(per_user));
+            }
+        }
     }
 }
 
-/// Stands for whoever has the skey.
-fn somebody(kept: &[ProfileField]) -> Identity {
+/// Placeholder identity of a caller with a good skey.
+fn placeholder(kept: &[ProfileField]) -> Identity {
     let told = |field: ProfileField| kept.contains(&field).then(|| format!("({})", field.name()));
     Identity {
         appid: "(appid)".to_owned(),

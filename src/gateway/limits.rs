@@ -1,30 +1,30 @@
 //! Steps 7 and 8: who is counted by which limit. What a limit says of the caller goes into whatever answer the request ends in.
 
+use super::RequestContext;
+use super::snapshot::{CompiledRoute, Snapshot};
 use super::upstream_request::ReadBody;
-use super::{Gateway, RequestContext};
-use crate::config::Route;
 use crate::error::Error;
 use crate::limit::{Counted, Limit};
 use crate::session::Session;
 
-impl Gateway {
+impl Snapshot {
     /// Authenticates between the two limits: the address is counted before anything is asked about the caller, the user once it is
     /// known who he is. In a future of its own, whose place the forwarding takes afterwards.
-    pub(super) async fn admit(
+    pub(super) async fn authorize(
         &self,
-        route: &Route,
-        exchange: &mut RequestContext<'_>,
+        route: &CompiledRoute,
+        context: &mut RequestContext<'_, '_>,
     ) -> Result<(Option<Session>, ReadBody), Error> {
-        let Some(limits) = self.limits.route(route) else {
-            return self.authenticate(route, exchange).await;
+        let Some(limits) = &route.limits else {
+            return self.authenticate(&route.config, context).await;
         };
         if let Some(limit) = &limits.per_address {
-            self.count_by_address(limit, exchange).await?;
+            self.count_by_address(limit, context).await?;
         }
-        let (session, body) = self.authenticate(route, exchange).await?;
+        let (session, body) = self.authenticate(&route.config, context).await?;
         if let (Some(limit), Some(session)) = (&limits.per_user, &session) {
             let user = Counted::user(&session.identity);
-            self.count(limit, user, exchange).await?;
+            self.count(limit, user, context).await?;
         }
         Ok((session, body))
     }
@@ -33,10 +33,10 @@ impl Gateway {
     pub(super) async fn count_by_address(
         &self,
         limit: &Limit,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
     ) -> Result<(), Error> {
-        match exchange.record.client {
-            Some(client) => self.count(limit, Counted::address(client), exchange).await,
+        match context.outcome.record.client {
+            Some(client) => self.count(limit, Counted::address(client), context).await,
             None => Ok(()),
         }
     }
@@ -45,14 +45,14 @@ impl Gateway {
         &self,
         limit: &Limit,
         caller: Counted<'_>,
-        exchange: &mut RequestContext<'_>,
+        context: &mut RequestContext<'_, '_>,
     ) -> Result<(), Error> {
         let (standing, counted) = match self.limits.count(limit, caller).await {
             Ok(standing) => (standing, Ok(())),
             Err(refused) => (refused.standing, Err(Error::OverLimit(refused))),
         };
-        let before = exchange.standing.unwrap_or(standing);
-        *exchange.standing = Some(standing.tighter(before));
+        let before = context.outcome.rate_limit.unwrap_or(standing);
+        context.outcome.rate_limit = Some(standing.tighter(before));
         counted
     }
 }

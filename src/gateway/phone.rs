@@ -5,8 +5,9 @@ use hyper::StatusCode;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::RequestContext;
 use super::response::GatewayResponse;
-use super::{Gateway, RequestContext};
+use super::snapshot::Snapshot;
 use crate::access_token::{AccessTokens, TokenError};
 use crate::config::{LOGIN_DEADLINE, ProfileField};
 use crate::error::{Error, LoginRefusal};
@@ -20,13 +21,13 @@ use crate::wechat::{LoginCode, WechatError};
 /// The field that holds the code, in JSON or a form.
 const CODE: &str = "code";
 
-impl Gateway {
+impl Snapshot {
     pub(super) async fn serve_phone(
         &self,
         tokens: &std::sync::Arc<AccessTokens>,
-        mut exchange: RequestContext<'_>,
+        mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        let (session, _, read) = self.own_session(&mut exchange).await?;
+        let (session, _, read) = self.own_session(&mut context).await?;
         let identity = session.identity;
         let app = self.apps.iter().find(|app| app.appid == identity.appid);
         let app = app.ok_or(Error::WechatMisconfigured(LoginRefusal::NotAsked(
@@ -34,14 +35,14 @@ impl Gateway {
         )))?;
         let bytes = match read {
             Some(bytes) => bytes,
-            None => self.read(&mut exchange, LOGIN_BODY_LIMIT).await?,
+            None => self.read(&mut context, LOGIN_BODY_LIMIT).await?,
         };
-        let code = code(body::kind(&exchange.parts.headers), &bytes)?;
+        let code = code(body::kind(&context.head.parts.headers), &bytes)?;
         let asked = Instant::now();
         let phone = tokens
             .phone_number(app, &code, &identity.openid, asked + LOGIN_DEADLINE)
             .await;
-        exchange.record.wechat_time = Some(asked.elapsed());
+        context.outcome.record.wechat_time = Some(asked.elapsed());
         let phone = phone.map_err(refused)?;
         self.keep(&identity, &phone.number).await;
         let body = json!({
@@ -53,7 +54,7 @@ impl Gateway {
     }
 }
 
-impl Gateway {
+impl Snapshot {
     /// Keeps the number where numbers are. It was paid for, and its code is spent: whatever goes wrong here, the client gets it.
     async fn keep(&self, identity: &Identity, number: &str) {
         if !self.logins.kept().contains(&ProfileField::Phone) {

@@ -5,9 +5,10 @@ use hyper::StatusCode;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
+use super::RequestContext;
 use super::endpoints::Profiled;
 use super::response::GatewayResponse;
-use super::{Gateway, RequestContext};
+use super::snapshot::Snapshot;
 use crate::config::ProfileField;
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
@@ -27,7 +28,7 @@ struct Wish {
     avatar: Option<Option<String>>,
 }
 
-impl Gateway {
+impl Snapshot {
     /// Whether users can change anything of what is kept.
     pub(super) fn profiled(&self) -> Profiled {
         match self.logins.kept() {
@@ -38,23 +39,23 @@ impl Gateway {
 
     pub(super) async fn serve_me(
         &self,
-        mut exchange: RequestContext<'_>,
+        mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        let (session, ..) = self.own_session(&mut exchange).await?;
+        let (session, ..) = self.own_session(&mut context).await?;
         let profile = Profile::of(&session.identity.attributes);
         Ok(self.me(&session, &profile))
     }
 
     pub(super) async fn serve_profile(
         &self,
-        mut exchange: RequestContext<'_>,
+        mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        let (session, _, read) = self.own_session(&mut exchange).await?;
+        let (session, _, read) = self.own_session(&mut context).await?;
         let bytes = match read {
             Some(bytes) => bytes,
-            None => self.read(&mut exchange, LOGIN_BODY_LIMIT).await?,
+            None => self.read(&mut context, LOGIN_BODY_LIMIT).await?,
         };
-        let kind = body::kind(&exchange.parts.headers);
+        let kind = body::kind(&context.head.parts.headers);
         let changes = changes(kind, &bytes, self.logins.kept())?;
         let changed = self.logins.change_profile(&session.identity, changes);
         let profile = changed.await?;

@@ -119,7 +119,7 @@ const PIECES: [&str; 63] = [
     "%e2%84%aa",
 ];
 
-static TABLE: LazyLock<RouteTable> = LazyLock::new(|| {
+static TABLE: LazyLock<RouteTable<Route>> = LazyLock::new(|| {
     let config = Config::parse("test", ROUTES, &|_| None).unwrap().config;
     let routes: Vec<Arc<Route>> = config.routes.into_iter().map(Arc::new).collect();
     RouteTable::new(&routes)

@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use super::apply;
+use super::forward::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
 use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
@@ -84,13 +84,12 @@ impl GatewayResponse {
     }
 
     /// Tells the client how it stands with the limit that is nearest. A service that limits by itself knows better.
-    pub(super) fn with_standing(mut self, standing: Standing) -> Self {
+    pub(super) fn set_rate_limit(&mut self, status: Standing) {
         let headers = self.response.headers_mut();
         if RATELIMIT.iter().all(|name| !headers.contains_key(name)) {
-            let values = [standing.limit, standing.remaining, standing.reset];
+            let values = [status.limit, status.remaining, status.reset];
             headers.extend(RATELIMIT.into_iter().zip(values.map(HeaderValue::from)));
         }
-        self
     }
 
     /// What an error says in the route's style.

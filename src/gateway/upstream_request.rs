@@ -14,7 +14,10 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::http::uri::{Authority, PathAndQuery};
 
-use super::{Gateway, RequestContext, apply};
+use super::RequestContext;
+use super::decision::Head;
+use super::forward::apply;
+use super::snapshot::Snapshot;
 use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, ExtractedToken};
 use crate::config::{HostHeader, Route, TokenSource};
 use crate::error::Error;
@@ -36,26 +39,34 @@ const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 /// A body that had to be read, without its skey; `None` when it streams.
 pub(super) type ReadBody = Option<Bytes>;
 
-impl Gateway {
+impl Snapshot {
     /// Puts the upstream's request together.
-    pub(super) fn outgoing<'a>(
+    ///
+    /// # Errors
+    /// The path is ambiguous once the route has changed its prefix.
+    pub(super) fn upstream_request<'r>(
         &self,
         upstream: &Upstream,
         route: &Route,
-        exchange: RequestContext<'a>,
-        target: PathAndQuery,
+        context: RequestContext<'r, '_>,
         read: ReadBody,
         identity: Option<&Identity>,
-    ) -> (Outgoing, &'a mut Record) {
+    ) -> Result<(Outgoing, &'r mut Record), Error> {
+        let target = target(route, context.head.path(), context.query.as_deref())?;
         let RequestContext {
-            mut parts,
+            head,
             body,
             peer,
             trusted,
-            authority,
-            record,
+            outcome,
             ..
-        } = exchange;
+        } = context;
+        let Head {
+            mut parts,
+            authority,
+            ..
+        } = head;
+        let record = &mut *outcome.record;
         let sender = Sender {
             peer,
             trusted,
@@ -89,16 +100,14 @@ impl Gateway {
             },
         };
         let timeout = route.timeout.unwrap_or(upstream.config().response_timeout);
-        (
-            Outgoing {
-                parts,
-                target,
-                body,
-                timeout,
-                upgrade,
-            },
-            record,
-        )
+        let request = Outgoing {
+            parts,
+            target,
+            body,
+            timeout,
+            upgrade,
+        };
+        Ok((request, record))
     }
 
     /// Turns the client's headers into the upstream's. Hop-by-hop headers go before anything is set, so that no `Connection`
@@ -190,7 +199,7 @@ pub(super) fn target(
 /// # Errors
 /// Too long, too slow, damaged, or not what its `Content-Type` says.
 pub(super) async fn read_for_token(
-    exchange: &mut RequestContext<'_>,
+    context: &mut RequestContext<'_, '_>,
     sources: &[TokenSource],
     max_body: Option<u64>,
     patience: Duration,
@@ -198,10 +207,11 @@ pub(super) async fn read_for_token(
 ) -> Result<ReadBody, Error> {
     let wanted =
         |source: &TokenSource| matches!(source, TokenSource::Form(_) | TokenSource::Json(_));
-    if !sources.iter().any(wanted) || exchange.body.is_end_stream() {
+    if !sources.iter().any(wanted) || context.body.is_end_stream() {
         return Ok(None);
     }
-    if exchange
+    if context
+        .head
         .parts
         .headers
         .get_all(CONTENT_TYPE)
@@ -211,13 +221,13 @@ pub(super) async fn read_for_token(
     {
         return Err(Error::BadRequest("more than one content type"));
     }
-    let Some(kind) = body::kind(&exchange.parts.headers) else {
+    let Some(kind) = body::kind(&context.head.parts.headers) else {
         return Ok(None);
     };
     let limit = max_body.map_or(BODY_TOKEN_LIMIT, |max_body| max_body.min(BODY_TOKEN_LIMIT));
-    let reading = body::read(exchange.body, limit, patience);
+    let reading = body::read(context.body, limit, patience);
     let bytes = Box::pin(reading).await?;
-    exchange.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+    context.outcome.record.bytes_in = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
     let text = String::from_utf8(bytes.to_vec())
         .map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
     let mut body = BodyText { kind, text };

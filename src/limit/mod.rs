@@ -14,8 +14,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use ipnet::IpNet;
 
 pub use self::bucket::Standing;
 pub use self::caller::Counted;
@@ -24,16 +27,13 @@ use self::bucket::Bucket;
 use self::one_address::OneAddress;
 use self::shared::Shared;
 use self::table::Table;
-use crate::config::{Config, Login, Quota, Route};
+use crate::config::{Login, Quota, Route};
 use crate::redis::RedisLink;
 
-/// Every limit of a configuration, and what was counted for it.
+/// What was counted for each limit, and where. Outlives a configuration: a limit that the next one has too goes on counting.
 pub struct Limits {
-    /// By `Route::number`; `None` where a route has no limit.
-    routes: Vec<Option<RouteLimits>>,
-    /// By `Login::number`.
-    logins: Vec<Option<Limit>>,
-    own: Option<Limit>,
+    /// By the limit's scope; ends with the last configuration that has the limit.
+    tables: Mutex<HashMap<String, Weak<Table>>>,
     one_address: OneAddress,
     shared: Option<Shared>,
 }
@@ -49,7 +49,7 @@ pub struct RouteLimits {
 /// One limit: each caller has a bucket of his own.
 pub struct Limit {
     bucket: Bucket,
-    callers: Table,
+    callers: Arc<Table>,
     /// In Redis: which limit it is, the same in every replica.
     scope: String,
     cause: Arc<str>,
@@ -67,67 +67,55 @@ pub struct Refused {
 }
 
 impl Limits {
-    /// Nothing counted yet. `redis` counts where the file says `rate_limit.shared`.
+    /// Nothing counted yet. With a link, Redis counts for all replicas together.
     #[must_use]
-    pub fn new(config: &Config, redis: Option<&RedisLink>) -> Self {
-        let route = |route: &Route| {
-            let limit = |quota: Option<Quota>, key: &str| {
-                let methods: Vec<&str> = route.methods.iter().map(http::Method::as_str).collect();
-                let place = [
-                    "route",
-                    key,
-                    &route.path.to_string(),
-                    &route.hosts.join(" "),
-                    &methods.join(" "),
-                ];
-                Some(Limit::new(
-                    &quota?,
-                    &place.join("\n"),
-                    &format!("the route's {key}"),
-                ))
-            };
-            let limits = RouteLimits {
-                per_address: limit(route.rate_limit.per_address, "per_address"),
-                per_user: limit(route.rate_limit.per_user, "per_user"),
-            };
-            (limits.per_address.is_some() || limits.per_user.is_some()).then_some(limits)
-        };
-        let login = |login: &Login| {
-            let place = format!("login\n{}", login.path);
-            Some(Limit::new(
-                &login.rate_limit?,
-                &place,
-                "the login's per_address",
-            ))
-        };
-        let own = config.login.first().and_then(|login| login.rate_limit);
-        let shared = redis.filter(|_| config.rate_limit.shared);
+    pub fn new(redis: Option<(RedisLink, &str)>) -> Self {
         Self {
-            routes: config.routes.iter().map(route).collect(),
-            logins: config.login.iter().map(login).collect(),
-            own: own.map(|quota| Limit::new(&quota, "own", "the first login's per_address")),
-            one_address: OneAddress::new(config.server.trusted_proxies.is_empty()),
-            shared: shared.map(|link| Shared::new(link.clone(), &config.redis.key_prefix)),
+            tables: Mutex::default(),
+            one_address: OneAddress::default(),
+            shared: redis.map(|(link, key_prefix)| Shared::new(link, key_prefix)),
         }
     }
 
-    /// Those of a route; `None`, without any work, where it has none.
+    /// Those of a route; `None` where it has none.
     #[must_use]
-    pub fn route(&self, route: &Route) -> Option<&RouteLimits> {
-        self.routes.get(route.number)?.as_ref()
+    pub fn of_route(&self, route: &Route) -> Option<RouteLimits> {
+        let limit = |quota: Option<Quota>, key: &str| {
+            let methods: Vec<&str> = route.methods.iter().map(http::Method::as_str).collect();
+            let place = [
+                "route",
+                key,
+                &route.path.to_string(),
+                &route.hosts.join(" "),
+                &methods.join(" "),
+            ];
+            Some(self.limit(&quota?, &place.join("\n"), &format!("the route's {key}")))
+        };
+        let limits = RouteLimits {
+            per_address: limit(route.rate_limit.per_address, "per_address"),
+            per_user: limit(route.rate_limit.per_user, "per_user"),
+        };
+        (limits.per_address.is_some() || limits.per_user.is_some()).then_some(limits)
     }
 
-    /// That of a login. Notes where it comes from, for the operator who has not told us of his proxy.
+    /// That of a login.
     #[must_use]
-    pub fn login(&self, login: &Login, client: Option<IpAddr>) -> Option<&Limit> {
-        self.one_address.note(client);
-        self.logins.get(login.number)?.as_ref()
+    pub fn of_login(&self, login: &Login) -> Option<Limit> {
+        let place = format!("login\n{}", login.path);
+        Some(self.limit(&login.rate_limit?, &place, "the login's per_address"))
     }
 
-    /// That of logout and me: as much as the first login lets through, counted apart from it, so that neither uses the other up.
+    /// That of logout, me and the like: as much as the first login lets through, counted apart from it, so that neither uses
+    /// the other up.
     #[must_use]
-    pub fn own(&self) -> Option<&Limit> {
-        self.own.as_ref()
+    pub fn of_endpoints(&self, logins: &[Login]) -> Option<Limit> {
+        let quota = logins.first()?.rate_limit?;
+        Some(self.limit(&quota, "own", "the first login's per_address"))
+    }
+
+    /// Notes where a login comes from: where no proxy is trusted, the operator may have forgotten to name one.
+    pub fn note_login(&self, client: Option<IpAddr>, trusted_proxies: &[IpNet]) {
+        self.one_address.note(client, trusted_proxies);
     }
 
     /// Counts one request.
@@ -143,16 +131,28 @@ impl Limits {
     }
 }
 
-impl Limit {
-    fn new(quota: &Quota, place: &str, name: &str) -> Self {
-        Self {
+impl Limits {
+    /// A limit, with what was counted for it so far.
+    fn limit(&self, quota: &Quota, place: &str, name: &str) -> Limit {
+        let scope = shared::scope(place);
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tables.get(&scope).and_then(Weak::upgrade);
+        let callers = known.unwrap_or_else(|| {
+            tables.retain(|_, table| table.strong_count() > 0);
+            let table = Arc::new(Table::new());
+            tables.insert(scope.clone(), Arc::downgrade(&table));
+            table
+        });
+        Limit {
             bucket: Bucket::new(quota),
-            callers: Table::new(),
-            scope: shared::scope(place),
+            callers,
+            scope,
             cause: format!("{name} ({quota}) is used up").into(),
         }
     }
+}
 
+impl Limit {
     /// In this process.
     fn count(&self, caller: Counted<'_>) -> Result<Standing, Refused> {
         let now = self.callers.now();

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use tokio::time::Instant;
 
 /// Logins in a row from one private address before anything is said: more than a developer tries by hand.
@@ -12,11 +13,8 @@ const LOGINS: u32 = 100;
 const SAID_EVERY: Duration = Duration::from_secs(3600);
 
 /// Watches where logins come from.
-pub(super) struct OneAddress {
-    /// Without it, somebody has thought of proxies.
-    no_proxy_trusted: bool,
-    seen: Mutex<Seen>,
-}
+#[derive(Default)]
+pub(super) struct OneAddress(Mutex<Seen>);
 
 #[derive(Default)]
 struct Seen {
@@ -26,16 +24,10 @@ struct Seen {
 }
 
 impl OneAddress {
-    pub(super) fn new(no_proxy_trusted: bool) -> Self {
-        Self {
-            no_proxy_trusted,
-            seen: Mutex::default(),
-        }
-    }
-
-    /// Notes a login.
-    pub(super) fn note(&self, client: Option<IpAddr>) {
+    /// Notes a login. With trusted proxies the operator has thought of them, and nothing is said.
+    pub(super) fn note(&self, client: Option<IpAddr>, trusted_proxies: &[IpNet]) {
         if let Some(client) = client
+            && trusted_proxies.is_empty()
             && self.is_told_now(client)
         {
             tracing::warn!(
@@ -48,10 +40,7 @@ impl OneAddress {
     }
 
     fn is_told_now(&self, client: IpAddr) -> bool {
-        if !self.no_proxy_trusted {
-            return false;
-        }
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.address != Some(client) {
             seen.address = Some(client);
             seen.in_a_row = 0;
@@ -97,7 +86,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hundred_logins_from_one_private_address_are_told_of_once_an_hour() {
-        let watch = OneAddress::new(true);
+        let watch = OneAddress::default();
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
         tokio::time::advance(SAID_EVERY).await;
@@ -111,11 +100,17 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_said_of_public_addresses_or_where_a_proxy_is_trusted() {
         for address in ["203.0.113.9", "2001:db8::1", "8.8.8.8", "100.128.0.1"] {
-            assert_eq!(said(&OneAddress::new(true), address, 200), 0, "{address}");
+            assert_eq!(said(&OneAddress::default(), address, 200), 0, "{address}");
         }
         for address in ["127.0.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::1"] {
-            assert_eq!(said(&OneAddress::new(true), address, 200), 1, "{address}");
-            assert_eq!(said(&OneAddress::new(false), address, 200), 0, "{address}");
+            assert_eq!(said(&OneAddress::default(), address, 200), 1, "{address}");
+            let watch = OneAddress::default();
+            let client = address.parse().unwrap();
+            for _ in 0..200 {
+                watch.note(Some(client), &["10.0.0.0/8".parse().unwrap()]);
+            }
+            // None of them was counted, so the next 99 say nothing either.
+            assert_eq!(said(&watch, address, 99), 0, "{address}");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::cmd;
 
-use super::{Counted, Limit, Limits, Refused, Standing};
+use super::{Counted, Limit, Limits, Refused, RouteLimits, Standing};
 use crate::config::{Config, Quota};
 use crate::redis::RedisLink;
 use crate::testing::{RedisServer, eventually};
@@ -29,22 +29,21 @@ fn config(route: &str, tables: &str) -> Config {
 
 /// One replica: its limits, and a route with `per_address`, counted in Redis.
 struct Replica {
-    config: Config,
     limits: Limits,
+    route: RouteLimits,
 }
 
 impl Replica {
     fn new(limit: &str, link: &RedisLink) -> Self {
         let limit = format!("rate_limit = {{ per_address = {limit} }}");
         let config = config(&limit, "[rate_limit]\nshared = true");
-        let limits = Limits::new(&config, Some(link));
-        Self { config, limits }
+        let limits = Limits::new(Some((link.clone(), &config.redis.key_prefix)));
+        let route = limits.of_route(&config.routes[0]).expect("limits");
+        Self { limits, route }
     }
 
     fn limit(&self) -> &Limit {
-        let limits = self.limits.route(&self.config.routes[0]);
-        let limit = limits.expect("limits").per_address.as_ref();
-        limit.expect("a limit")
+        self.route.per_address.as_ref().expect("a limit")
     }
 
     async fn count(&self, address: &str) -> Result<Standing, Refused> {
@@ -56,17 +55,17 @@ impl Replica {
 #[tokio::test]
 async fn what_has_no_limit_is_not_counted() {
     let config = config("", "[[login]]\nrate_limit = \"none\"");
-    let limits = Limits::new(&config, None);
-    assert!(limits.route(&config.routes[0]).is_none());
-    assert!(limits.login(&config.login[0], None).is_none());
-    assert!(limits.own().is_none());
+    let limits = Limits::new(None);
+    assert!(limits.of_route(&config.routes[0]).is_none());
+    assert!(limits.of_login(&config.login[0]).is_none());
+    assert!(limits.of_endpoints(&config.login).is_none());
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refusal_tells_what_is_left_and_when_to_come_again() {
     let config = config("rate_limit = { per_address = \"2/m\", burst = 3 }", "");
-    let limits = Limits::new(&config, None);
-    let route = limits.route(&config.routes[0]).unwrap();
+    let limits = Limits::new(None);
+    let route = limits.of_route(&config.routes[0]).unwrap();
     let limit = route.per_address.as_ref().unwrap();
     let caller = Counted::address([192, 0, 2, 1].into());
     let standing = |remaining, reset| Standing {
@@ -268,4 +267,40 @@ async fn a_key_that_is_not_ours_is_as_good_as_no_redis() {
     }
 
     assert_eq!(let_through, 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_limit_goes_on_counting_in_the_next_configuration_with_another_quota() {
+    let of = |rate: &str, path: &str| {
+        let mut config = config(
+            &format!("rate_limit = {{ per_address = \"{rate}\", burst = 3 }}"),
+            "",
+        );
+        config.routes[0].path = crate::config::PathPattern::Exact(path.to_owned());
+        config.routes.remove(0)
+    };
+    let limits = Limits::new(None);
+    let first = limits.of_route(&of("2/m", "/a")).unwrap();
+    let caller = || Counted::address("192.0.2.7".parse().unwrap());
+    for _ in 0..3 {
+        let limit = first.per_address.as_ref().unwrap();
+        limits.count(limit, caller()).await.unwrap();
+    }
+    let second = limits.of_route(&of("1/m", "/a")).unwrap();
+    let other = limits.of_route(&of("1/m", "/b")).unwrap();
+    drop(first);
+    let limit = second.per_address.as_ref().unwrap();
+    assert!(
+        limits.count(limit, caller()).await.is_ok(),
+        "half of the larger bucket is left"
+    );
+    assert!(limits.count(limit, caller()).await.is_err());
+    let limit = other.per_address.as_ref().unwrap();
+    assert_eq!(limits.count(limit, caller()).await.unwrap().remaining, 2);
+
+    // What no configuration has any more is forgotten.
+    drop((second, other));
+    let again = limits.of_route(&of("2/m", "/a")).unwrap();
+    let limit = again.per_address.as_ref().unwrap();
+    assert_eq!(limits.count(limit, caller()).await.unwrap().remaining, 2);
 }

@@ -16,23 +16,23 @@ use crate::http::loose::{loosest, script_readings};
 
 /// All routes, ready to be looked up. A path is looked up among the routes of its own host, then of the wildcards that cover it
 /// (longest first), then of those for every host.
-#[derive(Debug, Default)]
-pub struct RouteTable {
-    named: HashMap<String, PathTable>,
+#[derive(Debug)]
+pub struct RouteTable<R> {
+    named: HashMap<String, PathTable<R>>,
     /// Suffix with its leading dot, longest first.
-    wildcards: Vec<(String, PathTable)>,
-    every: PathTable,
+    wildcards: Vec<(String, PathTable<R>)>,
+    every: PathTable<R>,
     /// Some route lets in what another does not, so it matters which one a service would think of.
     differs: bool,
 }
 
 /// What a look-up found.
 #[derive(Debug)]
-pub enum Found<'a> {
+pub enum Found<'a, R> {
     /// This route.
-    Route(&'a Arc<Route>),
+    Route(&'a Arc<R>),
     /// A route, but a service that reads paths less exactly may take it for one of this stricter route.
-    Resembles(&'a Arc<Route>),
+    Resembles(&'a Arc<R>),
     /// Routes for the path, but for other methods: these.
     OtherMethods(String),
     /// Nothing.
@@ -49,22 +49,34 @@ enum Strictness {
     Closed,
 }
 
-impl RouteTable {
+impl AsRef<Self> for Route {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}
+
+impl<R: AsRef<Route>> RouteTable<R> {
     /// Sorts the routes in.
     #[must_use]
-    pub fn new(routes: &[Arc<Route>]) -> Self {
+    pub fn new(routes: &[Arc<R>]) -> Self {
+        let written = |route: &'_ Arc<R>| strictness(R::as_ref(route));
         let mut table = Self {
+            named: HashMap::new(),
+            wildcards: Vec::new(),
+            every: PathTable::default(),
             differs: routes.windows(2).any(|pair| match pair {
-                [left, right] => strictness(left) != strictness(right),
+                [left, right] => written(left) != written(right),
                 _ => false,
-            }) || routes.iter().any(|route| !route.methods.is_empty()),
-            ..Self::default()
+            }) || routes
+                .iter()
+                .any(|route| !R::as_ref(route).methods.is_empty()),
         };
         for route in routes {
-            if route.hosts.is_empty() {
+            let hosts = &R::as_ref(route).hosts;
+            if hosts.is_empty() {
                 table.every.add(route);
             }
-            for host in &route.hosts {
+            for host in hosts {
                 match host.strip_prefix('*') {
                     None => table.named.entry(host.clone()).or_default().add(route),
                     Some(suffix) => {
@@ -94,11 +106,11 @@ impl RouteTable {
     /// `host` is lower case without port, `path` canonical. A path that has routes, but none for the method, ends the search: a
     /// shorter route with other rules must not catch what a longer one refuses.
     #[must_use]
-    pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_> {
+    pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, R> {
         let found = self.exactly(host, path, method);
         match &found {
             Found::Route(route) if self.differs => self
-                .stricter(host, path, method, route)
+                .stricter(host, path, method, R::as_ref(route))
                 .map_or(found, Found::Resembles),
             _ => found,
         }
@@ -106,7 +118,7 @@ impl RouteTable {
 
     /// The routes as they are written; but an exact path covers itself with a slash at its end too, and without, as most services
     /// see it. A route of the longer path's own goes first; in neither case does this open what another route closes.
-    fn exactly(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_> {
+    fn exactly(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, R> {
         let mut twin = None;
         let mut covering = None;
         for paths in self.tables(host) {
@@ -145,13 +157,14 @@ impl RouteTable {
         path: &str,
         method: &Method,
         found: &Route,
-    ) -> Option<&Arc<Route>> {
+    ) -> Option<&Arc<R>> {
         let loosest = loosest(path);
         self.stricter_at(host, &loosest, method, found).or_else(|| {
             // A route that names a script knows what is behind it, and `/*` is no route for what is.
             let readings = script_readings(&loosest).filter(|_| !names_script(found))?;
             let stricter = |path| self.stricter_at(host, path, method, found);
-            let named = |route: &&Arc<Route>| route.path != PathPattern::Prefix(String::new());
+            let named =
+                |route: &&Arc<R>| R::as_ref(route).path != PathPattern::Prefix(String::new());
             readings.into_iter().filter_map(stricter).find(named)
         })
     }
@@ -162,17 +175,20 @@ impl RouteTable {
         loosest: &str,
         method: &Method,
         found: &Route,
-    ) -> Option<&Arc<Route>> {
+    ) -> Option<&Arc<R>> {
         let mut candidates = self
             .tables(host)
             .find_map(|paths| paths.find_loosely(loosest))?;
-        if candidates.clone().any(|route| route.path == found.path) {
+        if candidates
+            .clone()
+            .any(|route| R::as_ref(route).path == found.path)
+        {
             return None;
         }
         let limit = strictness(found);
-        let fits = |route: &&Arc<Route>| takes(route, method);
+        let fits = |route: &&Arc<R>| takes(R::as_ref(route), method);
         if candidates.clone().any(|route| fits(&route)) {
-            candidates.find(|route| fits(route) && strictness(route) > limit)
+            candidates.find(|route| fits(route) && strictness(R::as_ref(route)) > limit)
         } else {
             candidates.next()
         }
@@ -182,7 +198,7 @@ impl RouteTable {
     fn tables<'a, 'h>(
         &'a self,
         host: Option<&'h str>,
-    ) -> impl Iterator<Item = &'a PathTable> + use<'a, 'h> {
+    ) -> impl Iterator<Item = &'a PathTable<R>> + use<'a, 'h, R> {
         let named = host.and_then(|host| self.named.get(host));
         let wildcards = self.wildcards.iter().filter_map(move |(suffix, paths)| {
             host.is_some_and(|host| host.ends_with(suffix.as_str()))
@@ -192,10 +208,10 @@ impl RouteTable {
     }
 }
 
-impl Found<'_> {
+impl<R: AsRef<Route>> Found<'_, R> {
     fn strictness(&self) -> Strictness {
         match self {
-            Self::Route(route) => strictness(route),
+            Self::Route(route) => strictness(R::as_ref(route)),
             Self::Resembles(_) | Self::OtherMethods(_) | Self::Nothing => Strictness::Closed,
         }
     }
@@ -223,18 +239,21 @@ fn takes(route: &Route, method: &Method) -> bool {
     route.methods.is_empty() || route.methods.contains(method)
 }
 
-fn choose<'a>(candidates: &'a [Arc<Route>], method: &Method) -> Found<'a> {
+fn choose<'a, R: AsRef<Route>>(candidates: &'a [Arc<R>], method: &Method) -> Found<'a, R> {
     // At most one does: the configuration refuses routes that no request could tell apart.
-    match candidates.iter().find(|route| takes(route, method)) {
+    match candidates
+        .iter()
+        .find(|route| takes(R::as_ref(route), method))
+    {
         Some(route) => Found::Route(route),
         None => Found::OtherMethods(allow(candidates)),
     }
 }
 
-fn allow(routes: &[Arc<Route>]) -> String {
+fn allow<R: AsRef<Route>>(routes: &[Arc<R>]) -> String {
     let mut methods: Vec<&str> = routes
         .iter()
-        .flat_map(|route| &route.methods)
+        .flat_map(|route| &R::as_ref(route).methods)
         .map(Method::as_str)
         .collect();
     methods.sort_unstable();

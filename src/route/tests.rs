@@ -8,7 +8,7 @@ use super::{Found, RouteTable};
 use crate::config::{Action, Config, Route};
 
 /// Each route answers by itself with its own name, so that a look-up can be read off.
-fn table(routes: &[(&str, &str)]) -> RouteTable {
+fn table(routes: &[(&str, &str)]) -> RouteTable<Route> {
     let mut text =
         "[[apps]]\nappid = \"wx0123456789abcdef\"\nsecret = \"s3cret-of-the-test\"\n".to_owned();
     for (name, keys) in routes {
@@ -19,7 +19,7 @@ fn table(routes: &[(&str, &str)]) -> RouteTable {
     RouteTable::new(&routes)
 }
 
-fn denying_table() -> RouteTable {
+fn denying_table() -> RouteTable<Route> {
     let text = r#"
         [[apps]]
         appid = "wx0123456789abcdef"
@@ -37,7 +37,7 @@ fn denying_table() -> RouteTable {
     RouteTable::new(&routes)
 }
 
-fn find(table: &RouteTable, host: Option<&str>, path: &str, method: &Method) -> String {
+fn find(table: &RouteTable<Route>, host: Option<&str>, path: &str, method: &Method) -> String {
     match table.find(host, path, method) {
         Found::Route(route) => match &route.action {
             Action::Respond(respond) => respond.body.clone(),

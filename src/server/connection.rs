@@ -42,7 +42,8 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stop = place.stop.clone();
-    let server = gateway.server();
+    let snapshot = gateway.snapshot();
+    let server = snapshot.server();
     let first_bytes_within = server.header_timeout;
     let limits = |protocol| Limits {
         head: (protocol == Protocol::Http1).then_some(server.header_timeout),
@@ -79,10 +80,17 @@ where
         let under_way = activity.begin();
         // Boxed: hyper keeps room for it in every connection, and most connections idle.
         Box::pin(async move {
-            let response = match activity.refused() {
-                None => gateway.handle(request, &peer, &place).await,
-                Some(refused) => gateway.refuse(refused, &peer, &place),
+            let (response, tunnel) = match activity.refused() {
+                None => gateway.handle(request, &peer).await,
+                Some(refused) => (gateway.refuse(refused, &peer), None),
             };
+            if let Some(tunnel) = tunnel {
+                // It keeps the connection's place.
+                gateway.tasks().spawn(async move {
+                    let _place = place;
+                    tunnel.run().await;
+                });
+            }
             let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
             let response = response.map(|body| match protocol {
                 Protocol::Http2 => Counted::Http2(activity.unread.watch(body, under_way)),

@@ -30,7 +30,7 @@ use self::refusal::Refusals;
 use crate::access_token::AccessTokens;
 use crate::admin::Admin;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
-use crate::gateway::Gateway;
+use crate::gateway::{Gateway, Services, Snapshot, UnknownUpstream};
 use crate::limit::Limits;
 use crate::login::{Logins, MergeNotices, Merges};
 use crate::redis::{RedisConfigError, RedisLink};
@@ -63,6 +63,8 @@ pub enum StartError {
     },
     /// What `[redis]` says cannot be an address.
     Redis(RedisConfigError),
+    /// A route leads nowhere.
+    Routes(UnknownUpstream),
     /// The client for WeChat cannot be made.
     Wechat(WechatSetupError),
     /// The client for a service of the operator's cannot be made.
@@ -79,6 +81,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Bind { address, source } => write!(f, "listening on {address}: {source}"),
             Self::Redis(error) => error.fmt(f),
+            Self::Routes(error) => error.fmt(f),
             Self::Wechat(error) => error.fmt(f),
             Self::Webhook { table, source } => write!(f, "{table}: {source}"),
         }
@@ -90,6 +93,7 @@ impl std::error::Error for StartError {
         match self {
             Self::Bind { source, .. } => Some(source),
             Self::Redis(error) => Some(error),
+            Self::Routes(error) => Some(error),
             Self::Wechat(error) => Some(error),
             Self::Webhook { source, .. } => Some(source),
         }
@@ -151,7 +155,9 @@ impl Server {
             _ => UserDirectory::memory(bans.clone()),
         };
         let wechat = Arc::new(Wechat::new(&config.wechat).map_err(StartError::Wechat)?);
-        let limits = Limits::new(&config, redis.as_ref());
+        let counted_in = redis.clone().filter(|_| config.rate_limit.shared);
+        let key_prefix = config.redis.key_prefix.as_str();
+        let limits = Limits::new(counted_in.map(|link| (link, key_prefix)));
         let tasks = TaskTracker::new();
         let shared = redis
             .clone()
@@ -184,9 +190,7 @@ impl Server {
             listeners,
             admin,
             drain: config.server.shutdown.drain,
-            gateway: Arc::new(Gateway::new(
-                config, sessions, logins, &tokens, limits, tasks,
-            )),
+            gateway: Arc::new(gateway(config, sessions, logins, tokens, limits, tasks)?),
             redis,
             users,
             notices,
@@ -224,7 +228,7 @@ impl Server {
     pub async fn run(self, shutdown: CancellationToken) -> Ended {
         let connections = TaskTracker::new();
         let entrance = Arc::new(Entrance {
-            places: Places::new(self.gateway.server()),
+            places: Places::new(self.gateway.snapshot().server()),
             refusals: Refusals::new(),
             connections: connections.clone(),
         });
@@ -265,6 +269,25 @@ impl Server {
         stopped.cancel();
         ended
     }
+}
+
+fn gateway(
+    config: Config,
+    sessions: SessionStore,
+    logins: Logins,
+    tokens: Arc<AccessTokens>,
+    limits: Limits,
+    tasks: TaskTracker,
+) -> Result<Gateway, StartError> {
+    let services = Services {
+        sessions,
+        logins,
+        tokens,
+        limits: Arc::new(limits),
+        tasks: tasks.clone(),
+    };
+    let snapshot = Snapshot::new(config, services, None).map_err(StartError::Routes)?;
+    Ok(Gateway::new(snapshot, tasks))
 }
 
 fn webhook_users(config: &Config) -> Result<UserDirectory, StartError> {

@@ -1,0 +1,146 @@
+//! Where a request goes, decided from its head alone: framing, method, target, host, strip, path, our endpoints, route. Pure: it
+//! asks no store and no upstream. Forwarding and `explain` are its callers.
+
+use std::sync::Arc;
+
+use hyper::http::request::Parts;
+use hyper::http::uri::Authority;
+use hyper::{Method, Uri, Version};
+
+use super::endpoints::Endpoint;
+use super::snapshot::{CompiledRoute, Snapshot};
+use crate::config::{PathPolicy, Style};
+use crate::error::Error;
+use crate::http::path::{CanonicalPath, PathProblem};
+use crate::http::{framing, host, method, target};
+use crate::route::Found;
+
+/// The head of a request, and what was found out about it so far: also after a refusal, for the log and `explain`.
+pub(super) struct Head<'a> {
+    pub(super) parts: Parts,
+    /// The target as it came; `path` borrows from it.
+    uri: &'a Uri,
+    pub(super) authority: Option<Authority>,
+    /// The host for routing.
+    pub(super) host: Option<String>,
+    path: Option<RoutedPath<'a>>,
+    pub(super) decision: Option<Decision<'a>>,
+}
+
+/// The path that is routed on and forwarded.
+enum RoutedPath<'a> {
+    Canonical(CanonicalPath<'a>),
+    /// As it came: `path_policy = "raw"`.
+    Raw(&'a str),
+}
+
+/// What answers a request.
+#[derive(Clone, Copy)]
+pub(super) enum Decision<'a> {
+    /// An endpoint of the gateway's own.
+    Endpoint(Endpoint<'a>),
+    /// A route.
+    Route(&'a Arc<CompiledRoute>),
+}
+
+impl<'a> Head<'a> {
+    /// `uri` is a copy of the one in `parts`.
+    pub(super) fn new(parts: Parts, uri: &'a Uri) -> Self {
+        Self {
+            parts,
+            uri,
+            authority: None,
+            host: None,
+            path: None,
+            decision: None,
+        }
+    }
+
+    /// The path that is routed on and forwarded; `None` when the request was refused before that was known.
+    pub(super) fn routed_path(&self) -> Option<&str> {
+        self.path.as_ref().map(|path| match path {
+            RoutedPath::Canonical(path) => path.as_str(),
+            RoutedPath::Raw(path) => path,
+        })
+    }
+
+    /// The same; the path that came when it is not known.
+    pub(super) fn path(&self) -> &str {
+        self.routed_path().unwrap_or(self.uri.path())
+    }
+}
+
+impl<'a> Decision<'a> {
+    /// The shape of a refusal.
+    pub(super) fn style(&self, snapshot: &'a Snapshot) -> &'a Style {
+        match self {
+            Self::Endpoint(endpoint) => endpoint.style(snapshot),
+            Self::Route(route) => &route.config.style,
+        }
+    }
+}
+
+/// Decides. The order is the security argument (docs/ARCHITECTURE.md): nothing is looked at before it was made unambiguous.
+///
+/// # Errors
+/// The refusal, by its first cause. `head` keeps what was decided until then.
+pub(super) fn decide<'a>(
+    snapshot: &'a Snapshot,
+    head: &mut Head<'a>,
+) -> Result<Decision<'a>, Error> {
+    if head.parts.version == Version::HTTP_2 {
+        framing::check_http2(&head.parts)?;
+    }
+    method::check(&head.parts.method)?;
+    target::check(&head.parts)?;
+    head.authority = host::authority(&head.parts)?;
+    head.host = head.authority.as_ref().map(host::routing_name);
+
+    // Before anything reads the headers: on no route may a client say who it is.
+    snapshot.policy.strip(&mut head.parts.headers);
+
+    head.path = Some(match snapshot.server.path_policy {
+        PathPolicy::Strict => RoutedPath::Canonical(CanonicalPath::parse(head.uri.path())?),
+        PathPolicy::Raw => RoutedPath::Raw(head.uri.path()),
+    });
+
+    // Before routes, so that no route can shadow login or logout.
+    if let Some(endpoint) = snapshot.endpoint(head.path()) {
+        head.decision = Some(Decision::Endpoint(endpoint));
+        endpoint.check_method(&head.parts.method)?;
+        return Ok(Decision::Endpoint(endpoint));
+    }
+
+    let route = find_route(snapshot, head)?;
+    head.decision = Some(Decision::Route(route));
+    if let Some(RoutedPath::Canonical(path)) = &head.path {
+        path.check_encoded(&route.config.allow_encoded)?;
+    }
+    Ok(Decision::Route(route))
+}
+
+/// The route of a request. A service that believes `X-HTTP-Method-Override` would see another method than the route was chosen
+/// by: that one must lead to the same route.
+fn find_route<'a>(
+    snapshot: &'a Snapshot,
+    head: &Head<'_>,
+) -> Result<&'a Arc<CompiledRoute>, Error> {
+    let (host, path) = (head.host.as_deref(), head.path());
+    let find = |method: &Method| match snapshot.routes.find(host, path, method) {
+        Found::Route(route) => Ok(route),
+        Found::Resembles(stricter) => {
+            Err(PathProblem::Resembles(stricter.config.path.to_string()).into())
+        }
+        Found::OtherMethods(allow) => Err(Error::MethodNotAllowed { allow }),
+        Found::Nothing => Err(Error::NoRoute),
+    };
+    let route = find(&head.parts.method)?;
+    for method in method::overrides(&head.parts.headers)? {
+        if !Arc::ptr_eq(find(&method)?, route) {
+            return Err(Error::BadRequest(
+                "the headers name another method, which is another route's",
+            ));
+        }
+    }
+    Ok(route)
+}

@@ -1,0 +1,89 @@
+//! The steps of one request. Each either passes it on or ends it; nothing is forwarded but at the very end.
+
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use tokio::time::Instant;
+
+use super::RequestContext;
+use super::decision::{Decision, decide};
+use super::response::GatewayResponse;
+use super::snapshot::{CompiledRoute, RouteTarget, Snapshot};
+use crate::config::HeaderRules;
+use crate::error::Error;
+
+impl Snapshot {
+    pub(super) async fn serve<'s>(
+        &'s self,
+        mut context: RequestContext<'_, 's>,
+    ) -> Result<GatewayResponse, Error> {
+        let decided = decide(self, &mut context.head);
+        context.note_decision(self);
+        match decided? {
+            // Boxed, as are the other rare ways below: the future of every request is as large as its largest branch.
+            Decision::Endpoint(endpoint) => Box::pin(self.serve_endpoint(endpoint, context)).await,
+            Decision::Route(route) => self.serve_route(route, context).await,
+        }
+    }
+
+    async fn serve_route(
+        &self,
+        route: &CompiledRoute,
+        mut context: RequestContext<'_, '_>,
+    ) -> Result<GatewayResponse, Error> {
+        let (session, body) = self.authorize(route, &mut context).await?;
+        let rules = &route.config.response_headers;
+        match &route.target {
+            RouteTarget::Respond(respond) => Ok(GatewayResponse::configured(respond, rules)),
+            RouteTarget::Forward(name, upstream) => {
+                let identity = session.map(|session| session.identity);
+                // Prepared before the wait, so that its future holds nothing of the preparation.
+                let (forwarding, watch, record) = {
+                    let (request, record) = self.upstream_request(
+                        upstream,
+                        &route.config,
+                        context,
+                        body,
+                        identity.as_ref(),
+                    )?;
+                    record.upstream = Some((name.clone(), upstream.address().to_owned()));
+                    let watch = request.body.watch();
+                    (upstream.forward(request), watch, record)
+                };
+                let sent = Instant::now();
+                let answer = forwarding.await;
+                record.upstream_time = Some(sent.elapsed());
+                if let Some(watch) = &watch {
+                    record.bytes_in = watch.bytes();
+                }
+                Ok(GatewayResponse::forwarded(answer?, watch, rules))
+            }
+        }
+    }
+}
+
+impl<'s> RequestContext<'_, 's> {
+    /// What was decided, for the log and for a refusal, however far it went.
+    fn note_decision(&mut self, snapshot: &'s Snapshot) {
+        let record = &mut self.outcome.record;
+        record.host.clone_from(&self.head.host);
+        let Some(decision) = self.head.decision else {
+            return;
+        };
+        self.outcome.style = decision.style(snapshot);
+        match decision {
+            Decision::Endpoint(endpoint) => record.endpoint = Some(endpoint.name()),
+            Decision::Route(route) => record.route = Some(Arc::clone(&route.config)),
+        }
+    }
+}
+
+/// Sets and removes what the route says.
+pub(super) fn apply(rules: &HeaderRules, headers: &mut HeaderMap) {
+    for name in &rules.remove {
+        headers.remove(name);
+    }
+    for (name, value) in &rules.set {
+        headers.insert(name.clone(), value.clone());
+    }
+}

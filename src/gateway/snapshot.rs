@@ -1,0 +1,200 @@
+//! What one configuration file decides, compiled for requests. A hot reload makes another snapshot and swaps it in whole; a request
+//! keeps the one that it began with.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio_util::task::TaskTracker;
+
+use super::key_checks::KeyChecks;
+use crate::access_token::AccessTokens;
+use crate::config::{AccessLog, Action, App, Config, Login, Respond, Route, Server, TokenSource};
+use crate::forward::Upstream;
+use crate::http::headers::HeaderPolicy;
+use crate::limit::{Limit, Limits, RouteLimits};
+use crate::login::Logins;
+use crate::route::RouteTable;
+use crate::session::SessionStore;
+
+/// Routes, upstreams, logins and rules of one configuration.
+pub struct Snapshot {
+    pub(super) server: Server,
+    pub(super) apps: Vec<Arc<App>>,
+    pub(super) login_entries: Vec<CompiledLogin>,
+    /// Of logout, me and decrypt: as the first login's, counted apart from it.
+    pub(super) endpoint_limit: Option<Limit>,
+    /// `None` where WeChat is not asked about session_keys.
+    pub(super) key_checks: Option<Arc<KeyChecks>>,
+    pub(super) access_log: Arc<AccessLog>,
+    pub(super) routes: RouteTable<CompiledRoute>,
+    /// By name: the next snapshot keeps those that did not change, with their connections.
+    upstreams: BTreeMap<String, Arc<Upstream>>,
+    pub(super) policy: Arc<HeaderPolicy>,
+    pub(super) sessions: SessionStore,
+    pub(super) logins: Arc<Logins>,
+    /// `None` where phone numbers are not asked for.
+    pub(super) phone: Option<Arc<AccessTokens>>,
+    pub(super) limits: Arc<Limits>,
+    /// Where our own endpoints look for the skey: wherever any route does.
+    pub(super) every_source: Vec<TokenSource>,
+}
+
+/// A route with what it needs at hand.
+pub(super) struct CompiledRoute {
+    pub(super) config: Arc<Route>,
+    pub(super) target: RouteTarget,
+    /// `None` where it has no rate limit.
+    pub(super) limits: Option<RouteLimits>,
+}
+
+/// What a route does with a request that it lets in.
+pub(super) enum RouteTarget {
+    /// Pass to the upstream of this name.
+    Forward(String, Arc<Upstream>),
+    /// Answer here.
+    Respond(Respond),
+}
+
+/// A login entry with its rate limit.
+pub(super) struct CompiledLogin {
+    pub(super) config: Login,
+    pub(super) limit: Option<Limit>,
+}
+
+/// A route to an upstream that the configuration does not have. Checked configurations have none; were such a route left out, a
+/// shorter one could open what it closes.
+#[derive(Debug)]
+pub struct UnknownUpstream {
+    route: String,
+    upstream: String,
+}
+
+impl fmt::Display for UnknownUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { route, upstream } = self;
+        write!(f, "route `{route}`: there is no upstream `{upstream}`")
+    }
+}
+
+impl std::error::Error for UnknownUpstream {}
+
+/// What a snapshot's requests use that outlives it: opened once, and told of each new configuration.
+pub struct Services {
+    /// Where sessions are.
+    pub sessions: SessionStore,
+    /// Logs users in.
+    pub logins: Logins,
+    /// Calls WeChat with access_tokens.
+    pub tokens: Arc<AccessTokens>,
+    /// Counts requests.
+    pub limits: Arc<Limits>,
+    /// Work that outlives its request.
+    pub tasks: TaskTracker,
+}
+
+impl Snapshot {
+    /// Compiles a configuration. Connects to nothing. Upstreams that are as in `previous` keep their connections.
+    ///
+    /// # Errors
+    /// A route names an upstream that is not there.
+    pub fn new(
+        config: Config,
+        services: Services,
+        previous: Option<&Self>,
+    ) -> Result<Self, UnknownUpstream> {
+        let Services {
+            sessions,
+            logins,
+            tokens,
+            limits,
+            tasks,
+        } = services;
+        let mut every_source = config.session.token_from;
+        for source in config.routes.iter().flat_map(|route| &route.token_from) {
+            if !every_source.contains(source) {
+                every_source.push(source.clone());
+            }
+        }
+        let credentials = every_source.iter().filter_map(|source| match source {
+            TokenSource::Header(name) => Some(name.clone()),
+            _ => None,
+        });
+        let policy = HeaderPolicy::new(
+            &config.identity,
+            credentials.collect(),
+            config.server.underscore_headers,
+        );
+        let kept = |name: &String| previous.and_then(|previous| previous.upstreams.get(name));
+        let upstreams = config.upstreams.into_iter().map(|(name, config)| {
+            let upstream = match kept(&name) {
+                Some(known) if *known.config() == config => Arc::clone(known),
+                _ => Arc::new(Upstream::new(config)),
+            };
+            (name, upstream)
+        });
+        let upstreams: BTreeMap<_, _> = upstreams.collect();
+        let routes = config.routes.into_iter();
+        let routes =
+            routes.map(|route| CompiledRoute::new(route, &upstreams, &limits).map(Arc::new));
+        let routes = routes.collect::<Result<Vec<_>, _>>()?;
+        let endpoint_limit = limits.of_endpoints(&config.login);
+        let login_entries = config.login.into_iter().map(|config| CompiledLogin {
+            limit: limits.of_login(&config),
+            config,
+        });
+        let checksession = config.decrypt.checksession;
+        Ok(Self {
+            login_entries: login_entries.collect(),
+            endpoint_limit,
+            policy: Arc::new(policy),
+            server: config.server,
+            apps: config.apps.into_iter().map(Arc::new).collect(),
+            key_checks: checksession.then(|| Arc::new(KeyChecks::new(&tokens, tasks))),
+            access_log: Arc::new(config.log.access),
+            routes: RouteTable::new(&routes),
+            upstreams,
+            sessions,
+            logins: Arc::new(logins),
+            phone: config.phone.enabled.then_some(tokens),
+            limits,
+            every_source,
+        })
+    }
+
+    /// `[server]` of the file.
+    #[must_use]
+    pub fn server(&self) -> &Server {
+        &self.server
+    }
+}
+
+impl CompiledRoute {
+    fn new(
+        route: Route,
+        upstreams: &BTreeMap<String, Arc<Upstream>>,
+        limits: &Limits,
+    ) -> Result<Self, UnknownUpstream> {
+        let target = match &route.action {
+            Action::Forward(name) => {
+                let upstream = upstreams.get(name).ok_or_else(|| UnknownUpstream {
+                    route: route.path.to_string(),
+                    upstream: name.clone(),
+                })?;
+                RouteTarget::Forward(name.clone(), Arc::clone(upstream))
+            }
+            Action::Respond(respond) => RouteTarget::Respond(respond.clone()),
+        };
+        Ok(Self {
+            limits: limits.of_route(&route),
+            config: Arc::new(route),
+            target,
+        })
+    }
+}
+
+impl AsRef<Route> for CompiledRoute {
+    fn as_ref(&self) -> &Route {
+        &self.config
+    }
+}

@@ -47,11 +47,6 @@ impl Gateway {
         let data = self
             .open(&session.identity, &order, exchange.record)
             .await?;
-        if let Some(delivery) = &self.delivery {
-            return self
-                .deliver(delivery, exchange, &session.identity, data)
-                .await;
-        }
         let style = Endpoint::Decrypt.style(self);
         Ok(Reply::json(StatusCode::OK, style::decrypted(style, &data)))
     }

@@ -8,7 +8,7 @@ use hyper::http::request::Parts;
 use hyper::{HeaderMap, Uri};
 
 use super::Gateway;
-use super::outgoing::Sender;
+use super::outgoing::{self, Sender};
 use crate::auth::{self, Head, Question};
 use crate::config::{Action, Auth, PathPolicy, ProfileField, Quota, Route};
 use crate::error::{Error, ErrorAnswer};
@@ -112,7 +112,7 @@ impl Gateway {
         match &route.action {
             Action::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),
             Action::Forward(upstream) => {
-                let target = self.target(route, text, query.as_deref())?;
+                let target = outgoing::target(route, text, query.as_deref())?;
                 let sender = Sender {
                     peer: &Peer::ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
                     trusted: false,

@@ -4,7 +4,6 @@
 mod answer;
 mod caller;
 mod decrypt;
-mod delivery;
 mod endpoints;
 mod explain;
 mod guard;
@@ -31,7 +30,6 @@ use tokio_util::task::TaskTracker;
 
 pub use self::answer::AnswerBody;
 use self::answer::Reply;
-use self::delivery::Delivery;
 pub use self::explain::{Explanation, Forwarding};
 use self::guard::guard;
 use self::key_checks::KeyChecks;
@@ -60,8 +58,6 @@ pub struct Gateway {
     server: Server,
     apps: Vec<Arc<App>>,
     login_entries: Vec<Login>,
-    /// Where to post what was decrypted, unless the client gets it.
-    delivery: Option<Delivery>,
     /// `None` where WeChat is not asked about session_keys.
     key_checks: Option<Arc<KeyChecks>>,
     access_log: Arc<AccessLog>,
@@ -129,7 +125,6 @@ impl Gateway {
             server: config.server,
             apps: config.apps.into_iter().map(Arc::new).collect(),
             login_entries: config.login,
-            delivery: config.decrypt.delivery.map(Delivery::new),
             key_checks: config.decrypt.checksession.then_some(key_checks),
             access_log: Arc::new(config.log.access),
             routes: RouteTable::new(&routes),
@@ -309,7 +304,7 @@ impl Gateway {
             Action::Respond(respond) => Ok(Reply::configured(respond, &route.response_headers)),
             Action::Forward(name) => {
                 let upstream = self.upstream(name)?;
-                let target = self.target(route, text, exchange.query.as_deref())?;
+                let target = outgoing::target(route, text, exchange.query.as_deref())?;
                 let identity = session.map(|session| session.identity);
                 // Prepared before the wait, so that its future holds nothing of the preparation.
                 let (forwarding, watch, record) = {

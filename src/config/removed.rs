@@ -1,0 +1,18 @@
+//! Keys of earlier versions. Each is refused with what to write instead: an ignored key would be believed to work.
+
+/// What to do about a key that was removed: its table as in the list of keys, its name, the cure.
+pub(super) const REMOVED: &[(&str, &str, &str)] = &[
+    ("decrypt", "deliver", DELIVER),
+    ("decrypt", "upstream", DELIVER),
+    ("decrypt", "path", DELIVER),
+];
+
+const DELIVER: &str =
+    "leave it out: `POST /_gateway/decrypt` answers the client, which passes the data on";
+
+/// The cure for a removed key; `None` for a key that never was one.
+pub(super) fn cure(table: &str, key: &str) -> Option<&'static str> {
+    let mut removed = REMOVED.iter();
+    let found = removed.find(|(its_table, its_key, _)| *its_table == table && *its_key == key);
+    found.map(|(_, _, cure)| *cure)
+}

@@ -5,10 +5,22 @@ pub(super) const REMOVED: &[(&str, &str, &str)] = &[
     ("decrypt", "deliver", DELIVER),
     ("decrypt", "upstream", DELIVER),
     ("decrypt", "path", DELIVER),
+    ("users.merged", "url", MERGED),
+    ("users.merged", "secret", MERGED),
+    ("users.merged", "secret_file", MERGED),
+    ("users.merged", "timeout", MERGED),
+    ("users.sql.columns", "nickname", PROFILE),
+    ("users.sql.columns", "avatar", PROFILE),
+    ("users.sql.columns", "phone", PROFILE),
 ];
 
 const DELIVER: &str =
     "leave it out: `POST /_gateway/decrypt` answers the client, which passes the data on";
+
+const MERGED: &str =
+    "leave it out: requests tell of a merge in X-User-Id-Merged-From, the log in event=user.merged";
+
+const PROFILE: &str = "leave it out: only users.store = \"redis\", and \"sql\" without users.sql.table, keep profiles";
 
 /// The cure for a removed key; `None` for a key that never was one.
 pub(super) fn cure(table: &str, key: &str) -> Option<&'static str> {

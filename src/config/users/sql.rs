@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use super::ProfileField;
 use crate::config::address::authority;
 use crate::config::reader::Reader;
 use crate::config::value::{Fault, choice, duration, integer, text, text_or_none};
@@ -91,12 +90,6 @@ pub struct AdoptedTable {
     pub unionid: Option<String>,
     /// The column for the time of the first login, if it is to be written.
     pub created: Option<String>,
-    /// The column for the nickname, where that is kept.
-    pub nickname: Option<String>,
-    /// The column for the avatar, where that is kept.
-    pub avatar: Option<String>,
-    /// The column for the phone number, where that is kept.
-    pub phone: Option<String>,
 }
 
 impl Sql {
@@ -169,18 +162,9 @@ impl AdoptedTable {
         let app = columns.key("app", r#""""#, text_or_none(identifier));
         let unionid = columns.key("unionid", r#""""#, text_or_none(identifier));
         let created = columns.key("created", r#""""#, text_or_none(identifier));
-        let nickname = columns.key("nickname", r#""""#, text_or_none(identifier));
-        let avatar = columns.key("avatar", r#""""#, text_or_none(identifier));
-        let phone = columns.key("phone", r#""""#, text_or_none(identifier));
         let Some(name) = name else {
-            let named: [(&str, &Option<Option<String>>); 6] = [
-                ("app", &app),
-                ("unionid", &unionid),
-                ("created", &created),
-                ("nickname", &nickname),
-                ("avatar", &avatar),
-                ("phone", &phone),
-            ];
+            let named: [(&str, &Option<Option<String>>); 3] =
+                [("app", &app), ("unionid", &unionid), ("created", &created)];
             let written = named
                 .iter()
                 .find(|(_, column)| matches!(column, Some(Some(_))));
@@ -197,33 +181,7 @@ impl AdoptedTable {
             app: app?,
             unionid: unionid?,
             created: created?,
-            nickname: nickname?,
-            avatar: avatar?,
-            phone: phone?,
         }))
-    }
-
-    /// Forgets the columns of what is not kept.
-    pub(super) fn keep_only(&mut self, kept: &[ProfileField]) {
-        for (field, column) in [
-            (ProfileField::Nickname, &mut self.nickname),
-            (ProfileField::Avatar, &mut self.avatar),
-            (ProfileField::Phone, &mut self.phone),
-        ] {
-            if !kept.contains(&field) {
-                *column = None;
-            }
-        }
-    }
-
-    /// The column for a part of the profile, where that is kept.
-    #[must_use]
-    pub fn profile(&self, field: ProfileField) -> Option<&str> {
-        match field {
-            ProfileField::Nickname => self.nickname.as_deref(),
-            ProfileField::Avatar => self.avatar.as_deref(),
-            ProfileField::Phone => self.phone.as_deref(),
-        }
     }
 }
 

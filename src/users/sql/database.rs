@@ -179,39 +179,6 @@ impl Database {
         self.transact(statements, End::Kept).await
     }
 
-    /// Runs a statement, and keeps what it did only where `look` finds the row `expected` then: a server that is not strict
-    /// cuts a value, or puts question marks into it, without a word.
-    pub(super) async fn change_exactly(
-        &self,
-        change: &Statement,
-        look: &Statement,
-        expected: &Line,
-    ) -> Result<(), SqlError> {
-        let kept = with_pool!(self, pool => on_connection!(self, pool, connection => {
-            let mut transaction = connection.begin_with(self.begin()).await?;
-            let met = query!(self.numbered(&change.0), &change.1).execute(&mut *transaction).await?.rows_affected();
-            let row = query!(self.numbered(&look.0), &look.1).fetch_optional(&mut *transaction).await?;
-            let found = match row {
-                Some(row) => (0..row.len()).map(|column| row.try_get(column)).collect::<Result<Line, sqlx::Error>>()?,
-                None => Line::new(),
-            };
-            // Two rows of one id are two people, and which of them this is nobody can say.
-            if found == *expected && met <= 1 {
-                transaction.commit().await?;
-                return Ok(true);
-            }
-            transaction.rollback().await?;
-            Ok(false)
-        }))?;
-        match kept {
-            true => Ok(()),
-            false => Err(SqlError::DoesNotFit(format!(
-                "{}: a value was not kept as it is",
-                self.address
-            ))),
-        }
-    }
-
     /// Whether the statements could be run; takes them back.
     pub(super) async fn trial(&self, statements: &[Statement]) -> Result<(), SqlError> {
         self.transact(statements, End::TakenBack).await

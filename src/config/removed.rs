@@ -9,6 +9,31 @@ pub(super) const REMOVED: &[(&str, &str, &str)] = &[
     ("users.merged", "secret", MERGED),
     ("users.merged", "secret_file", MERGED),
     ("users.merged", "timeout", MERGED),
+    (
+        "session",
+        "renew_every",
+        "leave it out: a session in use is prolonged every 10 minutes, or after a tenth of a shorter ttl",
+    ),
+    (
+        "upstreams.NAME",
+        "max_pending",
+        "leave it out: as many requests wait as max_in_flight lets through",
+    ),
+    (
+        "users.sql",
+        "connections",
+        "leave it out: each replica has 8 connections at most",
+    ),
+    (
+        "users.sql",
+        "connect_timeout",
+        "leave it out: users.sql.timeout is the time to connect, too",
+    ),
+    (
+        "wechat",
+        "connect_timeout",
+        "leave it out: connecting may take half of wechat.timeout",
+    ),
     ("users.sql.columns", "nickname", PROFILE),
     ("users.sql.columns", "avatar", PROFILE),
     ("users.sql.columns", "phone", PROFILE),

@@ -7,7 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::config::address::authority;
 use crate::config::reader::Reader;
-use crate::config::value::{Fault, choice, duration, integer, text, text_or_none};
+use crate::config::value::{Fault, choice, duration, text, text_or_none};
 use crate::config::values::{Secret, TIMEOUT};
 
 /// `[users.sql]`.
@@ -21,11 +21,7 @@ pub struct Sql {
     pub tls: SqlTls,
     /// PEM certificates that the server's must lead to. `None`: the public ones.
     pub ca: Option<String>,
-    /// Connections, each for one login at a time. Default 8; 1 to 256.
-    pub connections: u32,
-    /// Time to get a connection: to wait for a free one, or to make one. Default `"1s"`.
-    pub connect_timeout: Duration,
-    /// Time for one statement. Default `"1s"`.
+    /// Time to get a connection, a free or a new one, and for one statement. Default `"1s"`.
     pub timeout: Duration,
     /// A table of somebody else's that holds the users. `None`: tables of our own.
     pub adopted: Option<AdoptedTable>,
@@ -106,8 +102,6 @@ impl Sql {
         let tls = table.key("tls", r#""auto""#, choice(&modes));
         let path = |text: &str| Ok(text.to_owned());
         let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
-        let connections = table.key("connections", "8", integer(1..=256_u32));
-        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
         let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
         let name = table.key("table", r#""""#, text_or_none(identifier));
         let columns = table.table("columns");
@@ -146,8 +140,6 @@ impl Sql {
             place,
             tls,
             ca,
-            connections: connections?,
-            connect_timeout: connect_timeout?,
             timeout: timeout?,
             adopted: adopted?,
         })

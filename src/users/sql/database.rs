@@ -20,8 +20,10 @@ pub(super) struct Database {
     kind: SqlKind,
     /// For messages: kind, host and port; or the file.
     address: String,
+    /// For one statement.
     timeout: Duration,
-    connect_timeout: Duration,
+    /// To get a connection.
+    acquire_timeout: Duration,
 }
 
 /// How a transaction ends.
@@ -116,7 +118,7 @@ impl Database {
             kind: config.kind,
             address: address(config),
             timeout: config.timeout,
-            connect_timeout: config.connect_timeout,
+            acquire_timeout: config.timeout,
         }
     }
 
@@ -271,8 +273,8 @@ impl Database {
                 cause
             }
             sqlx::Error::PoolTimedOut => format!(
-                "no connection within {:?} (users.sql.connect_timeout)",
-                self.connect_timeout
+                "no connection within {:?} (users.sql.timeout)",
+                self.acquire_timeout
             ),
             sqlx::Error::Io(cause) => match tls_refusal(cause) {
                 Some(refusal) => format!("TLS: {refusal}"),

@@ -12,9 +12,9 @@ use crate::webhook::Webhook;
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// Ask Redis, the database of users and the services of `[users.webhook]` and `[users.merged]` too: are they there, may we use
-    /// them, will the tables do. Changes nothing in them: a user is added to the database on trial, and taken back; services get
-    /// {"event":"check"}, signed.
+    /// Ask Redis, the database of users and the service of `[users.webhook]` too: are they there, may we use them, will the tables
+    /// do. Changes nothing in them: a user is added to the database on trial, and taken back; the service gets {"event":"check"},
+    /// signed.
     #[arg(long)]
     connect: bool,
 }
@@ -72,14 +72,11 @@ async fn connect(config: &Config) -> ExitCode {
     let users = &config.users;
     let directory = users.webhook.as_ref();
     let directory = directory.filter(|_| users.store == UserStoreKind::Webhook);
-    let told = users.merged.notices.as_ref();
-    for (table, service) in [("users.webhook", directory), ("users.merged", told)] {
-        if let Some(service) = service {
-            match ask_service(table, service).await {
-                Service::Good => {}
-                Service::Away => away = true,
-                Service::Refuses => unfit = true,
-            }
+    if let Some(service) = directory {
+        match ask_service("users.webhook", service).await {
+            Service::Good => {}
+            Service::Away => away = true,
+            Service::Refuses => unfit = true,
         }
     }
     match (away, unfit) {

@@ -20,7 +20,7 @@ pub(super) struct Arguments {
 enum Action {
     /// List live sessions: of one user in order of login, or everybody's in no order.
     ///
-    /// A session is named by a handle, which opens nothing. When it was last seen is known to within session.renew_every. Looking
+    /// A session is named by a handle, which opens nothing. When it was last seen is known to within 10 minutes. Looking
     /// through everybody's takes a while where Redis holds much, and one that is prolonged meanwhile may come up twice.
     List(List),
     /// End one session, by its handle, or all sessions of one user, with --all.

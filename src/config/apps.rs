@@ -43,9 +43,7 @@ pub struct Wechat {
     pub api_base: String,
     /// `http://host:port` of a forward proxy; `None` to go straight. The environment's proxy variables are not read.
     pub proxy: Option<String>,
-    /// Default `"2s"`.
-    pub connect_timeout: Duration,
-    /// Time for one call. Default `"4s"`.
+    /// Time for one call; half of it to connect. Default `"4s"`.
     pub timeout: Duration,
 }
 
@@ -160,11 +158,6 @@ impl Wechat {
                 text(address::api_base),
             )?,
             proxy: table.key("proxy", r#""""#, text_or_none(address::proxy))?,
-            connect_timeout: table.key(
-                "connect_timeout",
-                r#""2s""#,
-                duration(*TIMEOUT.start()..=LOGIN_DEADLINE),
-            )?,
             timeout: table.key(
                 "timeout",
                 r#""4s""#,

@@ -24,24 +24,7 @@ pub(super) fn errors(cx: &Cx<'_>, tables: &Tables<'_>) {
     routes(tables);
     sources(tables);
     shared_limits(tables);
-    delivery(tables);
     relay(tables);
-}
-
-fn delivery(tables: &Tables<'_>) {
-    let (table, decrypt) = &tables.decrypt;
-    let Some(delivery) = &decrypt.delivery else {
-        return;
-    };
-    upstream_exists(tables, table, &delivery.upstream);
-    if tables.server.1.path_policy == PathPolicy::Raw {
-        let help = "write server.path_policy = \"strict\", or deliver = \"client\"";
-        table.error(
-            "path",
-            "clients could write it in ways that only the upstream understands",
-            Some(help.to_owned()),
-        );
-    }
 }
 
 fn relay(tables: &Tables<'_>) {

@@ -17,6 +17,7 @@ mod rate_limit;
 mod read;
 mod reader;
 mod redis;
+mod removed;
 mod route;
 mod server;
 mod server_api;
@@ -44,7 +45,7 @@ use self::reader::Cx;
 use self::source::{Finding, Source};
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
-pub use self::decrypt::{Decrypt, Delivery};
+pub use self::decrypt::Decrypt;
 pub use self::identity::{Identity, Template, TemplatePart, is_claim_name};
 pub use self::keys::{KeyInfo, keys};
 pub use self::problem::{ConfigError, Excerpt, Problem, Severity};

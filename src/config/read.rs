@@ -37,7 +37,7 @@ pub(super) struct Tables<'a> {
     pub(super) admin: (Reader<'a>, Admin),
     pub(super) session: (Reader<'a>, Session),
     pub(super) users: (Reader<'a>, Users),
-    pub(super) decrypt: (Reader<'a>, Decrypt),
+    decrypt: Decrypt,
     pub(super) identity: Identity,
     pub(super) apps: Entries<'a, App>,
     pub(super) login: Entries<'a, Login>,
@@ -74,8 +74,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
     let relay = Relay::read(&relay_table);
     let login = top.entries("login", "login", &["path"]);
     let login = logins(login);
-    let decrypt_table = top.table("decrypt");
-    let decrypt = Decrypt::read(&decrypt_table);
+    let decrypt = Decrypt::read(&top.table("decrypt"));
     let identity = Identity::read(&top.table("identity"));
     let upstreams = top.named("upstreams", "upstream");
     let upstream_names: Vec<String> = upstreams.iter().map(|(name, _)| name.clone()).collect();
@@ -103,7 +102,7 @@ pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Co
         admin: (admin_table, admin?),
         session: (session_table, session?),
         users: (users_table, users?),
-        decrypt: (decrypt_table, decrypt?),
+        decrypt: decrypt?,
         identity: identity?,
         apps,
         login,
@@ -185,7 +184,7 @@ impl Tables<'_> {
                 .zip(self.login.entries)
                 .map(|(number, (_, login))| Login { number, ..login })
                 .collect(),
-            decrypt: self.decrypt.1,
+            decrypt: self.decrypt,
             identity: self.identity,
             upstreams,
             routes: (0..)

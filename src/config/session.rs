@@ -17,8 +17,6 @@ pub struct Session {
     pub store: SessionStoreKind,
     /// Idle time after which a session ends; slides. Default `"7d"`; at least `"1m"`, whole seconds.
     pub ttl: Duration,
-    /// A session in use is prolonged at most once in this time. Default `"10m"`, or a tenth of `ttl` where that is less.
-    pub renew_every: Duration,
     /// Age at which a session ends, used or not. Default `"30d"`.
     pub max_age: Duration,
     /// Live sessions of one user; 0 is no limit. Default 0. The oldest go first, after 30 s of grace.
@@ -70,11 +68,6 @@ impl Session {
         cache.finish();
         let store = table.key("store", r#""redis""#, choice(&STORES));
         let ttl = table.key("ttl", r#""7d""#, duration(MINUTE..=TEN_YEARS));
-        let renew_every = table.optional(
-            "renew_every",
-            Some(r#""10m""#),
-            duration(Duration::from_secs(1)..=TEN_YEARS),
-        );
         let max_age = table.key("max_age", r#""30d""#, duration(MINUTE..=TEN_YEARS));
         let max_per_user = table.key("max_per_user", "0", integer(0..=1000_u32));
         let seal_keys = seal_keys(table);
@@ -87,14 +80,6 @@ impl Session {
         let (ttl, max_age) = (ttl?, max_age?);
         whole_seconds(table, "ttl", ttl);
         whole_seconds(table, "max_age", max_age);
-        if renew_every.is_some_and(|renew| renew >= ttl) {
-            let help = format!("write less than {}, or leave it out", show_duration(ttl));
-            table.error(
-                "renew_every",
-                "a session would end before it is renewed",
-                Some(help),
-            );
-        }
         if max_age < ttl {
             let (ttl, max_age) = (show_duration(ttl), show_duration(max_age));
             let what = format!(
@@ -111,7 +96,6 @@ impl Session {
         Some(Self {
             store: store?,
             ttl,
-            renew_every: renew_every.unwrap_or_else(|| (ttl / 10).min(MINUTE * 10)),
             max_age,
             max_per_user: max_per_user?,
             seal_keys: seal_keys?,

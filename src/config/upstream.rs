@@ -27,10 +27,9 @@ pub struct Upstream {
     /// Further tries: after a failed connect for every method, after a reset before the answer only for idempotent methods
     /// without a body. Default 1; 0 to 3.
     pub retries: u32,
-    /// Requests under way at once, to the end of their answers; open tunnels do not count. Default 1024.
+    /// Requests under way at once, to the end of their answers; open tunnels do not count. As many more wait for a place.
+    /// Default 1024.
     pub max_in_flight: usize,
-    /// Requests that wait for a place; more are refused with 503. Default 1024.
-    pub max_pending: usize,
 }
 
 /// Where an upstream listens.
@@ -71,7 +70,6 @@ impl Upstream {
         let host = table.key("host", r#""preserve""#, text(host_header));
         let retries = table.key("retries", "1", integer(0..=3_u32));
         let max_in_flight = table.key("max_in_flight", "1024", integer(1..=1_000_000_usize));
-        let max_pending = table.key("max_pending", "1024", integer(0..=1_000_000_usize));
         table.finish();
         Some(Self {
             server: server?,
@@ -81,7 +79,6 @@ impl Upstream {
             host: host?,
             retries: retries?,
             max_in_flight: max_in_flight?,
-            max_pending: max_pending?,
         })
     }
 }

@@ -189,7 +189,8 @@ impl Upstream {
         response::finish(response, lease, timeout, upgrade)
     }
 
-    /// Waits for one of the `max_in_flight` places; at most `max_pending` requests wait.
+    /// Waits for one of the `max_in_flight` places; at most as many requests wait: a queue that takes longer to empty than
+    /// its requests take would answer clients that have left.
     async fn place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
         if let Ok(permit) = Arc::clone(&self.places).try_acquire_owned() {
             return Ok(permit);
@@ -198,7 +199,7 @@ impl Upstream {
     }
 
     async fn wait_for_place(&self, patience: Duration) -> Result<OwnedSemaphorePermit, Error> {
-        let _waiting = Waiting::enter(&self.pending, self.config.max_pending)?;
+        let _waiting = Waiting::enter(&self.pending, self.config.max_in_flight)?;
         let place = Arc::clone(&self.places).acquire_owned();
         match tokio::time::timeout(patience, place).await {
             Ok(Ok(permit)) => Ok(permit),

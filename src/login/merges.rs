@@ -1,13 +1,10 @@
-//! What a login does when its user turns out to be one with a newer one: his sessions become the older's, upstreams are told for a
-//! time, and so is the operator's service. Where one of them is banned, the sessions of both end. The merge itself is the user
-//! directory's. Done again by each login that comes by the merge until all of it is done, so that nothing is lost with a process, or
+//! What a login does when its user turns out to be one with a newer one: the newer's sessions become the older's, and upstreams are
+//! told for a time. Where one of them is banned, the sessions of both end. The merge itself is the user directory's. Done again by each login that comes by the merge until all of it is done, so that nothing is lost with a process, or
 //! with a store that fails in between.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::Logins;
-use super::notices::MergeNotices;
 use super::profile::spread;
 use crate::error::Error;
 use crate::identity::{Holder, Identity, Merged};
@@ -22,12 +19,10 @@ const MOST_REPLACED: usize = 8;
 const MOST_FOLLOWED: usize = 8;
 
 /// `[users.merged]`.
-#[derive(Clone, Default)]
+#[derive(Clone, Copy, Default)]
 pub struct Merges {
     /// How long upstreams are told; `None`: not.
     pub header_for: Option<Duration>,
-    /// The operator's service; `None`: it is not told.
-    pub notices: Option<Arc<MergeNotices>>,
 }
 
 /// Merges that were found, and everything that has to know.
@@ -62,7 +57,7 @@ impl Logins {
             sessions: self.sessions.clone(),
             users: self.users.clone(),
             bans: self.bans.clone(),
-            merges: self.merges.clone(),
+            merges: self.merges,
             profiles: self.profiles.clone(),
             identity: identity.clone(),
             older,
@@ -185,11 +180,6 @@ impl Work {
         // Once the sessions are where they belong: who bans writes the ban first and ends sessions then. Either we see the ban, or he
         // finds the sessions.
         self.end_where_banned(&stays).await?;
-        if let Some(notices) = &self.merges.notices {
-            for newer in &self.newer {
-                notices.add(older, newer).await.map_err(store)?;
-            }
-        }
         // From here on no login may come by the merge any more, so this is last but for the note that it is done. Where the older is
         // none that stays, logins have to come by that merge: who knows whether anybody has settled it.
         if self.users.current_id(older).await.map_err(directory)? == *older {

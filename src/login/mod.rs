@@ -2,7 +2,6 @@
 //! whatever replica it arrives.
 
 mod merges;
-mod notices;
 mod profile;
 mod request;
 mod turns;
@@ -17,7 +16,6 @@ use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 pub use self::merges::Merges;
-pub use self::notices::MergeNotices;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
 use self::turns::Turns;
 use crate::clock;
@@ -49,7 +47,7 @@ pub struct Logins {
     bans: Bans,
     /// Keeps sessions, and what equal logins share.
     sessions: SessionStore,
-    /// Who is told when two users are one.
+    /// What upstreams are told when two users are one.
     merges: Merges,
     /// Keep what users tell of themselves; `None` where nothing is.
     profiles: Option<Profiles>,

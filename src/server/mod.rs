@@ -32,7 +32,7 @@ use crate::admin::Admin;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::{Gateway, Services, Snapshot, UnknownUpstream};
 use crate::limit::Limits;
-use crate::login::{Logins, MergeNotices, Merges};
+use crate::login::{Logins, Merges};
 use crate::redis::{RedisConfigError, RedisLink};
 use crate::session::SessionStore;
 use crate::users::{Bans, Profiles, UserDirectory, WebhookUsers};
@@ -47,7 +47,6 @@ pub struct Server {
     gateway: Arc<Gateway>,
     redis: Option<RedisLink>,
     users: UserDirectory,
-    notices: Option<Arc<MergeNotices>>,
     drain: Duration,
 }
 
@@ -164,9 +163,7 @@ impl Server {
             .filter(|_| config.session.store == SessionStoreKind::Redis);
         let merges = Merges {
             header_for: config.users.merged.header_for,
-            notices: merge_notices(&config, shared.clone())?,
         };
-        let notices = merges.notices.clone();
         let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
         let tokens = Arc::new(tokens);
         let admin = admin.map(|listener| {
@@ -193,7 +190,6 @@ impl Server {
             gateway: Arc::new(gateway(config, sessions, logins, tokens, limits, tasks)?),
             redis,
             users,
-            notices,
         })
     }
 
@@ -241,11 +237,6 @@ impl Server {
                 shutdown.clone(),
                 stopped.clone(),
             ));
-        }
-        if let Some(notices) = self.notices {
-            let shutdown = shutdown.clone();
-            let tasks = self.gateway.tasks();
-            tasks.spawn(async move { notices.run(shutdown).await });
         }
         let accepting = TaskTracker::new();
         for listener in self.listeners {
@@ -299,20 +290,4 @@ fn webhook_users(config: &Config) -> Result<UserDirectory, StartError> {
             table: "users.webhook",
             source,
         })
-}
-
-/// `None` where nobody is told of merges.
-fn merge_notices(
-    config: &Config,
-    link: Option<RedisLink>,
-) -> Result<Option<Arc<MergeNotices>>, StartError> {
-    let Some(service) = &config.users.merged.notices else {
-        return Ok(None);
-    };
-    let notices =
-        MergeNotices::new(service, link, config).map_err(|source| StartError::Webhook {
-            table: "users.merged",
-            source,
-        })?;
-    Ok(Some(Arc::new(notices)))
 }

@@ -18,7 +18,11 @@ pub(super) const LOGIN_LOCK_FOR: Duration =
 /// How long a login's result is repeated to whoever sends the same code.
 pub(super) const LOGIN_RESULT_FOR: Duration = Duration::from_secs(10);
 
-/// `session.ttl`, `session.renew_every`, `session.max_age` and `session.max_per_user`.
+/// A session in use is prolonged at most once in this time, or in a tenth of a shorter `session.ttl`: a write for each request
+/// would cost more than the request's own look-up.
+const RENEW_EVERY: Duration = Duration::from_secs(600);
+
+/// `session.ttl`, `session.max_age` and `session.max_per_user`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Lifetime {
     pub(super) ttl: Duration,
@@ -33,7 +37,7 @@ impl Lifetime {
         let max_per_user = usize::try_from(config.max_per_user).unwrap_or(usize::MAX);
         Self {
             ttl: config.ttl,
-            renew_every: config.renew_every,
+            renew_every: RENEW_EVERY.min(config.ttl / 10),
             max_age: config.max_age,
             max_per_user: Some(max_per_user).filter(|&max| max > 0),
         }
@@ -88,6 +92,15 @@ mod tests {
         assert_eq!(left, Duration::from_secs(day));
         assert!(!lifetime.is_over(&session(0, 0), 30 * day - 1));
         assert!(lifetime.is_over(&session(0, 0), 30 * day));
+    }
+
+    #[test]
+    fn a_short_ttl_is_renewed_after_a_tenth_of_it() {
+        let mut config = session_config();
+        assert_eq!(Lifetime::new(&config).renew_every, RENEW_EVERY);
+        config.ttl = Duration::from_secs(600);
+        let short = Lifetime::new(&config);
+        assert_eq!(short.renew_every, Duration::from_secs(60));
     }
 
     #[test]

@@ -12,8 +12,6 @@ use crate::redis::StoreError;
 const MOST_IDS: usize = 8;
 /// How long logins find an id that is gone: longer than one may take.
 pub(super) const UNDER_WAY: Duration = Duration::from_secs(60);
-/// How long it is remembered that a merge was told, from the last login on that came by it.
-pub(super) const TOLD_FOR: Duration = Duration::from_secs(400 * 86_400);
 
 impl SessionStore {
     /// The right to let everybody know of merges into one id: of logins that come by them at once, one does. Ends by itself after some seconds;

@@ -8,7 +8,7 @@
 //! | `l:<hash of appid and code>` | `L` and the holder's mark, or `R` and the sealed result | 6 s, then 10 s |
 //! | `m:<user>` | sealed: ids that were merged into his, by commas, the last first | `users.merged.header_for` |
 //! | `m:<user>:into` | sealed: the older id that this one turned out to be | 60 s |
-//! | `m:<user>:told` | sealed: the older id, once everybody knows | 400 d after the last login of his |
+//! | `m:<user>:told` | sealed: the older id, once all sessions are its | `session.max_age` after the last login that led to this one |
 //!
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
 

@@ -30,7 +30,6 @@ pub(super) fn session_config() -> config::Session {
     config::Session {
         store: SessionStoreKind::Redis,
         ttl: Duration::from_secs(7 * 24 * 3600),
-        renew_every: Duration::from_secs(600),
         max_age: Duration::from_secs(30 * 24 * 3600),
         max_per_user: 0,
         seal_keys: Vec::new(),

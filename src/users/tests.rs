@@ -26,7 +26,7 @@ fn sqlite(folder: &TempDir) -> UserDirectory {
         "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
          [[routes]]\npath = \"/*\"\nrespond = {{ status = 204 }}\n\
          [users]\nstore = \"sql\"\n[users.sql]\nurl = \"sqlite:{}\"\n\
-         connect_timeout = \"20s\"\ntimeout = \"20s\"\n",
+         timeout = \"20s\"\n",
         file.display()
     );
     let config = Config::parse("gateway.toml", &toml, &|_| None)

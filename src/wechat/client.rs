@@ -54,7 +54,8 @@ impl Wechat {
         let builder = http_client::builder(None)
             .map_err(WechatSetupError::Tls)?
             .https_only(base.scheme() == "https")
-            .connect_timeout(config.connect_timeout)
+            // So that the log tells a network that drops packets from a WeChat that is slow.
+            .connect_timeout(config.timeout / 2)
             .pool_idle_timeout(POOL_IDLE_TIMEOUT);
         let builder = match &config.proxy {
             None => builder,

@@ -189,8 +189,7 @@ async fn a_trusted_proxy_may_hold_more_than_one_address_may() {
 #[tokio::test]
 async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
     let setup = Setup::new().memory().routes(OPEN);
-    let limits = "max_in_flight = 1\nmax_pending = 1";
-    let mut stack = Stack::start(setup.table("upstreams.api", limits)).await;
+    let mut stack = Stack::start(setup.table("upstreams.api", "max_in_flight = 1")).await;
     let (gate, held) = Answer::ok().held();
     stack.upstream.next(held);
     let mut under_way = Client::connect(stack.address()).await;

@@ -12,7 +12,6 @@ mod checksession;
 mod client_library;
 mod connections;
 mod decrypt;
-mod delivery;
 mod directory_failures;
 mod directory_webhook;
 mod door;

@@ -1,24 +1,20 @@
-//! Two users who turn out to be one: whose their sessions are, and who is told.
+//! Two users who turn out to be one: whose their sessions are, and what upstreams are told.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::support::client::{Request, Response};
 use crate::support::command::skeygate;
 use crate::support::database::{Database, Kind};
-use crate::support::process::GatewayProcess;
-use crate::support::redis::{RedisServer, Reply};
-use crate::support::service::{SECRET, Service};
+use crate::support::redis::Reply;
 use crate::support::setup::{ACCOUNT, APP, OTHER_APP, Parts, Setup};
 use crate::support::stack::Stack;
-use crate::support::steps::Answer;
-use crate::support::upstream::RecordingUpstream;
-use crate::support::{free_port, within};
+use crate::support::within;
 
 const MERGED_FROM: &str = "x-user-id-merged-from";
 
@@ -60,12 +56,6 @@ async fn told(parts: &mut Parts, at: SocketAddr, skey: &str) -> (String, Option<
 fn in_database(setup: Setup, database: &Database) -> Setup {
     let tables = database.tables().into_iter();
     tables.fold(setup, |setup, (table, keys)| setup.table(table, &keys))
-}
-
-/// A setup that tells a service of merges.
-fn telling(url: &str) -> Setup {
-    let keys = format!("url = \"{url}/merged\"\nsecret = \"{SECRET}\"");
-    Setup::new().two_apps().table("users.merged", &keys)
 }
 
 #[tokio::test]
@@ -118,8 +108,7 @@ async fn users_of_an_adopted_table_are_told_of_once() {
     let database = Database::start(Kind::Sqlite).await;
     let table = "CREATE TABLE user (id INTEGER PRIMARY KEY, openid TEXT NOT NULL UNIQUE, union_id TEXT UNIQUE)";
     database.sql(table).await;
-    let mut service = RecordingUpstream::start().await;
-    let setup = in_database(telling(&service.url()), &database).table(
+    let setup = in_database(Setup::new().two_apps(), &database).table(
         "users.sql",
         "table = \"user\"\ncolumns = { unionid = \"union_id\" }",
     );
@@ -137,12 +126,6 @@ async fn users_of_an_adopted_table_are_told_of_once() {
         let is_told = ("1".to_owned(), Some("2".to_owned()));
         assert_eq!(told(&mut stack, at, skey).await, is_told);
     }
-    let notice = service.request().await;
-    let notice: Value = serde_json::from_slice(&notice.body).expect("JSON");
-    assert_eq!(
-        (&notice["user_id"], &notice["merged_from"]),
-        (&json!("1"), &json!("2"))
-    );
     let rows = database
         .sql("SELECT id FROM user WHERE union_id IS NOT NULL")
         .await;
@@ -153,20 +136,13 @@ async fn users_of_an_adopted_table_are_told_of_once() {
         redis.command(&[b"EXISTS", b"skeygate:m:2:told"]).await,
         Reply::Number(1)
     );
-    assert_eq!(
-        redis.command(&[b"EXISTS", b"skeygate:q:{merged}"]).await,
-        Reply::Number(0)
-    );
-    assert_eq!(service.requests(), 1);
 }
 
 #[tokio::test]
 async fn in_memory_it_is_the_same() {
-    let mut service = RecordingUpstream::start().await;
-    let mut stack = Stack::start(telling(&service.url()).memory()).await;
+    let mut stack = Stack::start(Setup::new().two_apps().memory()).await;
     let at = stack.address();
     let [older, newer] = two_users(&stack, at).await;
-    service.next(Answer::text(500, "no"));
 
     let joined = login(&stack, at, APP.0).await;
 
@@ -174,10 +150,6 @@ async fn in_memory_it_is_the_same() {
         let is_told = (older.1.clone(), Some(newer.1.clone()));
         assert_eq!(told(&mut stack, at, skey).await, is_told);
     }
-    let (refused, again) = (service.request().await, service.request().await);
-    assert_eq!(refused.body, again.body);
-    login(&stack, at, OTHER_APP.0).await;
-    assert_eq!(service.requests(), 2);
 }
 
 #[tokio::test]
@@ -221,14 +193,8 @@ async fn the_header_ends_with_its_time_and_where_there_is_none_the_sessions_are_
 /// Redis fails at every step in turn, as if the gateway had been killed there: the next login makes up for it.
 #[tokio::test]
 async fn what_a_merge_left_undone_the_next_login_does() {
-    for step in [
-        "m:{newer}:into",
-        "m:{older}",
-        "q:{merged}",
-        "m:{newer}:told",
-    ] {
-        let mut service = RecordingUpstream::start().await;
-        let mut stack = Stack::start(telling(&service.url())).await;
+    for step in ["m:{newer}:into", "m:{older}", "m:{newer}:told"] {
+        let mut stack = Stack::start(Setup::new().two_apps()).await;
         let at = stack.address();
         let [older, newer] = two_users(&stack, at).await;
         let key = step
@@ -258,9 +224,6 @@ async fn what_a_merge_left_undone_the_next_login_does() {
             let is_told = (older.1.clone(), Some(newer.1.clone()));
             assert_eq!(told(&mut stack, at, skey).await, is_told, "{step}");
         }
-        let notice = service.request().await;
-        let notice: Value = serde_json::from_slice(&notice.body).expect("JSON");
-        assert_eq!(notice["merged_from"], newer.1.as_str(), "{step}");
     }
 }
 
@@ -311,92 +274,6 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
     for (skey, _) in sessions.iter().chain([&older, &newer, &joined]) {
         assert_eq!(told(&mut stack, replicas[1], skey).await, is_told);
     }
-}
-
-#[tokio::test]
-async fn a_service_that_was_away_is_told_once_it_is_back_by_whichever_replica_is_there() {
-    let port = free_port();
-    let then = "console.log(`told ${JSON.stringify(asked)}`); response.end();";
-    let parts = telling(&format!("http://127.0.0.1:{port}"))
-        .table("log", "level = \"debug\"\nformat = \"json\"")
-        .start()
-        .await;
-    let mut first = GatewayProcess::start(&parts.toml).await;
-    let mut service = Service::node(SECRET, port, then).await;
-    let [older, newer] = two_users(&parts, first.address).await;
-    service.program.kill().await;
-
-    login(&parts, first.address, APP.0).await;
-    first
-        .program
-        .line("the service was not told that two users are one")
-        .await;
-    first.program.kill().await;
-    let mut second = GatewayProcess::start(&parts.toml).await;
-    second.program.line("still not told").await;
-    let third = GatewayProcess::start(&parts.toml).await;
-    let mut service = Service::node(SECRET, port, then).await;
-
-    let line = service.program.line("told ").await;
-    let notice: Value = serde_json::from_str(&line["told ".len()..]).expect("JSON");
-    let id = notice["id"].as_str().expect("an id");
-    assert_eq!(id.len(), 32, "{id}");
-    assert!(notice["at"].as_u64().is_some_and(|at| at > 1_700_000_000));
-    assert_eq!(
-        notice,
-        json!({
-            "event": "user.merged", "id": id, "user_id": older.1, "merged_from": newer.1, "at": notice["at"]
-        })
-    );
-    let redis = parts.redis.as_ref().expect("Redis");
-    within("the queue to be empty", async {
-        while redis
-            .command(&[b"EXISTS", b"skeygate:q:{merged}:notices"])
-            .await
-            != Reply::Number(0)
-        {}
-    })
-    .await;
-    // Another merge is the next thing that it hears of.
-    login(&parts, third.address, OTHER_APP.0).await;
-    second.program.signal("TERM");
-    second.program.exit().await;
-    let log = second.program.output().await;
-    assert!(!log.contains(SECRET) && !log.contains("/merged") && !log.contains("v1="));
-    service.program.kill().await;
-    let heard = service.program.output().await;
-    assert_eq!(heard.matches("told ").count(), 1, "{heard}");
-}
-
-#[tokio::test]
-async fn php_is_told_of_a_merge_and_what_is_forged_in_redis_is_not_sent() {
-    let then = "error_log('told ' . $asked['event'] . ' ' . $asked['merged_from']);";
-    let mut service = Service::php(SECRET, then).await;
-    let mut stack = Stack::start(telling(&service.url)).await;
-    let at = stack.address();
-    let [_, newer] = two_users(&stack, at).await;
-    let forged = json!({ "id": "f", "user_id": "1", "merged_from": "2", "at": 1, "tries": 0 });
-    let forged = forged.to_string();
-    let redis = stack.redis();
-    forge(redis, &forged).await;
-
-    login(&stack, at, APP.0).await;
-
-    let line = service.program.line("told ").await;
-    assert!(
-        line.ends_with(&format!("told user.merged {}", newer.1)),
-        "{line}"
-    );
-}
-
-/// A notice by somebody who may write to Redis and does not have our keys; due before every other.
-async fn forge(redis: &RedisServer, notice: &str) {
-    let queue = b"skeygate:q:{merged}".as_slice();
-    let notices = b"skeygate:q:{merged}:notices".as_slice();
-    redis.command(&[b"ZADD", queue, b"0", b"f"]).await;
-    redis
-        .command(&[b"HSET", notices, b"f", notice.as_bytes()])
-        .await;
 }
 
 #[tokio::test]

@@ -15,7 +15,7 @@ async fn start(database: &Database) -> Stack {
     let setup = Setup::new().table("users", "profile = [\"nickname\"]");
     let tables = database.tables().into_iter();
     let setup = tables.fold(setup, |setup, (table, keys)| setup.table(table, &keys));
-    let deadlines = "connect_timeout = \"4s\"\ntimeout = \"4s\"";
+    let deadlines = "timeout = \"4s\"";
     Stack::start(setup.table("users.sql", deadlines)).await
 }
 

@@ -18,7 +18,7 @@ async fn exported(database: &Database, keys: &str) -> Said {
         .into_iter()
         .fold(setup, |setup, (table, keys)| setup.table(table, &keys));
     let parts = setup
-        .table("users.sql", "connect_timeout = \"4s\"\ntimeout = \"4s\"")
+        .table("users.sql", "timeout = \"4s\"")
         .table("users.sql", keys)
         .start()
         .await;

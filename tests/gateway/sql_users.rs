@@ -16,7 +16,7 @@ pub(crate) fn setup(database: &Database) -> Setup {
         .tables()
         .into_iter()
         .fold(setup, |setup, (table, keys)| setup.table(table, &keys));
-    setup.table("users.sql", "connect_timeout = \"4s\"\ntimeout = \"4s\"")
+    setup.table("users.sql", "timeout = \"4s\"")
 }
 
 /// A team's own table, as teams have it, and what `[users.sql]` needs to be told of it.

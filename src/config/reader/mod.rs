@@ -13,6 +13,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use crate::config::keys::KeyInfo;
+use crate::config::removed;
 use crate::config::source::{Finding, line};
 use crate::config::value::{Value, nearest};
 
@@ -32,6 +33,8 @@ pub(in crate::config) struct Cx<'a> {
 /// A key that its table does not have.
 struct Unknown {
     span: Range<usize>,
+    /// Its table, as in the list of keys.
+    table: String,
     label: String,
     name: String,
     known: Vec<&'static str>,
@@ -58,11 +61,17 @@ impl<'a> Cx<'a> {
     pub(in crate::config) fn report_unknown(&self) {
         for Unknown {
             span,
+            table,
             label,
             name,
             known,
         } in self.unknown.take()
         {
+            if let Some(cure) = removed::cure(&table, &name) {
+                let what = format!("{label}{name}: is no longer a key");
+                self.error(span, what, Some(cure.to_owned()));
+                continue;
+            }
             let keys = self.keys.borrow();
             let elsewhere = keys
                 .iter()
@@ -285,6 +294,7 @@ impl<'a> Reader<'a> {
                 }
                 self.cx.unknown.borrow_mut().push(Unknown {
                     span: key.span(),
+                    table: self.path.clone(),
                     label: self.label.clone(),
                     name: name.to_owned(),
                     known: known.clone(),

@@ -1,9 +1,9 @@
 //! What operators read when gateway.toml is wrong, and what the tables hold when it is right.
 
 mod apps;
-mod decrypt;
 mod profile;
 mod rate_limit;
+mod removed;
 mod report;
 mod routes;
 mod secrets;

@@ -34,19 +34,11 @@ fn what_no_directory_could_keep_is_refused() {
     let webhook = "[users]\nstore = \"webhook\"\nprofile = [\"nickname\"]\n[users.webhook]\nurl = \"http://127.0.0.1:1/\"\nsecret = \"0123456789abcdef0123456789abcdef\"";
     assert_eq!(said(webhook).len(), 1, "{:?}", said(webhook));
     assert!(said(webhook)[0].starts_with("users.profile: there is no directory"));
-    let adopted = "[users]\nstore = \"sql\"\nprofile = [\"nickname\", \"avatar\"]\n[users.sql]\nurl = \"mysql://gate@host/app\"\ntable = \"user\"\ncolumns = { avatar = \"head\" }";
+    let adopted = "[users]\nstore = \"sql\"\nprofile = [\"nickname\"]\n[users.sql]\nurl = \"mysql://gate@host/app\"\ntable = \"user\"";
     assert_eq!(
         said(adopted),
         [
-            "users.profile: users.sql.table is to keep the nickname, and no column of it is named | write users.sql.columns.nickname = \"COLUMN\", or leave \"nickname\" out here"
-        ]
-    );
-    assert_eq!(
-        said(
-            "[users]\nstore = \"sql\"\n[users.sql]\nurl = \"mysql://gate@host/app\"\ncolumns = { phone = \"p\" }"
-        ),
-        [
-            "users.sql.columns.phone: belongs to no table | write users.sql.table, or leave the columns out"
+            "users.profile: users.sql.table keeps no profiles | leave the profile out, or users.sql.table: tables of the gateway's own keep it"
         ]
     );
 }

@@ -178,14 +178,6 @@ ttl = "60500ms""#,
     ),
     (
         r#"[session]
-ttl = "5m"
-renew_every = "5m""#,
-        &[
-            "11:15 session.renew_every: a session would end before it is renewed | write less than 5m, or leave it out",
-        ],
-    ),
-    (
-        r#"[session]
 token_from = []"#,
         &["10:14 session.token_from: is an empty list; at least one is needed"],
     ),

@@ -287,20 +287,14 @@ fn a_file_without_certificates_is_refused() {
 }
 
 #[test]
-fn merges_are_told_by_header_unless_said_otherwise_and_by_url_where_there_is_one() {
+fn merges_are_told_by_header_unless_said_otherwise() {
     let merged = |keys: &str| good_with(&format!("[users.merged]\n{keys}")).users.merged;
     let usual = merged("");
     assert_eq!(
         usual.header_for.map(|time| time.as_secs()),
         Some(30 * 86_400)
     );
-    assert!(usual.notices.is_none());
-    let told = merged(&format!(
-        "header_for = \"none\"\nurl = \"http://host/merged\"\n{SECRET}"
-    ));
-    assert_eq!(told.header_for, None);
-    let notices = told.notices.expect("a service");
-    assert_eq!(notices.timeout.as_secs(), 5);
+    assert_eq!(merged("header_for = \"none\"").header_for, None);
 
     let said = |keys: &str| {
         let said = reports(&format!("{GOOD}\n[users.merged]\n{keys}\n"));
@@ -309,24 +303,9 @@ fn merges_are_told_by_header_unless_said_otherwise_and_by_url_where_there_is_one
             .collect::<Vec<_>>()
     };
     assert_eq!(
-        said(&format!(
-            "url = \"http://host/\"\n{SECRET}\ntimeout = \"30s\""
-        )),
-        ["users.merged.timeout: `30s` is out of range | write \"1ms\" to \"20s\""]
-    );
-    assert_eq!(
         said("header_for = \"2y\"").len(),
         1,
         "{:?}",
         said("header_for = \"2y\"")
-    );
-    let unused = reports(&format!(
-        "{GOOD}\n[users]\nstore = \"off\"\n[users.merged]\nurl = \"http://host/\"\n{SECRET}\n"
-    ));
-    assert_eq!(
-        unused,
-        [
-            "13:7 warning users.merged.url: not used: the gateway joins no users where it gives out no ids | leave it out"
-        ]
     );
 }

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use http::{HeaderName, Method, StatusCode};
 
@@ -30,7 +29,6 @@ fn the_smallest_file_gets_every_default() {
     );
     assert_eq!(config.redis.url.expose(), "redis://127.0.0.1:6379/0");
     assert_eq!((config.redis.username, config.redis.password), (None, None));
-    assert_eq!(config.session.renew_every, Duration::from_secs(600));
     assert_eq!(config.users.store, UserStoreKind::Redis);
     assert_eq!(
         (config.apps[0].name.as_str(), config.apps[0].default),
@@ -111,12 +109,6 @@ fn a_route_follows_server_and_session_where_it_says_nothing() {
         config.routes[0].token_from[0],
         TokenSource::Query("t".to_owned())
     );
-}
-
-#[test]
-fn a_short_ttl_is_renewed_after_a_tenth_of_it() {
-    let config = good_with("[session]\nttl = \"10m\"");
-    assert_eq!(config.session.renew_every, Duration::from_secs(60));
 }
 
 #[test]

@@ -52,8 +52,7 @@ impl Users {
         let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
         let webhook_table = table.table("webhook");
         let webhook = Webhook::read(&webhook_table, store == Some(UserStoreKind::Webhook));
-        let merged_table = table.table("merged");
-        let merged = Merged::read(&merged_table);
+        let merged = Merged::read(&table.table("merged"));
         table.finish();
         let store = match (store, sessions) {
             (Some(store), _) => store,
@@ -79,27 +78,14 @@ impl Users {
                 "write users.store = \"webhook\", or leave it out",
             );
         }
-        let mut merged = merged?;
-        let merges = !matches!(store, UserStoreKind::Webhook | UserStoreKind::Off);
-        if !merges && merged.notices.take().is_some() {
-            merged_table.warning(
-                "url",
-                "not used: the gateway joins no users where it gives out no ids",
-                "leave it out",
-            );
-        }
-        let mut users = Self {
+        let users = Self {
             store,
             profile: profile?,
             sql,
             webhook,
-            merged,
+            merged: merged?,
         };
         profile::check(table, &users);
-        let (kept, adopted) = (&users.profile, users.sql.as_mut());
-        if let Some(adopted) = adopted.and_then(|sql| sql.adopted.as_mut()) {
-            adopted.keep_only(kept);
-        }
         Some(users)
     }
 }

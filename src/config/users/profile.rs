@@ -68,19 +68,11 @@ pub(super) fn check(table: &Reader<'_>, users: &Users) {
         let what = "there is no directory of the gateway's that could keep it";
         table.error("profile", what, Some(help.to_owned()));
     }
-    let Some(adopted) = users.sql.as_ref().and_then(|sql| sql.adopted.as_ref()) else {
-        return;
-    };
-    for field in &users.profile {
-        if adopted.profile(*field).is_none() {
-            let name = field.name();
-            let what =
-                format!("users.sql.table is to keep the {name}, and no column of it is named");
-            let help = format!(
-                "write users.sql.columns.{name} = \"COLUMN\", or leave \"{name}\" out here"
-            );
-            table.error("profile", &what, Some(help));
-        }
+    let adopted = users.sql.as_ref().and_then(|sql| sql.adopted.as_ref());
+    if adopted.is_some() {
+        let help = "leave the profile out, or users.sql.table: tables of the gateway's own keep it";
+        let what = "users.sql.table keeps no profiles";
+        table.error("profile", what, Some(help.to_owned()));
     }
 }
 

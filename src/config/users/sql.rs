@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use percent_encoding::percent_decode_str;
 
-use super::ProfileField;
 use crate::config::address::authority;
 use crate::config::reader::Reader;
-use crate::config::value::{Fault, choice, duration, integer, text, text_or_none};
+use crate::config::value::{Fault, choice, duration, text, text_or_none};
 use crate::config::values::{Secret, TIMEOUT};
 
 /// `[users.sql]`.
@@ -22,11 +21,7 @@ pub struct Sql {
     pub tls: SqlTls,
     /// PEM certificates that the server's must lead to. `None`: the public ones.
     pub ca: Option<String>,
-    /// Connections, each for one login at a time. Default 8; 1 to 256.
-    pub connections: u32,
-    /// Time to get a connection: to wait for a free one, or to make one. Default `"1s"`.
-    pub connect_timeout: Duration,
-    /// Time for one statement. Default `"1s"`.
+    /// Time to get a connection, a free or a new one, and for one statement. Default `"1s"`.
     pub timeout: Duration,
     /// A table of somebody else's that holds the users. `None`: tables of our own.
     pub adopted: Option<AdoptedTable>,
@@ -91,12 +86,6 @@ pub struct AdoptedTable {
     pub unionid: Option<String>,
     /// The column for the time of the first login, if it is to be written.
     pub created: Option<String>,
-    /// The column for the nickname, where that is kept.
-    pub nickname: Option<String>,
-    /// The column for the avatar, where that is kept.
-    pub avatar: Option<String>,
-    /// The column for the phone number, where that is kept.
-    pub phone: Option<String>,
 }
 
 impl Sql {
@@ -113,8 +102,6 @@ impl Sql {
         let tls = table.key("tls", r#""auto""#, choice(&modes));
         let path = |text: &str| Ok(text.to_owned());
         let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
-        let connections = table.key("connections", "8", integer(1..=256_u32));
-        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
         let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
         let name = table.key("table", r#""""#, text_or_none(identifier));
         let columns = table.table("columns");
@@ -153,8 +140,6 @@ impl Sql {
             place,
             tls,
             ca,
-            connections: connections?,
-            connect_timeout: connect_timeout?,
             timeout: timeout?,
             adopted: adopted?,
         })
@@ -169,18 +154,9 @@ impl AdoptedTable {
         let app = columns.key("app", r#""""#, text_or_none(identifier));
         let unionid = columns.key("unionid", r#""""#, text_or_none(identifier));
         let created = columns.key("created", r#""""#, text_or_none(identifier));
-        let nickname = columns.key("nickname", r#""""#, text_or_none(identifier));
-        let avatar = columns.key("avatar", r#""""#, text_or_none(identifier));
-        let phone = columns.key("phone", r#""""#, text_or_none(identifier));
         let Some(name) = name else {
-            let named: [(&str, &Option<Option<String>>); 6] = [
-                ("app", &app),
-                ("unionid", &unionid),
-                ("created", &created),
-                ("nickname", &nickname),
-                ("avatar", &avatar),
-                ("phone", &phone),
-            ];
+            let named: [(&str, &Option<Option<String>>); 3] =
+                [("app", &app), ("unionid", &unionid), ("created", &created)];
             let written = named
                 .iter()
                 .find(|(_, column)| matches!(column, Some(Some(_))));
@@ -197,33 +173,7 @@ impl AdoptedTable {
             app: app?,
             unionid: unionid?,
             created: created?,
-            nickname: nickname?,
-            avatar: avatar?,
-            phone: phone?,
         }))
-    }
-
-    /// Forgets the columns of what is not kept.
-    pub(super) fn keep_only(&mut self, kept: &[ProfileField]) {
-        for (field, column) in [
-            (ProfileField::Nickname, &mut self.nickname),
-            (ProfileField::Avatar, &mut self.avatar),
-            (ProfileField::Phone, &mut self.phone),
-        ] {
-            if !kept.contains(&field) {
-                *column = None;
-            }
-        }
-    }
-
-    /// The column for a part of the profile, where that is kept.
-    #[must_use]
-    pub fn profile(&self, field: ProfileField) -> Option<&str> {
-        match field {
-            ProfileField::Nickname => self.nickname.as_deref(),
-            ProfileField::Avatar => self.avatar.as_deref(),
-            ProfileField::Phone => self.phone.as_deref(),
-        }
     }
 }
 

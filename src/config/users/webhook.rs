@@ -1,4 +1,4 @@
-//! `[users.webhook]` and `[users.merged]`: the operator's own service, asked at each login, or told that two users are one.
+//! `[users.webhook]`: the operator's own service, asked at each login. And `[users.merged]`: what upstreams are told of a merge.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -27,20 +27,16 @@ pub struct Webhook {
 }
 
 /// `[users.merged]`: what is done when two users turn out to be one.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct Merged {
     /// How long `X-User-Id-Merged-From` is sent. Default `"30d"`; `None` is `"none"`.
     pub header_for: Option<Duration>,
-    /// Who is told. `None`: nobody.
-    pub notices: Option<Webhook>,
 }
 
 /// Characters that a secret has at least.
 const SECRET_LENGTH: usize = 32;
 /// A login has 5 s, and WeChat needs some of them.
 const LOGIN_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(4);
-/// The lease of a notice, less what a busy machine may lose of it.
-const NOTICE_TIMEOUT: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(20);
 /// Redis counts in whole seconds, and a header that never ends is none of a time.
 const HEADER_FOR: RangeInclusive<Duration> =
     Duration::from_secs(1)..=Duration::from_secs(366 * 86_400);
@@ -78,26 +74,9 @@ impl Webhook {
 impl Merged {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let header_for = table.key("header_for", r#""30d""#, header_for);
-        let url = table.optional("url", Some(r#""""#), text_or_none(url));
-        let secret = secret(table);
-        let timeout = table.key("timeout", r#""5s""#, duration(NOTICE_TIMEOUT));
         table.finish();
-        let url = match url {
-            None if table.has("url") => return None,
-            url => url.flatten(),
-        };
-        let notices = match url {
-            None => None,
-            Some(url) => Some(Webhook {
-                url,
-                secret: needed(table, secret)?,
-                timeout: timeout?,
-                ca: None,
-            }),
-        };
         Some(Self {
             header_for: header_for?,
-            notices,
         })
     }
 }

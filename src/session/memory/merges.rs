@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::MemorySessions;
 use crate::identity::Merged;
-use crate::session::merges::{TOLD_FOR, UNDER_WAY, is_news, with};
+use crate::session::merges::{UNDER_WAY, is_news, with};
 
 impl MemorySessions {
     pub(in crate::session) fn note_merge(
@@ -50,7 +50,7 @@ impl MemorySessions {
     }
 
     pub(in crate::session) fn note_told(&self, newer: &str, older: &str) {
-        self.keep(&told(newer), older, TOLD_FOR);
+        self.keep(&told(newer), older, self.lifetime.max_age);
     }
 
     fn keep(&self, name: &str, value: &str, lasts: Duration) {

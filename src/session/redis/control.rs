@@ -17,7 +17,7 @@ const LISTED_AT_ONCE: u64 = 200;
 const SCANNED_AT_ONCE: u64 = 1000;
 /// Times that a user's list is gone through again because it moved meanwhile: more than anybody logs in while that goes on.
 const PASSES: usize = 1000;
-/// Times that a session is read again because it was renewed meanwhile, which happens once in `session.renew_every`.
+/// Times that a session is read again because it was renewed meanwhile, which happens once in ten minutes.
 const TRIES: usize = 8;
 
 impl RedisSessions {

@@ -8,7 +8,7 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::{Inner, RedisSessions, eval, get, scripts, whole_seconds};
 use crate::identity::Merged;
 use crate::redis::{StoreError, key_part};
-use crate::session::merges::{TOLD_FOR, UNDER_WAY, is_news, with};
+use crate::session::merges::{UNDER_WAY, is_news, with};
 
 /// Times that a list is read again because another merge changed it.
 const TRIES: usize = 8;
@@ -86,7 +86,7 @@ impl RedisSessions {
             .arg(&name)
             .cmd("EXPIRE")
             .arg(&name)
-            .arg(whole_seconds(TOLD_FOR));
+            .arg(whole_seconds(inner.lifetime.max_age));
         let (mut told, _): (Option<Vec<u8>>, i64) = inner.link.pipeline(&commands).await?;
         let told = inner.open_merge(&name, told.as_mut());
         Ok(told.as_deref() == Some(older))
@@ -99,7 +99,7 @@ impl RedisSessions {
     ) -> Result<(), StoreError> {
         let inner = &self.inner;
         let name = inner.merge_name(newer, ":told");
-        inner.keep(&name, older, TOLD_FOR).await
+        inner.keep(&name, older, inner.lifetime.max_age).await
     }
 }
 

@@ -5,11 +5,8 @@
 mod entries;
 mod fit;
 mod merges;
-mod profile;
 
 pub(super) use self::fit::{Created, Fit};
-pub(super) use self::profile::Written;
-
 pub(super) use self::merges::move_ban;
 
 use self::merges::holds_on;
@@ -59,23 +56,10 @@ impl Adopted {
     }
 
     /// Everything that logins do to the table, to be taken back.
-    pub(super) fn trial(
-        &self,
-        database: &Database,
-        names: Names<'_>,
-        created: Created,
-    ) -> Vec<Statement> {
+    pub(super) fn trial(&self, names: Names<'_>, created: Created) -> Vec<Statement> {
         let mut statements = vec![self.insert(names, created)];
         if let (Some(column), Some(unionid)) = (&self.unionid, names.2) {
             statements.push(self.set_unionid(column, names, unionid));
-        }
-        let same = |column: String| format!("{column} = {column}");
-        let profile: Vec<String> = self.columns_kept(database).map(same).collect();
-        if !profile.is_empty() {
-            let (which, values) = self.this_openid(names);
-            let set = profile.join(", ");
-            let sql = format!("UPDATE {} SET {set} WHERE {which}", self.table);
-            statements.push((sql, values));
         }
         statements
     }
@@ -120,7 +104,6 @@ impl Adopted {
                     false => (one.id, other.id),
                 };
                 move_ban(bans, &goes, &stays).await?;
-                self.move_profile(database, fit, &goes, &stays).await?;
                 (stays, false)
             }
         };

@@ -11,6 +11,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSy
 
 use crate::config::{Sql, SqlKind, SqlPlace};
 
+/// Connections of one replica, each for one statement of a login at a time: databases allow some hundred in all.
+const MAX_CONNECTIONS: u32 = 8;
+
 /// Connections to one kind of database.
 #[derive(Clone)]
 pub(super) enum Pool {
@@ -131,6 +134,6 @@ pub(super) fn pool(config: &Sql) -> Pool {
 
 fn limits<DB: sqlx::Database>(config: &Sql) -> PoolOptions<DB> {
     PoolOptions::new()
-        .max_connections(config.connections)
-        .acquire_timeout(config.connect_timeout)
+        .max_connections(MAX_CONNECTIONS)
+        .acquire_timeout(config.timeout)
 }

@@ -20,8 +20,10 @@ pub(super) struct Database {
     kind: SqlKind,
     /// For messages: kind, host and port; or the file.
     address: String,
+    /// For one statement.
     timeout: Duration,
-    connect_timeout: Duration,
+    /// To get a connection.
+    acquire_timeout: Duration,
 }
 
 /// How a transaction ends.
@@ -116,7 +118,7 @@ impl Database {
             kind: config.kind,
             address: address(config),
             timeout: config.timeout,
-            connect_timeout: config.connect_timeout,
+            acquire_timeout: config.timeout,
         }
     }
 
@@ -177,39 +179,6 @@ impl Database {
     /// All of the statements, or none.
     pub(super) async fn transaction(&self, statements: &[Statement]) -> Result<(), SqlError> {
         self.transact(statements, End::Kept).await
-    }
-
-    /// Runs a statement, and keeps what it did only where `look` finds the row `expected` then: a server that is not strict
-    /// cuts a value, or puts question marks into it, without a word.
-    pub(super) async fn change_exactly(
-        &self,
-        change: &Statement,
-        look: &Statement,
-        expected: &Line,
-    ) -> Result<(), SqlError> {
-        let kept = with_pool!(self, pool => on_connection!(self, pool, connection => {
-            let mut transaction = connection.begin_with(self.begin()).await?;
-            let met = query!(self.numbered(&change.0), &change.1).execute(&mut *transaction).await?.rows_affected();
-            let row = query!(self.numbered(&look.0), &look.1).fetch_optional(&mut *transaction).await?;
-            let found = match row {
-                Some(row) => (0..row.len()).map(|column| row.try_get(column)).collect::<Result<Line, sqlx::Error>>()?,
-                None => Line::new(),
-            };
-            // Two rows of one id are two people, and which of them this is nobody can say.
-            if found == *expected && met <= 1 {
-                transaction.commit().await?;
-                return Ok(true);
-            }
-            transaction.rollback().await?;
-            Ok(false)
-        }))?;
-        match kept {
-            true => Ok(()),
-            false => Err(SqlError::DoesNotFit(format!(
-                "{}: a value was not kept as it is",
-                self.address
-            ))),
-        }
     }
 
     /// Whether the statements could be run; takes them back.
@@ -304,8 +273,8 @@ impl Database {
                 cause
             }
             sqlx::Error::PoolTimedOut => format!(
-                "no connection within {:?} (users.sql.connect_timeout)",
-                self.connect_timeout
+                "no connection within {:?} (users.sql.timeout)",
+                self.acquire_timeout
             ),
             sqlx::Error::Io(cause) => match tls_refusal(cause) {
                 Some(refusal) => format!("TLS: {refusal}"),

@@ -121,11 +121,6 @@ async fn examine_adopted(
     found
         .problems
         .extend(problems.map(|problem| format!("users.sql: {problem}")));
-    if !unfit {
-        let problems = adopted.profile_problems(&shape).into_iter();
-        let problems = problems.map(|problem| format!("users.sql: {problem}"));
-        found.problems.extend(problems);
-    }
     let narrow: Vec<&str> = shape
         .columns()
         .iter()
@@ -166,7 +161,7 @@ async fn examine_adopted(
     // As long as WeChat's, so that a column that is too short shows.
     let openid = format!("skeygate-check-{:013}", clock::unix_millis());
     let names = ("wxskeygatecheck000", openid.as_str(), Some(openid.as_str()));
-    let trial = adopted.trial(database, names, created);
+    let trial = adopted.trial(names, created);
     let subject = format!("users.sql: table `{name}`");
     let rights = if trial.len() > 1 {
         "SELECT, INSERT and UPDATE on it"

@@ -1,11 +1,19 @@
-//! What is kept of users besides their ids, in our tables or in an adopted one.
+//! Profiles in tables of the gateway's own. An adopted table keeps none, which the configuration says.
 
-use super::adopted::Written;
 use super::database::SqlError;
 use super::{SqlUsers, own, retried};
 use crate::config::ProfileField;
 use crate::redis::StoreError;
 use crate::users::{Change, Profile, ProfileError};
+
+/// What became of a change.
+enum Written {
+    Yes,
+    /// The id is of no user here.
+    NoUser,
+    /// A rule of the database refuses the value.
+    DoesNotFit,
+}
 
 impl SqlUsers {
     pub(in crate::users) async fn profile(
@@ -13,15 +21,11 @@ impl SqlUsers {
         user_id: &str,
         fields: &[ProfileField],
     ) -> Result<Profile, StoreError> {
-        let fit = self.prepared().await?;
-        let database = &self.database;
-        match &self.adopted {
-            Some(adopted) => {
-                let found = retried(|| adopted.profile(database, fit, user_id, fields)).await;
-                Ok(found?.unwrap_or_default())
-            }
-            None => retried(|| own::profile::read(database, user_id, fields)).await,
+        if self.is_adopted() {
+            return Ok(Profile::default());
         }
+        self.prepare().await?;
+        retried(|| own::profile::read(&self.database, user_id, fields)).await
     }
 
     pub(in crate::users) async fn change_profile(
@@ -29,25 +33,20 @@ impl SqlUsers {
         user_id: &str,
         changes: &[Change],
     ) -> Result<(), ProfileError> {
-        let fit = self.prepared().await?;
-        let database = &self.database;
-        let Some(adopted) = &self.adopted else {
-            let change = async || match own::profile::change(database, user_id, changes).await {
-                Ok(true) => Ok(Written::Yes),
-                Ok(false) => Ok(Written::NoRow),
-                Err(SqlError::DoesNotFit(_)) => Ok(Written::No),
-                Err(error) => Err(error),
-            };
-            return as_told(retried(change).await?);
+        if self.is_adopted() {
+            return Err(ProfileError::NoUser);
+        }
+        self.prepare().await?;
+        let change = async || match own::profile::change(&self.database, user_id, changes).await {
+            Ok(true) => Ok(Written::Yes),
+            Ok(false) => Ok(Written::NoUser),
+            Err(SqlError::DoesNotFit(_)) => Ok(Written::DoesNotFit),
+            Err(error) => Err(error),
         };
-        as_told(retried(|| adopted.change_profile(database, fit, user_id, changes)).await?)
-    }
-}
-
-fn as_told(written: Written) -> Result<(), ProfileError> {
-    match written {
-        Written::Yes => Ok(()),
-        Written::NoRow => Err(ProfileError::NoUser),
-        Written::No => Err(ProfileError::DoesNotFit),
+        match retried(change).await? {
+            Written::Yes => Ok(()),
+            Written::NoUser => Err(ProfileError::NoUser),
+            Written::DoesNotFit => Err(ProfileError::DoesNotFit),
+        }
     }
 }

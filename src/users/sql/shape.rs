@@ -18,27 +18,21 @@ pub(super) struct Column {
     pub(super) kind: String,
     /// MySQL's character set, of text.
     pub(super) charset: Option<String>,
-    /// Whether it may be NULL.
-    pub(super) nullable: bool,
-    /// Characters of text that fit, where there is a limit.
-    pub(super) length: Option<u64>,
 }
 
-const MYSQL_COLUMNS: &str = "SELECT CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(CHARACTER_SET_NAME AS CHAR), \
-    CAST(IS_NULLABLE AS CHAR), CAST(CHARACTER_MAXIMUM_LENGTH AS CHAR) FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
+const MYSQL_COLUMNS: &str = "SELECT CAST(COLUMN_NAME AS CHAR), CAST(DATA_TYPE AS CHAR), CAST(CHARACTER_SET_NAME AS CHAR) \
+    FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ?";
 const MYSQL_KEYS: &str = "SELECT CAST(INDEX_NAME AS CHAR), CASE WHEN SUB_PART IS NULL THEN CAST(COLUMN_NAME AS CHAR) END \
     FROM information_schema.STATISTICS WHERE TABLE_SCHEMA = DATABASE() AND TABLE_NAME = ? AND NON_UNIQUE = 0 \
     ORDER BY INDEX_NAME";
-const POSTGRES_COLUMNS: &str = "SELECT CAST(attname AS TEXT), format_type(atttypid, NULL), CAST(NULL AS TEXT), \
-    CASE WHEN attnotnull THEN 'NO' ELSE 'YES' END, \
-    CASE WHEN atttypid IN (1042, 1043) AND atttypmod > 4 THEN CAST(atttypmod - 4 AS TEXT) END \
+const POSTGRES_COLUMNS: &str = "SELECT CAST(attname AS TEXT), format_type(atttypid, NULL), CAST(NULL AS TEXT) \
     FROM pg_attribute WHERE attrelid = to_regclass(?) AND attnum > 0 AND NOT attisdropped";
 const POSTGRES_KEYS: &str = "SELECT CAST(i.indexrelid AS TEXT), CAST(a.attname AS TEXT) FROM pg_index i \
     CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, nr) \
     LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
     WHERE i.indrelid = to_regclass(?) AND i.indisunique AND i.indisvalid AND i.indpred IS NULL AND k.nr <= i.indnkeyatts \
     ORDER BY i.indexrelid";
-const SQLITE_COLUMNS: &str = "SELECT name, type, NULL, CASE WHEN \"notnull\" = 0 THEN 'YES' END, NULL FROM pragma_table_info(?)";
+const SQLITE_COLUMNS: &str = "SELECT name, type, NULL FROM pragma_table_info(?)";
 const SQLITE_KEYS: &str = "SELECT l.name, i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i \
     WHERE l.\"unique\" = 1 AND l.partial = 0 ORDER BY l.name";
 
@@ -63,8 +57,6 @@ impl Shape {
                     name,
                     kind: kind.unwrap_or_default().to_ascii_lowercase(),
                     charset: row.next().flatten(),
-                    nullable: row.next().flatten().as_deref() == Some("YES"),
-                    length: row.next().flatten().and_then(|text| text.parse().ok()),
                 });
             }
         }

@@ -3,24 +3,20 @@
 use tempfile::TempDir;
 
 use super::SqlUsers;
-use crate::config::{Config, ProfileField};
+use crate::config::Config;
 use crate::identity::Holder;
-use crate::users::{
-    Ban, Bans, Change, CreateUsers, Entry, EntryKind, Found, ProfileError, Profiles, UserDirectory,
-};
+use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, Found};
 
-const ADOPTED: &str =
-    "table = \"member\"\ncolumns = { unionid = \"uni\", nickname = \"name\", phone = \"phone\" }";
-/// No two of its rows have one phone number, and each has a name, if an empty one.
-const MEMBER: &str = "CREATE TABLE member (id INTEGER PRIMARY KEY, openid TEXT UNIQUE, uni TEXT UNIQUE, \
-     name TEXT NOT NULL DEFAULT '' CHECK (length(name) < 8), phone TEXT UNIQUE)";
+const ADOPTED: &str = "table = \"member\"\ncolumns = { unionid = \"uni\" }";
+const MEMBER: &str =
+    "CREATE TABLE member (id INTEGER PRIMARY KEY, openid TEXT UNIQUE, uni TEXT UNIQUE)";
 
 fn users(folder: &TempDir, keys: &str) -> (SqlUsers, Bans) {
     let file = folder.path().join("users.db");
     let toml = format!(
         "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
          [[routes]]\npath = \"/*\"\nrespond = {{ status = 204 }}\n\
-         [users]\nstore = \"sql\"\nprofile = [\"nickname\", \"phone\"]\n[users.sql]\nurl = \"sqlite:{}\"\n{keys}\n",
+         [users]\nstore = \"sql\"\n[users.sql]\nurl = \"sqlite:{}\"\n{keys}\n",
         file.display()
     );
     let config = Config::parse("gateway.toml", &toml, &|_| None)
@@ -94,44 +90,4 @@ async fn an_id_that_was_merged_leads_to_the_one_that_stays() {
         into: older.0,
     };
     assert_eq!((page.entries, page.next), (vec![merged], None));
-}
-
-#[tokio::test]
-async fn rows_that_become_one_person_keep_one_profile_whatever_the_tables_rules_are() {
-    let folder = tempfile::tempdir().unwrap();
-    let (users, _) = users(&folder, ADOPTED);
-    users.database.change(MEMBER, &[]).await.unwrap();
-    let [older, newer] = two(&users).await;
-    let directory = UserDirectory::Sql(users.clone());
-    let kept = [ProfileField::Nickname, ProfileField::Phone];
-    let profiles = Profiles::new(directory, &kept).unwrap();
-    let name = |name: &str| [Change::nickname(name).unwrap()];
-    profiles.change(&older.0, &name("older")).await.unwrap();
-    let newers = [Change::nickname("newer").unwrap(), Change::phone("138")];
-    profiles.change(&newer.0, &newers).await.unwrap();
-    let taken = profiles.change(&older.0, &[Change::phone("138")]).await;
-    assert_eq!(taken, Err(ProfileError::DoesNotFit));
-    let long = profiles.change(&older.0, &name("too long a name")).await;
-    assert_eq!(long, Err(ProfileError::DoesNotFit));
-    let nobody = profiles.change("4711", &name("x")).await;
-    assert_eq!(nobody, Err(ProfileError::NoUser));
-
-    // The older first: it takes the unionid over. Then the newer, whose row is met at each of its logins.
-    for (_, appid, openid) in [&newer, &older, &newer, &newer] {
-        assert!([&older.0, &newer.0].contains(&&id(&users, appid, openid, Some("u1")).await));
-    }
-
-    let profile = profiles.read(&older.0).await.unwrap();
-    assert_eq!(profile.nickname.as_deref(), Some("older"));
-    assert_eq!(profile.phone.as_deref(), Some("138"));
-    let rows = "SELECT CAST(id AS TEXT), name, phone FROM member ORDER BY id";
-    let rows = users.database.rows(rows, &[]).await.unwrap();
-    let row = |id: &str, name: &str, phone: Option<&str>| {
-        let text = |text: &str| Some(text.to_owned());
-        vec![text(id), text(name), phone.and_then(text)]
-    };
-    assert_eq!(
-        rows,
-        [row(&older.0, "older", Some("138")), row(&newer.0, "", None)]
-    );
 }

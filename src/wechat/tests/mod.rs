@@ -74,7 +74,6 @@ fn settings(api_base: &str) -> config::Wechat {
     config::Wechat {
         api_base: api_base.to_owned(),
         proxy: None,
-        connect_timeout: Duration::from_secs(2),
         timeout: Duration::from_secs(4),
     }
 }

@@ -181,7 +181,7 @@ async fn a_connection_that_does_not_come_about_in_time_is_not_tried_again() {
         assert!(queue.len() < 100, "the queue is never full");
     }
     let wechat = Wechat::new(&config::Wechat {
-        connect_timeout: Duration::from_millis(50),
+        timeout: Duration::from_millis(100),
         ..settings(&format!("http://{address}"))
     })
     .unwrap();

@@ -27,7 +27,7 @@ pub(crate) fn lines_of_the_reference(language: &str) -> String {
 /// A real service, which checks what it gets with the lines of the reference.
 pub(crate) struct Service {
     pub(crate) url: String,
-    pub(crate) program: Program,
+    _program: Program,
     _folder: TempDir,
 }
 
@@ -48,7 +48,7 @@ impl Service {
         program.line("started").await;
         Self {
             url: format!("http://{address}"),
-            program,
+            _program: program,
             _folder: folder,
         }
     }
@@ -86,7 +86,7 @@ require('node:http').createServer((request, response) => {{
         let (_, url) = line.split_at("listening on ".len());
         Self {
             url: url.to_owned(),
-            program,
+            _program: program,
             _folder: folder,
         }
     }

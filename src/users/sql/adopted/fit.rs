@@ -1,7 +1,7 @@
 //! Whether a table of somebody else's will do, and what to change in it.
 
 use super::Adopted;
-use crate::config::{ProfileField, SqlKind};
+use crate::config::SqlKind;
 use crate::users::sql::database::{Database, SqlError};
 use crate::users::sql::shape::Shape;
 
@@ -25,8 +25,6 @@ pub(in crate::users::sql) struct Fit {
     pub(in crate::users::sql) created: Created,
     /// The type of the user id's column, as the database calls it.
     pub(super) id_kind: String,
-    /// Fields whose columns are never NULL: the empty text stands for nothing there.
-    pub(super) filled: Vec<ProfileField>,
 }
 
 /// Above it a number cannot be meant as seconds: the year 5138.
@@ -46,22 +44,10 @@ impl Adopted {
                 database.address()
             )));
         }
-        for problem in self.profile_problems(&shape) {
-            tracing::warn!(
-                users.address = database.address(),
-                problem,
-                "not every profile can be kept"
-            );
-        }
-        let column = |name: &str| shape.column(name);
-        let filled = |field: &ProfileField| {
-            let name = self.names.profile(*field);
-            name.and_then(column).is_some_and(|column| !column.nullable)
-        };
+        let id = shape.column(&self.names.id);
         Ok(Fit {
             created: self.created(database, &shape).await?,
-            id_kind: column(&self.names.id).map_or_else(String::new, |column| column.kind.clone()),
-            filled: ProfileField::ALL.into_iter().filter(filled).collect(),
+            id_kind: id.map_or_else(String::new, |column| column.kind.clone()),
         })
     }
 
@@ -107,9 +93,6 @@ impl Adopted {
             self.names.app.as_ref(),
             self.names.unionid.as_ref(),
             self.names.created.as_ref(),
-            self.names.nickname.as_ref(),
-            self.names.avatar.as_ref(),
-            self.names.phone.as_ref(),
         ];
         let mut problems: Vec<String> = columns
             .into_iter()
@@ -139,38 +122,6 @@ impl Adopted {
             problems.push(format!(
                 "nothing keeps table `{name}` from two rows with one `{unionid}`; {cure}, with NULL for those who have none"
             ));
-        }
-        problems
-    }
-
-    /// What columns of profiles cannot hold, each with its cure. Who needs that is refused, and nobody else.
-    pub(in crate::users::sql) fn profile_problems(&self, shape: &Shape) -> Vec<String> {
-        let (name, table) = (&self.names.name, &self.table);
-        let mut problems = Vec::new();
-        for field in self.kept() {
-            let column = self.names.profile(field);
-            let Some(column) = column.and_then(|column| shape.column(column)) else {
-                continue;
-            };
-            let charset = column.charset.as_deref();
-            if let Some(charset) = charset.filter(|set| *set != "utf8mb4")
-                && field == ProfileField::Nickname
-            {
-                problems.push(format!(
-                    "column `{}` of table `{name}` is {charset}, which has no emoji: such names are refused; \
-                     ALTER TABLE {table} CONVERT TO CHARACTER SET utf8mb4",
-                    column.name
-                ));
-            }
-            let longest = field.longest();
-            if let Some(length) = column.length.filter(|length| *length < longest) {
-                problems.push(format!(
-                    "column `{}` of table `{name}` holds {length} characters of the up to {longest} of a {}: longer ones are \
-                     refused; make it VARCHAR({longest})",
-                    column.name,
-                    field.name()
-                ));
-            }
         }
         problems
     }

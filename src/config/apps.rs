@@ -12,7 +12,8 @@ use super::rate_limit::{self, Quota};
 use super::reader::Reader;
 use super::style::Style;
 use super::value::{Fault, boolean, duration, filled_list, list, text, text_or_none};
-use super::values::{Secret, TIMEOUT};
+use super::values::TIMEOUT;
+use crate::secret::Secret;
 
 /// The appid in the example file.
 const PLACEHOLDER: &str = "wx0000000000000000";

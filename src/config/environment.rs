@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::value::Fault;
-use super::values::Secret;
+use crate::secret::Secret;
 
 /// A secret is a line, not a disk image.
 const SECRET_FILE_LIMIT: u64 = 64 * 1024;

@@ -50,9 +50,7 @@ pub use self::keys::{KeyInfo, keys};
 pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
 pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};
 pub use self::redis::Redis;
-pub use self::route::{
-    Action, Auth, EncodedByte, HeaderRules, OnBadToken, PathPattern, Respond, Route,
-};
+pub use self::route::{Action, Auth, HeaderRules, OnBadToken, PathPattern, Respond, Route};
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::server_api::{PhoneNumbers, Relay};
@@ -62,7 +60,7 @@ pub use self::units::duration;
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};
 pub use self::users::{AdoptedTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::users::{Merged, UserStoreKind, Users, Webhook};
-pub use self::values::{ListenAddress, Secret};
+pub use self::values::ListenAddress;
 
 /// The whole of gateway.toml, checked.
 #[derive(Debug, Clone)]

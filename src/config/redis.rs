@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::address::redis_url;
 use super::reader::Reader;
 use super::value::{Fault, duration, integer, text, text_or_none};
-use super::values::{Secret, TIMEOUT};
+use super::values::TIMEOUT;
+use crate::secret::Secret;
 
 /// `[redis]`.
 #[derive(Debug, Clone)]

@@ -14,6 +14,7 @@ use super::session::{Session, TokenSource};
 use super::style::{self, Style};
 use super::value::{Fault, Value, body_limit, choice, duration, list, map, text, text_or_none};
 use super::values::TIMEOUT;
+use crate::http::path::EncodedByte;
 
 /// One route: host + path + methods → upstream + auth.
 #[derive(Debug, Clone)]
@@ -101,15 +102,6 @@ pub enum OnBadToken {
     Anonymous,
     /// Refused with 401.
     Reject,
-}
-
-/// An encoded byte that a route lets through in its paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EncodedByte {
-    /// `%2F`.
-    Slash,
-    /// `%25`.
-    Percent,
 }
 
 /// `request_headers` and `response_headers` of a route.

@@ -8,7 +8,7 @@ use super::headers::{self, place};
 use super::reader::Reader;
 use super::units::show_duration;
 use super::value::{Fault, choice, duration, filled_list, integer, list, text};
-use super::values::Secret;
+use crate::secret::Secret;
 
 /// `[session]`.
 #[derive(Debug, Clone)]

@@ -14,11 +14,12 @@ use super::key_checks::KeyChecks;
 use super::outgoing::ReadBody;
 use super::{Exchange, Gateway};
 use crate::auth::BODY_TOKEN_LIMIT;
-use crate::config::{Login, Secret, Style};
+use crate::config::{Login, Style};
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
 use crate::identity::Identity;
 use crate::request_log::Record;
+use crate::secret::Secret;
 use crate::style::{self, LoginAnswer};
 use crate::wechat::open_data::{self, Encrypted, Undecryptable};
 

@@ -5,24 +5,24 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::time::Instant;
+use crate::log_throttle::LogThrottle;
 
 /// Logins in a row from one private address before anything is said: more than a developer tries by hand.
 const LOGINS: u32 = 100;
-const SAID_EVERY: Duration = Duration::from_secs(3600);
+const WARNING_EVERY: Duration = Duration::from_secs(3600);
 
 /// Watches where logins come from.
 pub(super) struct OneAddress {
     /// Without it, somebody has thought of proxies.
     no_proxy_trusted: bool,
     seen: Mutex<Seen>,
+    warning: LogThrottle,
 }
 
 #[derive(Default)]
 struct Seen {
     address: Option<IpAddr>,
     in_a_row: u32,
-    said: Option<Instant>,
 }
 
 impl OneAddress {
@@ -30,6 +30,7 @@ impl OneAddress {
         Self {
             no_proxy_trusted,
             seen: Mutex::default(),
+            warning: LogThrottle::new(WARNING_EVERY),
         }
     }
 
@@ -60,12 +61,7 @@ impl OneAddress {
         if seen.in_a_row < LOGINS || !is_private(client) {
             return false;
         }
-        let now = Instant::now();
-        if seen.said.is_some_and(|said| now - said < SAID_EVERY) {
-            return false;
-        }
-        seen.said = Some(now);
-        true
+        self.warning.is_due()
     }
 }
 
@@ -100,11 +96,11 @@ mod tests {
         let watch = OneAddress::new(true);
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
-        tokio::time::advance(SAID_EVERY).await;
+        tokio::time::advance(WARNING_EVERY).await;
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
         // Another address, and it starts anew.
         assert_eq!(said(&watch, "203.0.113.9", 1), 0);
-        tokio::time::advance(SAID_EVERY).await;
+        tokio::time::advance(WARNING_EVERY).await;
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
     }
 

@@ -25,9 +25,11 @@ pub use self::redis::RedisSessions;
 pub use self::seal::{OpenError, SealError, Sealer};
 pub use self::skey::Skey;
 
-use crate::config::{self, Secret};
+use crate::config;
 use crate::identity::Identity;
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::RedisLink;
+use crate::secret::Secret;
+use crate::store_error::StoreError;
 
 /// What an skey opens.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use super::Reader;
 use crate::config::environment;
 use crate::config::value::text;
-use crate::config::values::Secret;
+use crate::secret::Secret;
 
 /// What stands under a secret's two keys.
 enum Found {

@@ -9,7 +9,8 @@ use super::ProfileField;
 use crate::config::address::authority;
 use crate::config::reader::Reader;
 use crate::config::value::{Fault, choice, duration, integer, text, text_or_none};
-use crate::config::values::{Secret, TIMEOUT};
+use crate::config::values::TIMEOUT;
+use crate::secret::Secret;
 
 /// `[users.sql]`.
 #[derive(Debug, Clone)]

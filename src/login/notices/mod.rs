@@ -16,7 +16,8 @@ use self::memory::MemoryQueue;
 use self::redis::RedisQueue;
 use crate::clock;
 use crate::config::{self, Config};
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::RedisLink;
+use crate::store_error::StoreError;
 use crate::webhook::{Webhook, WebhookSetupError};
 
 /// Between two looks at the queue.
@@ -322,7 +323,7 @@ mod tests {
     async fn a_service_that_was_away_for_three_days_is_not_told_any_more() {
         let service = config::Webhook {
             url: "http://127.0.0.1:1/".to_owned(),
-            secret: config::Secret::new("0123456789abcdef0123456789abcdef"),
+            secret: crate::secret::Secret::new("0123456789abcdef0123456789abcdef"),
             timeout: Duration::from_secs(5),
             ca: None,
         };

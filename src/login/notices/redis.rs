@@ -12,10 +12,11 @@ use std::time::Duration;
 use deadpool_redis::redis::Cmd;
 
 use super::{GIVE_UP_AFTER, LEASE, Leased, Notice};
-use crate::clock::OnceAMinute;
 use crate::config::Config;
-use crate::redis::{RedisLink, StoreError, eval_over, millis};
+use crate::log_throttle::LogThrottle;
+use crate::redis::{RedisLink, eval_over, millis};
 use crate::session::Sealer;
+use crate::store_error::StoreError;
 
 /// Adds a notice that is due now, unless it is there.
 /// Keys: queue, notices. Arguments: id, notice, seconds for which the queue is kept.
@@ -74,7 +75,7 @@ pub(super) struct RedisQueue {
     names: [String; 2],
     sealer: Sealer,
     /// Of one that does not open.
-    warning: OnceAMinute,
+    warning: LogThrottle,
 }
 
 impl RedisQueue {
@@ -84,7 +85,7 @@ impl RedisQueue {
             link,
             names: ["", ":notices"].map(|what| format!("{prefix}q:{{merged}}{what}")),
             sealer: Sealer::new(&config.session.seal_keys, &config.apps),
-            warning: OnceAMinute::default(),
+            warning: LogThrottle::new(LogThrottle::MINUTE),
         }
     }
 

@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::{self, Secret};
+use crate::config;
 use crate::fake_wechat::{DropWhen, Endpoint, FakeApp, FakeWechat, Fault, Settings};
+use crate::secret::Secret;
 
 const APPID: &str = "wx0123456789abcdef";
 const SECRET: &str = "s3cr+t/&=5f0e1d2c3b4a";

@@ -1,8 +1,7 @@
 //! `[decrypt]`.
 
 use super::paths;
-use super::reader::Reader;
-use super::value::{boolean, choice, text_or_none};
+use super::reader::{Reader, boolean, choice, text_or_none};
 
 /// `[decrypt]`: who gets what WeChat encrypted for a user.
 #[derive(Debug, Clone)]

@@ -1,18 +1,18 @@
 //! `[[routes]]`.
 
-use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::headers;
-use super::paths;
+use super::paths::{self, PathPattern};
 use super::rate_limit::RateLimit;
-use super::reader::Reader;
+use super::reader::{
+    Fault, Reader, Value, body_limit, choice, duration, list, map, text, text_or_none,
+};
 use super::server::Server;
 use super::session::{Session, TokenSource};
 use super::style::{self, Style};
-use super::value::{Fault, Value, body_limit, choice, duration, list, map, text, text_or_none};
 use super::values::TIMEOUT;
 use crate::http::path::EncodedByte;
 
@@ -53,15 +53,6 @@ pub struct Route {
     pub request_headers: HeaderRules,
     /// Changes to what is answered, refusals excepted.
     pub response_headers: HeaderRules,
-}
-
-/// `path` of a route, canonical.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// `"/api"`: that path only.
-    Exact(String),
-    /// `"/api/*"`: holds `/api`: that path and all below it. `"/*"` holds the empty text.
-    Prefix(String),
 }
 
 /// What a route does with a request it lets in.
@@ -228,16 +219,6 @@ const ON_BAD_TOKEN: [(&str, OnBadToken); 2] = [
     ("reject", OnBadToken::Reject),
 ];
 const ENCODED: [(&str, EncodedByte); 2] = [("/", EncodedByte::Slash), ("%", EncodedByte::Percent)];
-
-impl fmt::Display for PathPattern {
-    /// As it is written in the file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => f.write_str(path),
-            Self::Prefix(prefix) => write!(f, "{prefix}/*"),
-        }
-    }
-}
 
 fn route_path(text: &str) -> Result<PathPattern, Fault> {
     let pattern = paths::pattern(text)?;

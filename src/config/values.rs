@@ -19,6 +19,20 @@ pub enum ListenAddress {
     Unix(PathBuf),
 }
 
+/// Where an upstream listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// `http://host:port`; the name is resolved when a connection is made, never for good.
+    Http {
+        /// Name or address, without brackets.
+        host: String,
+        /// Default 80.
+        port: u16,
+    },
+    /// `unix:/path`.
+    Unix(PathBuf),
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

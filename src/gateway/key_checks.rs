@@ -10,8 +10,9 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::access_token::{AccessTokens, TokenError};
-use crate::config::{App, LOGIN_DEADLINE};
+use crate::config::App;
 use crate::log_throttle::LogThrottle;
+use crate::login::LOGIN_DEADLINE;
 use crate::secret::Secret;
 
 /// Time between two questions about one user.

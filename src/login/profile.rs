@@ -4,8 +4,9 @@
 
 use std::sync::Arc;
 
+use super::LOGIN_DEADLINE;
 use super::Logins;
-use crate::config::{LOGIN_DEADLINE, ProfileField};
+use crate::config::ProfileField;
 use crate::error::Error;
 use crate::identity::{Holder, Identity};
 use crate::session::SessionStore;

@@ -19,6 +19,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use self::control::{Handle, Listed, Page, Revoked};
+pub use self::lifetime::LOGIN_LOCK_FOR;
 pub use self::login::{LoginClaim, LoginTicket};
 pub use self::memory::MemorySessions;
 pub use self::redis::RedisSessions;

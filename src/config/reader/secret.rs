@@ -1,8 +1,8 @@
 //! Secrets: in the file, in a file of their own, or from the environment.
 
-use super::Reader;
-use crate::config::environment;
-use crate::config::value::text;
+use super::environment;
+use super::table::Reader;
+use super::value::text;
 use crate::secret::Secret;
 
 /// What stands under a secret's two keys.

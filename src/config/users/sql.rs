@@ -7,8 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::ProfileField;
 use crate::config::address::authority;
-use crate::config::reader::Reader;
-use crate::config::value::{Fault, choice, duration, integer, text, text_or_none};
+use crate::config::reader::{Fault, Reader, choice, duration, integer, text, text_or_none};
 use crate::config::values::TIMEOUT;
 use crate::secret::Secret;
 

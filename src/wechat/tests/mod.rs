@@ -93,7 +93,7 @@ fn app_with(secret: &str) -> config::App {
 }
 
 fn in_5s() -> Instant {
-    Instant::now() + config::LOGIN_DEADLINE
+    Instant::now() + crate::login::LOGIN_DEADLINE
 }
 
 fn errcode(errcode: i64, errmsg: &str) -> Fault {

@@ -1,7 +1,6 @@
 //! The one place that reads the wall clock. Deadlines use tokio's clock instead, which tests can pause.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Milliseconds since 1970. A clock set before that reads as 0.
@@ -18,24 +17,6 @@ pub fn unix_millis() -> u64 {
 #[must_use]
 pub fn unix_seconds() -> u64 {
     unix_millis() / 1000
-}
-
-/// For warnings that others can bring about as often as they like.
-#[derive(Debug, Default)]
-pub struct OnceAMinute(AtomicU64);
-
-impl OnceAMinute {
-    /// Whether a minute has passed since it last was.
-    pub fn is_due(&self) -> bool {
-        let now = unix_seconds();
-        let last = self.0.load(Ordering::Relaxed);
-        let won = || {
-            let exchanged =
-                (self.0).compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
-            exchanged.is_ok()
-        };
-        now.abs_diff(last) >= 60 && won()
-    }
 }
 
 /// Writes the time now: RFC 3339 in UTC with milliseconds.
@@ -109,16 +90,6 @@ fn civil(days: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_was_due_is_not_due_again_at_once() {
-        let warning = OnceAMinute::default();
-        assert!(warning.is_due());
-        assert!(!warning.is_due());
-
-        warning.0.fetch_sub(60, Ordering::Relaxed);
-        assert!(warning.is_due());
-    }
 
     #[test]
     fn days_become_dates() {

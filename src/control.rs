@@ -4,8 +4,8 @@
 use crate::clock;
 use crate::config::ProfileField;
 use crate::identity::Holder;
-use crate::redis::StoreError;
 use crate::session::{Handle, Listed, Page, Revoked, SessionStore};
+use crate::store_error::StoreError;
 use crate::users::{
     Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Found, Profile, Profiles, UserDirectory,
 };

@@ -12,7 +12,7 @@ pub use self::causes::chain;
 
 use crate::http::path::PathProblem;
 use crate::limit::Refused;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 use crate::wechat::WechatError;
 use crate::wechat::open_data::Undecryptable;
 

@@ -14,14 +14,18 @@ pub mod gateway;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod identity_headers;
 pub mod limit;
+pub mod log_throttle;
 pub mod logging;
 pub mod login;
 pub mod redis;
 pub mod request_log;
 pub mod route;
+pub mod secret;
 pub mod server;
 pub mod session;
+pub mod store_error;
 pub mod style;
 #[cfg(test)]
 mod testing;

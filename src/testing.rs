@@ -8,8 +8,9 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 use tokio::process::{Child, Command};
 
-use crate::config::{self, Secret};
+use crate::config;
 use crate::redis::RedisLink;
+use crate::secret::Secret;
 
 /// `[redis]` with its defaults.
 pub(crate) fn redis_config(url: &str) -> config::Redis {

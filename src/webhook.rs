@@ -241,7 +241,7 @@ mod tests {
     fn webhook(url: &str) -> Webhook {
         let config = config::Webhook {
             url: url.to_owned(),
-            secret: config::Secret::new("0123456789abcdef0123456789abcdef"),
+            secret: crate::secret::Secret::new("0123456789abcdef0123456789abcdef"),
             timeout: Duration::from_secs(10),
             ca: None,
         };

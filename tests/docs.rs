@@ -10,8 +10,12 @@
 mod architecture;
 #[path = "docs/backends.rs"]
 mod backends;
+#[path = "docs/circles.rs"]
+mod circles;
 #[path = "docs/configuration.rs"]
 mod configuration;
+#[path = "docs/imports.rs"]
+mod imports;
 #[path = "docs/layers.rs"]
 mod layers;
 #[path = "docs/program.rs"]

@@ -168,7 +168,7 @@ fn is_canonical(path: &str) {
 fn appears_elsewhere(config: &Config, secret: &str) -> bool {
     let mut public = config.clone();
     for app in &mut public.apps {
-        app.secret = skeygate::config::Secret::new("");
+        app.secret = skeygate::secret::Secret::new("");
     }
     format!("{public:?}").contains(secret)
 }

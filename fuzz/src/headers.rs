@@ -8,8 +8,9 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 use skeygate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
 use skeygate::http::forwarded;
-use skeygate::http::headers::{self, HeaderPolicy};
+use skeygate::http::headers;
 use skeygate::identity::{Attributes, Identity};
+use skeygate::identity_headers::{HeaderPolicy, clean_trailers};
 
 use super::text::{self, assert_only_removed, folded};
 
@@ -92,7 +93,7 @@ pub fn check(data: &[u8]) {
     assert_only_removed(&came, &direct, |name| !is_forwarded(name.as_str()));
 
     let mut trailers = came;
-    headers::clean_trailers(&mut trailers, policy);
+    clean_trailers(&mut trailers, policy);
     for name in trailers.keys() {
         let fine = !is_identity(name) && !is_hop(name) && !is_forwarded(name.as_str());
         assert!(fine, "the trailer `{name}` was to go");

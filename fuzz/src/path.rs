@@ -2,8 +2,8 @@
 //! behind decodes it. Input: a path.
 
 use hyper::http::uri::PathAndQuery;
-use skeygate::config::EncodedByte;
 use skeygate::http::path::CanonicalPath;
+use skeygate::http::path::EncodedByte;
 
 use super::text::decoded;
 

@@ -3,7 +3,8 @@
 
 use std::sync::LazyLock;
 
-use skeygate::config::{App, Config, Secret};
+use skeygate::config::{App, Config};
+use skeygate::secret::Secret;
 use skeygate::session::{OpenError, Sealer, record};
 
 use super::text;

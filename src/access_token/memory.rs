@@ -8,8 +8,8 @@ use tokio::time::Instant;
 
 use super::store::{Due, Lease, Look, Turn};
 use super::{DAY, FORCE_PAUSE, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE, TURN};
-use crate::config::Secret;
-use crate::redis::StoreError;
+use crate::secret::Secret;
+use crate::store_error::StoreError;
 
 #[derive(Default)]
 pub(super) struct MemoryTokens {

@@ -15,10 +15,12 @@ use tokio_util::task::TaskTracker;
 use self::memory::MemoryTokens;
 use self::redis::RedisTokens;
 use self::store::{Due, Lease, Look, Store, Turn};
-use crate::clock::OnceAMinute;
-use crate::config::{self, App, Secret};
+use crate::config::{self, App};
 use crate::error::{Error, LoginRefusal};
-use crate::redis::{RedisLink, StoreError};
+use crate::log_throttle::LogThrottle;
+use crate::redis::RedisLink;
+use crate::secret::Secret;
+use crate::store_error::StoreError;
 use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
 
 /// A token is renewed so long before its end. WeChat gives a new one from five minutes before it; asked a moment too early, it
@@ -51,7 +53,7 @@ pub struct AccessTokens {
     store: Store,
     tasks: TaskTracker,
     /// Of a renewal that failed.
-    warning: OnceAMinute,
+    warning: LogThrottle,
 }
 
 /// Why there is no token, or why a call with one failed.
@@ -86,7 +88,7 @@ impl AccessTokens {
             wechat,
             store,
             tasks,
-            warning: OnceAMinute::default(),
+            warning: LogThrottle::new(LogThrottle::MINUTE),
         }
     }
 

@@ -6,9 +6,9 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 
 use super::memory::MemoryTokens;
 use super::redis::RedisTokens;
-use crate::config::Secret;
-use crate::redis::StoreError;
+use crate::secret::Secret;
 use crate::session::SealError;
+use crate::store_error::StoreError;
 
 /// Where tokens are kept.
 pub(super) enum Store {

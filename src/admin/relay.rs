@@ -20,9 +20,10 @@ use tokio::time::{Instant, timeout};
 use super::streams::{Download, Upload};
 use super::{AdminBody, answer};
 use crate::access_token::AccessTokens;
-use crate::config::{self, App, Config, LOGIN_DEADLINE};
+use crate::config::{self, App, Config};
 use crate::error::Error;
 use crate::http::path::CanonicalPath;
+use crate::login::LOGIN_DEADLINE;
 use crate::wechat::{RelayedCall, Wechat, WechatError, refuses_token};
 
 /// Where it is.

@@ -11,8 +11,9 @@ use crate::config::{App, Config, Log, SessionStoreKind, UserStoreKind};
 use crate::control::Control;
 use crate::identity::Holder;
 use crate::logging;
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::RedisLink;
 use crate::session::SessionStore;
+use crate::store_error::StoreError;
 use crate::users::{Bans, Profiles, UserDirectory};
 
 /// Why a command ends before it is done.

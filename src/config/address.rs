@@ -5,9 +5,8 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use super::upstream::ServerAddress;
-use super::value::Fault;
-use super::values::ListenAddress;
+use super::reader::Fault;
+use super::values::{ListenAddress, ServerAddress};
 
 /// `address:port` or `unix:/path`.
 pub(super) fn listen(text: &str) -> Result<ListenAddress, Fault> {

@@ -4,16 +4,17 @@ use std::time::Duration;
 
 use http::{HeaderName, Method};
 
-use super::LOGIN_DEADLINE;
 use super::address;
 use super::headers::{self, place};
 use super::paths;
 use super::rate_limit::{self, Quota};
-use super::reader::Reader;
+use super::reader::{Fault, Reader, boolean, duration, filled_list, list, text, text_or_none};
 use super::style::Style;
-use super::value::{Fault, boolean, duration, filled_list, list, text, text_or_none};
-use super::values::{Secret, TIMEOUT};
+use super::values::TIMEOUT;
+use crate::secret::Secret;
 
+/// Of one call to WeChat: a login, which makes one, has no more time in all.
+const MAX_WECHAT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The appid in the example file.
 const PLACEHOLDER: &str = "wx0000000000000000";
 
@@ -161,7 +162,7 @@ impl Wechat {
             timeout: table.key(
                 "timeout",
                 r#""4s""#,
-                duration(*TIMEOUT.start()..=LOGIN_DEADLINE),
+                duration(*TIMEOUT.start()..=MAX_WECHAT_TIMEOUT),
             )?,
         };
         table.finish();

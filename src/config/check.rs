@@ -6,13 +6,12 @@ use http::{HeaderName, Method};
 
 use super::apps::CodeSource;
 use super::headers::{MERGED_FROM, fold};
-use super::read::Tables;
-use super::reader::{Cx, Reader};
+use super::reader::{Cx, Reader, nearest};
 use super::route::{Action, HeaderRules, Route};
 use super::server::{PathPolicy, UnderscoreHeaders};
 use super::session::{SessionStoreKind, TokenSource};
+use super::tables::Tables;
 use super::users::UserStoreKind;
-use super::value::nearest;
 use super::values::ListenAddress;
 
 /// Reports what makes the file unusable.

@@ -1,7 +1,6 @@
 //! `[decrypt]`.
 
-use super::reader::Reader;
-use super::value::boolean;
+use super::reader::{Reader, boolean};
 
 /// `[decrypt]`: opening the data that WeChat encrypts for a user.
 #[derive(Debug, Clone)]

@@ -2,7 +2,7 @@
 
 use http::{HeaderName, HeaderValue};
 
-use super::value::{Fault, did_you_mean};
+use super::reader::{Fault, did_you_mean};
 
 /// Decide where a message ends or whom a connection belongs to: the gateway's own business.
 const FRAMING: [&str; 12] = [

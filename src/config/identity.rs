@@ -5,8 +5,7 @@ use std::ops::Range;
 use http::HeaderName;
 
 use super::headers;
-use super::reader::Reader;
-use super::value::{Fault, Value, choice, did_you_mean, map, text};
+use super::reader::{Fault, Reader, Value, choice, did_you_mean, map, text};
 
 /// `[identity]`: the headers that tell the upstream who is calling, presets included.
 #[derive(Debug, Clone)]

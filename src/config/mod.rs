@@ -5,14 +5,10 @@ mod address;
 mod apps;
 mod check;
 mod decrypt;
-mod environment;
-mod fault;
 mod headers;
 mod identity;
 mod keys;
-mod mask;
 mod paths;
-mod problem;
 mod rate_limit;
 mod read;
 mod reader;
@@ -22,14 +18,12 @@ mod route;
 mod server;
 mod server_api;
 mod session;
-mod source;
 mod style;
+mod tables;
 #[cfg(test)]
 mod tests;
-mod units;
 mod upstream;
 mod users;
-mod value;
 mod values;
 mod warnings;
 
@@ -37,33 +31,30 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
-use std::time::Duration;
 
 use toml::de::DeTable;
 
-use self::reader::Cx;
-use self::source::{Finding, Source};
+use self::reader::{Cx, Finding, Source, process_variable};
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
 pub use self::decrypt::Decrypt;
 pub use self::identity::{Identity, Template, TemplatePart, is_claim_name};
-pub use self::keys::{KeyInfo, keys};
-pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
+pub use self::keys::keys;
+pub use self::paths::PathPattern;
 pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};
+pub use self::reader::units::duration;
+pub use self::reader::{ConfigError, Excerpt, KeyInfo, Problem, Severity};
 pub use self::redis::Redis;
-pub use self::route::{
-    Action, Auth, EncodedByte, HeaderRules, OnBadToken, PathPattern, Respond, Route,
-};
+pub use self::route::{Action, Auth, HeaderRules, OnBadToken, Respond, Route};
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::server_api::{PhoneNumbers, Relay};
 pub use self::session::{Session, SessionStoreKind, TokenSource};
 pub use self::style::{CustomStyle, Style};
-pub use self::units::duration;
-pub use self::upstream::{HostHeader, ServerAddress, Upstream};
+pub use self::upstream::{HostHeader, Upstream};
 pub use self::users::{AdoptedTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::users::{Merged, UserStoreKind, Users, Webhook};
-pub use self::values::{ListenAddress, Secret};
+pub use self::values::{ListenAddress, ServerAddress};
 
 /// The whole of gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -102,9 +93,6 @@ pub struct Config {
     pub log: Log,
 }
 
-/// The whole time one login may take, from the first byte of its answer backwards.
-pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
-
 /// gateway.toml may be this large, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
@@ -138,7 +126,7 @@ impl Config {
             return Err(ConfigError::TooLarge { file });
         }
         match str::from_utf8(&bytes) {
-            Ok(text) => Self::parse(&file, text, &environment::process_variable),
+            Ok(text) => Self::parse(&file, text, &process_variable),
             Err(error) => {
                 let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
@@ -167,7 +155,7 @@ impl Config {
             return Err(report(&source, name, findings));
         }
         let folder = Path::new(name).parent().unwrap_or(Path::new("")).to_owned();
-        let cx = Cx::new(text, environment, folder);
+        let cx = Cx::new(text, environment, folder, removed::cure);
         let config = read::tables(&cx, document.get_ref());
         source.hide(cx.hidden.take());
         let (errors, warnings): (Vec<Finding>, Vec<Finding>) = cx

@@ -1,12 +1,31 @@
 //! Paths, hosts and methods as they are written in the file. A path is canonical or refused: the request's path is made
 //! canonical before it is compared, so another spelling would never match.
 
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use http::Method;
 
-use super::route::PathPattern;
-use super::value::Fault;
+use super::reader::Fault;
+
+/// `path` of a route, canonical.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum PathPattern {
+    /// `"/api"`: that path only.
+    Exact(String),
+    /// `"/api/*"`: holds `/api`: that path and all below it. `"/*"` holds the empty text.
+    Prefix(String),
+}
+
+impl fmt::Display for PathPattern {
+    /// As it is written in the file.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) => f.write_str(path),
+            Self::Prefix(prefix) => write!(f, "{prefix}/*"),
+        }
+    }
+}
 
 /// A path of one place, e.g. `/login`.
 pub(super) fn exact_path(text: &str) -> Result<String, Fault> {

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::reader::Reader;
-use super::value::{Fault, Value, boolean, integer, text};
+use super::reader::{Fault, Reader, Value, boolean, integer, text};
 
 /// How many requests, in which time: `"50/s"`, `"600/m"`, `"1000/h"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::address::redis_url;
-use super::reader::Reader;
-use super::value::{Fault, duration, integer, text, text_or_none};
-use super::values::{Secret, TIMEOUT};
+use super::reader::{Fault, Reader, duration, integer, text, text_or_none};
+use super::values::TIMEOUT;
+use crate::secret::Secret;
 
 /// `[redis]`.
 #[derive(Debug, Clone)]

@@ -1,19 +1,20 @@
 //! `[[routes]]`.
 
-use std::fmt;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::headers;
-use super::paths;
+use super::paths::{self, PathPattern};
 use super::rate_limit::RateLimit;
-use super::reader::Reader;
+use super::reader::{
+    Fault, Reader, Value, body_limit, choice, duration, list, map, text, text_or_none,
+};
 use super::server::Server;
 use super::session::{Session, TokenSource};
 use super::style::{self, Style};
-use super::value::{Fault, Value, body_limit, choice, duration, list, map, text, text_or_none};
 use super::values::TIMEOUT;
+use crate::http::path::EncodedByte;
 
 /// One route: host + path + methods → upstream + auth.
 #[derive(Debug, Clone)]
@@ -54,15 +55,6 @@ pub struct Route {
     pub response_headers: HeaderRules,
 }
 
-/// `path` of a route, canonical.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum PathPattern {
-    /// `"/api"`: that path only.
-    Exact(String),
-    /// `"/api/*"`: holds `/api`: that path and all below it. `"/*"` holds the empty text.
-    Prefix(String),
-}
-
 /// What a route does with a request it lets in.
 #[derive(Debug, Clone)]
 pub enum Action {
@@ -101,15 +93,6 @@ pub enum OnBadToken {
     Anonymous,
     /// Refused with 401.
     Reject,
-}
-
-/// An encoded byte that a route lets through in its paths.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EncodedByte {
-    /// `%2F`.
-    Slash,
-    /// `%25`.
-    Percent,
 }
 
 /// `request_headers` and `response_headers` of a route.
@@ -236,16 +219,6 @@ const ON_BAD_TOKEN: [(&str, OnBadToken); 2] = [
     ("reject", OnBadToken::Reject),
 ];
 const ENCODED: [(&str, EncodedByte); 2] = [("/", EncodedByte::Slash), ("%", EncodedByte::Percent)];
-
-impl fmt::Display for PathPattern {
-    /// As it is written in the file.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exact(path) => f.write_str(path),
-            Self::Prefix(prefix) => write!(f, "{prefix}/*"),
-        }
-    }
-}
 
 fn route_path(text: &str) -> Result<PathPattern, Fault> {
     let pattern = paths::pattern(text)?;

@@ -7,12 +7,12 @@ use ipnet::IpNet;
 
 use super::address;
 use super::paths::exact_path;
-use super::reader::Reader;
-use super::value::{
-    Fault, Value, body_limit, choice, duration, filled_list, integer, list, nearest, share, size,
-    text, text_or_none,
+use super::reader::{
+    Fault, Reader, Value, body_limit, choice, duration, filled_list, integer, list, nearest, share,
+    size, text, text_or_none,
 };
-use super::values::{ListenAddress, Secret, TIMEOUT};
+use super::values::{ListenAddress, TIMEOUT};
+use crate::secret::Secret;
 
 /// `[server]`.
 #[derive(Debug, Clone)]

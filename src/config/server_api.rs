@@ -2,10 +2,8 @@
 
 use std::time::Duration;
 
-use super::paths;
-use super::reader::Reader;
-use super::route::PathPattern;
-use super::value::{Fault, boolean, duration, list, text};
+use super::paths::{self, PathPattern};
+use super::reader::{Fault, Reader, boolean, duration, list, text};
 use super::values::TIMEOUT;
 
 /// `[phone]`.

@@ -5,10 +5,10 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::headers::{self, place};
-use super::reader::Reader;
-use super::units::show_duration;
-use super::value::{Fault, choice, duration, filled_list, integer, list, text};
-use super::values::Secret;
+use super::reader::{
+    Fault, Reader, choice, duration, filled_list, integer, list, show_duration, text,
+};
+use crate::secret::Secret;
 
 /// `[session]`.
 #[derive(Debug, Clone)]

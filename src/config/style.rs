@@ -3,8 +3,7 @@
 use http::StatusCode;
 use toml::de::DeValue;
 
-use super::reader::Reader;
-use super::value::{Fault, Value, choose, did_you_mean, integer, text};
+use super::reader::{Fault, Reader, Value, choose, did_you_mean, integer, text};
 
 /// The wire shape of login answers and refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]

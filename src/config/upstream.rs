@@ -1,14 +1,12 @@
 //! `[upstreams.NAME]`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use toml::de::DeValue;
 
 use super::address;
-use super::reader::Reader;
-use super::value::{Fault, Value, duration, integer, text};
-use super::values::TIMEOUT;
+use super::reader::{Fault, Reader, Value, duration, integer, text};
+use super::values::{ServerAddress, TIMEOUT};
 
 /// One upstream service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,20 +28,6 @@ pub struct Upstream {
     /// Requests under way at once, to the end of their answers; open tunnels do not count. As many more wait for a place.
     /// Default 1024.
     pub max_in_flight: usize,
-}
-
-/// Where an upstream listens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ServerAddress {
-    /// `http://host:port`; the name is resolved when a connection is made, never for good.
-    Http {
-        /// Name or address, without brackets.
-        host: String,
-        /// Default 80.
-        port: u16,
-    },
-    /// `unix:/path`.
-    Unix(PathBuf),
 }
 
 /// `host` of an upstream.

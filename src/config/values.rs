@@ -10,42 +10,26 @@ use std::time::Duration;
 pub(super) const TIMEOUT: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(86_400);
 
-/// A text that no log, error or debug print ever shows.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Takes the text.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    /// The text itself. Every call is a place to review.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(..)")
-    }
-}
-
-impl fmt::Display for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(secret)")
-    }
-}
-
 /// Where a listener is bound.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum ListenAddress {
     /// Address and port; port 0 takes a free one.
     Tcp(SocketAddr),
     /// `unix:/path`: a stale socket at the path is replaced.
+    Unix(PathBuf),
+}
+
+/// Where an upstream listens.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ServerAddress {
+    /// `http://host:port`; the name is resolved when a connection is made, never for good.
+    Http {
+        /// Name or address, without brackets.
+        host: String,
+        /// Default 80.
+        port: u16,
+    },
+    /// `unix:/path`.
     Unix(PathBuf),
 }
 

@@ -1,10 +1,11 @@
 //! What works, but probably not as meant. Few, so that they are read.
 
 use super::apps::Login;
-use super::read::Tables;
-use super::route::{Action, Auth, PathPattern, Route};
+use super::paths::PathPattern;
+use super::route::{Action, Auth, Route};
 use super::server::PathPolicy;
 use super::session::SessionStoreKind;
+use super::tables::Tables;
 use super::users::{self, UserStoreKind};
 use super::values::ListenAddress;
 

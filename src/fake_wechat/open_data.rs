@@ -80,7 +80,7 @@ fn public_profile() -> Map<String, Value> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::secret::Secret;
     use crate::wechat::open_data::{Encrypted, is_signed, open};
 
     #[test]

@@ -398,7 +398,7 @@ async fn user_info_is_encrypted_as_ordered() {
         data: sealed["encryptedData"].as_str().unwrap(),
         iv: sealed["iv"].as_str().unwrap(),
     };
-    let keys = [crate::config::Secret::new(key)];
+    let keys = [crate::secret::Secret::new(key)];
     let opened = crate::wechat::open_data::open(&keys, encrypted, OTHER, "").unwrap();
     assert_eq!(opened["phoneNumber"], "1");
 }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::http::headers::{HeaderPolicy, clean_trailers};
+use crate::identity_headers::{HeaderPolicy, clean_trailers};
 
 /// Bytes per second that a client must send on average, once it has been waited for longer than the deadline for progress.
 const SLOWEST: u64 = 1024;

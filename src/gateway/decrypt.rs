@@ -15,11 +15,12 @@ use super::response::GatewayResponse;
 use super::snapshot::Snapshot;
 use super::upstream_request::ReadBody;
 use crate::auth::BODY_TOKEN_LIMIT;
-use crate::config::{Login, Secret, Style};
+use crate::config::{Login, Style};
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
 use crate::identity::Identity;
 use crate::request_log::Record;
+use crate::secret::Secret;
 use crate::style::{self, LoginAnswer};
 use crate::wechat::open_data::{self, Encrypted, Undecryptable};
 

@@ -10,8 +10,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
 use crate::access_token::{AccessTokens, TokenError};
-use crate::clock::OnceAMinute;
-use crate::config::{App, LOGIN_DEADLINE, Secret};
+use crate::config::App;
+use crate::log_throttle::LogThrottle;
+use crate::login::LOGIN_DEADLINE;
+use crate::secret::Secret;
 
 /// Time between two questions about one user.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -27,7 +29,7 @@ pub(super) struct KeyChecks {
     tasks: TaskTracker,
     recent: Mutex<Recent>,
     /// Of what the operator can change.
-    warning: OnceAMinute,
+    warning: LogThrottle,
 }
 
 /// What is known of a session_key. `None`: it is being asked.
@@ -66,7 +68,7 @@ impl KeyChecks {
             tokens: Arc::clone(tokens),
             tasks,
             recent: Mutex::default(),
-            warning: OnceAMinute::default(),
+            warning: LogThrottle::new(LogThrottle::MINUTE),
         }
     }
 

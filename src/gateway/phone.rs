@@ -9,12 +9,13 @@ use super::RequestContext;
 use super::response::GatewayResponse;
 use super::snapshot::Snapshot;
 use crate::access_token::{AccessTokens, TokenError};
-use crate::config::{LOGIN_DEADLINE, ProfileField};
+use crate::config::ProfileField;
 use crate::error::{Error, LoginRefusal};
 use crate::http::body::{self, BodyKind};
 use crate::http::field;
 use crate::identity::Identity;
 use crate::login::LOGIN_BODY_LIMIT;
+use crate::login::LOGIN_DEADLINE;
 use crate::users::Change;
 use crate::wechat::{LoginCode, WechatError};
 

@@ -11,7 +11,7 @@ use super::key_checks::KeyChecks;
 use crate::access_token::AccessTokens;
 use crate::config::{AccessLog, Action, App, Config, Login, Respond, Route, Server, TokenSource};
 use crate::forward::Upstream;
-use crate::http::headers::HeaderPolicy;
+use crate::identity_headers::HeaderPolicy;
 use crate::limit::{Limit, Limits, RouteLimits};
 use crate::login::Logins;
 use crate::route::RouteTable;

@@ -9,7 +9,7 @@ pub mod headers;
 pub mod host;
 pub mod loose;
 pub mod method;
-mod names;
+pub mod names;
 pub mod path;
 pub mod request_id;
 pub mod target;

@@ -4,7 +4,7 @@ use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
 /// Whether some server reads the name as `folded`, which is in small letters, digits and `-`.
-pub(super) fn same_folded(name: impl AsRef<[u8]>, folded: &str) -> bool {
+pub(crate) fn same_folded(name: impl AsRef<[u8]>, folded: &str) -> bool {
     let name = name.as_ref();
     folded.len() == name.len()
         && folded
@@ -13,7 +13,7 @@ pub(super) fn same_folded(name: impl AsRef<[u8]>, folded: &str) -> bool {
             .all(|(expected, &byte)| expected == fold(byte))
 }
 
-pub(super) fn fold(byte: u8) -> u8 {
+pub(crate) fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() {
         byte.to_ascii_lowercase()
     } else {
@@ -23,7 +23,7 @@ pub(super) fn fold(byte: u8) -> u8 {
 
 /// Removes the headers that are doomed. A message mostly has none or one of them: a look at each name that is there costs less than
 /// a search for each that could be.
-pub(super) fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
+pub(crate) fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| is_doomed(name)) {
         let name = name.clone();
         headers.remove(name);

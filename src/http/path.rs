@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use std::fmt;
 
 use super::loose;
-use crate::config::EncodedByte;
 
 /// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in capitals, `//` merged, no dot
 /// segments.
@@ -14,6 +13,15 @@ pub struct CanonicalPath<'a> {
     text: Cow<'a, str>,
     encoded_slash: bool,
     encoded_percent: bool,
+}
+
+/// An encoded byte that a route lets through in its paths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EncodedByte {
+    /// `%2F`.
+    Slash,
+    /// `%25`.
+    Percent,
 }
 
 /// Why a path has no canonical spelling.

@@ -6,21 +6,32 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::time::Instant;
+
+use crate::log_throttle::LogThrottle;
 
 /// Logins in a row from one private address before anything is said: more than a developer tries by hand.
 const LOGINS: u32 = 100;
-const SAID_EVERY: Duration = Duration::from_secs(3600);
+const WARNING_EVERY: Duration = Duration::from_secs(3600);
 
 /// Watches where logins come from.
-#[derive(Default)]
-pub(super) struct OneAddress(Mutex<Seen>);
+pub(super) struct OneAddress {
+    seen: Mutex<Seen>,
+    warning: LogThrottle,
+}
 
 #[derive(Default)]
 struct Seen {
     address: Option<IpAddr>,
     in_a_row: u32,
-    said: Option<Instant>,
+}
+
+impl Default for OneAddress {
+    fn default() -> Self {
+        Self {
+            seen: Mutex::default(),
+            warning: LogThrottle::new(WARNING_EVERY),
+        }
+    }
 }
 
 impl OneAddress {
@@ -40,7 +51,7 @@ impl OneAddress {
     }
 
     fn is_told_now(&self, client: IpAddr) -> bool {
-        let mut seen = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         if seen.address != Some(client) {
             seen.address = Some(client);
             seen.in_a_row = 0;
@@ -49,12 +60,7 @@ impl OneAddress {
         if seen.in_a_row < LOGINS || !is_private(client) {
             return false;
         }
-        let now = Instant::now();
-        if seen.said.is_some_and(|said| now - said < SAID_EVERY) {
-            return false;
-        }
-        seen.said = Some(now);
-        true
+        self.warning.is_due()
     }
 }
 
@@ -89,11 +95,11 @@ mod tests {
         let watch = OneAddress::default();
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
-        tokio::time::advance(SAID_EVERY).await;
+        tokio::time::advance(WARNING_EVERY).await;
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
         // Another address, and it starts anew.
         assert_eq!(said(&watch, "203.0.113.9", 1), 0);
-        tokio::time::advance(SAID_EVERY).await;
+        tokio::time::advance(WARNING_EVERY).await;
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
     }
 

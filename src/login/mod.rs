@@ -19,14 +19,21 @@ pub use self::merges::Merges;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
 use self::turns::Turns;
 use crate::clock;
-use crate::config::{App, LOGIN_DEADLINE};
+use crate::config::App;
 use crate::error::{Error, LoginRefusal};
 use crate::identity::Identity;
-use crate::redis::StoreError;
-use crate::session::{LoginClaim, Origin, SessionStore};
+use crate::session::{LOGIN_LOCK_FOR, LoginClaim, Origin, SessionStore};
+use crate::store_error::StoreError;
 use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
 use crate::wechat::{LoginCode, Wechat};
+
+/// Time for one login in all, from its request to the store's answer.
+pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
+const _: () = assert!(
+    LOGIN_LOCK_FOR.as_secs() > LOGIN_DEADLINE.as_secs(),
+    "a login must not outlive its lock"
+);
 
 /// Pause between two looks at a login that another request is making.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -4,12 +4,13 @@
 
 use std::sync::Arc;
 
+use super::LOGIN_DEADLINE;
 use super::Logins;
-use crate::config::{LOGIN_DEADLINE, ProfileField};
+use crate::config::ProfileField;
 use crate::error::Error;
 use crate::identity::{Holder, Identity};
-use crate::redis::StoreError;
 use crate::session::SessionStore;
+use crate::store_error::StoreError;
 use crate::users::{Change, Profile, ProfileError, Profiles};
 
 /// Times that sessions are changed because the directory says something new. Only changes at once need more than one.

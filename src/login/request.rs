@@ -139,7 +139,8 @@ fn referer(headers: &HeaderMap) -> Option<impl Iterator<Item = &str>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Secret, Style};
+    use crate::config::Style;
+    use crate::secret::Secret;
 
     fn login(code_from: Vec<CodeSource>) -> Login {
         Login {

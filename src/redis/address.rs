@@ -76,7 +76,7 @@ pub(super) fn pool(config: &config::Redis, info: ConnectionInfo) -> Result<Pool,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Secret;
+    use crate::secret::Secret;
     use crate::testing::redis_config;
 
     #[test]

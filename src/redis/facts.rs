@@ -2,7 +2,8 @@
 
 use deadpool_redis::redis::cmd;
 
-use super::{RedisLink, StoreError};
+use super::RedisLink;
+use crate::store_error::StoreError;
 
 /// What could be found out.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -29,7 +29,6 @@ use tokio::time::Instant;
 
 pub use self::address::RedisConfigError;
 pub(crate) use self::command::{eval, eval_over, get, millis};
-pub use self::error::StoreError;
 pub use self::facts::{Persistence, RedisFacts};
 pub(crate) use self::key::key_part;
 
@@ -37,6 +36,7 @@ use self::error::Failure;
 use self::health::{Health, SILENT_COMMANDS};
 use self::slot::{Slot, State};
 use crate::config;
+use crate::store_error::StoreError;
 
 /// Shared by everything that talks to Redis. A clone costs one reference count; the connections end with the last one.
 #[derive(Clone)]

@@ -5,8 +5,9 @@ use std::time::Duration;
 use deadpool_redis::redis::{cmd, pipe};
 use tokio::time::Instant;
 
-use super::{Persistence, RedisLink, StoreError};
-use crate::config::Secret;
+use super::{Persistence, RedisLink};
+use crate::secret::Secret;
+use crate::store_error::StoreError;
 use crate::testing::{RedisServer, answering, eventually, redis_config};
 
 async fn get(link: &RedisLink, key: &str) -> Result<Option<String>, StoreError> {

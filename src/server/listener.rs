@@ -14,11 +14,11 @@ use tokio_util::task::TaskTracker;
 use super::newcomers::Newcomers;
 use super::places::Places;
 use super::refusal::Refusals;
-use super::seldom::Seldom;
 use super::{StartError, connection};
 use crate::config::ListenAddress;
 use crate::gateway::Gateway;
 use crate::http::address::Peer;
+use crate::log_throttle::LogThrottle;
 
 /// Connections that wait in the kernel, at most.
 const BACKLOG: i32 = 4096;
@@ -109,7 +109,7 @@ impl Listener {
     ) {
         let mut newcomers = Newcomers::default();
         let mut others = Duration::ZERO;
-        let mut failures = Seldom::default();
+        let failures = LogThrottle::new(LogThrottle::TEN_SECONDS);
         let begin = |accepted| entrance.admit(accepted, &gateway, &stop);
         loop {
             let first = tokio::select! {

@@ -13,7 +13,6 @@ mod places;
 mod preface;
 mod reading;
 mod refusal;
-mod seldom;
 
 use std::fmt;
 use std::io;

@@ -12,9 +12,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::activity::Activity;
-use super::seldom::Seldom;
 use crate::config::Server;
 use crate::http::address::{Peer, subscriber};
+use crate::log_throttle::LogThrottle;
 
 /// Connections that were told to end and have not yet. They do not count among the open ones: most are gone before the newcomer
 /// has said a word, but a request may have begun at the same moment, and that one is served.
@@ -32,6 +32,8 @@ pub(super) struct Places {
     most_of_one_address: usize,
     trusted: Vec<IpNet>,
     state: Mutex<State>,
+    refused: LogThrottle,
+    crowds: LogThrottle,
 }
 
 /// A connection's place; dropping it gives it back. A tunnel keeps it when the connection's task has ended.
@@ -63,8 +65,6 @@ struct State {
     free: Vec<usize>,
     addresses: HashMap<IpAddr, Crowd>,
     nobody_idle: Option<Instant>,
-    refused: Seldom,
-    crowds: Seldom,
     ended: u64,
 }
 
@@ -93,6 +93,8 @@ impl Places {
             most_of_one_address: server.connections_of_one_address(),
             trusted: server.trusted_proxies.clone(),
             state: Mutex::default(),
+            refused: LogThrottle::new(LogThrottle::TEN_SECONDS),
+            crowds: LogThrottle::new(LogThrottle::TEN_SECONDS),
         })
     }
 
@@ -185,8 +187,8 @@ impl Places {
     /// Says that connections are refused: a stranger decides how many, so not for each.
     fn tell(&self, state: &mut State, refused: Refused, peer: &Peer) {
         let told = match refused {
-            Refused::Full => &mut state.refused,
-            Refused::Crowd => &mut state.crowds,
+            Refused::Full => &self.refused,
+            Refused::Crowd => &self.crowds,
         };
         let Some(refusals) = told.count() else { return };
         match refused {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Session, SessionStore};
 use crate::identity::Holder;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// The name of a session to operators: the first characters of its skey's hash, which open nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]

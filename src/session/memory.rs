@@ -12,9 +12,10 @@ use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION
 use super::login::code_hash;
 use super::{LoginClaim, LoginTicket, NewSession, Origin, Session, Skey};
 use crate::clock;
-use crate::config::{self, Secret};
+use crate::config;
 use crate::identity::{Holder, Identity, Merged};
-use crate::redis::StoreError;
+use crate::secret::Secret;
+use crate::store_error::StoreError;
 
 /// Sessions that end with the process. A clone shares them.
 #[derive(Clone)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{LoginClaim, SessionStore};
 use crate::clock;
 use crate::identity::Merged;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// Ids that the header tells at most, the newest merge first.
 const MOST_IDS: usize = 8;

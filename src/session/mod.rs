@@ -19,15 +19,18 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use self::control::{Handle, Listed, Page, Revoked};
+pub use self::lifetime::LOGIN_LOCK_FOR;
 pub use self::login::{LoginClaim, LoginTicket};
 pub use self::memory::MemorySessions;
 pub use self::redis::RedisSessions;
 pub use self::seal::{OpenError, SealError, Sealer};
 pub use self::skey::Skey;
 
-use crate::config::{self, Secret};
+use crate::config;
 use crate::identity::Identity;
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::RedisLink;
+use crate::secret::Secret;
+use crate::store_error::StoreError;
 
 /// What an skey opens.
 #[derive(Debug, Clone, PartialEq, Eq)]

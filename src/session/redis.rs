@@ -28,10 +28,12 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::lifetime::{GRACE, Lifetime};
 use super::seal::{HEAD_LEN, Sealer};
 use super::{NewSession, Origin, Session, Skey, record, scripts};
-use crate::clock::{self, OnceAMinute};
+use crate::clock;
 use crate::config;
 use crate::identity::{Holder, Identity};
-use crate::redis::{RedisLink, StoreError, eval, get, key_part};
+use crate::log_throttle::LogThrottle;
+use crate::redis::{RedisLink, eval, get, key_part};
+use crate::store_error::StoreError;
 
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
 const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;
@@ -52,7 +54,7 @@ struct Inner {
     sealer: Sealer,
     lifetime: Lifetime,
     /// Of a value that does not open.
-    warning: OnceAMinute,
+    warning: LogThrottle,
 }
 
 impl RedisSessions {
@@ -68,7 +70,7 @@ impl RedisSessions {
                 prefix: key_prefix.to_owned(),
                 sealer: Sealer::new(&config.seal_keys, apps),
                 lifetime: Lifetime::new(config),
-                warning: OnceAMinute::default(),
+                warning: LogThrottle::new(LogThrottle::MINUTE),
             }),
         }
     }

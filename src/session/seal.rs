@@ -13,7 +13,8 @@ use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
 use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::config::{App, Secret};
+use crate::config::App;
+use crate::secret::Secret;
 
 const VERSION: u8 = 1;
 const ID_LEN: usize = 4;

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use super::{LoginClaim, Origin, SessionStore, Skey};
-use crate::config::{self, Secret, SessionStoreKind};
+use crate::config::{self, SessionStoreKind};
 use crate::identity::{Attributes, Identity};
+use crate::secret::Secret;
 use crate::testing::{RedisServer, app};
 
 pub(super) fn identity(openid: &str) -> Identity {

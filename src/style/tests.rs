@@ -6,7 +6,7 @@ use super::*;
 use crate::config::CustomStyle;
 use crate::error::{Error, LoginRefusal, SkeyState, UpstreamWait};
 use crate::http::path::PathProblem;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 use crate::wechat::open_data::Undecryptable;
 
 fn styles() -> Vec<Style> {

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use super::redis::RedisBans;
 use crate::clock;
 use crate::identity::Holder;
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::RedisLink;
+use crate::store_error::StoreError;
 
 /// Where bans are kept. A clone shares the same ones.
 #[derive(Clone)]

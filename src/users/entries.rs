@@ -1,7 +1,7 @@
 //! The user directory looked through, a page at a time: no directory is too large for that.
 
 use super::UserDirectory;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// What the directory knows, entry by entry.
 #[derive(Debug, Clone, PartialEq, Eq)]

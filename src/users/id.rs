@@ -5,7 +5,7 @@ use std::fmt;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// 2024-01-01T00:00:00Z in milliseconds since 1970. 41 bits of milliseconds from there last until 2093.
 const START_MILLIS: u64 = 1_704_067_200_000;

@@ -7,7 +7,7 @@ use super::id::UserId;
 use super::{Bans, Change, CreateUsers, Found, Profile};
 use crate::clock;
 use crate::config::ProfileField;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// Users that end with the process. A clone shares them.
 #[derive(Clone)]

@@ -23,7 +23,8 @@ pub use self::webhook::{Asked, Told, WebhookUsers};
 use std::fmt::Display;
 
 use crate::config::Sql;
-use crate::redis::{RedisLink, StoreError};
+use crate::redis::RedisLink;
+use crate::store_error::StoreError;
 
 /// Characters of a user id that we did not give out: it goes into a header and into Redis.
 const LONGEST_ID: usize = 64;

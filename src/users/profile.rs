@@ -6,7 +6,7 @@ use std::fmt;
 use super::UserDirectory;
 use crate::config::ProfileField;
 use crate::identity::Attributes;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// What is kept of one user. What is not kept, and what he does not have, is `None`. Printed by nobody: it is personal.
 #[derive(Clone, Default, PartialEq, Eq)]

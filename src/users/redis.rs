@@ -25,7 +25,8 @@ pub use self::bans::RedisBans;
 use super::id::UserId;
 use super::{CreateUsers, Found};
 use crate::clock;
-use crate::redis::{RedisLink, StoreError, eval, get, key_part};
+use crate::redis::{RedisLink, eval, get, key_part};
+use crate::store_error::StoreError;
 
 /// Sets a key unless there is one; returns what is there then. Arguments: value.
 const CLAIM: &str = "

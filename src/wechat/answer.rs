@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::errcode::{self, Class};
 use super::error::{Flaw, Refusal, WechatError};
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// Longest errmsg that is kept, in characters.
 const MAX_ERRMSG: usize = 300;

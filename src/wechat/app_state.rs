@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::config::{App, Secret};
+use crate::config::App;
+use crate::secret::Secret;
 
 /// Calls in a row without an answer that open the breaker.
 const UNANSWERED: u32 = 5;

@@ -6,7 +6,8 @@ use super::answer::Hidden;
 use super::client::Wechat;
 use super::error::WechatError;
 use super::open_data;
-use crate::config::{App, Secret};
+use crate::config::App;
+use crate::secret::Secret;
 
 impl Wechat {
     /// Whether WeChat still encrypts and signs with this session_key of the user. The key itself is not sent: what it signs proves

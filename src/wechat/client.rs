@@ -110,7 +110,7 @@ impl Wechat {
         app: &config::App,
         code: Option<&LoginCode>,
         deadline: Instant,
-        request: &(dyn Fn(&config::Secret) -> RequestBuilder + Send + Sync),
+        request: &(dyn Fn(&crate::secret::Secret) -> RequestBuilder + Send + Sync),
     ) -> Result<Map<String, Value>, WechatError> {
         let state = self.apps.of(&app.appid);
         let mut secret = state.secret(app);
@@ -205,7 +205,7 @@ impl Wechat {
     fn jscode2session_url(
         &self,
         app: &config::App,
-        secret: &config::Secret,
+        secret: &crate::secret::Secret,
         code: &LoginCode,
     ) -> Url {
         self.url(

@@ -12,7 +12,7 @@ use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use ring::{digest, hmac};
 use serde_json::{Map, Value};
 
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// What the client has from WeChat, each standard base64 with padding.
 #[derive(Clone, Copy)]

@@ -10,7 +10,8 @@ use super::answer::{self, Hidden};
 use super::client::Wechat;
 use super::error::{Flaw, WechatError};
 use super::login_code::LoginCode;
-use crate::config::{App, Secret};
+use crate::config::App;
+use crate::secret::Secret;
 
 /// Longest text of a phone number that is believed.
 const LONGEST: usize = 40;

@@ -6,7 +6,7 @@ use reqwest::{Body, Method, Response};
 
 use super::client::Wechat;
 use super::error::WechatError;
-use crate::config::Secret;
+use crate::secret::Secret;
 
 /// The name of the query field that holds the token.
 const ACCESS_TOKEN: &str = "access_token";

@@ -10,7 +10,8 @@ use tokio::time::Instant;
 use super::answer;
 use super::client::Wechat;
 use super::error::{Flaw, WechatError};
-use crate::config::{App, Secret};
+use crate::config::App;
+use crate::secret::Secret;
 
 /// WeChat's own longest; it asks to keep room for so much.
 const LONGEST: usize = 512;

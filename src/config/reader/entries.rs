@@ -2,7 +2,7 @@
 
 use toml::de::DeValue;
 
-use super::Reader;
+use super::table::Reader;
 
 impl<'a> Reader<'a> {
     /// The entries of `[[name]]`, labelled by `noun` and the first of `titles` that they have; when there is none, one

@@ -1,9 +1,9 @@
 //! Secrets: in the file, in a file of their own, or from the environment.
 
-use super::Reader;
-use crate::config::environment;
-use crate::config::value::text;
-use crate::config::values::Secret;
+use super::environment;
+use super::table::Reader;
+use super::value::text;
+use crate::secret::Secret;
 
 /// What stands under a secret's two keys.
 enum Found {

@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::{GOOD, good_with, parse, reports};
-use crate::config::{Secret, Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind, Webhook};
+use crate::config::{Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind, Webhook};
+use crate::secret::Secret;
 
 fn sql(keys: &str) -> Sql {
     let config = good_with(&format!("[users]\nstore = \"sql\"\n[users.sql]\n{keys}"));

@@ -1,9 +1,8 @@
 //! `[users]`.
 
 use super::identity::Identity;
-use super::reader::Reader;
+use super::reader::{Fault, Reader, choose, text};
 use super::session::SessionStoreKind;
-use super::value::{Fault, choose, text};
 
 mod profile;
 mod sql;

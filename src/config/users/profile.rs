@@ -2,8 +2,7 @@
 
 use super::{UserStoreKind, Users};
 use crate::config::identity::{Identity, TemplatePart};
-use crate::config::reader::Reader;
-use crate::config::value::{choice, list};
+use crate::config::reader::{Reader, choice, list};
 
 /// One thing that is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +84,9 @@ pub(in crate::config) fn warn(
 ) {
     for field in ProfileField::ALL {
         let (name, kept) = (field.name(), users.profile.contains(&field));
-        let told =
-            |(_, template): &&(_, crate::config::Template)| template.0.contains(&field.part());
+        let told = |(_, template): &&(_, crate::config::identity::Template)| {
+            template.0.contains(&field.part())
+        };
         if let Some((header, _)) = identity.headers.iter().find(told)
             && !kept
         {

@@ -6,9 +6,9 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 use crate::config::address::authority;
-use crate::config::reader::Reader;
-use crate::config::value::{Fault, choice, duration, text, text_or_none};
-use crate::config::values::{Secret, TIMEOUT};
+use crate::config::reader::{Fault, Reader, choice, duration, text, text_or_none};
+use crate::config::values::TIMEOUT;
+use crate::secret::Secret;
 
 /// `[users.sql]`.
 #[derive(Debug, Clone)]

@@ -8,10 +8,9 @@ use rustls::pki_types::pem::PemObject as _;
 
 use super::{UserStoreKind, Users};
 use crate::config::address::authority;
-use crate::config::reader::Reader;
-use crate::config::value::{Fault, Value, duration, text_or_none};
-use crate::config::values::Secret;
-use crate::config::{Identity, Template, TemplatePart};
+use crate::config::identity::{Identity, Template, TemplatePart};
+use crate::config::reader::{Fault, Reader, Value, duration, text_or_none};
+use crate::secret::Secret;
 
 /// A service that is sent signed messages.
 #[derive(Clone)]

@@ -8,6 +8,8 @@ fn places(most: usize, most_of_one_address: usize) -> Arc<Places> {
         most_of_one_address,
         trusted: vec!["10.0.0.0/8".parse().unwrap()],
         state: Mutex::default(),
+        refused: LogThrottle::new(LogThrottle::TEN_SECONDS),
+        crowds: LogThrottle::new(LogThrottle::TEN_SECONDS),
     })
 }
 

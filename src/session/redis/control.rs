@@ -7,9 +7,9 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::{Inner, RedisSessions, VALUE_HEAD_LEN, eval, get};
 use crate::clock;
 use crate::identity::Holder;
-use crate::redis::StoreError;
 use crate::session::control::{Handle, Listed, Page, Revoked};
 use crate::session::{Session, scripts};
+use crate::store_error::StoreError;
 
 /// Entries of a user's list that are looked at in one go.
 const LISTED_AT_ONCE: u64 = 200;

@@ -3,10 +3,11 @@
 use deadpool_redis::redis::pipe;
 
 use super::{RedisSessions, eval, scripts};
-use crate::redis::{StoreError, millis};
+use crate::redis::millis;
 use crate::session::lifetime::{LOGIN_LOCK_FOR, LOGIN_RESULT_FOR};
 use crate::session::login::code_hash;
 use crate::session::{LoginClaim, LoginTicket};
+use crate::store_error::StoreError;
 
 impl RedisSessions {
     pub(in crate::session) async fn claim_login(

@@ -7,8 +7,9 @@ use deadpool_redis::redis::{cmd, pipe};
 
 use super::{Inner, RedisSessions, eval, get, scripts, whole_seconds};
 use crate::identity::Merged;
-use crate::redis::{StoreError, key_part};
+use crate::redis::key_part;
 use crate::session::merges::{UNDER_WAY, is_news, with};
+use crate::store_error::StoreError;
 
 /// Times that a list is read again because another merge changed it.
 const TRIES: usize = 8;

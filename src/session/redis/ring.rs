@@ -5,9 +5,9 @@ use deadpool_redis::redis::cmd;
 use ring::digest::{SHA256, digest};
 
 use super::{Inner, RedisSessions, eval, scripts, whole_seconds};
-use crate::config::Secret;
-use crate::redis::StoreError;
+use crate::secret::Secret;
 use crate::session::lifetime::SESSION_KEYS_FOR;
+use crate::store_error::StoreError;
 
 /// First bytes of a session_key's hash; tells a repeated one without opening it. Of 128 random bits it betrays nothing.
 const FINGERPRINT_LEN: usize = 8;

@@ -3,7 +3,7 @@
 use deadpool_redis::redis::cmd;
 
 use super::*;
-use crate::config::Secret;
+use crate::secret::Secret;
 use crate::session::LoginClaim;
 use crate::session::tests::{identity, phone, session_config};
 use crate::testing::{RedisServer, app, eventually};

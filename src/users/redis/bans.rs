@@ -4,7 +4,8 @@ use deadpool_redis::redis::{cmd, pipe};
 
 use super::{eval, get};
 use crate::identity::Holder;
-use crate::redis::{RedisLink, StoreError, key_part};
+use crate::redis::{RedisLink, key_part};
+use crate::store_error::StoreError;
 use crate::users::Ban;
 
 /// Sets a ban unless there is one that lasts at least as long. Arguments: ban, its milliseconds, -1 for good.

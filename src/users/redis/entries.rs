@@ -4,7 +4,7 @@ use deadpool_redis::redis::{cmd, pipe};
 use percent_encoding::percent_decode_str;
 
 use super::{RedisUsers, UserId};
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 use crate::users::{Entries, Entry, EntryKind};
 
 /// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.

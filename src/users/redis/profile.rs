@@ -4,7 +4,8 @@ use deadpool_redis::redis::{cmd, pipe};
 
 use super::{RedisUsers, UserId, eval};
 use crate::config::ProfileField;
-use crate::redis::{StoreError, key_part};
+use crate::redis::key_part;
+use crate::store_error::StoreError;
 use crate::users::{Change, Profile};
 
 /// Sets the fields that are not there. Arguments: field, value, field, value, …

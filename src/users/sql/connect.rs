@@ -99,7 +99,7 @@ pub(super) fn pool(config: &Sql) -> Pool {
                 .host(host)
                 .port(*port)
                 .username(username)
-                .password(password.as_ref().map_or("", crate::config::Secret::expose))
+                .password(password.as_ref().map_or("", crate::secret::Secret::expose))
                 .database(database)
                 .application_name("skeygate")
                 .ssl_mode(match config.tls {

@@ -8,7 +8,7 @@ use super::shape::Shape;
 use super::{own, schema};
 use crate::clock;
 use crate::config::SqlKind;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// What was found, each in a line for the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

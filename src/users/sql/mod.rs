@@ -44,7 +44,7 @@ use self::adopted::{Adopted, Fit};
 use self::database::{Database, SqlError};
 use super::{Bans, CreateUsers, Entries, EntryKind, Found};
 use crate::config::Sql;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 
 /// Tries of one login: each that fails has met another login of the same person, which is done then.
 const TRIES: usize = 16;

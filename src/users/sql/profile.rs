@@ -3,7 +3,7 @@
 use super::database::SqlError;
 use super::{SqlUsers, own, retried};
 use crate::config::ProfileField;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 use crate::users::{Change, Profile, ProfileError};
 
 /// What became of a change.

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::CreateUsers;
 use crate::config;
-use crate::redis::StoreError;
+use crate::store_error::StoreError;
 use crate::webhook::{Webhook, WebhookSetupError};
 
 /// Users that a service of the operator's knows. A clone asks the same one.

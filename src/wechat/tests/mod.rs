@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::*;
-use crate::config::{self, Secret};
+use crate::config;
 use crate::fake_wechat::{DropWhen, Endpoint, FakeApp, FakeWechat, Fault, Settings};
+use crate::secret::Secret;
 
 const APPID: &str = "wx0123456789abcdef";
 const SECRET: &str = "s3cr+t/&=5f0e1d2c3b4a";
@@ -91,7 +92,7 @@ fn app_with(secret: &str) -> config::App {
 }
 
 fn in_5s() -> Instant {
-    Instant::now() + config::LOGIN_DEADLINE
+    Instant::now() + crate::login::LOGIN_DEADLINE
 }
 
 fn errcode(errcode: i64, errmsg: &str) -> Fault {

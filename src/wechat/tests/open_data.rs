@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::config::Secret;
+use crate::secret::Secret;
 use crate::wechat::open_data::without_padding;
 use crate::wechat::open_data::{Encrypted, Undecryptable, is_signed, open, session_signature};
 

@@ -118,7 +118,7 @@ async fn no_answer_is_a_timeout_and_not_tried_again() {
         panic!("not a timeout: {error:?}");
     };
     assert!(
-        after < config::LOGIN_DEADLINE,
+        after < crate::login::LOGIN_DEADLINE,
         "its own time ends before all of it"
     );
     assert!(pair.fake.calls(CALL) <= 1);

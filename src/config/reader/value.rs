@@ -8,31 +8,35 @@ use std::time::Duration;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use super::cx::Cx;
 use super::environment;
-pub(super) use super::fault::Fault;
+use super::fault::Fault;
 use super::mask;
-use super::reader::Cx;
-use super::source::Finding;
+use super::nearest::did_you_mean;
 use super::units::{parse_duration, parse_size, show_duration, show_size};
 
 /// A value with its place and what its messages start with.
-pub(super) struct Value<'a> {
-    pub(super) cx: &'a Cx<'a>,
-    pub(super) item: &'a DeValue<'a>,
-    pub(super) span: Range<usize>,
-    pub(super) label: String,
+pub(in crate::config) struct Value<'a> {
+    pub(in crate::config) cx: &'a Cx<'a>,
+    pub(in crate::config) item: &'a DeValue<'a>,
+    pub(in crate::config) span: Range<usize>,
+    pub(in crate::config) label: String,
 }
 
 impl<'a> Value<'a> {
     /// Reports; always `None`, so that a reader can end with it.
-    pub(super) fn problem<T>(&self, what: impl Display, help: Option<String>) -> Option<T> {
+    pub(in crate::config) fn problem<T>(
+        &self,
+        what: impl Display,
+        help: Option<String>,
+    ) -> Option<T> {
         self.cx
             .error(self.span.clone(), format!("{}: {what}", self.label), help);
         None
     }
 
     /// A value inside this one, under the same label.
-    pub(super) fn inside(&self, item: &'a Spanned<DeValue<'a>>) -> Self {
+    pub(in crate::config) fn inside(&self, item: &'a Spanned<DeValue<'a>>) -> Self {
         Self {
             cx: self.cx,
             item: item.get_ref(),
@@ -42,7 +46,7 @@ impl<'a> Value<'a> {
     }
 
     /// The string, environment variables filled in.
-    pub(super) fn text(&self) -> Option<String> {
+    pub(in crate::config) fn text(&self) -> Option<String> {
         let DeValue::String(text) = self.item else {
             return self.wrong("a text in quotes");
         };
@@ -54,7 +58,7 @@ impl<'a> Value<'a> {
 
     /// Reports what is wrong with the text of this value. The text is quoted as it stands in the file: what came from the
     /// environment is not shown, it may be a secret in the wrong place.
-    pub(super) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
+    pub(in crate::config) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
         let raw = self.item.as_str().unwrap_or(text);
         let Fault {
             what, help, quote, ..
@@ -78,7 +82,7 @@ impl<'a> Value<'a> {
     }
 
     /// Reports that the value is of another kind.
-    pub(super) fn wrong<T>(&self, wanted: &str) -> Option<T> {
+    pub(in crate::config) fn wrong<T>(&self, wanted: &str) -> Option<T> {
         let (is, help) = match self.item {
             DeValue::String(_) => ("a text in quotes", None),
             DeValue::Integer(_) => ("a bare number", None),
@@ -93,7 +97,7 @@ impl<'a> Value<'a> {
 }
 
 /// A text that `parse` understands.
-pub(super) fn text<T>(
+pub(in crate::config) fn text<T>(
     parse: impl Fn(&str) -> Result<T, Fault>,
 ) -> impl Fn(&Value<'_>) -> Option<T> {
     move |value: &Value<'_>| {
@@ -103,7 +107,7 @@ pub(super) fn text<T>(
 }
 
 /// As `text`, but the empty text is `None`.
-pub(super) fn text_or_none<T>(
+pub(in crate::config) fn text_or_none<T>(
     parse: impl Fn(&str) -> Result<T, Fault>,
 ) -> impl Fn(&Value<'_>) -> Option<Option<T>> {
     text(move |text: &str| {
@@ -116,13 +120,18 @@ pub(super) fn text_or_none<T>(
 }
 
 /// One of a few words.
-pub(super) fn choice<T: Clone>(words: &[(&'static str, T)]) -> impl Fn(&Value<'_>) -> Option<T> {
+pub(in crate::config) fn choice<T: Clone>(
+    words: &[(&'static str, T)],
+) -> impl Fn(&Value<'_>) -> Option<T> {
     let words = words.to_vec();
     text(move |text: &str| choose(text, &words))
 }
 
 /// The meaning of a word.
-pub(super) fn choose<T: Clone>(text: &str, words: &[(&'static str, T)]) -> Result<T, Fault> {
+pub(in crate::config) fn choose<T: Clone>(
+    text: &str,
+    words: &[(&'static str, T)],
+) -> Result<T, Fault> {
     if let Some((_, meaning)) = words.iter().find(|(word, _)| *word == text) {
         return Ok(meaning.clone());
     }
@@ -136,7 +145,7 @@ pub(super) fn choose<T: Clone>(text: &str, words: &[(&'static str, T)]) -> Resul
 }
 
 /// A list; each element is read, so that each bad one is reported.
-pub(super) fn list<T>(
+pub(in crate::config) fn list<T>(
     read: impl Fn(&Value<'_>) -> Option<T>,
 ) -> impl Fn(&Value<'_>) -> Option<Vec<T>> {
     move |value: &Value<'_>| {
@@ -149,7 +158,7 @@ pub(super) fn list<T>(
 }
 
 /// A list with at least one element.
-pub(super) fn filled_list<T>(
+pub(in crate::config) fn filled_list<T>(
     read: impl Fn(&Value<'_>) -> Option<T>,
 ) -> impl Fn(&Value<'_>) -> Option<Vec<T>> {
     let read = list(read);
@@ -164,7 +173,7 @@ pub(super) fn filled_list<T>(
 }
 
 /// A table of free names, in their alphabetical order. `read` gets the name and its value.
-pub(super) fn map<T>(
+pub(in crate::config) fn map<T>(
     read: impl Fn(&Value<'_>, &Value<'_>) -> Option<T>,
 ) -> impl Fn(&Value<'_>) -> Option<Vec<T>> {
     move |value: &Value<'_>| {
@@ -197,7 +206,7 @@ pub(super) fn map<T>(
 }
 
 /// A whole number in a range.
-pub(super) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&Value<'_>) -> Option<T>
+pub(in crate::config) fn integer<T>(range: RangeInclusive<T>) -> impl Fn(&Value<'_>) -> Option<T>
 where
     T: Copy + PartialOrd + Display + TryFrom<i64>,
 {
@@ -221,7 +230,7 @@ where
 }
 
 /// A number from 0 to 1.
-pub(super) fn share(value: &Value<'_>) -> Option<f64> {
+pub(in crate::config) fn share(value: &Value<'_>) -> Option<f64> {
     let number: Option<f64> = match value.item {
         DeValue::Float(written) => written.as_str().parse().ok(),
         DeValue::Integer(written) => written.as_str().parse().ok(),
@@ -232,7 +241,7 @@ pub(super) fn share(value: &Value<'_>) -> Option<f64> {
 }
 
 /// `true` or `false`.
-pub(super) fn boolean(value: &Value<'_>) -> Option<bool> {
+pub(in crate::config) fn boolean(value: &Value<'_>) -> Option<bool> {
     match value.item {
         DeValue::Boolean(yes) => Some(*yes),
         _ => value.wrong("true or false, without quotes,"),
@@ -240,7 +249,9 @@ pub(super) fn boolean(value: &Value<'_>) -> Option<bool> {
 }
 
 /// A duration in a range.
-pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value<'_>) -> Option<Duration> {
+pub(in crate::config) fn duration(
+    range: RangeInclusive<Duration>,
+) -> impl Fn(&Value<'_>) -> Option<Duration> {
     move |value: &Value<'_>| {
         if let DeValue::Integer(number) = value.item {
             return value.problem(
@@ -263,7 +274,7 @@ pub(super) fn duration(range: RangeInclusive<Duration>) -> impl Fn(&Value<'_>) -
 }
 
 /// A size in bytes, in a range.
-pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value<'_>) -> Option<u64> {
+pub(in crate::config) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value<'_>) -> Option<u64> {
     move |value: &Value<'_>| {
         if let DeValue::Integer(number) = value.item {
             return value.problem(
@@ -286,54 +297,9 @@ pub(super) fn size(range: RangeInclusive<u64>) -> impl Fn(&Value<'_>) -> Option<
 }
 
 /// A limit on bodies: a size, or `"none"`.
-pub(super) fn body_limit(value: &Value<'_>) -> Option<Option<u64>> {
+pub(in crate::config) fn body_limit(value: &Value<'_>) -> Option<Option<u64>> {
     if value.item.as_str() == Some("none") {
         return Some(None);
     }
     size(0..=1 << 50)(value).map(Some)
-}
-
-/// The known word that `text` was probably meant to be, as a help text.
-pub(super) fn did_you_mean<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<String> {
-    nearest(text, words).map(|word| format!("did you mean `{word}`?"))
-}
-
-/// The known word nearest to `text`, if one is near: a third of its letters may differ, or one may be the other's start.
-pub(super) fn nearest<'w>(text: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
-    let lower = text.to_ascii_lowercase().replace('-', "_");
-    let far = |word: &str| {
-        let plain = word.to_ascii_lowercase().replace('-', "_");
-        let distance = strsim::osa_distance(&plain, &lower);
-        let part = lower.len() >= 3
-            && (plain.starts_with(&lower) || (plain.len() >= 3 && lower.starts_with(&plain)));
-        if part { distance.min(1) } else { distance }
-    };
-    let near = words
-        .map(|word| (far(word), word))
-        .min_by_key(|(distance, _)| *distance);
-    // A word of one or two letters is near to everything.
-    near.filter(|(distance, word)| *distance <= (word.len() / 3).min(3))
-        .map(|(_, word)| word)
-}
-
-impl Cx<'_> {
-    /// Reports an error at a place.
-    pub(super) fn error(&self, span: Range<usize>, message: String, help: Option<String>) {
-        self.found.borrow_mut().push(Finding {
-            severity: super::problem::Severity::Error,
-            span,
-            message,
-            help,
-        });
-    }
-
-    /// Reports a warning at a place.
-    pub(super) fn warning(&self, span: Range<usize>, message: String, help: &str) {
-        self.found.borrow_mut().push(Finding {
-            severity: super::problem::Severity::Warning,
-            span,
-            message,
-            help: Some(help.to_owned()),
-        });
-    }
 }

@@ -2,11 +2,11 @@
 
 /// Why a text is not what was wanted.
 #[derive(Debug)]
-pub(super) struct Fault {
-    pub(super) what: String,
-    pub(super) help: Option<String>,
+pub(in crate::config) struct Fault {
+    pub(in crate::config) what: String,
+    pub(in crate::config) help: Option<String>,
     /// Whether the message starts with the text itself.
-    pub(super) quote: bool,
+    pub(in crate::config) quote: bool,
     /// What of it holds pieces of the text.
     pieces: Pieces,
 }
@@ -21,7 +21,7 @@ enum Pieces {
 
 impl Fault {
     /// `what` goes on from the text: "is not a duration".
-    pub(super) fn new(what: impl Into<String>) -> Self {
+    pub(in crate::config) fn new(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             help: None,
@@ -31,7 +31,7 @@ impl Fault {
     }
 
     /// `what` stands alone.
-    pub(super) fn about(what: impl Into<String>) -> Self {
+    pub(in crate::config) fn about(what: impl Into<String>) -> Self {
         Self {
             what: what.into(),
             help: None,
@@ -41,13 +41,13 @@ impl Fault {
     }
 
     /// What to write instead, in words of ours alone.
-    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
+    pub(in crate::config) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
     /// What to write instead, made from the text.
-    pub(super) fn respelled(self, help: impl Into<String>) -> Self {
+    pub(in crate::config) fn respelled(self, help: impl Into<String>) -> Self {
         Self {
             pieces: Pieces::InHelp,
             ..self.help(help)
@@ -55,7 +55,7 @@ impl Fault {
     }
 
     /// `what` holds pieces of the text, and the help perhaps as well.
-    pub(super) fn with_pieces(self) -> Self {
+    pub(in crate::config) fn with_pieces(self) -> Self {
         Self {
             pieces: Pieces::Anywhere,
             ..self
@@ -64,7 +64,7 @@ impl Fault {
 
     /// As it is told of a text that variables were filled into: what came from the environment is not shown, it may be a secret in the
     /// wrong place.
-    pub(super) fn without_pieces(self) -> Self {
+    pub(in crate::config) fn without_pieces(self) -> Self {
         match self.pieces {
             Pieces::Nowhere => self,
             Pieces::InHelp => Self { help: None, ..self },

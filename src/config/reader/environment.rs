@@ -5,8 +5,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use super::value::Fault;
-use super::values::Secret;
+use super::fault::Fault;
+use crate::secret::Secret;
 
 /// A secret is a line, not a disk image.
 const SECRET_FILE_LIMIT: u64 = 64 * 1024;
@@ -16,13 +16,13 @@ const SECRET_FILE_LIMIT: u64 = 64 * 1024;
     clippy::disallowed_methods,
     reason = "config is the one place that reads the environment"
 )]
-pub(super) fn process_variable(name: &str) -> Option<String> {
+pub(in crate::config) fn process_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
 /// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. A variable that is empty takes the default too, as
 /// in a shell.
-pub(super) fn fill(
+pub(in crate::config) fn fill(
     text: &str,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Result<String, Fault> {
@@ -80,15 +80,15 @@ fn variable(inside: &str, environment: &dyn Fn(&str) -> Option<String>) -> Resul
 }
 
 /// What was read from a secret's file.
-pub(super) struct SecretFile {
+pub(in crate::config) struct SecretFile {
     /// Without the one line end that editors and `echo` add.
-    pub(super) secret: Secret,
+    pub(in crate::config) secret: Secret,
     /// Whether every user of the machine may read it.
-    pub(super) world_readable: bool,
+    pub(in crate::config) world_readable: bool,
 }
 
 /// Reads the file of a secret, relative to `folder` where the path is.
-pub(super) fn read_secret(folder: &Path, path: &str) -> Result<SecretFile, Fault> {
+pub(in crate::config) fn read_secret(folder: &Path, path: &str) -> Result<SecretFile, Fault> {
     let unreadable = |error: std::io::Error| Fault::new(format!("cannot be read: {error}"));
     let file = File::open(folder.join(path)).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;

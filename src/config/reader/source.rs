@@ -8,16 +8,16 @@ use super::problem::{Excerpt, Problem, Severity};
 
 /// Something wrong at a place in the text, before line and column are known.
 #[derive(Debug, Clone)]
-pub(super) struct Finding {
-    pub(super) severity: Severity,
+pub(in crate::config) struct Finding {
+    pub(in crate::config) severity: Severity,
     /// Bytes of the text; empty at 0 where no place is to blame.
-    pub(super) span: Range<usize>,
-    pub(super) message: String,
-    pub(super) help: Option<String>,
+    pub(in crate::config) span: Range<usize>,
+    pub(in crate::config) message: String,
+    pub(in crate::config) help: Option<String>,
 }
 
 /// The line of a byte of a text, from 1.
-pub(super) fn line(text: &str, at: usize) -> usize {
+pub(in crate::config) fn line(text: &str, at: usize) -> usize {
     let head = text.as_bytes().get(..at).unwrap_or(text.as_bytes());
     1 + head.iter().filter(|byte| **byte == b'\n').count()
 }
@@ -53,7 +53,7 @@ fn on_one_line(text: String) -> String {
 }
 
 /// The text and the ranges of it that must not be shown.
-pub(super) struct Source<'a> {
+pub(in crate::config) struct Source<'a> {
     name: &'a str,
     text: &'a str,
     /// Where each line begins.
@@ -62,7 +62,7 @@ pub(super) struct Source<'a> {
 }
 
 impl<'a> Source<'a> {
-    pub(super) fn new(name: &'a str, text: &'a str) -> Self {
+    pub(in crate::config) fn new(name: &'a str, text: &'a str) -> Self {
         let ends = text.match_indices('\n').map(|(at, _)| at + 1);
         Self {
             name,
@@ -78,12 +78,12 @@ impl<'a> Source<'a> {
     }
 
     /// Hides more of the text.
-    pub(super) fn hide(&mut self, ranges: Vec<Range<usize>>) {
+    pub(in crate::config) fn hide(&mut self, ranges: Vec<Range<usize>>) {
         self.masked.extend(ranges);
     }
 
     /// What the parser found, the first of each line: the others mostly follow from it.
-    pub(super) fn syntax(&mut self, errors: &[toml::de::Error]) -> Vec<Finding> {
+    pub(in crate::config) fn syntax(&mut self, errors: &[toml::de::Error]) -> Vec<Finding> {
         self.masked.extend(mask::likely_ranges(self.text));
         let mut findings: Vec<Finding> = Vec::new();
         let mut lines = BTreeSet::new();
@@ -109,7 +109,7 @@ impl<'a> Source<'a> {
     }
 
     /// The findings in file order, as they are shown.
-    pub(super) fn problems(&self, mut findings: Vec<Finding>) -> Vec<Problem> {
+    pub(in crate::config) fn problems(&self, mut findings: Vec<Finding>) -> Vec<Problem> {
         findings.sort_by_key(|found| found.span.start);
         findings
             .into_iter()

@@ -25,7 +25,7 @@ const MOST_LOOKED_AT: usize = 4 << 20;
 
 /// Whether the value of a key of this name is hidden: a secret's name, one that is two letters away from it, or one that
 /// speaks of secrets.
-pub(super) fn is_secret(name: &str) -> bool {
+pub(in crate::config) fn is_secret(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
     if PLAIN.contains(&name.as_str()) || name.ends_with("_file") {
         return false;
@@ -49,7 +49,7 @@ fn is_secret_key(head: &str) -> bool {
 
 /// Byte ranges to hide, in order: the values of secret keys, to the end of their line and over every line they span, and
 /// what stands between `://` and `@` in a line.
-pub(super) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
+pub(in crate::config) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
     let mut key_may_start = true;
@@ -87,7 +87,7 @@ pub(super) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
 
 /// Further ranges, for a text that is not TOML: where a quote is missing or too many, the pieces are not what they look
 /// like, but what stands before a `=` tells.
-pub(super) fn likely_ranges(text: &str) -> Vec<Range<usize>> {
+pub(in crate::config) fn likely_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut looked_at = 0;
     for (start, line) in lines(text) {
@@ -122,7 +122,7 @@ fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
 }
 
 /// Hides the name and password of a URL in a text that is quoted in a message.
-pub(super) fn without_user_info(text: &str) -> String {
+pub(in crate::config) fn without_user_info(text: &str) -> String {
     match user_info(text, 0..text.len()) {
         Some(range) => {
             let (head, tail) = (text.get(..range.start), text.get(range.end..));

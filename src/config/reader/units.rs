@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::value::Fault;
+use super::fault::Fault;
 
 const DURATIONS: [(&str, u64); 5] = [
     ("d", 86_400_000),
@@ -19,7 +19,7 @@ const SIZES: [(&str, u64); 4] = [
 ];
 
 /// Reads `"300ms"`, `"30s"`, `"10m"`, `"2h"`, `"7d"`.
-pub(super) fn parse_duration(text: &str) -> Result<Duration, Fault> {
+pub(in crate::config) fn parse_duration(text: &str) -> Result<Duration, Fault> {
     parse(text, &DURATIONS)
         .map(Duration::from_millis)
         .ok_or_else(|| {
@@ -38,7 +38,7 @@ pub fn duration(text: &str) -> Option<Duration> {
 }
 
 /// Reads `"512B"`, `"32KiB"`, `"20MiB"`, `"1GiB"` as bytes.
-pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
+pub(in crate::config) fn parse_size(text: &str) -> Result<u64, Fault> {
     parse(text, &SIZES).ok_or_else(|| {
         let fault = Fault::new("is not a size");
         let number = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -63,7 +63,7 @@ pub(super) fn parse_size(text: &str) -> Result<u64, Fault> {
 }
 
 /// A duration as it would be written, in its largest whole unit; parts of a millisecond are dropped.
-pub(super) fn show_duration(duration: Duration) -> String {
+pub(in crate::config) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {
         return "0s".to_owned();
@@ -72,7 +72,7 @@ pub(super) fn show_duration(duration: Duration) -> String {
 }
 
 /// A size as it would be written, in its largest whole unit.
-pub(super) fn show_size(bytes: u64) -> String {
+pub(in crate::config) fn show_size(bytes: u64) -> String {
     show(bytes, &SIZES)
 }
 

@@ -21,7 +21,7 @@ pub struct Banned {
 
 /// An operator's hands.
 #[derive(Clone)]
-pub struct Control {
+pub struct Operations {
     sessions: SessionStore,
     users: UserDirectory,
     bans: Bans,
@@ -29,7 +29,7 @@ pub struct Control {
     by: &'static str,
 }
 
-impl Control {
+impl Operations {
     /// `by` stands in every line of the log: the way the operator came.
     #[must_use]
     pub fn new(sessions: SessionStore, users: UserDirectory, bans: Bans, by: &'static str) -> Self {
@@ -127,7 +127,7 @@ impl Control {
 }
 
 /// Bans.
-impl Control {
+impl Operations {
     /// The user that somebody is now: an id that was merged into another stands for that one.
     ///
     /// # Errors
@@ -282,7 +282,7 @@ impl Control {
 }
 
 /// The user directory.
-impl Control {
+impl Operations {
     /// What is kept of a user besides his ids, field by field; `None` where nothing is.
     ///
     /// # Errors
@@ -363,7 +363,7 @@ mod tests {
         let sessions = SessionStore::memory(&config.config.session);
         let users = UserDirectory::redis(server.link(), "gate:");
         let bans = Bans::redis(server.link(), "gate:");
-        let control = Control::new(sessions.clone(), users, bans, "test");
+        let operations = Operations::new(sessions.clone(), users, bans, "test");
         let ann = Identity {
             appid: "wx1".to_owned(),
             openid: "o1".to_owned(),
@@ -381,7 +381,7 @@ mod tests {
             skey = Some(new.unwrap().skey);
         };
         let (holder, ban) = (ann.holder(), Ban::new("x", None));
-        let banned = control.ban(&holder, &ban, looked_at);
+        let banned = operations.ban(&holder, &ban, looked_at);
         let banned = banned.await.unwrap();
 
         assert_eq!(banned.sessions, 1);

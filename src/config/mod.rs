@@ -60,7 +60,7 @@ pub use self::session::{Session, SessionStoreKind, TokenSource};
 pub use self::style::{CustomStyle, Style};
 pub use self::units::duration;
 pub use self::upstream::{HostHeader, ServerAddress, Upstream};
-pub use self::users::{AdoptedTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
+pub use self::users::{ExistingTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::users::{Merged, UserStoreKind, Users, Webhook};
 pub use self::values::{ListenAddress, Secret};
 

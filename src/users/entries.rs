@@ -71,7 +71,7 @@ impl UserDirectory {
     #[must_use]
     pub fn knows_merges(&self) -> bool {
         match self {
-            Self::Sql(users) => !users.is_adopted(),
+            Self::Sql(users) => !users.is_existing_table(),
             Self::Redis(_) | Self::Webhook(_) | Self::Memory(_) | Self::Off => true,
         }
     }

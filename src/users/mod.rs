@@ -17,7 +17,7 @@ pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
 pub use self::profile::{Change, Profile, ProfileError, Profiles};
 pub use self::redis::{RedisBans, RedisUsers};
-pub use self::sql::{Examination, SqlUsers};
+pub use self::sql::{Diagnosis, SqlUsers};
 pub use self::webhook::{Asked, Told, WebhookUsers};
 
 use std::fmt::Display;

@@ -10,7 +10,7 @@ mod sql;
 mod webhook;
 
 pub use self::profile::ProfileField;
-pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
+pub use self::sql::{ExistingTable, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::webhook::{Merged, Webhook};
 
 /// `[users]`.
@@ -96,9 +96,9 @@ impl Users {
             merged,
         };
         profile::check(table, &users);
-        let (kept, adopted) = (&users.profile, users.sql.as_mut());
-        if let Some(adopted) = adopted.and_then(|sql| sql.adopted.as_mut()) {
-            adopted.keep_only(kept);
+        let (kept, existing) = (&users.profile, users.sql.as_mut());
+        if let Some(existing) = existing.and_then(|sql| sql.existing.as_mut()) {
+            existing.keep_only(kept);
         }
         Some(users)
     }

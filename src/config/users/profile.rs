@@ -68,11 +68,11 @@ pub(super) fn check(table: &Reader<'_>, users: &Users) {
         let what = "there is no directory of the gateway's that could keep it";
         table.error("profile", what, Some(help.to_owned()));
     }
-    let Some(adopted) = users.sql.as_ref().and_then(|sql| sql.adopted.as_ref()) else {
+    let Some(existing) = users.sql.as_ref().and_then(|sql| sql.existing.as_ref()) else {
         return;
     };
     for field in &users.profile {
-        if adopted.profile(*field).is_none() {
+        if existing.profile(*field).is_none() {
             let name = field.name();
             let what =
                 format!("users.sql.table is to keep the {name}, and no column of it is named");

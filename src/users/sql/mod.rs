@@ -1,6 +1,5 @@
 //! The user directory in SQL: MySQL or MariaDB, PostgreSQL, SQLite.
 
-mod adopted;
 #[cfg_attr(
     not(any(
         feature = "directory-mysql",
@@ -25,11 +24,12 @@ mod connect;
     )
 )]
 mod database;
-mod examine;
-mod own;
+mod diagnose;
+mod existing;
+mod managed;
 mod profile;
 mod schema;
-mod shape;
+mod table_schema;
 #[cfg(test)]
 mod tests;
 
@@ -38,10 +38,10 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-pub use self::examine::Examination;
+pub use self::diagnose::Diagnosis;
 
-use self::adopted::{Adopted, Fit};
 use self::database::{Database, SqlError};
+use self::existing::{Compatibility, ExistingUsers};
 use super::{Bans, CreateUsers, Entries, EntryKind, Found};
 use crate::config::Sql;
 use crate::redis::StoreError;
@@ -61,16 +61,16 @@ pub struct SqlUsers {
     database: Database,
     bans: Bans,
     /// `None`: in our own tables.
-    adopted: Option<Arc<Adopted>>,
-    prepared: Arc<OnceCell<Fit>>,
+    existing: Option<Arc<ExistingUsers>>,
+    prepared: Arc<OnceCell<Compatibility>>,
 }
 
 impl SqlUsers {
     pub(super) fn new(config: &Sql, bans: Bans) -> Self {
         let database = Database::new(config);
-        let adopted = config.adopted.as_ref();
+        let existing = config.existing.as_ref();
         Self {
-            adopted: adopted.map(|table| Arc::new(Adopted::new(&database, table))),
+            existing: existing.map(|table| Arc::new(ExistingUsers::new(&database, table))),
             database,
             bans,
             prepared: Arc::default(),
@@ -88,14 +88,14 @@ impl SqlUsers {
         self.prepared().await.map(|_| ())
     }
 
-    async fn prepared(&self) -> Result<&Fit, StoreError> {
+    async fn prepared(&self) -> Result<&Compatibility, StoreError> {
         let prepared = self.prepared.get_or_try_init(|| async {
             let database = self.database.patient();
-            match &self.adopted {
-                Some(adopted) => retried(|| adopted.inspect(&database)).await,
+            match &self.existing {
+                Some(existing) => retried(|| existing.inspect(&database)).await,
                 None => {
                     retried(|| schema::prepare(&database)).await?;
-                    Ok(Fit::default())
+                    Ok(Compatibility::default())
                 }
             }
         });
@@ -109,15 +109,16 @@ impl SqlUsers {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        let fit = self.prepared().await?;
+        let compatibility = self.prepared().await?;
         let (database, bans) = (&self.database, &self.bans);
-        match &self.adopted {
-            Some(adopted) => {
+        match &self.existing {
+            Some(existing) => {
                 let names = (appid, openid, unionid);
-                retried(|| adopted.find_or_create(database, bans, names, fit, create)).await
+                retried(|| existing.find_or_create(database, bans, names, compatibility, create))
+                    .await
             }
             None => {
-                retried(|| own::find_or_create(database, bans, appid, openid, unionid, create))
+                retried(|| managed::find_or_create(database, bans, appid, openid, unionid, create))
                     .await
             }
         }
@@ -126,15 +127,15 @@ impl SqlUsers {
 
 /// Merges.
 impl SqlUsers {
-    pub(super) fn is_adopted(&self) -> bool {
-        self.adopted.is_some()
+    pub(super) fn is_existing_table(&self) -> bool {
+        self.existing.is_some()
     }
 
     pub(super) async fn bring_ban(&self, newer: &str, older: &str) -> Result<(), StoreError> {
-        if !self.is_adopted() {
+        if !self.is_existing_table() {
             return Ok(());
         }
-        retried(|| adopted::move_ban(&self.bans, newer, older)).await
+        retried(|| existing::move_ban(&self.bans, newer, older)).await
     }
 
     pub(super) async fn settle(
@@ -145,9 +146,9 @@ impl SqlUsers {
     ) -> Result<(), StoreError> {
         self.prepare().await?;
         let (database, names) = (&self.database, (appid, openid, Some(unionid)));
-        match &self.adopted {
-            Some(adopted) => retried(|| adopted.settle(database, names)).await,
-            None => retried(|| own::settle(database, unionid)).await,
+        match &self.existing {
+            Some(existing) => retried(|| existing.settle(database, names)).await,
+            None => retried(|| managed::settle(database, unionid)).await,
         }
     }
 }
@@ -155,20 +156,20 @@ impl SqlUsers {
 /// What `UserDirectory` says of entries.
 impl SqlUsers {
     pub(super) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
-        if self.adopted.is_some() {
+        if self.existing.is_some() {
             return Ok(user_id.to_owned());
         }
         self.prepare().await?;
-        retried(|| own::current_id(&self.database, user_id)).await
+        retried(|| managed::current_id(&self.database, user_id)).await
     }
 
     pub(super) async fn entries(&self, kind: EntryKind, from: &str) -> Result<Entries, StoreError> {
-        let fit = self.prepared().await?;
+        let compatibility = self.prepared().await?;
         // Nobody waits at his mini program for it.
         let database = self.database.patient();
-        match &self.adopted {
-            Some(adopted) => retried(|| adopted.page(&database, fit, kind, from)).await,
-            None => retried(|| own::entries::page(&database, kind, from)).await,
+        match &self.existing {
+            Some(existing) => retried(|| existing.page(&database, compatibility, kind, from)).await,
+            None => retried(|| managed::entries::page(&database, kind, from)).await,
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What is kept of users besides their ids, in our tables or in an adopted one.
 
-use super::adopted::Written;
 use super::database::SqlError;
-use super::{SqlUsers, own, retried};
+use super::existing::Written;
+use super::{SqlUsers, managed, retried};
 use crate::config::ProfileField;
 use crate::redis::StoreError;
 use crate::users::{Change, Profile, ProfileError};
@@ -13,14 +13,15 @@ impl SqlUsers {
         user_id: &str,
         fields: &[ProfileField],
     ) -> Result<Profile, StoreError> {
-        let fit = self.prepared().await?;
+        let compatibility = self.prepared().await?;
         let database = &self.database;
-        match &self.adopted {
-            Some(adopted) => {
-                let found = retried(|| adopted.profile(database, fit, user_id, fields)).await;
+        match &self.existing {
+            Some(existing) => {
+                let found =
+                    retried(|| existing.profile(database, compatibility, user_id, fields)).await;
                 Ok(found?.unwrap_or_default())
             }
-            None => retried(|| own::profile::read(database, user_id, fields)).await,
+            None => retried(|| managed::profile::read(database, user_id, fields)).await,
         }
     }
 
@@ -29,10 +30,10 @@ impl SqlUsers {
         user_id: &str,
         changes: &[Change],
     ) -> Result<(), ProfileError> {
-        let fit = self.prepared().await?;
+        let compatibility = self.prepared().await?;
         let database = &self.database;
-        let Some(adopted) = &self.adopted else {
-            let change = async || match own::profile::change(database, user_id, changes).await {
+        let Some(existing) = &self.existing else {
+            let change = async || match managed::profile::change(database, user_id, changes).await {
                 Ok(true) => Ok(Written::Yes),
                 Ok(false) => Ok(Written::NoRow),
                 Err(SqlError::DoesNotFit(_)) => Ok(Written::No),
@@ -40,7 +41,9 @@ impl SqlUsers {
             };
             return as_told(retried(change).await?);
         };
-        as_told(retried(|| adopted.change_profile(database, fit, user_id, changes)).await?)
+        as_told(
+            retried(|| existing.change_profile(database, compatibility, user_id, changes)).await?,
+        )
     }
 }
 

@@ -1,6 +1,6 @@
 //! Profiles in columns of a table of somebody else's. What such a column cannot hold is refused, never written changed.
 
-use super::{Adopted, Fit, text};
+use super::{Compatibility, ExistingUsers, text};
 use crate::config::ProfileField;
 use crate::users::sql::database::{Database, Line, SqlError, Statement};
 use crate::users::{Change, Profile};
@@ -16,15 +16,15 @@ pub(in crate::users::sql) enum Written {
     No,
 }
 
-impl Adopted {
+impl ExistingUsers {
     pub(in crate::users::sql) async fn profile(
         &self,
         database: &Database,
-        fit: &Fit,
+        compatibility: &Compatibility,
         user_id: &str,
         fields: &[ProfileField],
     ) -> Result<Option<Profile>, SqlError> {
-        let (sql, values) = self.look(database, fit, user_id, fields);
+        let (sql, values) = self.look(database, compatibility, user_id, fields);
         let rows = database.rows(&sql, &values).await?;
         // The collation may have found somebody whose id differs in capitals.
         let own = |row: &Line| row.first().and_then(Option::as_deref) == Some(user_id);
@@ -42,19 +42,21 @@ impl Adopted {
     pub(in crate::users::sql) async fn change_profile(
         &self,
         database: &Database,
-        fit: &Fit,
+        compatibility: &Compatibility,
         user_id: &str,
         changes: &[Change],
     ) -> Result<Written, SqlError> {
         let fields: Vec<ProfileField> = changes.iter().map(|change| change.field).collect();
-        let there = self.profile(database, fit, user_id, &fields).await?;
+        let there = self
+            .profile(database, compatibility, user_id, &fields)
+            .await?;
         if there.is_none() {
             return Ok(Written::NoRow);
         }
-        let change = self.set(database, fit, user_id, changes);
-        let look = self.look(database, fit, user_id, &fields);
+        let change = self.set(database, compatibility, user_id, changes);
+        let look = self.look(database, compatibility, user_id, &fields);
         let mut expected = vec![Some(user_id.to_owned())];
-        expected.extend(changes.iter().map(|change| fit.stored(change)));
+        expected.extend(changes.iter().map(|change| compatibility.stored(change)));
         match database.change_exactly(&change, &look, &expected).await {
             Ok(()) => Ok(Written::Yes),
             // A column that lets no two rows have one value is as good a reason.
@@ -68,7 +70,7 @@ impl Adopted {
     pub(super) async fn move_profile(
         &self,
         database: &Database,
-        fit: &Fit,
+        compatibility: &Compatibility,
         from: &str,
         to: &str,
     ) -> Result<(), SqlError> {
@@ -76,7 +78,7 @@ impl Adopted {
         if fields.is_empty() {
             return Ok(());
         }
-        let gone = self.profile(database, fit, from, &fields).await?;
+        let gone = self.profile(database, compatibility, from, &fields).await?;
         let Some(gone) = gone.filter(|gone| *gone != Profile::default()) else {
             return Ok(());
         };
@@ -89,7 +91,8 @@ impl Adopted {
             let as_text = database.as_text(&column);
             // Held to what was read: who changes his profile meanwhile is told that it is changed. And taken away first: no two
             // rows may have one phone number.
-            let (mut emptied, mut values) = self.set(database, fit, from, &[Change::delete(field)]);
+            let (mut emptied, mut values) =
+                self.set(database, compatibility, from, &[Change::delete(field)]);
             emptied += &format!(" AND {as_text} = ?");
             values.push(text(value));
             statements.push((emptied, values));
@@ -97,7 +100,7 @@ impl Adopted {
                 field,
                 value: Some(value.to_owned()),
             };
-            let (mut taken, values) = self.set(database, fit, to, &[taken]);
+            let (mut taken, values) = self.set(database, compatibility, to, &[taken]);
             taken += &format!(" AND ({column} IS NULL OR {as_text} = '')");
             statements.push((taken, values));
         }
@@ -130,7 +133,7 @@ impl Adopted {
     fn look(
         &self,
         database: &Database,
-        fit: &Fit,
+        compatibility: &Compatibility,
         user_id: &str,
         fields: &[ProfileField],
     ) -> Statement {
@@ -139,7 +142,7 @@ impl Adopted {
             .iter()
             .filter_map(|field| self.column(database, *field));
         columns.extend(named.map(|column| database.as_text(&column)));
-        let (place, value) = fit.id(database.kind(), user_id);
+        let (place, value) = compatibility.id(database.kind(), user_id);
         let sql = format!(
             "SELECT {} FROM {} WHERE {} = {place}",
             columns.join(", "),
@@ -149,13 +152,19 @@ impl Adopted {
         (sql, vec![value])
     }
 
-    fn set(&self, database: &Database, fit: &Fit, user_id: &str, changes: &[Change]) -> Statement {
+    fn set(
+        &self,
+        database: &Database,
+        compatibility: &Compatibility,
+        user_id: &str,
+        changes: &[Change],
+    ) -> Statement {
         let (mut set, mut values) = (Vec::new(), Vec::new());
         for change in changes {
             let Some(column) = self.column(database, change.field) else {
                 continue;
             };
-            match fit.stored(change) {
+            match compatibility.stored(change) {
                 Some(value) => {
                     set.push(format!("{column} = ?"));
                     values.push(text(&value));
@@ -163,7 +172,7 @@ impl Adopted {
                 None => set.push(format!("{column} = NULL")),
             }
         }
-        let (place, value) = fit.id(database.kind(), user_id);
+        let (place, value) = compatibility.id(database.kind(), user_id);
         values.push(value);
         let sql = format!(
             "UPDATE {} SET {} WHERE {} = {place}",
@@ -180,7 +189,7 @@ impl Adopted {
     }
 }
 
-impl Fit {
+impl Compatibility {
     /// As it stands in the column then.
     fn stored(&self, change: &Change) -> Option<String> {
         match &change.value {

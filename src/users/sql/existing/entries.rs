@@ -1,17 +1,17 @@
 //! A table of somebody else's looked through in the order of its user ids.
 
-use super::{Adopted, Fit, text};
+use super::{Compatibility, ExistingUsers, text};
 use crate::config::SqlKind;
 use crate::users::sql::PAGE;
 use crate::users::sql::database::{Database, SqlError, Value};
 use crate::users::{Entries, Entry, EntryKind};
 
-impl Adopted {
+impl ExistingUsers {
     /// A page of one kind, from the user id `from` on. Rows without what is looked for are passed over.
     pub(in crate::users::sql) async fn page(
         &self,
         database: &Database,
-        fit: &Fit,
+        compatibility: &Compatibility,
         kind: EntryKind,
         from: &str,
     ) -> Result<Entries, SqlError> {
@@ -29,7 +29,7 @@ impl Adopted {
         let (which, values) = if from.is_empty() {
             (String::new(), Vec::new())
         } else {
-            let (place, value) = fit.id(database.kind(), from);
+            let (place, value) = compatibility.id(database.kind(), from);
             (format!("WHERE {id} > {place}"), vec![value])
         };
         let app = self.app.as_ref().unwrap_or(name);
@@ -69,7 +69,7 @@ impl Adopted {
     }
 }
 
-impl Fit {
+impl Compatibility {
     /// A user id for a comparison with its column, as one that an index answers: what stands in the statement, and its value.
     pub(super) fn id(&self, database: SqlKind, id: &str) -> (String, Value) {
         const NUMBERS: [&str; 7] = [

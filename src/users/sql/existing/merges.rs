@@ -1,10 +1,10 @@
 //! Two rows of a table of somebody else's that turn out to be one person.
 
-use super::{Adopted, Names, User, text};
+use super::{ExistingUsers, Names, User, text};
 use crate::users::sql::database::{Database, SqlError, Statement};
 use crate::users::{Bans, tell_of_merge};
 
-impl Adopted {
+impl ExistingUsers {
     /// As `UserDirectory::settle`: the older id has the unionid then. The other row stays as it is, without one.
     pub(in crate::users::sql) async fn settle(
         &self,

@@ -2,12 +2,12 @@
 //! first logins at once one user. Nothing but the columns that the configuration names is read or written, and no row of
 //! somebody else's is ever taken for a user's because a collation does.
 
+mod compatibility;
 mod entries;
-mod fit;
 mod merges;
 mod profile;
 
-pub(super) use self::fit::{Created, Fit};
+pub(super) use self::compatibility::{Compatibility, Created};
 pub(super) use self::profile::Written;
 
 pub(super) use self::merges::move_ban;
@@ -15,12 +15,12 @@ pub(super) use self::merges::move_ban;
 use self::merges::holds_on;
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
-use crate::config::AdoptedTable;
+use crate::config::ExistingTable;
 use crate::users::{Bans, CreateUsers, Found, LONGEST_ID};
 
 /// A table of somebody else's.
-pub(super) struct Adopted {
-    names: AdoptedTable,
+pub(super) struct ExistingUsers {
+    names: ExistingTable,
     /// The names, quoted.
     table: String,
     id: String,
@@ -39,8 +39,8 @@ struct User {
 /// Appid, openid and unionid of a login.
 pub(super) type Names<'a> = (&'a str, &'a str, Option<&'a str>);
 
-impl Adopted {
-    pub(super) fn new(database: &Database, names: &AdoptedTable) -> Self {
+impl ExistingUsers {
+    pub(super) fn new(database: &Database, names: &ExistingTable) -> Self {
         let quoted = |name: &Option<String>| name.as_deref().map(|name| database.quoted(name));
         Self {
             table: database.quoted(&names.name),
@@ -80,13 +80,13 @@ impl Adopted {
         statements
     }
 
-    /// One try, as `own::find_or_create`.
+    /// One try, as `managed::find_or_create`.
     pub(super) async fn find_or_create(
         &self,
         database: &Database,
         bans: &Bans,
         names: Names<'_>,
-        fit: &Fit,
+        compatibility: &Compatibility,
         create: CreateUsers,
     ) -> Result<Found, SqlError> {
         let known = self.by_openid(database, names).await?;
@@ -101,7 +101,10 @@ impl Adopted {
             .collect();
         let (id, is_new) = match (known, joined) {
             (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
-            (None, None) => (self.add(database, names, fit.created).await?, true),
+            (None, None) => (
+                self.add(database, names, compatibility.created).await?,
+                true,
+            ),
             (Some(user), None) => {
                 if let (Some(column), Some(unionid)) = (&self.unionid, names.2)
                     && user.unionid.as_deref() != Some(unionid)
@@ -120,7 +123,8 @@ impl Adopted {
                     false => (one.id, other.id),
                 };
                 move_ban(bans, &goes, &stays).await?;
-                self.move_profile(database, fit, &goes, &stays).await?;
+                self.move_profile(database, compatibility, &goes, &stays)
+                    .await?;
                 (stays, false)
             }
         };

@@ -1,9 +1,9 @@
 //! Whether a table of somebody else's will do, and what to change in it.
 
-use super::Adopted;
+use super::ExistingUsers;
 use crate::config::{ProfileField, SqlKind};
 use crate::users::sql::database::{Database, SqlError};
-use crate::users::sql::shape::Shape;
+use crate::users::sql::table_schema::TableSchema;
 
 /// How the time of a first login is written.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub(in crate::users::sql) enum Created {
 
 /// What has to be known of a table before it is used.
 #[derive(Debug, Clone, Default)]
-pub(in crate::users::sql) struct Fit {
+pub(in crate::users::sql) struct Compatibility {
     pub(in crate::users::sql) created: Created,
     /// The type of the user id's column, as the database calls it.
     pub(super) id_kind: String,
@@ -31,14 +31,14 @@ pub(in crate::users::sql) struct Fit {
 
 /// Above it a number cannot be meant as seconds: the year 5138.
 const LARGEST_SECONDS: u64 = 100_000_000_000;
-impl Adopted {
+impl ExistingUsers {
     /// Looks whether the table will do.
     pub(in crate::users::sql) async fn inspect(
         &self,
         database: &Database,
-    ) -> Result<Fit, SqlError> {
-        let shape = Shape::of(database, &self.names.name).await?;
-        let problems = self.problems(&shape, database.kind());
+    ) -> Result<Compatibility, SqlError> {
+        let schema = TableSchema::of(database, &self.names.name).await?;
+        let problems = self.problems(&schema, database.kind());
         if !problems.is_empty() {
             let problems = problems.join("; ");
             return Err(SqlError::Failed(format!(
@@ -46,29 +46,33 @@ impl Adopted {
                 database.address()
             )));
         }
-        for problem in self.profile_problems(&shape) {
+        for problem in self.profile_problems(&schema) {
             tracing::warn!(
                 users.address = database.address(),
                 problem,
                 "not every profile can be kept"
             );
         }
-        let column = |name: &str| shape.column(name);
+        let column = |name: &str| schema.column(name);
         let filled = |field: &ProfileField| {
             let name = self.names.profile(*field);
             name.and_then(column).is_some_and(|column| !column.nullable)
         };
-        Ok(Fit {
-            created: self.created(database, &shape).await?,
+        Ok(Compatibility {
+            created: self.created(database, &schema).await?,
             id_kind: column(&self.names.id).map_or_else(String::new, |column| column.kind.clone()),
             filled: ProfileField::ALL.into_iter().filter(filled).collect(),
         })
     }
 
     /// How first logins are dated.
-    async fn created(&self, database: &Database, shape: &Shape) -> Result<Created, SqlError> {
+    async fn created(
+        &self,
+        database: &Database,
+        schema: &TableSchema,
+    ) -> Result<Created, SqlError> {
         let column = self.names.created.as_deref();
-        let Some(column) = column.and_then(|name| shape.column(name)) else {
+        let Some(column) = column.and_then(|name| schema.column(name)) else {
             return Ok(Created::Never);
         };
         let number = ["int", "numeric", "decimal", "double", "float", "real"]
@@ -94,9 +98,13 @@ impl Adopted {
     }
 
     /// Why the table will not do, each with its cure.
-    pub(in crate::users::sql) fn problems(&self, shape: &Shape, kind: SqlKind) -> Vec<String> {
+    pub(in crate::users::sql) fn problems(
+        &self,
+        schema: &TableSchema,
+        kind: SqlKind,
+    ) -> Vec<String> {
         let name = &self.names.name;
-        if !shape.exists() {
+        if !schema.exists() {
             return vec![format!(
                 "there is no table `{name}` that the user of users.sql.url may see"
             )];
@@ -114,7 +122,7 @@ impl Adopted {
         let mut problems: Vec<String> = columns
             .into_iter()
             .flatten()
-            .filter(|column| shape.column(column).is_none())
+            .filter(|column| schema.column(column).is_none())
             .map(|column| format!("table `{name}` has no column `{column}`; see users.sql.columns"))
             .collect();
         if !problems.is_empty() {
@@ -125,7 +133,7 @@ impl Adopted {
             .flatten()
             .map(String::as_str)
             .collect();
-        if !shape.is_unique(&openid) {
+        if !schema.is_unique(&openid) {
             let cure = self.unique_key(kind, &self.openid, &self.names.openid);
             problems.push(format!(
                 "nothing keeps table `{name}` from two rows with one `{}`, which two first logins at once would make; {cure}",
@@ -133,7 +141,7 @@ impl Adopted {
             ));
         }
         if let (Some(column), Some(unionid)) = (&self.unionid, &self.names.unionid)
-            && !shape.is_unique(&[unionid])
+            && !schema.is_unique(&[unionid])
         {
             let cure = self.unique_key(kind, column, unionid);
             problems.push(format!(
@@ -144,12 +152,12 @@ impl Adopted {
     }
 
     /// What columns of profiles cannot hold, each with its cure. Who needs that is refused, and nobody else.
-    pub(in crate::users::sql) fn profile_problems(&self, shape: &Shape) -> Vec<String> {
+    pub(in crate::users::sql) fn profile_problems(&self, schema: &TableSchema) -> Vec<String> {
         let (name, table) = (&self.names.name, &self.table);
         let mut problems = Vec::new();
         for field in self.kept() {
             let column = self.names.profile(field);
-            let Some(column) = column.and_then(|column| shape.column(column)) else {
+            let Some(column) = column.and_then(|column| schema.column(column)) else {
                 continue;
             };
             let charset = column.charset.as_deref();

@@ -2,17 +2,17 @@
 //! nothing: a user is added on trial and taken back.
 
 use super::SqlUsers;
-use super::adopted::{Adopted, Created};
 use super::database::{Database, SqlError, Statement};
-use super::shape::Shape;
-use super::{own, schema};
+use super::existing::{Created, ExistingUsers};
+use super::table_schema::TableSchema;
+use super::{managed, schema};
 use crate::clock;
 use crate::config::SqlKind;
 use crate::redis::StoreError;
 
 /// What was found, each in a line for the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Examination {
+pub struct Diagnosis {
     /// What is well.
     pub facts: Vec<String>,
     /// What works, but not for ever or not for everybody.
@@ -26,7 +26,7 @@ impl SqlUsers {
     ///
     /// # Errors
     /// It cannot be reached, or does not let us in.
-    pub async fn examine(&self) -> Result<Examination, StoreError> {
+    pub async fn diagnose(&self) -> Result<Diagnosis, StoreError> {
         let database = self.database.patient();
         let away = |error| StoreError::Unavailable {
             cause: match error {
@@ -36,11 +36,11 @@ impl SqlUsers {
                 }
             },
         };
-        let mut found = Examination::default();
+        let mut found = Diagnosis::default();
         greet(&database, &mut found).await.map_err(away)?;
-        match &self.adopted {
-            Some(adopted) => examine_adopted(&database, adopted, &mut found).await,
-            None => examine_own(&database, &mut found).await,
+        match &self.existing {
+            Some(existing) => diagnose_existing(&database, existing, &mut found).await,
+            None => diagnose_managed(&database, &mut found).await,
         }
         .map_err(away)?;
         Ok(found)
@@ -48,7 +48,7 @@ impl SqlUsers {
 }
 
 /// Version, encryption, character set of the connection.
-async fn greet(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
+async fn greet(database: &Database, found: &mut Diagnosis) -> Result<(), SqlError> {
     let (version, cipher) = match database.kind() {
         SqlKind::MySql => (
             "SELECT CAST(VERSION() AS CHAR)",
@@ -88,7 +88,7 @@ async fn greet(database: &Database, found: &mut Examination) -> Result<(), SqlEr
     Ok(())
 }
 
-async fn examine_own(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
+async fn diagnose_managed(database: &Database, found: &mut Diagnosis) -> Result<(), SqlError> {
     if !schema::is_made(database).await? {
         found.advice.push(
             "users.sql: our tables are not there yet, or not all of them; `skeygate run` makes them at its start, if its user may CREATE tables"
@@ -96,7 +96,7 @@ async fn examine_own(database: &Database, found: &mut Examination) -> Result<(),
         );
         return Ok(());
     }
-    let trial = own::trial()?;
+    let trial = managed::trial()?;
     judge(
         database,
         &trial,
@@ -108,25 +108,25 @@ async fn examine_own(database: &Database, found: &mut Examination) -> Result<(),
     Ok(())
 }
 
-async fn examine_adopted(
+async fn diagnose_existing(
     database: &Database,
-    adopted: &Adopted,
-    found: &mut Examination,
+    existing: &ExistingUsers,
+    found: &mut Diagnosis,
 ) -> Result<(), SqlError> {
-    let name = adopted.name();
-    let shape = Shape::of(database, name).await?;
-    let problems = adopted.problems(&shape, database.kind());
+    let name = existing.name();
+    let schema = TableSchema::of(database, name).await?;
+    let problems = existing.problems(&schema, database.kind());
     let unfit = !problems.is_empty();
     let problems = problems.into_iter();
     found
         .problems
         .extend(problems.map(|problem| format!("users.sql: {problem}")));
     if !unfit {
-        let problems = adopted.profile_problems(&shape).into_iter();
+        let problems = existing.profile_problems(&schema).into_iter();
         let problems = problems.map(|problem| format!("users.sql: {problem}"));
         found.problems.extend(problems);
     }
-    let narrow: Vec<&str> = shape
+    let narrow: Vec<&str> = schema
         .columns()
         .iter()
         .filter(|column| {
@@ -154,8 +154,8 @@ async fn examine_adopted(
         ));
         return Ok(());
     }
-    let created = match adopted.inspect(database).await {
-        Ok(fit) => fit.created,
+    let created = match existing.inspect(database).await {
+        Ok(compatibility) => compatibility.created,
         Err(SqlError::Failed(cause)) => {
             let cure = "GRANT SELECT on it";
             found.problems.push(format!("users.sql: {cause}; {cure}"));
@@ -166,7 +166,7 @@ async fn examine_adopted(
     // As long as WeChat's, so that a column that is too short shows.
     let openid = format!("skeygate-check-{:013}", clock::unix_millis());
     let names = ("wxskeygatecheck000", openid.as_str(), Some(openid.as_str()));
-    let trial = adopted.trial(database, names, created);
+    let trial = existing.trial(database, names, created);
     let subject = format!("users.sql: table `{name}`");
     let rights = if trial.len() > 1 {
         "SELECT, INSERT and UPDATE on it"
@@ -183,7 +183,7 @@ async fn judge(
     trial: &[Statement],
     rights: &str,
     subject: &str,
-    found: &mut Examination,
+    found: &mut Diagnosis,
 ) {
     match database.trial(trial).await {
         Ok(()) => found

@@ -4,7 +4,7 @@ use super::database::{Database, SqlError, Value};
 use crate::config::SqlKind;
 
 /// A table.
-pub(super) struct Shape {
+pub(super) struct TableSchema {
     kind: SqlKind,
     columns: Vec<Column>,
     /// The columns of each unique key, the primary key among them. Not those over parts of the rows or of a column.
@@ -42,7 +42,7 @@ const SQLITE_COLUMNS: &str = "SELECT name, type, NULL, CASE WHEN \"notnull\" = 0
 const SQLITE_KEYS: &str = "SELECT l.name, i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i \
     WHERE l.\"unique\" = 1 AND l.partial = 0 ORDER BY l.name";
 
-impl Shape {
+impl TableSchema {
     /// Of the table of this name; without columns when there is none that we may see.
     pub(super) async fn of(database: &Database, table: &str) -> Result<Self, SqlError> {
         let (columns, keys, name) = match database.kind() {
@@ -51,7 +51,7 @@ impl Shape {
             SqlKind::Sqlite => (SQLITE_COLUMNS, SQLITE_KEYS, table.to_owned()),
         };
         let name = [Value::Text(name)];
-        let mut shape = Self {
+        let mut schema = Self {
             kind: database.kind(),
             columns: Vec::new(),
             keys: Vec::new(),
@@ -59,7 +59,7 @@ impl Shape {
         for row in database.rows(columns, &name).await? {
             let mut row = row.into_iter();
             if let (Some(Some(name)), Some(kind)) = (row.next(), row.next()) {
-                shape.columns.push(Column {
+                schema.columns.push(Column {
                     name,
                     kind: kind.unwrap_or_default().to_ascii_lowercase(),
                     charset: row.next().flatten(),
@@ -72,17 +72,17 @@ impl Shape {
         for row in database.rows(keys, &name).await? {
             let mut row = row.into_iter();
             let key = row.next().flatten();
-            if key != last || shape.keys.is_empty() {
-                shape.keys.push(Vec::new());
+            if key != last || schema.keys.is_empty() {
+                schema.keys.push(Vec::new());
                 last = key;
             }
             // An expression, or a part of a column, is nobody's column.
             let column = row.next().flatten().unwrap_or_default();
-            if let Some(key) = shape.keys.last_mut() {
+            if let Some(key) = schema.keys.last_mut() {
                 key.push(column);
             }
         }
-        Ok(shape)
+        Ok(schema)
     }
 
     pub(super) fn exists(&self) -> bool {

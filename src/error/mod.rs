@@ -11,7 +11,7 @@ use hyper::StatusCode;
 pub use self::causes::chain;
 
 use crate::http::path::PathProblem;
-use crate::limit::Refused;
+use crate::limit::RateLimitExceeded;
 use crate::redis::StoreError;
 use crate::wechat::WechatError;
 use crate::wechat::open_data::Undecryptable;
@@ -68,7 +68,7 @@ pub enum Error {
     /// WeChat limits this user's logins.
     RateLimited(LoginRefusal),
     /// More requests than a `rate_limit` of ours lets through.
-    OverLimit(Refused),
+    OverLimit(RateLimitExceeded),
     /// A bug of ours.
     Internal(String),
     /// WeChat refuses our appid, secret or address: the operator must act.

@@ -17,7 +17,7 @@ use super::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
 use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
-use crate::limit::Standing;
+use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
 use crate::style;
 
@@ -84,7 +84,7 @@ impl Reply {
     }
 
     /// Tells the client how it stands with the limit that is nearest. A service that limits by itself knows better.
-    pub(super) fn with_standing(mut self, standing: Standing) -> Self {
+    pub(super) fn with_standing(mut self, standing: RateLimitStatus) -> Self {
         let headers = self.response.headers_mut();
         if RATELIMIT.iter().all(|name| !headers.contains_key(name)) {
             let values = [standing.limit, standing.remaining, standing.reset];

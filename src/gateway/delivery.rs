@@ -12,7 +12,7 @@ use super::answer::Reply;
 use super::{Exchange, Gateway, outgoing};
 use crate::config::{self, Action, Auth, HeaderRules, OnBadToken, PathPattern, Route, Style};
 use crate::error::Error;
-use crate::http::loose::{loosest, script_readings};
+use crate::http::lenient_path::{loosest, script_readings};
 use crate::http::method;
 use crate::identity::Identity;
 

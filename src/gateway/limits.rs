@@ -4,7 +4,7 @@ use super::outgoing::ReadBody;
 use super::{Exchange, Gateway};
 use crate::config::Route;
 use crate::error::Error;
-use crate::limit::{Counted, Limit};
+use crate::limit::{Limit, RateLimitKey};
 use crate::session::Session;
 
 impl Gateway {
@@ -23,7 +23,7 @@ impl Gateway {
         }
         let (session, body) = self.authenticate(route, exchange).await?;
         if let (Some(limit), Some(session)) = (&limits.per_user, &session) {
-            let user = Counted::user(&session.identity);
+            let user = RateLimitKey::user(&session.identity);
             self.count(limit, user, exchange).await?;
         }
         Ok((session, body))
@@ -36,7 +36,10 @@ impl Gateway {
         exchange: &mut Exchange<'_>,
     ) -> Result<(), Error> {
         match exchange.record.client {
-            Some(client) => self.count(limit, Counted::address(client), exchange).await,
+            Some(client) => {
+                self.count(limit, RateLimitKey::address(client), exchange)
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -44,12 +47,12 @@ impl Gateway {
     async fn count(
         &self,
         limit: &Limit,
-        caller: Counted<'_>,
+        caller: RateLimitKey<'_>,
         exchange: &mut Exchange<'_>,
     ) -> Result<(), Error> {
         let (standing, counted) = match self.limits.count(limit, caller).await {
             Ok(standing) => (standing, Ok(())),
-            Err(refused) => (refused.standing, Err(Error::OverLimit(refused))),
+            Err(refused) => (refused.status, Err(Error::OverLimit(refused))),
         };
         let before = exchange.standing.unwrap_or(standing);
         *exchange.standing = Some(standing.tighter(before));

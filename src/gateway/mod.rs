@@ -49,7 +49,7 @@ use crate::http::headers::HeaderPolicy;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::{host, method, target};
-use crate::limit::{Limits, Standing};
+use crate::limit::{Limits, RateLimitStatus};
 use crate::login::Logins;
 use crate::request_log::Record;
 use crate::route::RouteTable;
@@ -92,7 +92,7 @@ struct Exchange<'a> {
     query: Option<String>,
     record: &'a mut Record,
     /// What a limit says of the caller, for whatever answer this ends in.
-    standing: &'a mut Option<Standing>,
+    standing: &'a mut Option<RateLimitStatus>,
 }
 
 impl Gateway {

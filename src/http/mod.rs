@@ -7,7 +7,7 @@ pub mod forwarded;
 pub mod framing;
 pub mod headers;
 pub mod host;
-pub mod loose;
+pub mod lenient_path;
 pub mod method;
 mod names;
 pub mod path;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::loose;
+use super::lenient_path;
 use crate::config::EncodedByte;
 
 /// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in capitals, `//` merged, no dot
@@ -148,7 +148,7 @@ impl<'a> CanonicalPath<'a> {
         if dots {
             return Err(PathProblem::DotSegment);
         }
-        if encoded_percent && loose::hides_something(&out) {
+        if encoded_percent && lenient_path::hides_something(&out) {
             return Err(PathProblem::EncodedTwice);
         }
         Ok(Self {

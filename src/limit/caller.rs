@@ -8,7 +8,7 @@ use crate::redis::key_part;
 
 /// One caller of a limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counted<'a> {
+pub enum RateLimitKey<'a> {
     /// A subscriber's address; of IPv6 his network.
     Address(IpAddr),
     /// A user by our id.
@@ -17,7 +17,7 @@ pub enum Counted<'a> {
     Openid(&'a str, &'a str),
 }
 
-impl<'a> Counted<'a> {
+impl<'a> RateLimitKey<'a> {
     /// By address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
@@ -48,8 +48,8 @@ mod tests {
     use super::*;
     use crate::identity::Attributes;
 
-    fn address(text: &str) -> Counted<'static> {
-        Counted::address(text.parse().unwrap())
+    fn address(text: &str) -> RateLimitKey<'static> {
+        RateLimitKey::address(text.parse().unwrap())
     }
 
     #[test]
@@ -72,8 +72,8 @@ mod tests {
             user_id: Some("7".to_owned()),
             attributes: Attributes::default(),
         };
-        assert_eq!(Counted::user(&identity).key(), "7");
+        assert_eq!(RateLimitKey::user(&identity).key(), "7");
         identity.user_id = None;
-        assert_eq!(Counted::user(&identity).key(), "wx%3A1:o1");
+        assert_eq!(RateLimitKey::user(&identity).key(), "wx%3A1:o1");
     }
 }

@@ -1,5 +1,5 @@
 //! Rate limits: how many requests one address or one user may send, counted by the generic cell rate algorithm, which is a token
-//! bucket that needs one number per caller. Counted in this process, in a table that never grows; with `rate_limit.shared` in
+//! bucket that needs one number per caller. RateLimitKey in this process, in a table that never grows; with `rate_limit.shared` in
 //! Redis, for all replicas together, and by the table, which knows what Redis said last, while Redis does not answer: a limit
 //! never fails open, and never makes an answer fail.
 //!
@@ -8,22 +8,22 @@
 
 mod bucket;
 mod caller;
-mod one_address;
 mod shared;
 mod table;
 #[cfg(test)]
 mod tests;
+mod untrusted_proxy_hint;
 
 use std::net::IpAddr;
 use std::sync::Arc;
 
-pub use self::bucket::Standing;
-pub use self::caller::Counted;
+pub use self::bucket::RateLimitStatus;
+pub use self::caller::RateLimitKey;
 
 use self::bucket::Bucket;
-use self::one_address::OneAddress;
 use self::shared::Shared;
 use self::table::Table;
+use self::untrusted_proxy_hint::UntrustedProxyHint;
 use crate::config::{Config, Login, Quota, Route};
 use crate::redis::RedisLink;
 
@@ -34,7 +34,7 @@ pub struct Limits {
     /// By `Login::number`.
     logins: Vec<Option<Limit>>,
     own: Option<Limit>,
-    one_address: OneAddress,
+    untrusted_proxy_hint: UntrustedProxyHint,
     shared: Option<Shared>,
 }
 
@@ -57,11 +57,11 @@ pub struct Limit {
 
 /// Too many requests.
 #[derive(Debug, Clone)]
-pub struct Refused {
+pub struct RateLimitExceeded {
     /// For the log: which limit it was.
     pub cause: Arc<str>,
     /// How it stands with the caller.
-    pub standing: Standing,
+    pub status: RateLimitStatus,
     /// Whole seconds until the next request is let through; at least 1.
     pub retry_after: u32,
 }
@@ -106,7 +106,7 @@ impl Limits {
             routes: config.routes.iter().map(route).collect(),
             logins: config.login.iter().map(login).collect(),
             own: own.map(|quota| Limit::new(&quota, "own", "the first login's per_address")),
-            one_address: OneAddress::new(config.server.trusted_proxies.is_empty()),
+            untrusted_proxy_hint: UntrustedProxyHint::new(config.server.trusted_proxies.is_empty()),
             shared: shared.map(|link| Shared::new(link.clone(), &config.redis.key_prefix)),
         }
     }
@@ -120,7 +120,7 @@ impl Limits {
     /// That of a login. Notes where it comes from, for the operator who has not told us of his proxy.
     #[must_use]
     pub fn login(&self, login: &Login, client: Option<IpAddr>) -> Option<&Limit> {
-        self.one_address.note(client);
+        self.untrusted_proxy_hint.note(client);
         self.logins.get(login.number)?.as_ref()
     }
 
@@ -134,7 +134,11 @@ impl Limits {
     ///
     /// # Errors
     /// The caller has used up what the limit allows. The request is not counted then, so that trying again costs nothing.
-    pub async fn count(&self, limit: &Limit, caller: Counted<'_>) -> Result<Standing, Refused> {
+    pub async fn count(
+        &self,
+        limit: &Limit,
+        caller: RateLimitKey<'_>,
+    ) -> Result<RateLimitStatus, RateLimitExceeded> {
         match &self.shared {
             None => limit.count(caller),
             // Boxed: the future of every request would be as large as this one.
@@ -154,19 +158,19 @@ impl Limit {
     }
 
     /// In this process.
-    fn count(&self, caller: Counted<'_>) -> Result<Standing, Refused> {
+    fn count(&self, caller: RateLimitKey<'_>) -> Result<RateLimitStatus, RateLimitExceeded> {
         let now = self.callers.now();
         self.outcome(self.callers.take(&self.bucket, caller, now))
     }
 
     /// `taken` is what the caller owes: after this request, or, when that was too much, without it.
-    fn outcome(&self, taken: Result<u64, u64>) -> Result<Standing, Refused> {
+    fn outcome(&self, taken: Result<u64, u64>) -> Result<RateLimitStatus, RateLimitExceeded> {
         match taken {
-            Ok(debt) => Ok(self.bucket.standing(debt)),
-            Err(debt) => Err(Refused {
+            Ok(used) => Ok(self.bucket.status(used)),
+            Err(used) => Err(RateLimitExceeded {
                 cause: Arc::clone(&self.cause),
-                standing: self.bucket.standing(debt),
-                retry_after: self.bucket.wait(debt),
+                status: self.bucket.status(used),
+                retry_after: self.bucket.wait(used),
             }),
         }
     }

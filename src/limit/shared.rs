@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 
-use super::{Counted, Limit, Refused, Standing};
+use super::{Limit, RateLimitExceeded, RateLimitKey, RateLimitStatus};
 use crate::redis::{RedisLink, eval};
 
 /// One request: whether it is let through, and what the caller owes then, in microseconds. A clock that was set back, as after a
@@ -19,9 +19,9 @@ const COUNT: &str = "
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local full = tonumber(ARGV[2])
-local debt = math.max(0, math.min(full, (tonumber(redis.call('GET', KEYS[1]) or 0) or 0) - now))
-local after = debt + ARGV[1]
-if after > full then return {0, debt} end
+local used = math.max(0, math.min(full, (tonumber(redis.call('GET', KEYS[1]) or 0) or 0) - now))
+local after = used + ARGV[1]
+if after > full then return {0, used} end
 redis.call('SET', KEYS[1], string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
 return {1, after}";
 
@@ -41,22 +41,22 @@ impl Shared {
     pub(super) async fn count(
         &self,
         limit: &Limit,
-        caller: Counted<'_>,
-    ) -> Result<Standing, Refused> {
+        caller: RateLimitKey<'_>,
+    ) -> Result<RateLimitStatus, RateLimitExceeded> {
         // Before Redis looks at its clock, so that nobody is held back for longer than it says.
         let now = limit.callers.now();
-        let known = limit.bucket.take(limit.callers.debt(caller, now));
+        let known = limit.bucket.take(limit.callers.used(caller, now));
         if known.is_err() {
             return limit.outcome(known);
         }
         let key = [&self.prefix, &limit.scope, ":", &caller.key()].concat();
         let mut command = eval(COUNT, &key);
         command.arg(limit.bucket.interval).arg(limit.bucket.full);
-        // Counted twice, should the connection break under it: better than not at all.
+        // RateLimitKey twice, should the connection break under it: better than not at all.
         match self.link.read::<(bool, u64)>(&command).await {
-            Ok((let_through, debt)) => {
-                limit.callers.raise(caller, now, debt);
-                limit.outcome(if let_through { Ok(debt) } else { Err(debt) })
+            Ok((let_through, used)) => {
+                limit.callers.raise(caller, now, used);
+                limit.outcome(if let_through { Ok(used) } else { Err(used) })
             }
             Err(error) => {
                 tracing::debug!(%error, "a limit is counted by this replica alone");

@@ -11,7 +11,7 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
-use super::caller::Counted;
+use super::caller::RateLimitKey;
 
 const SHARDS: usize = 64;
 const SETS: usize = 64;
@@ -43,27 +43,32 @@ impl Table {
     }
 
     /// Counts a request of a caller; see `Bucket::take`.
-    pub(super) fn take(&self, bucket: &Bucket, caller: Counted<'_>, now: u64) -> Result<u64, u64> {
-        self.change(caller, now, |debt| match bucket.take(debt) {
+    pub(super) fn take(
+        &self,
+        bucket: &Bucket,
+        caller: RateLimitKey<'_>,
+        now: u64,
+    ) -> Result<u64, u64> {
+        self.change(caller, now, |used| match bucket.take(used) {
             Ok(after) => (Some(after), Ok(after)),
-            Err(debt) => (None, Err(debt)),
+            Err(used) => (None, Err(used)),
         })
     }
 
     /// What a caller owes.
-    pub(super) fn debt(&self, caller: Counted<'_>, now: u64) -> u64 {
-        self.change(caller, now, |debt| (None, debt))
+    pub(super) fn used(&self, caller: RateLimitKey<'_>, now: u64) -> u64 {
+        self.change(caller, now, |used| (None, used))
     }
 
     /// Notes that a caller owes at least so much.
-    pub(super) fn raise(&self, caller: Counted<'_>, now: u64, to: u64) {
-        self.change(caller, now, |debt| ((to > debt).then_some(to), ()));
+    pub(super) fn raise(&self, caller: RateLimitKey<'_>, now: u64, to: u64) {
+        self.change(caller, now, |used| ((to > used).then_some(to), ()));
     }
 
     /// `change` gets what the caller owes and may say what he owes from then on.
     fn change<T>(
         &self,
-        caller: Counted<'_>,
+        caller: RateLimitKey<'_>,
         now: u64,
         change: impl FnOnce(u64) -> (Option<u64>, T),
     ) -> T {
@@ -82,13 +87,13 @@ impl Table {
         let set = set.unwrap_or_default();
         let place = match set.iter().position(|[other, _]| *other == hash) {
             Some(at) => set.get_mut(at),
-            None => set.iter_mut().min_by_key(|[_, owes_until]| *owes_until),
+            None => set.iter_mut().min_by_key(|[_, used_until]| *used_until),
         };
-        let debt = match place {
-            Some(&mut [known, owes_until]) if known == hash => owes_until.saturating_sub(now),
+        let used = match place {
+            Some(&mut [known, used_until]) if known == hash => used_until.saturating_sub(now),
             _ => 0,
         };
-        let (after, result) = change(debt);
+        let (after, result) = change(used);
         if let (Some(place), Some(after)) = (place, after) {
             *place = [hash, now.saturating_add(after)];
         }
@@ -109,8 +114,8 @@ mod tests {
         Bucket::new(&quota(rate, burst))
     }
 
-    fn host(number: u64) -> Counted<'static> {
-        Counted::address(IpAddr::from((u128::from(number) << 64).to_be_bytes()))
+    fn host(number: u64) -> RateLimitKey<'static> {
+        RateLimitKey::address(IpAddr::from((u128::from(number) << 64).to_be_bytes()))
     }
 
     impl Table {
@@ -182,9 +187,9 @@ mod tests {
         let (table, bucket) = (Table::new(), bucket("1/s", 3));
         table.raise(host(1), 0, 3_000_000);
         table.raise(host(1), 500_000, 1_000_000);
-        assert_eq!(table.debt(host(1), 500_000), 2_500_000);
+        assert_eq!(table.used(host(1), 500_000), 2_500_000);
         assert!(table.take(&bucket, host(1), 500_000).is_err());
-        assert_eq!(table.debt(host(2), 500_000), 0);
+        assert_eq!(table.used(host(2), 500_000), 0);
     }
 
     #[test]

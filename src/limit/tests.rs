@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::cmd;
 
-use super::{Counted, Limit, Limits, Refused, Standing};
+use super::{Limit, Limits, RateLimitExceeded, RateLimitKey, RateLimitStatus};
 use crate::config::{Config, Quota};
 use crate::redis::RedisLink;
 use crate::testing::{RedisServer, eventually};
@@ -47,8 +47,8 @@ impl Replica {
         limit.expect("a limit")
     }
 
-    async fn count(&self, address: &str) -> Result<Standing, Refused> {
-        let caller = Counted::address(address.parse().unwrap());
+    async fn count(&self, address: &str) -> Result<RateLimitStatus, RateLimitExceeded> {
+        let caller = RateLimitKey::address(address.parse().unwrap());
         self.limits.count(self.limit(), caller).await
     }
 }
@@ -68,23 +68,20 @@ async fn a_refusal_tells_what_is_left_and_when_to_come_again() {
     let limits = Limits::new(&config, None);
     let route = limits.route(&config.routes[0]).unwrap();
     let limit = route.per_address.as_ref().unwrap();
-    let caller = Counted::address([192, 0, 2, 1].into());
-    let standing = |remaining, reset| Standing {
+    let caller = RateLimitKey::address([192, 0, 2, 1].into());
+    let status = |remaining, reset| RateLimitStatus {
         limit: 3,
         remaining,
         reset,
     };
 
-    assert_eq!(limits.count(limit, caller).await.unwrap(), standing(2, 30));
-    assert_eq!(limits.count(limit, caller).await.unwrap(), standing(1, 60));
+    assert_eq!(limits.count(limit, caller).await.unwrap(), status(2, 30));
+    assert_eq!(limits.count(limit, caller).await.unwrap(), status(1, 60));
     tokio::time::advance(Duration::from_millis(1500)).await;
-    assert_eq!(limits.count(limit, caller).await.unwrap(), standing(0, 89));
+    assert_eq!(limits.count(limit, caller).await.unwrap(), status(0, 89));
     let refused = limits.count(limit, caller).await.unwrap_err();
 
-    assert_eq!(
-        (refused.standing, refused.retry_after),
-        (standing(0, 89), 29)
-    );
+    assert_eq!((refused.status, refused.retry_after), (status(0, 89), 29));
     let cause = "the route's per_address (2/m, 3 at once) is used up";
     assert_eq!(&*refused.cause, cause);
 }
@@ -184,7 +181,7 @@ async fn a_clock_set_back_costs_one_bucket_and_nonsense_nothing() {
     // From a clock a century ahead.
     put("4900000000000000").await;
     let refused = replica.count("192.0.2.1").await.unwrap_err();
-    assert_eq!((refused.retry_after, refused.standing.reset), (1, 2));
+    assert_eq!((refused.retry_after, refused.status.reset), (1, 2));
     put("nonsense").await;
     let other = Replica::new("\"60/m\", burst = 2", &link);
     assert_eq!(other.count("192.0.2.1").await.unwrap().remaining, 1);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{PathPattern, Route};
-use crate::http::loose::loosest;
+use crate::http::lenient_path::loosest;
 
 /// Routes that share a path, or are for other methods of it.
 type Routes = Vec<Arc<Route>>;
@@ -17,8 +17,8 @@ pub(super) struct PathTable {
     slashed: HashMap<String, Routes>,
     /// Longest first; each without its final slash.
     prefixes: Vec<(String, Routes)>,
-    loose_exact: HashMap<String, Routes>,
-    loose_prefixes: Vec<(String, Routes)>,
+    lenient_exact: HashMap<String, Routes>,
+    lenient_prefixes: Vec<(String, Routes)>,
 }
 
 /// What a path leads to in one table.
@@ -43,12 +43,12 @@ impl PathTable {
                 map.entry(key.to_owned())
                     .or_default()
                     .push(Arc::clone(route));
-                let loose = self.loose_exact.entry(loosest(path).into_owned());
+                let loose = self.lenient_exact.entry(loosest(path).into_owned());
                 loose.or_default().push(Arc::clone(route));
             }
             PathPattern::Prefix(prefix) => {
                 add_prefix(&mut self.prefixes, prefix, route);
-                add_prefix(&mut self.loose_prefixes, &loosest(prefix), route);
+                add_prefix(&mut self.lenient_prefixes, &loosest(prefix), route);
             }
         }
     }
@@ -66,12 +66,12 @@ impl PathTable {
     }
 
     /// What a loosest reading leads to: the exact path's routes, the longest prefix's, or those of both when they end alike.
-    pub(super) fn find_loosely(
+    pub(super) fn find_lenient(
         &self,
         path: &str,
     ) -> Option<impl Iterator<Item = &Arc<Route>> + Clone> {
-        let exact = self.loose_exact.get(path).map(Vec::as_slice);
-        let prefix = longest(&self.loose_prefixes, path)
+        let exact = self.lenient_exact.get(path).map(Vec::as_slice);
+        let prefix = longest(&self.lenient_prefixes, path)
             .filter(|(prefix, _)| exact.is_none() || *prefix == path)
             .map(|(_, routes)| routes);
         (exact.is_some() || prefix.is_some()).then(|| exact.into_iter().chain(prefix).flatten())

@@ -12,7 +12,7 @@ use hyper::Method;
 
 use self::index::PathTable;
 use crate::config::{Action, Auth, PathPattern, Route};
-use crate::http::loose::{loosest, script_readings};
+use crate::http::lenient_path::{loosest, script_readings};
 
 /// All routes, ready to be looked up. A path is looked up among the routes of its own host, then of the wildcards that cover it
 /// (longest first), then of those for every host.
@@ -165,7 +165,7 @@ impl RouteTable {
     ) -> Option<&Arc<Route>> {
         let mut candidates = self
             .tables(host)
-            .find_map(|paths| paths.find_loosely(loosest))?;
+            .find_map(|paths| paths.find_lenient(loosest))?;
         if candidates.clone().any(|route| route.path == found.path) {
             return None;
         }

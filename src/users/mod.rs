@@ -18,7 +18,7 @@ pub use self::memory::MemoryUsers;
 pub use self::profile::{Change, Profile, ProfileError, Profiles};
 pub use self::redis::{RedisBans, RedisUsers};
 pub use self::sql::{Diagnosis, SqlUsers};
-pub use self::webhook::{Asked, Told, WebhookUsers};
+pub use self::webhook::{LookupRequest, LookupResponse, WebhookUsers};
 
 use std::fmt::Display;
 

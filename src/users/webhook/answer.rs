@@ -8,7 +8,7 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Told;
+use super::LookupResponse;
 use crate::config::is_claim_name;
 use crate::users::LONGEST_ID;
 
@@ -33,7 +33,7 @@ struct Answer<'a> {
 }
 
 /// The answer, or what is wrong with it.
-pub(super) fn read(body: &[u8], request_id: &str) -> Result<Told, String> {
+pub(super) fn read(body: &[u8], request_id: &str) -> Result<LookupResponse, String> {
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(_)) => {}
         Ok(_) => return Err("the answer is no JSON object".to_owned()),
@@ -43,11 +43,11 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<Told, String> {
     let twice = |_| "the answer has a field twice".to_owned();
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(twice)?;
     if denies(value(answer.deny), request_id)? {
-        return Ok(Told::Denied);
+        return Ok(LookupResponse::Denied);
     }
     let user_id = match value(answer.user_id) {
         None => return Err("the answer has no `user_id`; null is for nobody".to_owned()),
-        Some(Value::Null) => return Ok(Told::Unknown),
+        Some(Value::Null) => return Ok(LookupResponse::Unknown),
         Some(value) => user_id(&value)?,
     };
     let is_new = match value(answer.is_new) {
@@ -62,7 +62,7 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<Told, String> {
         (None | Some(Value::Null), _) => BTreeMap::new(),
         (Some(_), _) => return Err("`claims` is no JSON object".to_owned()),
     };
-    Ok(Told::User {
+    Ok(LookupResponse::User {
         user_id,
         is_new,
         claims,
@@ -177,15 +177,19 @@ fn read_claims(claims: &RawValue) -> Result<BTreeMap<String, String>, String> {
 mod tests {
     use super::*;
 
-    fn told(answer: &str) -> Result<Told, String> {
+    fn told(answer: &str) -> Result<LookupResponse, String> {
         read(answer.as_bytes(), "r1")
     }
 
-    fn user(user_id: &str, is_new: Option<bool>, claims: &[(&str, &str)]) -> Result<Told, String> {
+    fn user(
+        user_id: &str,
+        is_new: Option<bool>,
+        claims: &[(&str, &str)],
+    ) -> Result<LookupResponse, String> {
         let claims = claims
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Ok(Told::User {
+        Ok(LookupResponse::User {
             user_id: user_id.to_owned(),
             is_new,
             claims: claims.collect(),
@@ -218,13 +222,13 @@ mod tests {
                 ]
             )
         );
-        assert_eq!(told(r#"{"user_id":null}"#), Ok(Told::Unknown));
+        assert_eq!(told(r#"{"user_id":null}"#), Ok(LookupResponse::Unknown));
         for denial in [
             r#"{"deny":true}"#,
             r#"{"deny":"closed","user_id":1}"#,
             r#"{"deny":""}"#,
         ] {
-            assert_eq!(told(denial), Ok(Told::Denied), "{denial}");
+            assert_eq!(told(denial), Ok(LookupResponse::Denied), "{denial}");
         }
         assert_eq!(told(r#"{"deny":false,"user_id":1}"#), user("1", None, &[]));
     }

@@ -21,7 +21,7 @@ pub struct WebhookUsers {
 
 /// A login, as the service is asked about it.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct LookupRequest<'a> {
     /// The name of the mini program in the configuration.
     pub app: &'a str,
     /// Its appid.
@@ -40,7 +40,7 @@ pub struct Asked<'a> {
 
 /// What the service says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
+pub enum LookupResponse {
     /// Who he is.
     User {
         /// 1 to 64 visible ASCII characters.
@@ -56,7 +56,7 @@ pub enum Told {
     Denied,
 }
 
-impl Told {
+impl LookupResponse {
     /// A user who was made though none was to be made is none.
     fn for_login(self, create: CreateUsers) -> Self {
         match (create, self) {
@@ -92,7 +92,7 @@ impl WebhookUsers {
     ///
     /// # Errors
     /// The service cannot be asked, or says what cannot be read; the text tells what, and none of its values.
-    pub async fn ask(&self, asked: &Asked<'_>) -> Result<Told, StoreError> {
+    pub async fn ask(&self, asked: &LookupRequest<'_>) -> Result<LookupResponse, StoreError> {
         let message = json!({
             "event": "login",
             "app": asked.app,

@@ -12,7 +12,7 @@ const LOGINS: u32 = 100;
 const SAID_EVERY: Duration = Duration::from_secs(3600);
 
 /// Watches where logins come from.
-pub(super) struct OneAddress {
+pub(super) struct UntrustedProxyHint {
     /// Without it, somebody has thought of proxies.
     no_proxy_trusted: bool,
     seen: Mutex<Seen>,
@@ -25,7 +25,7 @@ struct Seen {
     said: Option<Instant>,
 }
 
-impl OneAddress {
+impl UntrustedProxyHint {
     pub(super) fn new(no_proxy_trusted: bool) -> Self {
         Self {
             no_proxy_trusted,
@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     /// How often something is said of so many logins.
-    fn said(watch: &OneAddress, address: &str, logins: u32) -> usize {
+    fn said(watch: &UntrustedProxyHint, address: &str, logins: u32) -> usize {
         let address = address.parse().unwrap();
         let told = (0..logins).filter(|_| watch.is_told_now(address));
         told.count()
@@ -97,7 +97,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_hundred_logins_from_one_private_address_are_told_of_once_an_hour() {
-        let watch = OneAddress::new(true);
+        let watch = UntrustedProxyHint::new(true);
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
         tokio::time::advance(SAID_EVERY).await;
@@ -111,11 +111,23 @@ mod tests {
     #[tokio::test]
     async fn nothing_is_said_of_public_addresses_or_where_a_proxy_is_trusted() {
         for address in ["203.0.113.9", "2001:db8::1", "8.8.8.8", "100.128.0.1"] {
-            assert_eq!(said(&OneAddress::new(true), address, 200), 0, "{address}");
+            assert_eq!(
+                said(&UntrustedProxyHint::new(true), address, 200),
+                0,
+                "{address}"
+            );
         }
         for address in ["127.0.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::1"] {
-            assert_eq!(said(&OneAddress::new(true), address, 200), 1, "{address}");
-            assert_eq!(said(&OneAddress::new(false), address, 200), 0, "{address}");
+            assert_eq!(
+                said(&UntrustedProxyHint::new(true), address, 200),
+                1,
+                "{address}"
+            );
+            assert_eq!(
+                said(&UntrustedProxyHint::new(false), address, 200),
+                0,
+                "{address}"
+            );
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Who is counted: an address or a user.
+//! The key that a limit counts by: a client address or a user.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use crate::http::address::subscriber;
 use crate::identity::Identity;
 use crate::redis::key_part;
 
-/// One caller of a limit.
+/// The caller that a request is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RateLimitKey<'a> {
-    /// A subscriber's address; of IPv6 his network.
+    /// A subscriber's address; for IPv6 the /64 network.
     Address(IpAddr),
     /// A user by our id.
     User(&'a str),
@@ -18,13 +18,13 @@ pub enum RateLimitKey<'a> {
 }
 
 impl<'a> RateLimitKey<'a> {
-    /// By address.
+    /// The key of a client address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
         Self::Address(subscriber(address))
     }
 
-    /// By user.
+    /// The key of a user.
     #[must_use]
     pub fn user(identity: &'a Identity) -> Self {
         match &identity.user_id {
@@ -33,7 +33,7 @@ impl<'a> RateLimitKey<'a> {
         }
     }
 
-    /// As the last parts of a key's name.
+    /// The last parts of the key's name in Redis.
     pub(super) fn key(&self) -> String {
         match self {
             Self::Address(address) => key_part(&address.to_string()).into_owned(),

@@ -1,10 +1,10 @@
-//! Rate limits: how many requests one address or one user may send, counted by the generic cell rate algorithm, which is a token
-//! bucket that needs one number per caller. RateLimitKey in this process, in a table that never grows; with `rate_limit.shared` in
-//! Redis, for all replicas together, and by the table, which knows what Redis said last, while Redis does not answer: a limit
-//! never fails open, and never makes an answer fail.
+//! Rate limits per client address and per user, by the generic cell rate algorithm: a token bucket
+//! that needs one number per caller. The count is kept in this process, in a table of fixed size.
+//! With `rate_limit.shared` it is kept in Redis for all replicas; while Redis does not answer, the
+//! table continues from Redis's last count. A limit never fails open and never fails a request.
 //!
-//! Own code, though crates do this: the usual one, `governor`, keeps a map that grows with every address that was ever seen and
-//! has to be swept, which is what a flood of addresses is out for.
+//! Not the `governor` crate: its map grows with every address and has to be swept, which a flood of
+//! addresses exploits.
 
 mod bucket;
 mod caller;
@@ -27,7 +27,7 @@ use self::untrusted_proxy_hint::UntrustedProxyHint;
 use crate::config::{Config, Login, Quota, Route};
 use crate::redis::RedisLink;
 
-/// Every limit of a configuration, and what was counted for it.
+/// Every limit of a configuration, with its counts.
 pub struct Limits {
     /// By `Route::number`; `None` where a route has no limit.
     routes: Vec<Option<RouteLimits>>,
@@ -46,11 +46,11 @@ pub struct RouteLimits {
     pub per_user: Option<Limit>,
 }
 
-/// One limit: each caller has a bucket of his own.
+/// One limit, with a bucket for each caller.
 pub struct Limit {
     bucket: Bucket,
     callers: Table,
-    /// In Redis: which limit it is, the same in every replica.
+    /// The limit's name in Redis, the same in every replica.
     scope: String,
     cause: Arc<str>,
 }
@@ -58,16 +58,16 @@ pub struct Limit {
 /// Too many requests.
 #[derive(Debug, Clone)]
 pub struct RateLimitExceeded {
-    /// For the log: which limit it was.
+    /// The limit, for the log.
     pub cause: Arc<str>,
-    /// How it stands with the caller.
+    /// The state of the caller's bucket.
     pub status: RateLimitStatus,
-    /// Whole seconds until the next request is let through; at least 1.
+    /// Whole seconds until the next request is allowed; at least 1.
     pub retry_after: u32,
 }
 
 impl Limits {
-    /// Nothing counted yet. `redis` counts where the file says `rate_limit.shared`.
+    /// Limits without any counts. `redis` is used only with `rate_limit.shared`.
     #[must_use]
     pub fn new(config: &Config, redis: Option<&RedisLink>) -> Self {
         let route = |route: &Route| {
@@ -111,20 +111,21 @@ impl Limits {
         }
     }
 
-    /// Those of a route; `None`, without any work, where it has none.
+    /// The limits of a route; `None` if it has none.
     #[must_use]
     pub fn route(&self, route: &Route) -> Option<&RouteLimits> {
         self.routes.get(route.number)?.as_ref()
     }
 
-    /// That of a login. Notes where it comes from, for the operator who has not told us of his proxy.
+    /// The limit of a login. The client address also feeds the hint about an untrusted proxy.
     #[must_use]
     pub fn login(&self, login: &Login, client: Option<IpAddr>) -> Option<&Limit> {
         self.untrusted_proxy_hint.note(client);
         self.logins.get(login.number)?.as_ref()
     }
 
-    /// That of logout and me: as much as the first login lets through, counted apart from it, so that neither uses the other up.
+    /// The limit of logout and me: the quota of the first login in a bucket of its own, so that
+    /// neither exhausts the other.
     #[must_use]
     pub fn own(&self) -> Option<&Limit> {
         self.own.as_ref()
@@ -133,7 +134,7 @@ impl Limits {
     /// Counts one request.
     ///
     /// # Errors
-    /// The caller has used up what the limit allows. The request is not counted then, so that trying again costs nothing.
+    /// The caller's bucket is empty. The request is not counted then, so a retry costs nothing.
     pub async fn count(
         &self,
         limit: &Limit,
@@ -141,7 +142,7 @@ impl Limits {
     ) -> Result<RateLimitStatus, RateLimitExceeded> {
         match &self.shared {
             None => limit.count(caller),
-            // Boxed: the future of every request would be as large as this one.
+            // Boxed, or the future of every request would be as large as this one.
             Some(shared) => Box::pin(shared.count(limit, caller)).await,
         }
     }
@@ -163,7 +164,7 @@ impl Limit {
         self.outcome(self.callers.take(&self.bucket, caller, now))
     }
 
-    /// `taken` is what the caller owes: after this request, or, when that was too much, without it.
+    /// `taken` is `used` after the request, or, when the bucket was empty, without it.
     fn outcome(&self, taken: Result<u64, u64>) -> Result<RateLimitStatus, RateLimitExceeded> {
         match taken {
             Ok(used) => Ok(self.bucket.status(used)),

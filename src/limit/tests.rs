@@ -54,7 +54,7 @@ impl Replica {
 }
 
 #[tokio::test]
-async fn what_has_no_limit_is_not_counted() {
+async fn routes_and_logins_without_a_limit_are_not_counted() {
     let config = config("", "[[login]]\nrate_limit = \"none\"");
     let limits = Limits::new(&config, None);
     assert!(limits.route(&config.routes[0]).is_none());
@@ -127,7 +127,7 @@ async fn replicas_at_once_let_through_the_burst_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_lives_as_long_as_its_caller_owes_something() {
+async fn a_key_lives_until_its_bucket_is_full_again() {
     let server = RedisServer::start().await;
     let link = server.link();
     let replica = Replica::new("\"2/m\"", &link);
@@ -188,7 +188,7 @@ async fn a_clock_set_back_costs_one_bucket_and_nonsense_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_refused_costs_redis_nothing_while_he_goes_on_trying() {
+async fn retries_of_a_refused_caller_cost_redis_nothing() {
     let server = RedisServer::start().await;
     let link = server.link();
     let (one, other) = (

@@ -1,5 +1,5 @@
-//! A word to the operator who put the gateway behind a proxy and has not said so: every client then has the proxy's address, and
-//! limits by address count them as one.
+//! A warning for a gateway behind a proxy that `server.trusted_proxies` does not name: every client
+//! then has the proxy's address, and limits by address count all of them as one.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Logins in a row from one private address before anything is said: more than a developer tries by hand.
-const LOGINS: u32 = 100;
-const SAID_EVERY: Duration = Duration::from_secs(3600);
+/// Consecutive logins from one private address before the warning; more than a developer makes by
+/// hand.
+const MIN_LOGINS: u32 = 100;
+const WARNING_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Watches where logins come from.
+/// Tracks the client addresses of logins.
 pub(super) struct UntrustedProxyHint {
-    /// Without it, somebody has thought of proxies.
+    /// Whether `server.trusted_proxies` is empty; if not, the operator has configured proxies.
     no_proxy_trusted: bool,
     seen: Mutex<Seen>,
 }
@@ -22,7 +23,7 @@ pub(super) struct UntrustedProxyHint {
 struct Seen {
     address: Option<IpAddr>,
     in_a_row: u32,
-    said: Option<Instant>,
+    warned: Option<Instant>,
 }
 
 impl UntrustedProxyHint {
@@ -33,21 +34,21 @@ impl UntrustedProxyHint {
         }
     }
 
-    /// Notes a login.
+    /// Records a login; warns when it is the last of many from one private address.
     pub(super) fn note(&self, client: Option<IpAddr>) {
         if let Some(client) = client
-            && self.is_told_now(client)
+            && self.is_due(client)
         {
             tracing::warn!(
                 client.address = %client,
-                logins = LOGINS,
-                help = "if a proxy stands in front, name its network in server.trusted_proxies; if not, this is nothing",
+                logins = MIN_LOGINS,
+                help = "if a proxy stands in front, add its network to server.trusted_proxies; if not, ignore this",
                 "all logins come from one private address, so limits by address count every client as one"
             );
         }
     }
 
-    fn is_told_now(&self, client: IpAddr) -> bool {
+    fn is_due(&self, client: IpAddr) -> bool {
         if !self.no_proxy_trusted {
             return false;
         }
@@ -57,24 +58,27 @@ impl UntrustedProxyHint {
             seen.in_a_row = 0;
         }
         seen.in_a_row = seen.in_a_row.saturating_add(1);
-        if seen.in_a_row < LOGINS || !is_private(client) {
+        if seen.in_a_row < MIN_LOGINS || !is_private(client) {
             return false;
         }
         let now = Instant::now();
-        if seen.said.is_some_and(|said| now - said < SAID_EVERY) {
+        if seen
+            .warned
+            .is_some_and(|warned| now - warned < WARNING_INTERVAL)
+        {
             return false;
         }
-        seen.said = Some(now);
+        seen.warned = Some(now);
         true
     }
 }
 
-/// Whether a proxy of one's own, rather than a client out there, has such an address.
+/// Whether the address is of a private network, so of a proxy rather than of a client.
 fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => {
             let [first, second, ..] = address.octets();
-            // 100.64.0.0/10 is what clouds and carriers use inside.
+            // 100.64.0.0/10 is used inside clouds and carrier networks.
             let shared = first == 100 && second & 0xc0 == 64;
             address.is_private() || address.is_loopback() || address.is_link_local() || shared
         }
@@ -88,43 +92,43 @@ fn is_private(address: IpAddr) -> bool {
 mod tests {
     use super::*;
 
-    /// How often something is said of so many logins.
-    fn said(watch: &UntrustedProxyHint, address: &str, logins: u32) -> usize {
+    /// The number of warnings for `logins` logins.
+    fn warnings(watch: &UntrustedProxyHint, address: &str, logins: u32) -> usize {
         let address = address.parse().unwrap();
-        let told = (0..logins).filter(|_| watch.is_told_now(address));
-        told.count()
+        let warned = (0..logins).filter(|_| watch.is_due(address));
+        warned.count()
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hundred_logins_from_one_private_address_are_told_of_once_an_hour() {
+    async fn a_hundred_logins_from_one_private_address_are_warned_about_once_an_hour() {
         let watch = UntrustedProxyHint::new(true);
-        assert_eq!(said(&watch, "10.0.0.1", 99), 0);
-        assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
-        tokio::time::advance(SAID_EVERY).await;
-        assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
-        // Another address, and it starts anew.
-        assert_eq!(said(&watch, "203.0.113.9", 1), 0);
-        tokio::time::advance(SAID_EVERY).await;
-        assert_eq!(said(&watch, "10.0.0.1", 99), 0);
+        assert_eq!(warnings(&watch, "10.0.0.1", 99), 0);
+        assert_eq!(warnings(&watch, "10.0.0.1", 1000), 1);
+        tokio::time::advance(WARNING_INTERVAL).await;
+        assert_eq!(warnings(&watch, "10.0.0.1", 1000), 1);
+        // Another address restarts the count.
+        assert_eq!(warnings(&watch, "203.0.113.9", 1), 0);
+        tokio::time::advance(WARNING_INTERVAL).await;
+        assert_eq!(warnings(&watch, "10.0.0.1", 99), 0);
     }
 
     #[tokio::test]
-    async fn nothing_is_said_of_public_addresses_or_where_a_proxy_is_trusted() {
+    async fn public_addresses_and_trusted_proxies_cause_no_warning() {
         for address in ["203.0.113.9", "2001:db8::1", "8.8.8.8", "100.128.0.1"] {
             assert_eq!(
-                said(&UntrustedProxyHint::new(true), address, 200),
+                warnings(&UntrustedProxyHint::new(true), address, 200),
                 0,
                 "{address}"
             );
         }
         for address in ["127.0.0.1", "192.168.1.1", "100.64.0.1", "fd00::1", "::1"] {
             assert_eq!(
-                said(&UntrustedProxyHint::new(true), address, 200),
+                warnings(&UntrustedProxyHint::new(true), address, 200),
                 1,
                 "{address}"
             );
             assert_eq!(
-                said(&UntrustedProxyHint::new(false), address, 200),
+                warnings(&UntrustedProxyHint::new(false), address, 200),
                 0,
                 "{address}"
             );

@@ -1,5 +1,5 @@
-//! What `skeygate check --connect` finds out about a database: is it there, will the tables do, may we use them. Changes
-//! nothing: a user is added on trial and taken back.
+//! The database part of `skeygate check --connect`: connection, tables, rights. Nothing is changed:
+//! a trial user is added and rolled back.
 
 use super::SqlUsers;
 use super::database::{Database, SqlError, Statement};
@@ -10,22 +10,22 @@ use crate::clock;
 use crate::config::SqlKind;
 use crate::redis::StoreError;
 
-/// What was found, each in a line for the operator.
+/// The findings, one line each for the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// What is well.
+    /// Passed checks.
     pub facts: Vec<String>,
-    /// What works, but not for ever or not for everybody.
+    /// Limitations that affect some users or will appear later.
     pub advice: Vec<String>,
-    /// What keeps logins or profiles from working, each with its cure.
+    /// Problems that break logins or profiles, each with its cure.
     pub problems: Vec<String>,
 }
 
 impl SqlUsers {
-    /// Looks at the database.
+    /// Checks the database.
     ///
     /// # Errors
-    /// It cannot be reached, or does not let us in.
+    /// The database cannot be reached, or refuses the connection.
     pub async fn diagnose(&self) -> Result<Diagnosis, StoreError> {
         let database = self.database.patient();
         let away = |error| StoreError::Unavailable {
@@ -47,7 +47,7 @@ impl SqlUsers {
     }
 }
 
-/// Version, encryption, character set of the connection.
+/// Version, encryption and character set of the connection.
 async fn greet(database: &Database, found: &mut Diagnosis) -> Result<(), SqlError> {
     let (version, cipher) = match database.kind() {
         SqlKind::MySql => (
@@ -91,7 +91,7 @@ async fn greet(database: &Database, found: &mut Diagnosis) -> Result<(), SqlErro
 async fn diagnose_managed(database: &Database, found: &mut Diagnosis) -> Result<(), SqlError> {
     if !schema::is_made(database).await? {
         found.advice.push(
-            "users.sql: our tables are not there yet, or not all of them; `skeygate run` makes them at its start, if its user may CREATE tables"
+            "users.sql: some managed tables do not exist yet; `skeygate run` creates them at its start if its user may CREATE tables"
                 .to_owned(),
         );
         return Ok(());
@@ -148,7 +148,7 @@ async fn diagnose_existing(
         return Ok(());
     }
     if let Some(engine) = engine(database, name).await? {
-        // A trial could not be taken back.
+        // Without transactions a trial could not be rolled back.
         found.problems.push(format!(
             "users.sql: table `{name}` is kept by {engine}, which has no transactions; ALTER TABLE `{name}` ENGINE = InnoDB"
         ));
@@ -163,7 +163,7 @@ async fn diagnose_existing(
         }
         Err(_) => Created::Never,
     };
-    // As long as WeChat's, so that a column that is too short shows.
+    // As long as WeChat's, so that a column that is too short is found.
     let openid = format!("skeygate-check-{:013}", clock::unix_millis());
     let names = ("wxskeygatecheck000", openid.as_str(), Some(openid.as_str()));
     let trial = existing.trial(database, names, created);
@@ -177,7 +177,7 @@ async fn diagnose_existing(
     Ok(())
 }
 
-/// Does it on trial and tells.
+/// Runs the trial and records its result.
 async fn judge(
     database: &Database,
     trial: &[Statement],
@@ -203,7 +203,7 @@ async fn judge(
     }
 }
 
-/// MySQL's engine of a table, where it has no transactions.
+/// MySQL's storage engine of a table, if it has no transactions.
 async fn engine(database: &Database, table: &str) -> Result<Option<String>, SqlError> {
     if database.kind() != SqlKind::MySql {
         return Ok(None);

@@ -6,10 +6,7 @@
         feature = "directory-postgres",
         feature = "directory-sqlite"
     )),
-    expect(
-        unused,
-        reason = "with no kind of database built in, nobody uses what they share"
-    )
+    expect(unused, reason = "unused without any kind of database")
 )]
 mod connect;
 #[cfg_attr(
@@ -18,10 +15,7 @@ mod connect;
         feature = "directory-postgres",
         feature = "directory-sqlite"
     )),
-    expect(
-        unused,
-        reason = "with no kind of database built in, nobody uses what they share"
-    )
+    expect(unused, reason = "unused without any kind of database")
 )]
 mod database;
 mod diagnose;
@@ -46,21 +40,21 @@ use super::{Bans, CreateUsers, Entries, EntryKind, Found};
 use crate::config::Sql;
 use crate::redis::StoreError;
 
-/// Tries of one login: each that fails has met another login of the same person, which is done then.
-const TRIES: usize = 16;
+/// Attempts of one login: each failure means that another login of the same person finished first.
+const MAX_ATTEMPTS: usize = 16;
 
-/// Rows that are looked at in one go.
-const PAGE: u64 = 1000;
+/// Rows per page.
+const PAGE_ROWS: u64 = 1000;
 
-/// Lets the other one end.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Delay before the next attempt, for the other transaction to end.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Users in a database. A clone shares its connections.
 #[derive(Clone)]
 pub struct SqlUsers {
     database: Database,
     bans: Bans,
-    /// `None`: in our own tables.
+    /// `None`: in managed tables.
     existing: Option<Arc<ExistingUsers>>,
     prepared: Arc<OnceCell<Compatibility>>,
 }
@@ -77,13 +71,13 @@ impl SqlUsers {
         }
     }
 
-    /// Where the database is, without any credentials.
+    /// The address of the database, without credentials.
     #[must_use]
     pub fn address(&self) -> &str {
         self.database.address()
     }
 
-    /// Makes our tables, or looks whether the adopted one will do; once.
+    /// Creates the managed tables, or checks the existing one; once.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         self.prepared().await.map(|_| ())
     }
@@ -153,7 +147,7 @@ impl SqlUsers {
     }
 }
 
-/// What `UserDirectory` says of entries.
+/// Listing, as `UserDirectory` documents.
 impl SqlUsers {
     pub(super) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
         if self.existing.is_some() {
@@ -165,7 +159,7 @@ impl SqlUsers {
 
     pub(super) async fn entries(&self, kind: EntryKind, from: &str) -> Result<Entries, StoreError> {
         let compatibility = self.prepared().await?;
-        // Nobody waits at his mini program for it.
+        // No client waits for this, so the longer timeout is fine.
         let database = self.database.patient();
         match &self.existing {
             Some(existing) => retried(|| existing.page(&database, compatibility, kind, from)).await,
@@ -174,22 +168,22 @@ impl SqlUsers {
     }
 }
 
-/// Carries a ban from the id that goes to the one that stays.
+/// Copies a ban from the merged id to the one that stays.
 async fn carry_over(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
     let carried = bans.carry_over(from, to).await;
     carried.map_err(|error| SqlError::Failed(error.to_string()))
 }
 
-const TAKEN: &str = "found a key taken; in an adopted table another unique key may have one value in every row, or the collation of \
+const TAKEN: &str = "found a key taken; in an existing table another unique key may have one value in every row, or the collation of \
                      the openid may take capitals for small letters";
 const CROSSED: &str = "gave way to another transaction";
 
-/// Does it again where another login was in the way.
+/// Retries the work when another login interfered.
 async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
     work: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     let mut in_the_way = TAKEN;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match work().await {
             Ok(done) => return Ok(done),
             Err(SqlError::Failed(cause) | SqlError::DoesNotFit(cause)) => {
@@ -198,11 +192,11 @@ async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
             Err(SqlError::Taken) => in_the_way = TAKEN,
             Err(SqlError::Crossed) => {
                 in_the_way = CROSSED;
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
     Err(StoreError::Unavailable {
-        cause: format!("the user directory: {TRIES} tries in a row {in_the_way}"),
+        cause: format!("the user directory: {MAX_ATTEMPTS} attempts in a row {in_the_way}"),
     })
 }

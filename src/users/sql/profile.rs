@@ -1,4 +1,4 @@
-//! What is kept of users besides their ids, in our tables or in an adopted one.
+//! Profiles in managed tables or in an existing one.
 
 use super::database::SqlError;
 use super::existing::Written;

@@ -1,4 +1,4 @@
-//! What a table that is there looks like: its columns and what is unique in it.
+//! The schema of an existing table: its columns and unique keys.
 
 use super::database::{Database, SqlError, Value};
 use crate::config::SqlKind;
@@ -7,20 +7,21 @@ use crate::config::SqlKind;
 pub(super) struct TableSchema {
     kind: SqlKind,
     columns: Vec<Column>,
-    /// The columns of each unique key, the primary key among them. Not those over parts of the rows or of a column.
+    /// The columns of each unique key, including the primary key, except keys over a part of the
+    /// rows or of a column.
     keys: Vec<Vec<String>>,
 }
 
 /// A column.
 pub(super) struct Column {
     pub(super) name: String,
-    /// As the database calls it: `int`, `timestamp without time zone`.
+    /// The database's name of the type: `int`, `timestamp without time zone`.
     pub(super) kind: String,
-    /// MySQL's character set, of text.
+    /// MySQL's character set of a text column.
     pub(super) charset: Option<String>,
     /// Whether it may be NULL.
     pub(super) nullable: bool,
-    /// Characters of text that fit, where there is a limit.
+    /// Maximum number of characters, if limited.
     pub(super) length: Option<u64>,
 }
 
@@ -43,7 +44,7 @@ const SQLITE_KEYS: &str = "SELECT l.name, i.name FROM pragma_index_list(?) l JOI
     WHERE l.\"unique\" = 1 AND l.partial = 0 ORDER BY l.name";
 
 impl TableSchema {
-    /// Of the table of this name; without columns when there is none that we may see.
+    /// Reads the schema of a table; without columns if the table does not exist or is not visible.
     pub(super) async fn of(database: &Database, table: &str) -> Result<Self, SqlError> {
         let (columns, keys, name) = match database.kind() {
             SqlKind::MySql => (MYSQL_COLUMNS, MYSQL_KEYS, table.to_owned()),
@@ -76,7 +77,7 @@ impl TableSchema {
                 schema.keys.push(Vec::new());
                 last = key;
             }
-            // An expression, or a part of a column, is nobody's column.
+            // An expression, or a part of a column, counts as no column.
             let column = row.next().flatten().unwrap_or_default();
             if let Some(key) = schema.keys.last_mut() {
                 key.push(column);
@@ -99,7 +100,7 @@ impl TableSchema {
             .find(|column| self.same(&column.name, name))
     }
 
-    /// Whether no two rows can have the same values in these columns.
+    /// Whether these columns are unique together.
     pub(super) fn is_unique(&self, columns: &[&str]) -> bool {
         self.keys.iter().any(|key| {
             key.iter()

@@ -1,4 +1,4 @@
-//! What operators do to users in databases.
+//! Operations on users in databases.
 
 use tempfile::TempDir;
 
@@ -9,9 +9,9 @@ use crate::users::{
     Ban, Bans, Change, CreateUsers, Entry, EntryKind, Found, ProfileError, Profiles, UserDirectory,
 };
 
-const ADOPTED: &str =
+const EXISTING: &str =
     "table = \"member\"\ncolumns = { unionid = \"uni\", nickname = \"name\", phone = \"phone\" }";
-/// No two of its rows have one phone number, and each has a name, if an empty one.
+/// A table with unique phone numbers and a name, possibly empty, in each row.
 const MEMBER: &str = "CREATE TABLE member (id INTEGER PRIMARY KEY, openid TEXT UNIQUE, uni TEXT UNIQUE, \
      name TEXT NOT NULL DEFAULT '' CHECK (length(name) < 8), phone TEXT UNIQUE)";
 
@@ -41,7 +41,7 @@ async fn id(users: &SqlUsers, appid: &str, openid: &str, unionid: Option<&str>) 
     }
 }
 
-/// The older and the newer id of two strangers, and what names them.
+/// The older and the newer id of two strangers, with their openids and unionids.
 async fn two(users: &SqlUsers) -> [(String, &'static str, &'static str); 2] {
     let one = (id(users, "wx1", "o1", None).await, "wx1", "o1");
     let other = (id(users, "wx2", "o2", None).await, "wx2", "o2");
@@ -54,14 +54,14 @@ async fn two(users: &SqlUsers) -> [(String, &'static str, &'static str); 2] {
 
 #[tokio::test]
 async fn a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
-    for keys in ["", ADOPTED] {
+    for keys in ["", EXISTING] {
         let folder = tempfile::tempdir().unwrap();
         let (users, bans) = users(&folder, keys);
         if !keys.is_empty() {
             users.database.change(MEMBER, &[]).await.unwrap();
         }
         let [older, newer] = two(&users).await;
-        let ban = Ban::new("sells what is not hers", None);
+        let ban = Ban::new("sells stolen goods", None);
         let holder = |id: &str| Holder::User(id.to_owned());
         bans.set(&holder(&newer.0), &ban).await.unwrap();
 
@@ -99,7 +99,7 @@ async fn an_id_that_was_merged_leads_to_the_one_that_stays() {
 #[tokio::test]
 async fn rows_that_become_one_person_keep_one_profile_whatever_the_tables_rules_are() {
     let folder = tempfile::tempdir().unwrap();
-    let (users, _) = users(&folder, ADOPTED);
+    let (users, _) = users(&folder, EXISTING);
     users.database.change(MEMBER, &[]).await.unwrap();
     let [older, newer] = two(&users).await;
     let directory = UserDirectory::Sql(users.clone());
@@ -116,7 +116,8 @@ async fn rows_that_become_one_person_keep_one_profile_whatever_the_tables_rules_
     let nobody = profiles.change("4711", &name("x")).await;
     assert_eq!(nobody, Err(ProfileError::NoUser));
 
-    // The older first: it takes the unionid over. Then the newer, whose row is met at each of its logins.
+    // First the older user, who takes the unionid over; then the newer, whose row is read at each
+    // login.
     for (_, appid, openid) in [&newer, &older, &newer, &newer] {
         assert!([&older.0, &newer.0].contains(&&id(&users, appid, openid, Some("u1")).await));
     }

@@ -1,17 +1,17 @@
-//! Whether a table of somebody else's will do, and what to change in it.
+//! Checks whether an existing table can hold users, and names the change that it needs.
 
 use super::ExistingUsers;
 use crate::config::{ProfileField, SqlKind};
 use crate::users::sql::database::{Database, SqlError};
 use crate::users::sql::table_schema::TableSchema;
 
-/// How the time of a first login is written.
+/// The format of a first login's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::users::sql) enum Created {
-    /// Not by us.
+    /// Not written.
     #[default]
     Never,
-    /// As the database's own time.
+    /// As the database's current time.
     Now,
     /// Seconds since 1970.
     Seconds,
@@ -19,20 +19,20 @@ pub(in crate::users::sql) enum Created {
     Millis,
 }
 
-/// What has to be known of a table before it is used.
+/// Facts about an existing table that its use depends on.
 #[derive(Debug, Clone, Default)]
 pub(in crate::users::sql) struct Compatibility {
     pub(in crate::users::sql) created: Created,
-    /// The type of the user id's column, as the database calls it.
+    /// The database's name of the id column's type.
     pub(super) id_kind: String,
     /// Fields whose columns are never NULL: the empty text stands for nothing there.
     pub(super) filled: Vec<ProfileField>,
 }
 
-/// Above it a number cannot be meant as seconds: the year 5138.
-const LARGEST_SECONDS: u64 = 100_000_000_000;
+/// Larger numbers cannot be seconds: the year 5138.
+const MAX_SECONDS: u64 = 100_000_000_000;
 impl ExistingUsers {
-    /// Looks whether the table will do.
+    /// Checks the table.
     pub(in crate::users::sql) async fn inspect(
         &self,
         database: &Database,
@@ -65,7 +65,7 @@ impl ExistingUsers {
         })
     }
 
-    /// How first logins are dated.
+    /// The format of the creation column.
     async fn created(
         &self,
         database: &Database,
@@ -81,7 +81,7 @@ impl ExistingUsers {
         if !number {
             return Ok(Created::Now);
         }
-        // As the newest row has it.
+        // As in the newest row.
         let newest = format!(
             "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
             database.as_text(self.created.as_deref().unwrap_or_default()),
@@ -92,12 +92,12 @@ impl ExistingUsers {
         let newest = rows.into_iter().flatten().next().flatten();
         let newest = newest.and_then(|text| text.split('.').next()?.parse::<u64>().ok());
         Ok(match newest {
-            Some(time) if time > LARGEST_SECONDS => Created::Millis,
+            Some(time) if time > MAX_SECONDS => Created::Millis,
             _ => Created::Seconds,
         })
     }
 
-    /// Why the table will not do, each with its cure.
+    /// Reasons against the table, each with its cure.
     pub(in crate::users::sql) fn problems(
         &self,
         schema: &TableSchema,
@@ -151,7 +151,8 @@ impl ExistingUsers {
         problems
     }
 
-    /// What columns of profiles cannot hold, each with its cure. Who needs that is refused, and nobody else.
+    /// What columns of profiles cannot hold, each with its cure. Who needs that is refused, and
+    /// nobody else.
     pub(in crate::users::sql) fn profile_problems(&self, schema: &TableSchema) -> Vec<String> {
         let (name, table) = (&self.names.name, &self.table);
         let mut problems = Vec::new();

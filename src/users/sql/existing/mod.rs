@@ -1,6 +1,6 @@
-//! Users in a table that was there before us, one row each. The database gives out the ids; a unique key over the openid makes
-//! first logins at once one user. Nothing but the columns that the configuration names is read or written, and no row of
-//! somebody else's is ever taken for a user's because a collation does.
+//! Users in a table that another application created, one row each. The database issues the ids; a
+//! unique key on the openid makes concurrent first logins one user. Only the configured columns are
+//! read or written, and a collation never matches a row of another user.
 
 mod compatibility;
 mod entries;
@@ -16,12 +16,12 @@ use self::merges::holds_on;
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
 use crate::config::ExistingTable;
-use crate::users::{Bans, CreateUsers, Found, LONGEST_ID};
+use crate::users::{Bans, CreateUsers, Found, MAX_ID_LENGTH};
 
-/// A table of somebody else's.
+/// Users in an existing table.
 pub(super) struct ExistingUsers {
     names: ExistingTable,
-    /// The names, quoted.
+    /// Quoted names.
     table: String,
     id: String,
     openid: String,
@@ -30,7 +30,7 @@ pub(super) struct ExistingUsers {
     created: Option<String>,
 }
 
-/// A row: whose it is, and his id.
+/// A row: user id and unionid.
 struct User {
     id: String,
     unionid: Option<String>,
@@ -58,7 +58,7 @@ impl ExistingUsers {
         &self.names.name
     }
 
-    /// Everything that logins do to the table, to be taken back.
+    /// All statements of logins, for a trial that is rolled back.
     pub(super) fn trial(
         &self,
         database: &Database,
@@ -80,7 +80,7 @@ impl ExistingUsers {
         statements
     }
 
-    /// One try, as `managed::find_or_create`.
+    /// One attempt, as `managed::find_or_create`.
     pub(super) async fn find_or_create(
         &self,
         database: &Database,
@@ -114,7 +114,7 @@ impl ExistingUsers {
                 }
                 (user.id, false)
             }
-            // A row is one person: his openid in another app gets none of its own.
+            // A row is one person: an openid of another app gets no row of its own.
             (None, Some(user)) => (user.id, false),
             (Some(one), Some(other)) if one.id == other.id => (one.id, false),
             (Some(one), Some(other)) => {
@@ -128,7 +128,9 @@ impl ExistingUsers {
                 (stays, false)
             }
         };
-        if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(|byte| byte.is_ascii_graphic())
+        if id.is_empty()
+            || id.len() > MAX_ID_LENGTH
+            || !id.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(self.unfit(database, "holds an id that no header can"));
         }
@@ -161,7 +163,7 @@ impl ExistingUsers {
                 return None;
             };
             let same_app = self.app.is_none() || app.as_deref() == Some(names.0);
-            // The collation may have found somebody whose openid differs in capitals.
+            // The collation may have matched another user's openid that differs only in case.
             (openid == names.1 && same_app).then(|| User {
                 id,
                 unionid: unionid.filter(|_| self.unionid.is_some()),
@@ -233,7 +235,7 @@ impl ExistingUsers {
         (sql, values)
     }
 
-    /// Adds a row; gives the id that it got.
+    /// Adds a row; returns its id.
     async fn add(
         &self,
         database: &Database,
@@ -244,7 +246,7 @@ impl ExistingUsers {
         database.change(&sql, &values).await?;
         match self.by_openid(database, names).await? {
             Some(user) => Ok(user.id),
-            // A server that is not strict cuts what is too long, without a word.
+            // A server that is not strict truncates silently.
             None => Err(self.unfit(
                 database,
                 "does not have the row that was just added: is the openid's column long enough?",

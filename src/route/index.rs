@@ -1,4 +1,4 @@
-//! The routes of one host by their paths.
+//! The routes of one host by path.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -6,14 +6,14 @@ use std::sync::Arc;
 use crate::config::{PathPattern, Route};
 use crate::http::lenient_path::loosest;
 
-/// Routes that share a path, or are for other methods of it.
+/// Routes with the same path, or for other methods of it.
 type Routes = Vec<Arc<Route>>;
 
-/// Looked up by the path as it is, and by its loosest reading.
+/// Indexed by the path as written and by its most lenient reading.
 #[derive(Debug, Default)]
 pub(super) struct PathTable {
     exact: HashMap<String, Routes>,
-    /// Exact paths with a slash at their end, without it.
+    /// Exact paths that end in a slash, without it.
     slashed: HashMap<String, Routes>,
     /// Longest first; each without its final slash.
     prefixes: Vec<(String, Routes)>,
@@ -21,14 +21,14 @@ pub(super) struct PathTable {
     lenient_prefixes: Vec<(String, Routes)>,
 }
 
-/// What a path leads to in one table.
+/// The routes of a path in one table.
 #[derive(Debug)]
 pub(super) struct Hit<'a> {
-    /// Routes for this very path.
+    /// Routes for exactly this path.
     pub(super) exact: Option<&'a [Arc<Route>]>,
-    /// Routes for the path with one slash at its end more or less.
+    /// Routes for the path with or without a final slash.
     pub(super) twin: Option<&'a [Arc<Route>]>,
-    /// The longest that cover it.
+    /// The longest prefix that covers it.
     pub(super) prefix: Option<&'a [Arc<Route>]>,
 }
 
@@ -65,7 +65,8 @@ impl PathTable {
         }
     }
 
-    /// What a loosest reading leads to: the exact path's routes, the longest prefix's, or those of both when they end alike.
+    /// Routes of a most lenient reading: those of the exact path, of the longest prefix, or of both
+    /// when they end alike.
     pub(super) fn find_lenient(
         &self,
         path: &str,
@@ -78,7 +79,7 @@ impl PathTable {
     }
 }
 
-/// Whether the path these routes are below is this one, but for a slash at its end.
+/// Whether the prefix of these routes is this path, apart from a final slash.
 pub(super) fn ends_at(routes: &[Arc<Route>], path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     routes

@@ -1,4 +1,4 @@
-//! Look-ups in tables as an operator writes them.
+//! Look-ups in tables as written by operators.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use hyper::Method;
 use super::{Found, RouteTable};
 use crate::config::{Action, Config, Route};
 
-/// Each route answers by itself with its own name, so that a look-up can be read off.
+/// Each route responds with its own name, which identifies it.
 fn table(routes: &[(&str, &str)]) -> RouteTable {
     let mut text =
         "[[apps]]\nappid = \"wx0123456789abcdef\"\nsecret = \"s3cret-of-the-test\"\n".to_owned();
@@ -209,7 +209,7 @@ fn what_a_less_exact_service_takes_for_a_stricter_routes_path_takes_no_route() {
         ("/Other", "all"),
         ("/admin/X", "admin"),
         ("/admin/Ping", "admin"),
-        // Nothing that the open route lets in is refused for what lies open elsewhere.
+        // A request that an open route allows is not refused because of other open routes.
         ("/Admin/ping", "all"),
     ] {
         let found = find(&table, Some("a.example"), path, &Method::GET);

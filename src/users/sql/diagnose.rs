@@ -101,7 +101,7 @@ async fn diagnose_managed(database: &Database, found: &mut Diagnosis) -> Result<
         database,
         &trial,
         "SELECT, INSERT and UPDATE on skeygate_users, _openids, _unionids, _aliases, _profiles and SELECT on skeygate_schema",
-        "users.sql: our tables",
+        "users.sql: the managed tables",
         found,
     )
     .await;

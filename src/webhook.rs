@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::clock;
 use crate::config;
+use crate::http::hex;
 use crate::http_client;
 
 /// The header that holds the signature.
@@ -164,11 +165,7 @@ fn signature(key: &hmac::Key, at: u64, body: &str) -> String {
     let mut context = hmac::Context::with_key(key);
     context.update(format!("{at}.").as_bytes());
     context.update(body.as_bytes());
-    let mut text = format!("t={at},v1=");
-    for byte in context.sign().as_ref() {
-        text += &format!("{byte:02x}");
-    }
-    text
+    format!("t={at},v1={}", hex::encode(context.sign().as_ref()))
 }
 
 async fn read(response: &mut Response) -> Result<Vec<u8>, WebhookError> {

@@ -14,6 +14,7 @@ use ring::{digest, hmac};
 use serde_json::{Map, Value};
 
 use crate::config::Secret;
+use crate::http::hex;
 
 /// Encrypted data from the client, each part standard base64 with padding.
 #[derive(Clone, Copy)]
@@ -161,7 +162,7 @@ pub fn is_signed(session_keys: &[Secret], raw_data: &str, signature: &str) -> bo
         let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
         hash.update(raw_data.as_bytes());
         hash.update(session_key.expose().as_bytes());
-        let expected = hex(hash.finish().as_ref());
+        let expected = hex::encode(hash.finish().as_ref());
         // Hashes are compared, so that the time reveals nothing about a partial match.
         let blind = |text: &str| digest::digest(&digest::SHA256, text.as_bytes());
         blind(&expected).as_ref() == blind(signature).as_ref()
@@ -173,14 +174,5 @@ pub fn is_signed(session_keys: &[Secret], raw_data: &str, signature: &str) -> bo
 #[must_use]
 pub fn session_signature(session_key: &Secret, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.expose().as_bytes());
-    hex(hmac::sign(&key, body).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        for half in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(half), 16));
-        }
-        text
-    })
+    hex::encode(hmac::sign(&key, body).as_ref())
 }

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod error;
+#[cfg(feature = "dev")]
 pub mod fake_wechat;
 pub mod forward;
 pub mod gateway;

@@ -15,7 +15,7 @@ mod phone;
 mod relay;
 mod token;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "dev"))]
 mod tests;
 
 pub use self::answer::Exchanged;

@@ -1,4 +1,5 @@
-//! The one place that reads the wall clock. Deadlines use tokio's clock instead, which tests can pause.
+//! The one place that reads the wall clock. Deadlines use tokio's clock instead, which tests can
+//! pause.
 
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -38,7 +39,8 @@ pub fn timestamp(unix_seconds: u64) -> String {
     text
 }
 
-/// Digit by digit, since each line of the log begins with it and the formatting of numbers costs ten times that.
+/// Written digit by digit: every log line begins with it, and number formatting takes ten times as
+/// long.
 fn shown(unix_millis: u64) -> [u8; 23] {
     let (days, millis) = (unix_millis / 86_400_000, unix_millis % 86_400_000);
     let (year, month, day) = civil(days);
@@ -64,12 +66,13 @@ fn shown(unix_millis: u64) -> [u8; 23] {
     text
 }
 
-/// The last one of a number.
+/// The last digit of a number.
 fn digit(number: u64) -> u8 {
     b'0' + (number % 10).to_le_bytes()[0]
 }
 
-/// Year, month and day of a count of days since 1970-01-01. Years are taken to begin in March, so that the leap day comes last.
+/// Year, month and day of a count of days since 1970-01-01. Years are counted from March, so that
+/// the leap day is the last one.
 fn civil(days: u64) -> (u64, u64, u64) {
     let days = days + 719_468;
     let era = days / 146_097;

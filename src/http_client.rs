@@ -1,6 +1,6 @@
-//! The HTTP client for calls of our own, to WeChat and the operator's services: what goes out reaches the host that the
-//! configuration names, or nobody. TLS has a configuration of ours, so that neither a process-wide provider nor a CA bundle on disk
-//! is needed.
+//! The HTTP client for calls to WeChat and the operator's services. Requests reach only the host
+//! named by the configuration. The TLS configuration is explicit, so neither a process-wide crypto
+//! provider nor a CA bundle on disk is needed.
 
 use std::sync::Arc;
 
@@ -11,22 +11,22 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tracing::debug;
 
-/// A client to be completed with what is its caller's affair.
+/// A client builder for the caller to complete.
 ///
-/// It trusts the certificates in `ca`, PEM, and no others; without it the roots compiled in and those of the system (a company's own,
-/// say). The former are why the gateway also works in an image that holds nothing but its binary.
+/// With `ca` (PEM) only those certificates are trusted; without it the compiled-in roots and the
+/// system's. The former make the gateway work in an image that holds nothing but its binary.
 ///
 /// # Errors
-/// The provider has none of the usual versions of TLS, which would be a bug of ours.
+/// The crypto provider supports none of the default TLS versions, which would be a bug.
 pub fn builder(ca: Option<&str>) -> Result<ClientBuilder, rustls::Error> {
     let builder = Client::builder()
         .tls_backend_preconfigured(tls(ca)?)
-        // Secrets are in URLs and bodies: they follow no redirect, and go out neither as a Referer nor to a proxy that only the
-        // environment names.
+        // URLs and bodies hold secrets, which must not follow a redirect, leave in a Referer, or
+        // reach a proxy that only the environment names.
         .redirect(Policy::none())
         .referer(false)
         .no_proxy()
-        // What may be sent twice only the caller knows.
+        // Only the caller knows which requests are safe to repeat.
         .retry(reqwest::retry::never())
         .http1_only()
         .user_agent(concat!("skeygate/", env!("CARGO_PKG_VERSION")));
@@ -51,7 +51,7 @@ fn tls(ca: Option<&str>) -> Result<ClientConfig, rustls::Error> {
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    // One call per connection at a time: a stalled HTTP/2 connection would stall every login at once.
+    // No HTTP/2: one stalled connection would stall every login.
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

@@ -1,4 +1,4 @@
-//! Who is calling: what a session proves and the upstream is told.
+//! The identity of a caller: proven by a session, sent to the upstream.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,32 +14,32 @@ pub struct Identity {
     pub unionid: Option<String>,
     /// Our id of the user; `None` where `users.store = "off"`.
     pub user_id: Option<String>,
-    /// What else is known of him.
+    /// Further attributes of the user.
     pub attributes: Attributes,
 }
 
-/// What the user directory tells of a user besides his id. Copied into each of his sessions, so that a request costs no second
-/// look-up. Printed by nobody: it is personal.
+/// Attributes of a user in the directory besides the id. Copied into each session of the user, so
+/// that a request needs no second look-up. `Debug` shows nothing, because the data is personal.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// What the webhook says of him, by name.
+    /// Claims from `users.webhook`, by name.
     pub claims: BTreeMap<String, String>,
-    /// What he calls himself.
+    /// Nickname.
     pub nickname: Option<String>,
-    /// Where his picture is: an https URL or a path.
+    /// Location of the avatar: an https URL or a path.
     pub avatar: Option<String>,
-    /// His phone number as WeChat verified it, with the country's code where it is not China's.
+    /// Phone number as verified by WeChat, with the country code unless it is China's.
     pub phone: Option<String>,
-    /// The id that he had until it turned out to be the same person's as an older one.
+    /// The id that the user had before it was merged into an older one.
     pub merged_from: Option<Merged>,
 }
 
-/// A user id that is gone.
+/// A user id that was merged into another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// It.
+    /// The former id.
     pub user_id: String,
-    /// How long upstreams are told; seconds since 1970.
+    /// End of the time in which upstreams get it; seconds since 1970.
     pub until: u64,
 }
 
@@ -49,12 +49,12 @@ impl fmt::Debug for Attributes {
     }
 }
 
-/// Who is one user to us: by his id, or by app and openid where there are no ids.
+/// The key of a user: the user id, or app and openid where there are no user ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Holder {
-    /// Has this user id.
+    /// The user with this id.
     User(String),
-    /// Has no user id.
+    /// A user without an id.
     Openid {
         /// The mini program.
         appid: String,
@@ -64,7 +64,7 @@ pub enum Holder {
 }
 
 impl Identity {
-    /// The user that this caller is.
+    /// The key of this caller.
     #[must_use]
     pub fn holder(&self) -> Holder {
         match &self.user_id {

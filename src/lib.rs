@@ -6,8 +6,8 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
-pub mod control;
 pub mod error;
+#[cfg(feature = "dev")]
 pub mod fake_wechat;
 pub mod forward;
 pub mod gateway;
@@ -19,6 +19,7 @@ pub mod limit;
 pub mod log_throttle;
 pub mod logging;
 pub mod login;
+pub mod operations;
 pub mod redis;
 pub mod request_log;
 pub mod route;

@@ -1,5 +1,5 @@
-//! Where log lines go: into a bounded buffer, from which one thread writes them out in batches. Whoever logs never waits for the
-//! reader of the log; when that one stalls, lines are dropped and counted.
+//! Log output: lines go into a bounded buffer, and one thread writes them in batches. Logging never
+//! blocks on the reader of standard output; while the reader stalls, lines are dropped and counted.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -18,12 +18,12 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use crate::clock;
 use crate::config::{Log, LogFormat};
 
-/// Bytes that wait for the writer at most; about 4,000 lines.
-const CAPACITY: usize = 1 << 20;
-/// Time in which lines are gathered into one write.
-const GATHER: Duration = Duration::from_millis(10);
-/// Time the last lines get at the end.
-const LAST_LINES: Duration = Duration::from_secs(1);
+/// Maximum number of buffered bytes; about 4,000 lines.
+const MAX_BUFFERED_BYTES: usize = 1 << 20;
+/// Time in which lines are collected for one write.
+const BATCH_TIME: Duration = Duration::from_millis(10);
+/// Time limit of the final flush.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static SINK: OnceLock<LogSink> = OnceLock::new();
 
@@ -33,12 +33,12 @@ pub struct LogSink {
     shared: Arc<Shared>,
 }
 
-/// How lines are laid out, once `auto` has been decided.
+/// The line format, after `auto` was resolved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {
     /// One JSON object a line.
     Json,
-    /// For reading.
+    /// Text for terminals.
     Text,
 }
 
@@ -54,7 +54,7 @@ struct Shared {
 struct State {
     lines: Vec<u8>,
     dropped: u64,
-    /// The writer has lines in hand.
+    /// The writer is writing lines.
     busy: bool,
     /// The writer waits for lines.
     waiting: bool,
@@ -63,12 +63,12 @@ struct State {
 /// Sends the log of this process to standard output. Call once, early.
 ///
 /// # Errors
-/// The level is no filter; the configuration holds one that is.
+/// The level is not a filter; a validated configuration always holds one.
 pub fn init(log: &Log, is_terminal: bool) -> Result<LogSink, String> {
     init_on(log, is_terminal, Box::new(io::stdout()))
 }
 
-/// As `init`, to somewhere else.
+/// As `init`, with another output.
 ///
 /// # Errors
 /// As `init`.
@@ -107,8 +107,8 @@ pub fn init_on(
     Ok(sink)
 }
 
-/// Whether a character could end a line, colour a terminal, or make what follows look like something else: control characters,
-/// line separators, and what turns the direction of text or is not seen.
+/// Whether a character could end a line, colour a terminal, or disguise the text after it: control
+/// characters, line separators, invisible characters and those that change the text direction.
 #[must_use]
 pub fn is_deceptive(character: char) -> bool {
     character.is_control()
@@ -119,18 +119,19 @@ pub fn is_deceptive(character: char) -> bool {
         )
 }
 
-/// Writes a character of the basic plane as JSON escapes it; text lines have the same.
+/// Writes a character of the basic plane as a JSON escape; text lines use the same.
 pub fn push_escaped(line: &mut String, character: char) {
     // Writing to a String cannot fail.
     let _ = write!(line, "\\u{:04x}", u32::from(character));
 }
 
-/// Libraries write what they please at `debug` and `trace`, headers included; only we know what is secret.
+/// Events of libraries are never written: at `debug` and `trace` they may contain headers and
+/// secrets.
 fn is_ours(target: &str) -> bool {
     target == "request" || target.starts_with("skeygate")
 }
 
-/// The same stamp as in the request's line: lines of both kinds sort by their text.
+/// The timestamp format of request lines, so that lines of both kinds sort by their text.
 #[derive(Debug)]
 struct Stamp;
 
@@ -147,7 +148,7 @@ pub fn sink() -> Option<&'static LogSink> {
 }
 
 impl LogSink {
-    /// A sink of its own, with its writing thread, which ends when the process does.
+    /// A new sink with its writing thread, which ends with the process.
     #[must_use]
     pub fn start(layout: Layout, output: Box<dyn Write + Send>) -> Self {
         let shared = Arc::new(Shared {
@@ -157,23 +158,23 @@ impl LogSink {
             drained: Condvar::new(),
         });
         let writer = Arc::clone(&shared);
-        // Without a thread nothing is written, but the gateway serves.
+        // Without a thread nothing is logged, but the gateway serves.
         let _ = thread::Builder::new()
             .name("log".to_owned())
             .spawn(move || writer.write(output));
         Self { shared }
     }
 
-    /// How lines are laid out.
+    /// The line format.
     #[must_use]
     pub fn layout(&self) -> Layout {
         self.shared.layout
     }
 
-    /// Takes one whole line, its line feed included. Dropped when the buffer is full.
+    /// Takes one whole line with its line feed. Drops it when the buffer is full.
     pub fn line(&self, line: &[u8]) {
         let mut state = self.shared.lock();
-        if state.lines.len().saturating_add(line.len()) > CAPACITY {
+        if state.lines.len().saturating_add(line.len()) > MAX_BUFFERED_BYTES {
             state.dropped = state.dropped.saturating_add(1);
             return;
         }
@@ -192,7 +193,7 @@ impl LogSink {
         let _ = self
             .shared
             .drained
-            .wait_timeout_while(state, LAST_LINES, unwritten);
+            .wait_timeout_while(state, FLUSH_TIMEOUT, unwritten);
     }
 }
 
@@ -219,13 +220,13 @@ impl Shared {
             state.waiting = false;
             state.busy = true;
             drop(state);
-            // Gathering turns thousands of lines a second into a hundred writes.
-            thread::sleep(GATHER);
+            // Collecting turns thousands of lines a second into a hundred writes.
+            thread::sleep(BATCH_TIME);
             let mut state = self.lock();
             std::mem::swap(&mut batch, &mut state.lines);
             let dropped = std::mem::take(&mut state.dropped);
             drop(state);
-            // A reader that is gone is no reason to stop serving.
+            // A closed output does not stop the gateway.
             let _ = output.write_all(&batch).and_then(|()| output.flush());
             batch.clear();
             if dropped > 0 {
@@ -238,7 +239,7 @@ impl Shared {
     }
 }
 
-/// Gathers one event into one line.
+/// Collects the fields of one event into a line.
 #[derive(Debug)]
 pub struct EventLine<'a> {
     sink: &'a LogSink,
@@ -263,7 +264,7 @@ impl Drop for EventLine<'_> {
         }
         let text = String::from_utf8_lossy(&self.line);
         let text = text.trim_end_matches('\n');
-        // Causes come from other programs too; one event stays one line, whatever they say.
+        // Causes may come from other programs; an event stays one line with any of them.
         let mut line = String::with_capacity(text.len() + 1);
         for character in text.chars() {
             if is_deceptive(character) {
@@ -294,7 +295,7 @@ mod tests {
 
     use super::*;
 
-    /// An output whose every write waits for permission, as a pipe does that nobody reads.
+    /// An output whose every write waits for permission, as a pipe without a reader does.
     struct Stalled {
         permission: Receiver<()>,
         written: Sender<Vec<u8>>,
@@ -325,13 +326,13 @@ mod tests {
         );
         let line = [b'x'; 1024];
         // Three times the capacity, while nothing is read.
-        for _ in 0..3 * CAPACITY / line.len() {
+        for _ in 0..3 * MAX_BUFFERED_BYTES / line.len() {
             sink.line(&line);
         }
         drop(permit);
         sink.flush();
         let written: usize = output.try_iter().map(|batch| batch.len()).sum();
-        assert!(written >= CAPACITY, "{written}");
-        assert!(written <= 2 * CAPACITY, "{written}");
+        assert!(written >= MAX_BUFFERED_BYTES, "{written}");
+        assert!(written <= 2 * MAX_BUFFERED_BYTES, "{written}");
     }
 }

@@ -1,6 +1,7 @@
-//! Signed messages to a service of the operator's: JSON by POST, with an HMAC over time and body, so that the service can tell that
-//! we sent it, and when. Redirects are not followed, and what went out is not sent again. What the answer means is the caller's
-//! affair. No path, query, secret or body is in any error of this module.
+//! Signed messages to a service of the operator: JSON by POST, with an HMAC over time and body,
+//! which proves sender and age. Redirects are not followed, and a message that was sent is not
+//! repeated. The caller interprets the response. No error of this module holds a path, query,
+//! secret or body.
 
 use std::error::Error as _;
 use std::fmt;
@@ -14,15 +15,16 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::clock;
 use crate::config;
+use crate::http::hex;
 use crate::http_client;
 
 /// The header that holds the signature.
 pub const SIGNATURE: &str = "X-Gateway-Signature";
 
-/// Largest answer that is read.
+/// Largest response body.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Before the second try to connect.
-const RETRY_PAUSE: Duration = Duration::from_millis(20);
+/// Before the second attempt to connect.
+const RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// One service.
 pub struct Webhook {
@@ -33,41 +35,41 @@ pub struct Webhook {
     timeout: Duration,
 }
 
-/// What the service answered.
+/// The response of the service.
 #[derive(Debug)]
-pub struct Answer {
+pub struct WebhookResponse {
     /// HTTP status, any.
     pub status: u16,
     /// At most 64 KiB.
     pub body: Vec<u8>,
 }
 
-/// Why there is no answer.
+/// The cause of a missing response.
 #[derive(Debug)]
 pub enum WebhookError {
-    /// No connection came about, twice: nothing was sent.
+    /// Both attempts to connect failed; nothing was sent.
     Unreachable(reqwest::Error),
-    /// Not within the time for one message.
+    /// No complete response within the timeout.
     Timeout(Duration),
-    /// The connection broke, or what came was no HTTP.
+    /// The connection broke, or the response is not HTTP.
     Dropped(reqwest::Error),
-    /// It is longer than 64 KiB.
+    /// The response is larger than 64 KiB.
     TooLarge,
 }
 
-/// Why a service cannot be called at all.
+/// The cause of a failed set-up.
 #[derive(Debug)]
 pub enum WebhookSetupError {
-    /// Its URL cannot be used.
+    /// The URL is invalid.
     Url,
-    /// This machine cannot make a TLS client.
+    /// The TLS client cannot be built.
     Tls(rustls::Error),
-    /// Nor an HTTP client.
+    /// The HTTP client cannot be built.
     Client(reqwest::Error),
 }
 
 impl Webhook {
-    /// Sets up the client; nothing is sent yet.
+    /// Sets up the client; sends nothing.
     ///
     /// # Errors
     /// By cause.
@@ -77,7 +79,8 @@ impl Webhook {
         let port = url.port_or_known_default().unwrap_or_default();
         let builder = http_client::builder(config.ca.as_deref()).map_err(WebhookSetupError::Tls)?;
         let http = builder
-            // A connection that the service has just closed would lose a message that may not be sent twice.
+            // On a reused connection that the service has just closed, a message would be lost, and
+            // a message may not be repeated.
             .pool_max_idle_per_host(0)
             .build()
             .map_err(|error| WebhookSetupError::Client(error.without_url()))?;
@@ -96,18 +99,22 @@ impl Webhook {
         &self.address
     }
 
-    /// Sends a message and reads the answer, whatever its status, all within the configured time. Where no connection comes about
-    /// it is tried once more.
+    /// Sends a message and reads the response, of any status, within the configured timeout. A
+    /// failed attempt to connect is repeated once.
     ///
     /// # Errors
-    /// By cause. But for `Unreachable` the service may have got it.
-    pub async fn post(&self, message: &Value, request_id: &str) -> Result<Answer, WebhookError> {
+    /// By cause. Except for `Unreachable` the service may have received the message.
+    pub async fn post(
+        &self,
+        message: &Value,
+        request_id: &str,
+    ) -> Result<WebhookResponse, WebhookError> {
         let deadline = Instant::now() + self.timeout;
         let body = message.to_string();
         let exchange = async {
             match self.exchange(&body, request_id).await {
                 Err(WebhookError::Unreachable(_)) => {
-                    sleep(RETRY_PAUSE).await;
+                    sleep(RETRY_DELAY).await;
                     self.exchange(&body, request_id).await
                 }
                 other => other,
@@ -117,16 +124,20 @@ impl Webhook {
         answer.unwrap_or(Err(WebhookError::Timeout(self.timeout)))
     }
 
-    /// Asks whether the service is there and takes what we sign: `{"event":"check"}`.
+    /// Sends `{"event":"check"}`, to test that the service answers and accepts the signature.
     ///
     /// # Errors
     /// As `post`.
-    pub async fn check(&self) -> Result<Answer, WebhookError> {
+    pub async fn check(&self) -> Result<WebhookResponse, WebhookError> {
         let message = serde_json::json!({ "event": "check" });
         self.post(&message, "check").await
     }
 
-    async fn exchange(&self, body: &str, request_id: &str) -> Result<Answer, WebhookError> {
+    async fn exchange(
+        &self,
+        body: &str,
+        request_id: &str,
+    ) -> Result<WebhookResponse, WebhookError> {
         let request = self
             .http
             .post(self.url.clone())
@@ -137,12 +148,12 @@ impl Webhook {
         let mut response = request.send().await?;
         let status = response.status().as_u16();
         let body = read(&mut response).await?;
-        Ok(Answer { status, body })
+        Ok(WebhookResponse { status, body })
     }
 }
 
-impl Answer {
-    /// Whether the status is one of success.
+impl WebhookResponse {
+    /// Whether the status is 2xx.
     #[must_use]
     pub fn is_success(&self) -> bool {
         (200..300).contains(&self.status)
@@ -154,11 +165,7 @@ fn signature(key: &hmac::Key, at: u64, body: &str) -> String {
     let mut context = hmac::Context::with_key(key);
     context.update(format!("{at}.").as_bytes());
     context.update(body.as_bytes());
-    let mut text = format!("t={at},v1=");
-    for byte in context.sign().as_ref() {
-        text += &format!("{byte:02x}");
-    }
-    text
+    format!("t={at},v1={}", hex::encode(context.sign().as_ref()))
 }
 
 async fn read(response: &mut Response) -> Result<Vec<u8>, WebhookError> {
@@ -186,9 +193,9 @@ impl fmt::Display for WebhookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unreachable(error) => write!(f, "no connection: {}", root(error)),
-            Self::Timeout(after) => write!(f, "no whole answer within {after:?}"),
+            Self::Timeout(after) => write!(f, "no complete response within {after:?}"),
             Self::Dropped(error) => write!(f, "the connection broke: {}", root(error)),
-            Self::TooLarge => f.write_str("the answer is larger than 64 KiB"),
+            Self::TooLarge => f.write_str("the response is larger than 64 KiB"),
         }
     }
 }
@@ -207,7 +214,7 @@ impl fmt::Display for WebhookSetupError {
 
 impl std::error::Error for WebhookSetupError {}
 
-/// The innermost cause: what lies around it says the same in more words.
+/// The innermost source; the outer errors repeat its text in other words.
 fn root(error: &reqwest::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -228,7 +235,8 @@ mod tests {
 
     use super::*;
 
-    /// Printed by `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac 0123456789abcdef0123456789abcdef`.
+    /// Output of `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac
+    /// 0123456789abcdef0123456789abcdef`.
     #[test]
     fn a_signature_is_what_others_compute() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"0123456789abcdef0123456789abcdef");
@@ -248,7 +256,8 @@ mod tests {
         Webhook::new(&config).unwrap()
     }
 
-    /// Accepts, reads something, and closes; gives where it listens and the number of connections it took.
+    /// Starts a server that accepts, reads once and closes. Returns its address and the number of
+    /// accepted connections.
     async fn hanging_up() -> (String, Arc<AtomicUsize>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
@@ -264,9 +273,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_where_no_connection_came_about_is_it_tried_again_and_that_once() {
+    async fn only_a_failed_connection_attempt_is_repeated_and_only_once() {
         let message = serde_json::json!({ "a": 1 });
-        // Over TLS there is no connection before the handshake is done.
+        // Over TLS there is no connection before the handshake completes.
         let (address, taken) = hanging_up().await;
         let over_tls = webhook(&format!("https://{address}/"));
         let failed = over_tls.post(&message, "r1").await.unwrap_err();

@@ -1,5 +1,5 @@
-//! What the operator's listener answers: `/livez` says that the process runs, `/readyz` whether it should get traffic, and
-//! `/wechat/…` passes backends' calls on to WeChat.
+//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic, and
+//! `/wechat/…` relays backends' calls to WeChat.
 
 mod relay;
 mod streams;
@@ -19,17 +19,17 @@ use crate::config::Config;
 use crate::redis::RedisLink;
 use crate::wechat::Wechat;
 
-/// The body of an answer.
+/// The body of a response.
 pub type AdminBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Sync>>;
 
-/// All that is behind the operator's listener.
+/// The services of the admin listener.
 pub struct Admin {
     redis: Option<RedisLink>,
     relay: Option<Relay>,
 }
 
 impl Admin {
-    /// Puts the parts together.
+    /// Assembles the services.
     #[must_use]
     pub fn new(
         config: &Config,
@@ -41,7 +41,7 @@ impl Admin {
         Self { redis, relay }
     }
 
-    /// Answers one request. Never fails.
+    /// Responds to one request. Never fails.
     pub async fn handle(&self, request: Request<Incoming>, draining: bool) -> Response<AdminBody> {
         if let Some(relay) = &self.relay
             && request.uri().path().starts_with(relay::PREFIX)

@@ -1,5 +1,6 @@
-//! `/wechat/<app>/<path>`: a backend's call of WeChat's server API, sent with the app's access_token, which the backend never sees.
-//! Bodies stream both ways. Only paths that the operator has listed, and only for who knows `admin.token`.
+//! `/wechat/<app>/<path>`: relays a backend's call to WeChat's server API with the app's
+//! access_token, which the backend never sees. Bodies stream both ways. Only listed paths, and only
+//! with `admin.token`.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -26,13 +27,13 @@ use crate::http::path::CanonicalPath;
 use crate::login::LOGIN_DEADLINE;
 use crate::wechat::{RelayedCall, Wechat, WechatError, refuses_token};
 
-/// Where it is.
+/// The path prefix of the relay.
 pub(super) const PREFIX: &str = "/wechat/";
-/// A request of so many bytes is kept, so that it can be sent again.
-const REPEATABLE: usize = 64 * 1024;
-/// An answer is looked into up to here; one that refuses a token has some hundred bytes.
-const LOOKED_INTO: usize = 4096;
-/// Headers that go along.
+/// Largest request body that is buffered, so that the call can be repeated.
+const MAX_BUFFERED_BYTES: usize = 64 * 1024;
+/// Largest part of a response that is inspected; one that refuses a token has a few hundred bytes.
+const MAX_INSPECTED_BYTES: usize = 4096;
+/// Request headers that are relayed.
 const TO_WECHAT: [HeaderName; 2] = [CONTENT_TYPE, ACCEPT];
 const FROM_WECHAT: [HeaderName; 4] = [
     CONTENT_TYPE,
@@ -44,37 +45,38 @@ const FROM_WECHAT: [HeaderName; 4] = [
 pub(super) struct Relay {
     rules: config::Relay,
     apps: Vec<Arc<App>>,
-    /// Of `admin.token`. Hashes are compared, so that the time tells nothing of how much of a guess was right.
+    /// Hash of `admin.token`. Hashes are compared, so that the time reveals nothing about a partial
+    /// match.
     token_hash: Vec<u8>,
     wechat: Arc<Wechat>,
     tokens: Arc<AccessTokens>,
 }
 
-/// Why a call was not passed on, or not answered.
-struct Refused {
+/// The cause of a failed call.
+struct RelayRefusal {
     status: StatusCode,
     name: &'static str,
     message: String,
     retry_after: Option<u32>,
 }
 
-/// A request's body, as far as it was read.
+/// A request body, as far as it was read.
 enum Sent {
     Nothing,
     Whole(Bytes),
     Begun(VecDeque<Bytes>, Incoming),
 }
 
-/// An answer whose beginning was looked at.
+/// A response whose beginning was inspected.
 struct Answered {
     response: reqwest::Response,
     start: VecDeque<Bytes>,
-    /// What it says, if it is a short JSON object.
+    /// The response, if it is a short JSON object.
     errcode: Option<i64>,
 }
 
 impl Relay {
-    /// `None` where there is nothing to pass on.
+    /// `None` for a response without a body to relay.
     pub(super) fn new(
         config: &Config,
         wechat: &Arc<Wechat>,
@@ -113,7 +115,10 @@ impl Relay {
         }
     }
 
-    async fn pass_on(&self, request: Request<Incoming>) -> Result<Response<AdminBody>, Refused> {
+    async fn pass_on(
+        &self,
+        request: Request<Incoming>,
+    ) -> Result<Response<AdminBody>, RelayRefusal> {
         let (parts, body) = request.into_parts();
         self.authorize(&parts.headers)?;
         if ![Method::GET, Method::POST].contains(&parts.method) {
@@ -179,7 +184,7 @@ impl Relay {
         }
     }
 
-    fn authorize(&self, headers: &HeaderMap) -> Result<(), Refused> {
+    fn authorize(&self, headers: &HeaderMap) -> Result<(), RelayRefusal> {
         let mut lines = headers.get_all(AUTHORIZATION).iter();
         let (line, more) = (lines.next(), lines.next());
         let bearer = line.and_then(|line| {
@@ -194,7 +199,7 @@ impl Relay {
     }
 
     /// The app, and the path at WeChat.
-    fn target(&self, path: &str) -> Result<(Arc<App>, String), Refused> {
+    fn target(&self, path: &str) -> Result<(Arc<App>, String), RelayRefusal> {
         let canonical = CanonicalPath::parse(path)
             .and_then(|path| path.check_encoded(&[]).map(|()| path.as_str().to_owned()));
         let canonical = canonical.map_err(|problem| {
@@ -224,15 +229,16 @@ impl Relay {
         Ok((Arc::clone(app), path))
     }
 
-    /// Reads a body that is short to its end, and begins with a long one.
-    async fn receive(&self, method: &Method, mut body: Incoming) -> Result<Sent, Refused> {
+    /// Buffers a short body completely, and the beginning of a long one.
+    async fn receive(&self, method: &Method, mut body: Incoming) -> Result<Sent, RelayRefusal> {
         if body.is_end_stream() && method == Method::GET {
             return Ok(Sent::Nothing);
         }
         let mut start = VecDeque::new();
         let mut size = 0;
-        while size <= REPEATABLE
-            && usize::try_from(body.size_hint().lower()).is_ok_and(|left| left <= REPEATABLE)
+        while size <= MAX_BUFFERED_BYTES
+            && usize::try_from(body.size_hint().lower())
+                .is_ok_and(|left| left <= MAX_BUFFERED_BYTES)
         {
             let frame = timeout(self.rules.timeout, body.frame()).await;
             let frame = frame.map_err(|_| {
@@ -255,12 +261,13 @@ impl Relay {
         Ok(Sent::Begun(start, body))
     }
 
-    /// Waits for an answer as long as the request moves, and `relay.timeout` from then on; twice that at most.
+    /// Waits for the response while the request body moves, and `relay.timeout` from then on; at
+    /// most twice that.
     async fn patiently(
         &self,
         sending: impl Future<Output = Result<reqwest::Response, WechatError>>,
         moved: &AtomicU64,
-    ) -> Result<reqwest::Response, Refused> {
+    ) -> Result<reqwest::Response, RelayRefusal> {
         let mut sending = std::pin::pin!(sending);
         let mut before = moved.load(Ordering::Relaxed);
         loop {
@@ -277,8 +284,9 @@ impl Relay {
         }
     }
 
-    /// Reads the beginning of an answer; more than a piece only of what may be a short JSON object.
-    async fn look_into(&self, mut response: reqwest::Response) -> Result<Answered, Refused> {
+    /// Reads the beginning of a response; more than one chunk only if it may be a short JSON
+    /// object.
+    async fn look_into(&self, mut response: reqwest::Response) -> Result<Answered, RelayRefusal> {
         let mut start = VecDeque::new();
         let mut text = Vec::new();
         loop {
@@ -297,7 +305,7 @@ impl Relay {
             };
             text.extend_from_slice(&piece);
             start.push_back(piece);
-            if text.len() > LOOKED_INTO || !text.trim_ascii_start().starts_with(b"{") {
+            if text.len() > MAX_INSPECTED_BYTES || !text.trim_ascii_start().starts_with(b"{") {
                 return Ok(Answered {
                     response,
                     start,
@@ -322,13 +330,13 @@ impl Relay {
     }
 }
 
-impl Refused {
+impl RelayRefusal {
     fn response(self) -> Response<AdminBody> {
         let body = json!({ "error": self.name, "message": self.message });
         let kind = HeaderValue::from_static("application/json; charset=utf-8");
         let mut response = answer(self.status, kind, Bytes::from(body.to_string()));
         let headers = response.headers_mut();
-        // So that it is not taken for an answer of WeChat's.
+        // Tells the response apart from WeChat's.
         let name = HeaderValue::from_static(self.name);
         headers.insert(HeaderName::from_static("x-gateway-error"), name);
         if let Some(seconds) = self.retry_after {
@@ -341,8 +349,8 @@ impl Refused {
     }
 }
 
-fn refused(status: StatusCode, name: &'static str, message: &str) -> Refused {
-    Refused {
+fn refused(status: StatusCode, name: &'static str, message: &str) -> RelayRefusal {
+    RelayRefusal {
         status,
         name,
         message: message.to_owned(),
@@ -350,15 +358,16 @@ fn refused(status: StatusCode, name: &'static str, message: &str) -> Refused {
     }
 }
 
-fn silent() -> Refused {
+fn silent() -> RelayRefusal {
     let message = "wechat did not answer in relay.timeout";
     refused(StatusCode::GATEWAY_TIMEOUT, "wechat_timeout", message)
 }
 
-/// As the table of refusals has it, with the cause: who asks here is the operator's own.
-fn ours(error: &Error) -> Refused {
+/// The response of the error table, with the cause: callers of this listener are the operator's
+/// own.
+fn ours(error: &Error) -> RelayRefusal {
     let answer = error.answer();
-    Refused {
+    RelayRefusal {
         status: answer.status,
         name: answer.name,
         message: error.to_string(),

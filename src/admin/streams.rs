@@ -1,4 +1,4 @@
-//! Bodies that pass through the relay, begun elsewhere: what was looked at already, then the rest as it comes.
+//! Relayed bodies whose beginning was already read: that beginning, then the rest as it arrives.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -14,15 +14,15 @@ use tokio::time::{Instant, Sleep, sleep};
 
 type Cause = Box<dyn std::error::Error + Send + Sync>;
 
-/// A backend's request, on its way to WeChat.
+/// A backend's request body on its way to WeChat.
 pub(super) struct Upload {
     pub(super) start: VecDeque<Bytes>,
     pub(super) rest: Incoming,
-    /// Counts the pieces, so that who waits for the answer knows that something moves.
+    /// Counts the chunks, which proves progress to the task that waits for the response.
     pub(super) moved: Arc<AtomicU64>,
 }
 
-/// WeChat's answer, on its way to the backend. Breaks off after a silence.
+/// WeChat's response body on its way to the backend. Fails after `relay.timeout` without a chunk.
 pub(super) struct Download {
     start: VecDeque<Bytes>,
     rest: reqwest::Body,
@@ -75,7 +75,7 @@ impl Body for Upload {
         self.start.is_empty() && self.rest.is_end_stream()
     }
 
-    /// Exact where the backend declared a length: WeChat refuses some uploads without one.
+    /// Exact if the backend declared a length: WeChat refuses some uploads without one.
     fn size_hint(&self) -> SizeHint {
         with_start(&self.start, self.rest.size_hint())
     }

@@ -52,7 +52,7 @@ async fn connect(config: &Config) -> ExitCode {
     if let (UserStoreKind::Sql, Some(sql)) = (config.users.store, &config.users.sql)
         && let UserDirectory::Sql(users) = UserDirectory::sql(sql, Bans::memory())
     {
-        match users.examine().await {
+        match users.diagnose().await {
             Ok(found) => {
                 found.facts.iter().for_each(|fact| say(fact));
                 for advice in &found.advice {

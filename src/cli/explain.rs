@@ -20,7 +20,7 @@ use crate::users::{Bans, Profiles, UserDirectory};
 use crate::wechat::Wechat;
 
 /// EX_USAGE of sysexits(3).
-const USAGE: u8 = 64;
+pub(super) const USAGE: u8 = 64;
 
 /// Headers whose values can be shown. Any other may be a credential: of the caller, or of the gateway's own towards the service.
 const SHOWN: [&str; 7] = [

@@ -1,6 +1,7 @@
 //! The commands. Only here is anything printed, and only here does the process end.
 
 mod check;
+#[cfg(feature = "dev")]
 mod dev;
 mod explain;
 mod healthcheck;
@@ -22,13 +23,17 @@ use crate::config::{Auth, Config, Loaded};
 const BAD_CONFIG: u8 = 78;
 /// EX_UNAVAILABLE: a port or Redis cannot be had.
 const UNAVAILABLE: u8 = 69;
+#[cfg(not(feature = "dev"))]
+const NO_DEV: &str = "this build of skeygate has no `dev`: release builds leave it out\n\
+                      help: in the source tree, `cargo run --release -- dev` builds it and runs it";
 
 /// Auth gateway for WeChat mini-program backends.
 ///
 /// Stands in front of any HTTP service, answers the login endpoint itself, checks the skey of every request against Redis, and
 /// tells the service who is calling, in X-Openid and X-User-Id.
 ///
-/// Try it: `skeygate dev`. Put it to work: `skeygate init`, fill in the three marked values, `skeygate check`, `skeygate run`.
+#[cfg_attr(feature = "dev", doc = "Try it: `skeygate dev`.")]
+/// Put it to work: `skeygate init`, fill in the three marked values, `skeygate check`, `skeygate run`.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, max_term_width = 100)]
 struct Arguments {
@@ -50,12 +55,20 @@ enum Command {
     /// asks Redis, the database of users and the services of [users], and ends with 69 when one of them is not to be had, with 78 when
     /// a table or an answer is not what it has to be.
     Check(check::Arguments),
+    #[cfg(feature = "dev")]
     /// Try it out: no Redis, no appid, no internet. Not for production.
     ///
     /// Serves on 127.0.0.1 with a pretended WeChat and sessions in memory, and prints three curl lines to paste: a login, a request
     /// of whoever logged in, and one of nobody. Ends with 0 at Ctrl-C, with 69 when the port is not to be had, with 78 when --to is
     /// no address of a service.
     Dev(dev::Arguments),
+    /// Not in this build: `skeygate dev` needs the cargo feature `dev`.
+    ///
+    /// Release builds leave it out, with its fake WeChat. A build with the default features has it:
+    /// cargo run --release -- dev
+    #[cfg(not(feature = "dev"))]
+    #[command(hide = true)]
+    Dev(Absent),
     /// Show what would happen to a request, without sending it.
     ///
     /// Prints route, auth, where the skey was found, which headers are removed and added, and the upstream. Asks neither Redis
@@ -86,6 +99,14 @@ enum Command {
     Users(users::Arguments),
 }
 
+/// Any arguments of a command that this build does not have.
+#[cfg(not(feature = "dev"))]
+#[derive(Debug, clap::Args)]
+struct Absent {
+    #[arg(hide = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    _rest: Vec<std::ffi::OsString>,
+}
+
 /// Where the configuration is.
 #[derive(Debug, Clone, clap::Args)]
 struct File {
@@ -106,7 +127,10 @@ pub fn main() -> ExitCode {
     match Arguments::parse().command {
         Command::Run(file) => run::run(&file),
         Command::Check(arguments) => check::check(&arguments),
+        #[cfg(feature = "dev")]
         Command::Dev(arguments) => dev::dev(&arguments),
+        #[cfg(not(feature = "dev"))]
+        Command::Dev(_) => fail(NO_DEV, explain::USAGE),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
@@ -144,4 +168,20 @@ fn complain(text: &str) {
 fn fail(text: &str, status: u8) -> ExitCode {
     complain(text);
     ExitCode::from(status)
+}
+
+#[cfg(all(test, not(feature = "dev")))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_the_feature_dev_the_command_takes_any_arguments_and_is_not_in_the_help() {
+        for arguments in [vec![], vec!["--to", "http://127.0.0.1:3000", "--port", "0"]] {
+            let line = ["skeygate", "dev"].into_iter().chain(arguments);
+            let parsed = Arguments::try_parse_from(line);
+            assert!(matches!(parsed.unwrap().command, Command::Dev(_)));
+        }
+        let help = Arguments::try_parse_from(["skeygate", "--help"]).unwrap_err();
+        assert!(!help.to_string().contains("dev"), "{help}");
+    }
 }

@@ -8,9 +8,9 @@ use tokio::time::Instant;
 
 use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run};
 use crate::config::{App, Config, Log, SessionStoreKind, UserStoreKind};
-use crate::control::Control;
 use crate::identity::Holder;
 use crate::logging;
+use crate::operations::Operations;
 use crate::redis::RedisLink;
 use crate::session::SessionStore;
 use crate::store_error::StoreError;
@@ -55,7 +55,7 @@ pub(super) struct Meant {
 
 /// The way to Redis, and what gateway.toml says.
 pub(super) struct Operator {
-    pub(super) control: Control,
+    pub(super) operations: Operations,
     /// Where user ids come from.
     pub(super) users: UserStoreKind,
     apps: Vec<App>,
@@ -92,7 +92,7 @@ pub(super) fn operate(
     }
     // On standard error, for standard output belongs to what was asked for; the audit alone, and whatever log.level says.
     let log = Log {
-        level: "off,skeygate::control=info".to_owned(),
+        level: "off,skeygate::operations=info".to_owned(),
         ..config.log.clone()
     };
     let stderr = io::stderr();
@@ -139,7 +139,7 @@ impl Operator {
         };
         let profiles = Profiles::new(users.clone(), &config.users.profile);
         Ok(Self {
-            control: Control::new(sessions, users, bans, "command").with_profiles(profiles),
+            operations: Operations::new(sessions, users, bans, "command").with_profiles(profiles),
             users: config.users.store,
             apps: config.apps,
         })
@@ -150,7 +150,7 @@ impl Operator {
         let Some(named) = self.holder(whom).await? else {
             return Ok(None);
         };
-        let current = self.control.current(&named).await?;
+        let current = self.operations.current(&named).await?;
         Ok(Some(Meant { current, named }))
     }
 
@@ -183,7 +183,7 @@ impl Operator {
                     .ok_or_else(|| Failure::Nobody("which app? write --app".to_owned()))?,
             },
         };
-        let holder = self.control.holder(&appid, openid).await?;
+        let holder = self.operations.holder(&appid, openid).await?;
         let nobody = || Failure::Nobody("nobody with that openid ever logged in".to_owned());
         holder.map(Some).ok_or_else(nobody)
     }

@@ -71,7 +71,7 @@ pub(super) fn sessions(arguments: &Arguments) -> ExitCode {
 }
 
 async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> {
-    let control = &operator.control;
+    let operations = &operator.operations;
     let meant = operator.meant(&list.whom).await?;
     let mut lines = Lines::new();
     if !list.json {
@@ -80,12 +80,12 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
         }
         lines.line(&heading());
     }
-    let mut progress = Progress::new(Some(control.size().await?));
+    let mut progress = Progress::new(Some(operations.size().await?));
     let mut unreadable = 0;
     for holder in names(meant.as_ref()) {
         let mut from = Some(0);
         while let Some(start) = from {
-            let page = control.sessions(holder, start).await?;
+            let page = operations.sessions(holder, start).await?;
             progress.add(page.looked_at);
             for listed in &page.listed {
                 lines.line(&if list.json {
@@ -110,14 +110,14 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
 }
 
 async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Failure> {
-    let control = &operator.control;
+    let operations = &operator.operations;
     let meant = operator.meant(&revoke.whom).await?;
     let ended = match (&revoke.handle, &meant) {
         (Some(handle), meant) => {
             let Some(listed) = find(operator, handle, meant.as_ref()).await? else {
                 return Err(nobody(handle));
             };
-            if !control.revoke(&listed).await? {
+            if !operations.revoke(&listed).await? {
                 return Err(nobody(handle));
             }
             1
@@ -125,7 +125,7 @@ async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Fai
         (None, Some(meant)) => {
             let mut ended = 0;
             for holder in meant.names() {
-                ended += control.revoke_all(holder).await?.sessions;
+                ended += operations.revoke_all(holder).await?.sessions;
             }
             ended
         }
@@ -171,14 +171,14 @@ async fn find(
     handle: &Handle,
     meant: Option<&Meant>,
 ) -> Result<Option<Listed>, Failure> {
-    let control = &operator.control;
-    let mut progress = Progress::new(Some(control.size().await?));
+    let operations = &operator.operations;
+    let mut progress = Progress::new(Some(operations.size().await?));
     for holder in names(meant) {
         let mut from = Some(0);
         while let Some(start) = from {
             let page = match holder {
-                Some(_) => control.sessions(holder, start).await?,
-                None => control.named(handle, start).await?,
+                Some(_) => operations.sessions(holder, start).await?,
+                None => operations.named(handle, start).await?,
             };
             progress.add(page.looked_at);
             let mut listed = page.listed.into_iter();

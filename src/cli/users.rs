@@ -124,10 +124,10 @@ async fn named(operator: &Operator, user: &User) -> Result<Holder, Failure> {
 }
 
 async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Result<(), Failure> {
-    let control = &operator.control;
-    let current = control.current(holder).await?;
-    let ban = control.ban_of(&current).await?;
-    let profile = control.profile_of(&current).await?;
+    let operations = &operator.operations;
+    let current = operations.current(holder).await?;
+    let ban = operations.ban_of(&current).await?;
+    let profile = operations.profile_of(&current).await?;
     let mut lines = Lines::new();
     if as_json {
         let mut head = name(&current);
@@ -168,7 +168,7 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
     for name in names {
         let mut from = Some(0);
         while let Some(start) = from {
-            let page = control.sessions(Some(name), start).await?;
+            let page = operations.sessions(Some(name), start).await?;
             for listed in &page.listed {
                 if as_json {
                     lines.text(between);
@@ -192,10 +192,10 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
 }
 
 async fn ban_user(operator: &Operator, holder: &Holder, wanted: &BanUser) -> Result<(), Failure> {
-    let control = &operator.control;
+    let operations = &operator.operations;
     let ban = Ban::new(&wanted.reason, wanted.lasts);
-    let mut progress = Progress::new(Some(control.size().await?));
-    let banned = control.ban(holder, &ban, |looked_at| progress.add(looked_at));
+    let mut progress = Progress::new(Some(operations.size().await?));
+    let banned = operations.ban(holder, &ban, |looked_at| progress.add(looked_at));
     let banned = banned.await?;
     if wanted.json {
         let mut done = name(&banned.holder);
@@ -214,10 +214,10 @@ async fn ban_user(operator: &Operator, holder: &Holder, wanted: &BanUser) -> Res
 }
 
 async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Result<(), Failure> {
-    let control = &operator.control;
-    let current = control.current(holder).await?;
+    let operations = &operator.operations;
+    let current = operations.current(holder).await?;
     let user = cell(&shown(&current));
-    let Some(ban) = control.unban(&current).await? else {
+    let Some(ban) = operations.unban(&current).await? else {
         return Err(Failure::Nobody(format!("{user} is not banned")));
     };
     if as_json {
@@ -234,10 +234,10 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
 }
 
 async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure> {
-    let control = &operator.control;
+    let operations = &operator.operations;
     let total = match operator.users {
         // Each kind is a search of its own through everything.
-        UserStoreKind::Redis => Some(control.size().await?.saturating_mul(3)),
+        UserStoreKind::Redis => Some(operations.size().await?.saturating_mul(3)),
         UserStoreKind::Sql => None,
         UserStoreKind::Webhook => {
             let text = "users.store = \"webhook\": the directory is that of the service behind it, which has it all; bans and \
@@ -264,7 +264,7 @@ async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure>
     for kind in kinds {
         let mut from = Some(String::new());
         while let Some(start) = from {
-            let page = control.entries(kind, &start).await?;
+            let page = operations.entries(kind, &start).await?;
             progress.add(page.looked_at);
             for entry in &page.entries {
                 exported += 1;
@@ -275,13 +275,13 @@ async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure>
             }
             if !lines.flush() {
                 // Nobody reads on; what was read was handed out.
-                control.note_export(exported);
+                operations.note_export(exported);
                 return Ok(());
             }
             from = page.next;
         }
     }
-    control.note_export(exported);
+    operations.note_export(exported);
     Ok(())
 }
 

@@ -52,7 +52,7 @@ pub use self::server_api::{PhoneNumbers, Relay};
 pub use self::session::{Session, SessionStoreKind, TokenSource};
 pub use self::style::{CustomStyle, Style};
 pub use self::upstream::{HostHeader, Upstream};
-pub use self::users::{AdoptedTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
+pub use self::users::{ExistingTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::users::{Merged, UserStoreKind, Users, Webhook};
 pub use self::values::{ListenAddress, ServerAddress};
 

@@ -1,4 +1,4 @@
-//! What the errors of the layers below are to a client, by variant; and an error with its causes in one line of the log.
+//! Conversions from the errors of lower layers, and `chain`: an error with its sources in one line.
 
 use super::{Error, LoginRefusal};
 use crate::http::framing::Refusal;
@@ -8,7 +8,7 @@ use crate::http::path::PathProblem;
 use crate::http::target::TargetProblem;
 use crate::wechat::WechatError;
 
-/// An error and its causes in one line, as far as the text of the one above does not tell them.
+/// An error and its sources in one line; a source already contained in the text is left out.
 #[must_use]
 pub fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
@@ -64,7 +64,7 @@ impl From<PathProblem> for Error {
     }
 }
 
-/// What a refusal or silence of WeChat is to a client, in any call that a code is sent with.
+/// The outcome of a failed WeChat call that carries a login code or phone code.
 impl From<WechatError> for Error {
     fn from(error: WechatError) -> Self {
         let bug = matches!(error, WechatError::GatewayBug(_));

@@ -1,4 +1,4 @@
-//! The controls: `POST /_mock/NAME` with a JSON object, for what no Rust method can be called from.
+//! The controls: `POST /_mock/NAME` with a JSON object, for tests in other languages than Rust.
 //!
 //! | name | takes | gives |
 //! |---|---|---|
@@ -15,7 +15,7 @@
 //! | `stats` | | `calls`: number by endpoint |
 //! | `reset` | | |
 //!
-//! An order that cannot be understood is a 400 with `error`.
+//! An invalid command is a 400 with `error`.
 
 use std::time::Duration;
 
@@ -32,14 +32,14 @@ use super::fault::Fault;
 use super::ids;
 use super::open_data;
 use super::render::{Answer, HangUp};
-use super::server::Shared;
+use super::shared::Shared;
 use super::state::Settings;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct CodeOrder {
+struct CodeCommand {
     appid: String,
     user: String,
     code: Option<String>,
@@ -47,14 +47,14 @@ struct CodeOrder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct IdentityOrder {
+struct IdentityCommand {
     appid: String,
     user: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct UserInfoOrder {
+struct UserInfoCommand {
     appid: String,
     user: String,
     watermark: Option<String>,
@@ -64,26 +64,26 @@ struct UserInfoOrder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct BlockOrder {
+struct BlockCommand {
     user: String,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AccountOrder {
+struct AccountCommand {
     appid: String,
     account: Option<String>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AdvanceOrder {
+struct AdvanceCommand {
     ms: u64,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct SetOrder {
+struct SetCommand {
     rotate_min_ms: Option<u64>,
     rate_per_minute: Option<u32>,
     ip_allowed: Option<bool>,
@@ -92,14 +92,14 @@ struct SetOrder {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct FaultOrder {
+struct FaultCommand {
     endpoint: Endpoint,
     queue: Vec<Fault>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WaitOrder {
+struct WaitCommand {
     endpoint: Endpoint,
     calls: u64,
 }
@@ -109,7 +109,7 @@ pub(super) async fn answer(
     name: &str,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, HangUp> {
-    let done = match order(request).await {
+    let done = match command(request).await {
         Ok(body) if name == "wait" => wait(shared, &body).await,
         Ok(body) => carry_out(shared, name, &body),
         Err(error) => Err(error),
@@ -125,7 +125,7 @@ pub(super) async fn answer(
         .map_err(|_| HangUp)
 }
 
-async fn order(request: Request<Incoming>) -> Result<Vec<u8>, String> {
+async fn command(request: Request<Incoming>) -> Result<Vec<u8>, String> {
     if request.method() != Method::POST {
         return Err("controls are POST requests".to_owned());
     }
@@ -136,7 +136,7 @@ async fn order(request: Request<Incoming>) -> Result<Vec<u8>, String> {
 }
 
 async fn wait(shared: &Shared, body: &[u8]) -> Result<Value, String> {
-    let WaitOrder { endpoint, calls } = read(body)?;
+    let WaitCommand { endpoint, calls } = read(body)?;
     shared.wait_for_calls(endpoint, calls).await;
     Ok(json!({}))
 }
@@ -145,26 +145,26 @@ fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> 
     let mut state = shared.state();
     match name {
         "code" => {
-            let order: CodeOrder = read(body)?;
-            if state.app(&order.appid).is_none() {
-                return Err(format!("no app has the appid `{}`", order.appid));
+            let command: CodeCommand = read(body)?;
+            if state.app(&command.appid).is_none() {
+                return Err(format!("no app has the appid `{}`", command.appid));
             }
-            let code = match order.code {
+            let code = match command.code {
                 Some(code) => {
-                    state.issue(&order.appid, &order.user, &code);
+                    state.issue(&command.appid, &command.user, &code);
                     code
                 }
-                None => state.wx_login(&order.appid, &order.user),
+                None => state.wx_login(&command.appid, &command.user),
             };
             return Ok(json!({ "code": code }));
         }
         "phone" => {
-            let IdentityOrder { appid, user } = read(body)?;
+            let IdentityCommand { appid, user } = read(body)?;
             let code = state.phone_code(&appid, &user);
             return Ok(json!({ "code": code, "number": ids::phone_number(&user) }));
         }
         "identity" => {
-            let IdentityOrder { appid, user } = read(body)?;
+            let IdentityCommand { appid, user } = read(body)?;
             let Some(app) = state.app(&appid) else {
                 return Err(format!("no app has the appid `{appid}`"));
             };
@@ -176,37 +176,39 @@ fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> 
             }));
         }
         "userinfo" => {
-            let order: UserInfoOrder = read(body)?;
-            let (appid, user) = (&order.appid, &order.user);
-            let session_key = order.session_key.or_else(|| state.session_key(appid, user));
+            let command: UserInfoCommand = read(body)?;
+            let (appid, user) = (&command.appid, &command.user);
+            let session_key = command
+                .session_key
+                .or_else(|| state.session_key(appid, user));
             let session_key =
-                session_key.ok_or("the user has no session_key: order a code first")?;
-            let data = order.data.unwrap_or_else(|| state.profile(appid, user));
-            let watermark = order.watermark.as_ref().unwrap_or(appid);
+                session_key.ok_or("the user has no session_key: request a code first")?;
+            let data = command.data.unwrap_or_else(|| state.profile(appid, user));
+            let watermark = command.watermark.as_ref().unwrap_or(appid);
             let sealed = open_data::seal(data, watermark, &session_key);
             let sealed = sealed.ok_or("the session_key is not base64 of 16 bytes")?;
             return serde_json::to_value(sealed).map_err(|error| error.to_string());
         }
-        "block" => state.block(&read::<BlockOrder>(body)?.user),
+        "block" => state.block(&read::<BlockCommand>(body)?.user),
         "account" => {
-            let AccountOrder { appid, account } = read(body)?;
+            let AccountCommand { appid, account } = read(body)?;
             state.set_account(&appid, account.as_deref());
         }
-        "advance" => state.advance(Duration::from_millis(read::<AdvanceOrder>(body)?.ms)),
+        "advance" => state.advance(Duration::from_millis(read::<AdvanceCommand>(body)?.ms)),
         "set" => {
-            let order: SetOrder = read(body)?;
+            let command: SetCommand = read(body)?;
             let before = state.settings.clone();
             state.set(Settings {
-                rotate_min: order
+                rotate_min: command
                     .rotate_min_ms
                     .map_or(before.rotate_min, Duration::from_millis),
-                rate_per_minute: order.rate_per_minute.unwrap_or(before.rate_per_minute),
-                ip_allowed: order.ip_allowed.unwrap_or(before.ip_allowed),
-                accept_any_code: order.accept_any_code.unwrap_or(before.accept_any_code),
+                rate_per_minute: command.rate_per_minute.unwrap_or(before.rate_per_minute),
+                ip_allowed: command.ip_allowed.unwrap_or(before.ip_allowed),
+                accept_any_code: command.accept_any_code.unwrap_or(before.accept_any_code),
             });
         }
         "fault" => {
-            let FaultOrder { endpoint, queue } = read(body)?;
+            let FaultCommand { endpoint, queue } = read(body)?;
             for fault in queue {
                 state.push_fault(endpoint, fault);
             }

@@ -1,8 +1,8 @@
-//! The calls that the fake answers.
+//! The endpoints of the fake.
 
 use serde::Deserialize;
 
-/// A call that the fake answers and faults can be ordered for.
+/// An endpoint of the fake, which faults can be queued for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Endpoint {
@@ -25,7 +25,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// All of them.
+    /// All endpoints.
     pub(super) const ALL: [Self; 8] = [
         Self::Jscode2session,
         Self::StableToken,
@@ -37,7 +37,7 @@ impl Endpoint {
         Self::Checksession,
     ];
 
-    /// As `/_mock/fault` and `/_mock/stats` call it.
+    /// The name in `/_mock/fault` and `/_mock/stats`.
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Jscode2session => "jscode2session",

@@ -1,4 +1,4 @@
-//! What may go wrong on order, and the order it goes wrong in.
+//! Faults that tests can queue.
 
 use std::time::Duration;
 
@@ -10,45 +10,46 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Fault {
-    /// Calls that meet it; -1 is every call until a reset. Default 1.
+    /// Number of calls with this fault; -1 is every call until a reset. Default 1.
     pub times: i64,
-    /// Answer this errcode instead of doing anything; a code stays unspent.
+    /// Respond with this errcode and do nothing else; a code stays unspent.
     pub errcode: Option<i64>,
-    /// The errmsg of `errcode`; as it is, without a rid.
+    /// The errmsg of `errcode`, sent unchanged, without a rid.
     pub errmsg: Option<String>,
-    /// Wait this long first, in milliseconds.
+    /// Delay before the response, in milliseconds.
     pub delay_ms: u64,
-    /// HTTP status of the answer.
+    /// HTTP status of the response.
     pub status: Option<u16>,
-    /// `Content-Type` of the answer.
+    /// `Content-Type` of the response.
     pub content_type: Option<String>,
-    /// `Location` of the answer.
+    /// `Location` of the response.
     pub location: Option<String>,
-    /// Body of the answer, instead of doing anything; a code stays unspent.
+    /// Respond with this body and do nothing else; a code stays unspent.
     pub body: Option<String>,
-    /// Close the connection after this many bytes of the body, whose `Content-Length` is the whole.
+    /// Close the connection after this many bytes of the body; `Content-Length` is that of the
+    /// whole body.
     pub truncate: Option<usize>,
-    /// Close the connection without an answer.
+    /// Close the connection without a response.
     pub drop: Option<DropWhen>,
-    /// The errcode as text.
+    /// Send the errcode as text.
     pub string_errcode: bool,
-    /// `errcode` 0 and `errmsg` also in a success.
+    /// Send `errcode` 0 and `errmsg` also on success.
     pub errcode0: bool,
-    /// The fields in reverse.
+    /// Send the fields in reverse order.
     pub reorder: bool,
-    /// Fields left out.
+    /// Fields to leave out.
     pub omit: Vec<String>,
-    /// Fields added, or put in place of those of the same name.
+    /// Fields to add or to replace.
     pub extra: Map<String, Value>,
 }
 
-/// When a connection is closed without an answer.
+/// The moment at which a connection is closed without a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum DropWhen {
-    /// Before anything is done.
+    /// Before the call is carried out.
     Before,
-    /// After the call was carried out: the code is spent and nobody knows.
+    /// After the call was carried out: the code is spent, and the client does not know it.
     After,
 }
 

@@ -1,5 +1,5 @@
-//! What WeChat knows about a user, computed from names by SHA-256: the same in every fake and every
-//! run, but for codes and request ids, which never repeat.
+//! Data of users, derived from names by SHA-256: the same in every fake and every run. Only codes
+//! and request ids differ and never repeat.
 
 use std::io;
 
@@ -9,7 +9,9 @@ use ring::digest::{Context, SHA256};
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// What makes the codes of one fake differ from those of another.
+use crate::http::hex;
+
+/// Random bytes that make the codes of each fake different.
 pub(super) type Seed = [u8; 32];
 
 pub(super) fn seed() -> io::Result<Seed> {
@@ -30,7 +32,7 @@ pub(super) fn unionid(account: &str, user: &str) -> String {
     visible_id("unionid", account, user)
 }
 
-/// 16 bytes in 24 characters of standard base64; another one for each generation.
+/// 16 bytes in 24 characters of standard base64; a different one for each generation.
 pub(super) fn session_key(appid: &str, user: &str, generation: u64) -> String {
     let hash = sha256(&[
         b"session_key",
@@ -41,12 +43,11 @@ pub(super) fn session_key(appid: &str, user: &str, generation: u64) -> String {
     STANDARD.encode(hash.first_chunk::<16>().map_or(&[][..], |bytes| bytes))
 }
 
-/// What proves that somebody has the session_key, for a call without a body.
+/// Proof of possession of the session_key, for a call without a body.
 pub(super) fn session_signature(session_key: &str) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.as_bytes());
     let signature = hmac::sign(&key, b"");
-    let digits = signature.as_ref().iter().map(|byte| format!("{byte:02x}"));
-    digits.collect()
+    hex::encode(signature.as_ref())
 }
 
 /// 32 letters and digits.
@@ -59,7 +60,7 @@ pub(super) fn code(seed: &Seed, count: u64) -> String {
         .collect()
 }
 
-/// What tokens begin with: real ones are some 140 characters long.
+/// Prefix of tokens: real ones have about 140 characters.
 pub(super) const LONG_TOKEN: &str = "76_Zx0VbTq4-NkWm9RpYc2LfHs7JdGa5QeUi8OyBn3AtCvDw6EzFxMrKhPj1SlXg0IuTq4NkWm9RpYc2LfHs7JdGa5QeUi8OyBn3At";
 
 /// Eleven digits that begin with 138.
@@ -72,11 +73,7 @@ pub(super) fn phone_number(user: &str) -> String {
 /// Three groups of eight hexadecimal digits.
 pub(super) fn rid(seed: &Seed, count: u64) -> String {
     let hash = sha256(&[b"rid", seed, &count.to_be_bytes()]);
-    let mut groups = hash.chunks_exact(4).map(|bytes| {
-        let digits = bytes.iter().map(|byte| format!("{byte:02x}"));
-        digits.collect::<String>()
-    });
-    let groups: Vec<String> = groups.by_ref().take(3).collect();
+    let groups: Vec<String> = hash.chunks_exact(4).take(3).map(hex::encode).collect();
     groups.join("-")
 }
 
@@ -87,7 +84,7 @@ fn visible_id(kind: &str, space: &str, user: &str) -> String {
     format!("o{tail}")
 }
 
-/// The parts are told apart by a byte that no name holds.
+/// The parts are separated by a byte that no name contains.
 fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use super::ids;
-use super::render::{Fields, Refused};
+use super::render::{ApiRefusal, Fields};
 use super::state::{Owner, State};
 
-/// The parameters; one that is missing is empty.
+/// The parameters; a missing one is empty.
 #[derive(Debug, Default)]
 struct Query {
     appid: String,
@@ -15,42 +15,42 @@ struct Query {
     grant_type: String,
 }
 
-pub(super) fn answer(state: &mut State, query: &str) -> Result<Fields, Refused> {
+pub(super) fn answer(state: &mut State, query: &str) -> Result<Fields, ApiRefusal> {
     let query = Query::parse(query);
     if query.appid.is_empty() {
-        return Err(Refused(41002, "appid missing"));
+        return Err(ApiRefusal(41002, "appid missing"));
     }
     if query.secret.is_empty() {
-        return Err(Refused(41004, "appsecret missing"));
+        return Err(ApiRefusal(41004, "appsecret missing"));
     }
     if query.js_code.is_empty() {
-        return Err(Refused(41008, "missing code"));
+        return Err(ApiRefusal(41008, "missing code"));
     }
     let Some(app) = state.app(&query.appid).cloned() else {
-        return Err(Refused(40013, "invalid appid"));
+        return Err(ApiRefusal(40013, "invalid appid"));
     };
     if app.secret != query.secret {
-        return Err(Refused(40125, "invalid appsecret"));
+        return Err(ApiRefusal(40125, "invalid appsecret"));
     }
     if !state.settings.ip_allowed {
-        return Err(Refused(
+        return Err(ApiRefusal(
             40164,
             "invalid ip 203.0.113.7 ipv6 ::ffff:203.0.113.7, not in whitelist",
         ));
     }
     if query.grant_type != "authorization_code" {
-        return Err(Refused(40002, "invalid grant_type"));
+        return Err(ApiRefusal(40002, "invalid grant_type"));
     }
     let user = match state.owner(&app.appid, &query.js_code) {
         Owner::User(user) => user,
-        Owner::Spent => return Err(Refused(40163, "code been used")),
-        Owner::Nobody => return Err(Refused(40029, "invalid code")),
+        Owner::Spent => return Err(ApiRefusal(40163, "code been used")),
+        Owner::Nobody => return Err(ApiRefusal(40029, "invalid code")),
     };
     if state.is_blocked(&user) {
-        return Err(Refused(40226, "code blocked"));
+        return Err(ApiRefusal(40226, "code blocked"));
     }
     if state.is_over_rate(&app.appid, &user) {
-        return Err(Refused(
+        return Err(ApiRefusal(
             45011,
             "api minute-quota reach limit, must slower, retry next minute",
         ));

@@ -1,7 +1,7 @@
-//! A stand-in for WeChat's server API, for `skeygate dev` and for tests: an HTTP server on loopback
-//! that keeps WeChat's rules (codes of five minutes and one use, one session_key per user, errcodes
-//! under status 200, `text/plain`) and breaks them when told to. Users are any names; what WeChat
-//! would know about them is computed, so a test knows it too. It is driven by the methods of
+//! A fake of WeChat's server API, for `skeygate dev` and for tests: an HTTP server on loopback that
+//! keeps WeChat's rules (codes of five minutes and one use, one session_key per user, errcodes
+//! under status 200, `text/plain`) and breaks them on demand. User names are free; the data of
+//! users is derived from them, so that tests can compute it. Tests control it by the methods of
 //! `FakeWechat` or by POST requests with JSON to `/_mock/…`; see `control`.
 
 mod control;
@@ -13,7 +13,9 @@ mod open_data;
 mod render;
 mod samples;
 mod server;
+mod shared;
 mod state;
+mod token_calls;
 mod tokens;
 
 #[cfg(test)]
@@ -31,7 +33,7 @@ use tokio::task::JoinHandle;
 pub use self::endpoint::Endpoint;
 pub use self::fault::{DropWhen, Fault};
 pub use self::open_data::OpenData;
-use self::server::Shared;
+use self::shared::Shared;
 use self::state::State;
 pub use self::state::{FakeApp, Settings};
 
@@ -48,13 +50,13 @@ impl FakeWechat {
     /// called within a tokio runtime.
     ///
     /// # Errors
-    /// `InvalidInput` for an address that others can reach; else what binding it said.
+    /// `InvalidInput` for an address that is not loopback; else the error of binding it.
     pub async fn start(address: SocketAddr, apps: Vec<FakeApp>) -> io::Result<Self> {
         if !address.ip().is_loopback() {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidInput,
                 format!(
-                    "the fake wechat lets anybody log in as anybody; {address} is not a loopback \
+                    "the fake wechat has no authentication; {address} is not a loopback \
                      address"
                 ),
             ));
@@ -71,25 +73,25 @@ impl FakeWechat {
         })
     }
 
-    /// What `wechat.api_base` must be to use it, e.g. `http://127.0.0.1:34567`.
+    /// The value for `wechat.api_base`, e.g. `http://127.0.0.1:34567`.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// What wx.login would give `user` in the mini program `appid`: 32 characters, good once and
+    /// A code as from wx.login by `user` in the mini program `appid`: 32 characters, valid once and
     /// for 300 s. The user's session_key is replaced if it is older than `Settings::rotate_min`.
     #[must_use]
     pub fn new_code(&self, appid: &str, user: &str) -> String {
         self.state().wx_login(appid, user)
     }
 
-    /// As `new_code`, but the code is the one given, e.g. one with blanks.
+    /// As `new_code`, with a given code, e.g. one with blanks.
     pub fn issue_code(&self, appid: &str, user: &str, code: &str) {
         self.state().issue(appid, user, code);
     }
 
-    /// What the phone button would give `user`: good once and for 300 s.
+    /// A code as from the phone button of `user`: valid once and for 300 s.
     #[must_use]
     pub fn new_phone_code(&self, appid: &str, user: &str) -> String {
         self.state().phone_code(appid, user)
@@ -101,17 +103,17 @@ impl FakeWechat {
         ids::phone_number(user)
     }
 
-    /// Ends the app's stable access_token at once, as somebody else's `force_refresh` would.
+    /// Ends the app's stable access_token at once, as a `force_refresh` by another client would.
     pub fn end_token(&self, appid: &str) {
         self.state().tokens.kill_stable(appid);
     }
 
-    /// From now on refuses the app's stable access_token, and goes on giving it out.
+    /// Refuses the app's stable access_token from now on, but keeps returning it.
     pub fn spoil_token(&self, appid: &str) {
         self.state().tokens.spoil_stable(appid);
     }
 
-    /// Calls so far that carried an access_token which was not good.
+    /// Number of calls with an invalid access_token.
     #[must_use]
     pub fn refused_tokens(&self) -> u64 {
         self.state().tokens.refused()
@@ -129,26 +131,28 @@ impl FakeWechat {
         ids::unionid(account, user)
     }
 
-    /// The live session_key of `user` in `appid`; `None` before the first wx.login.
+    /// The current session_key of `user` in `appid`; `None` before the first wx.login.
     #[must_use]
     pub fn session_key(&self, appid: &str, user: &str) -> Option<String> {
         self.state().session_key(appid, user)
     }
 
-    /// What wx.getUserInfo would give `user`: his profile under the live session_key. `None` before the first wx.login.
+    /// Data as from wx.getUserInfo by `user`, encrypted with the current session_key. `None` before
+    /// the first wx.login.
     #[must_use]
     pub fn user_info(&self, appid: &str, user: &str) -> Option<OpenData> {
         self.state().user_info(appid, user)
     }
 
-    /// As `user_info`, but with these fields, e.g. of a phone number; a watermark of `appid` is added to them.
+    /// As `user_info`, with other fields, e.g. those of a phone number; a watermark of `appid` is
+    /// added.
     #[must_use]
     pub fn encrypt(&self, appid: &str, user: &str, data: Map<String, Value>) -> Option<OpenData> {
         let session_key = self.session_key(appid, user)?;
         open_data::seal(data, appid, &session_key)
     }
 
-    /// Calls of `endpoint` so far, those that met a fault included.
+    /// Number of calls of `endpoint`, including those with a fault.
     #[must_use]
     pub fn calls(&self, endpoint: Endpoint) -> u64 {
         self.shared.calls(endpoint)
@@ -159,7 +163,7 @@ impl FakeWechat {
         self.shared.wait_for_calls(endpoint, count).await;
     }
 
-    /// The coming calls of `endpoint` meet this fault, after those queued before it.
+    /// Queues a fault for the next calls of `endpoint`, behind earlier ones.
     pub fn push_fault(&self, endpoint: Endpoint, fault: Fault) {
         self.state().push_fault(endpoint, fault);
     }
@@ -169,13 +173,13 @@ impl FakeWechat {
         self.state().advance(by);
     }
 
-    /// From now on WeChat rates `user` a high risk, in every app (40226).
+    /// Makes WeChat rate `user` a high risk in every app from now on (40226).
     pub fn block(&self, user: &str) {
         self.state().block(user);
     }
 
-    /// Ties the app to an open-platform account, or unties it; its users' unionids come or go with
-    /// the next login.
+    /// Binds the app to an open-platform account, or unbinds it; its users' unionids appear or
+    /// disappear with their next login.
     pub fn set_account(&self, appid: &str, account: Option<&str>) {
         self.state().set_account(appid, account);
     }

@@ -1,4 +1,4 @@
-//! What wx.getUserInfo and its like hand a mini program: data encrypted and signed with the user's session_key.
+//! Data as from wx.getUserInfo and similar calls, encrypted and signed with the user's session_key.
 
 use aes::Aes128;
 use base64::Engine as _;
@@ -12,22 +12,23 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::ids;
+use crate::http::hex;
 
-/// As `e.detail` of the button has it.
+/// The fields of `e.detail` of the button.
 #[derive(Debug, Clone, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OpenData {
-    /// Base64 of what was encrypted.
+    /// Base64 of the encrypted data.
     pub encrypted_data: String,
     /// Base64 of 16 bytes.
     pub iv: String,
-    /// The part that is no secret, as JSON.
+    /// The public part, as JSON.
     pub raw_data: String,
-    /// Of `raw_data`: the hexadecimal SHA-1 of it and the session_key.
+    /// Hexadecimal SHA-1 of `raw_data` and the session_key.
     pub signature: String,
 }
 
-/// Profile of the user, as WeChat has given it out since 2022: no real name, no real picture.
+/// Profile of the user in the form that WeChat has used since 2022: no real name, no real picture.
 pub(super) fn profile(appid: &str, user: &str, unionid: Option<&str>) -> Map<String, Value> {
     let mut profile = Map::new();
     profile.insert("openId".to_owned(), Value::from(ids::openid(appid, user)));
@@ -38,7 +39,8 @@ pub(super) fn profile(appid: &str, user: &str, unionid: Option<&str>) -> Map<Str
     profile
 }
 
-/// Encrypts `data`, with a watermark of `appid` unless it has one, under a session_key in base64. `None` when that is no key.
+/// Encrypts `data`, with a watermark of `appid` unless it has one, under a session_key in base64.
+/// `None` if the key is invalid.
 pub(super) fn seal(
     mut data: Map<String, Value>,
     appid: &str,
@@ -57,12 +59,11 @@ pub(super) fn seal(
     hash.update(raw_data.as_bytes());
     hash.update(session_key.as_bytes());
     let hash = hash.finish();
-    let digits = hash.as_ref().iter().map(|byte| format!("{byte:02x}"));
     Some(OpenData {
         encrypted_data: STANDARD.encode(encrypted),
         iv: STANDARD.encode(iv),
         raw_data,
-        signature: digits.collect(),
+        signature: hex::encode(hash.as_ref()),
     })
 }
 

@@ -1,5 +1,5 @@
-//! Answers as WeChat writes them: JSON under `text/plain`, errors under status 200, an errmsg that
-//! ends in a rid; and the same bent by a fault.
+//! Responses in WeChat's form, JSON under `text/plain`, errors under status 200, an errmsg that
+//! ends in a rid, and the same modified by a fault.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,20 +12,20 @@ use serde_json::Value;
 
 use super::fault::Fault;
 
-/// A JSON object whose fields keep their order.
+/// A JSON object with ordered fields.
 pub(super) type Fields = Vec<(String, Value)>;
 
-/// An errcode and its errmsg, still without a rid.
+/// An errcode with its errmsg, without a rid.
 #[derive(Debug)]
-pub(super) struct Refused(pub(super) i64, pub(super) &'static str);
+pub(super) struct ApiRefusal(pub(super) i64, pub(super) &'static str);
 
-/// The connection is to be closed without an answer, or in the middle of one.
+/// Closes the connection without a response, or in the middle of one.
 #[derive(Debug)]
 pub(super) struct HangUp;
 
 impl std::fmt::Display for HangUp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("closed on order")
+        f.write_str("closed by a fault")
     }
 }
 
@@ -38,7 +38,7 @@ pub(super) fn refused_fields(errcode: i64, errmsg: String) -> Fields {
     ]
 }
 
-/// The answer, bent.
+/// The response, modified by the fault.
 pub(super) fn api_answer(fields: Fields, fault: &Fault) -> Result<Response<Answer>, HangUp> {
     let text = match &fault.body {
         Some(body) => body.clone(),
@@ -53,7 +53,7 @@ pub(super) fn api_answer(fields: Fields, fault: &Fault) -> Result<Response<Answe
     if let Some(location) = &fault.location {
         builder = builder.header(LOCATION, location);
     }
-    // A status or header that HTTP does not know: nothing else can be answered.
+    // An invalid status or header of a fault: no response can be built.
     builder
         .body(Answer::new(text, fault.truncate))
         .map_err(|_| HangUp)
@@ -140,7 +140,7 @@ impl Body for Answer {
         match this.ending {
             Ending::Whole => Poll::Ready(None),
             Ending::BreaksOff => {
-                // One turn without data makes hyper send what it has; with the error at once it
+                // One poll without data makes hyper send its buffer; with the error at once it
                 // would send nothing.
                 this.ending = Ending::BreaksOffNow;
                 cx.waker().wake_by_ref();

@@ -1,4 +1,4 @@
-//! A few calls that want a token, as samples of all the others: one of JSON, an upload, a download.
+//! Samples of calls that need a token: one of JSON, an upload, a download.
 
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
@@ -6,29 +6,29 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
-use super::render::{Answer, Fields, HangUp, Refused, api_answer};
+use super::render::{Answer, ApiRefusal, Fields, HangUp, api_answer};
 use super::state::State;
-use super::tokens;
+use super::token_calls;
 
-/// Bytes of what can be downloaded.
-const MEDIA: usize = 3 << 20;
+/// Size of the download in bytes.
+const MEDIA_BYTES: usize = 3 << 20;
 
 /// `POST /wxa/msg_sec_check`.
 pub(super) fn msg_sec_check(
     state: &mut State,
     query: &str,
     body: &[u8],
-) -> Result<Fields, Refused> {
-    let appid = tokens::check_token(state, query)?;
+) -> Result<Fields, ApiRefusal> {
+    let appid = token_calls::check_token(state, query)?;
     if body.is_empty() {
-        return Err(Refused(44002, "empty post data"));
+        return Err(ApiRefusal(44002, "empty post data"));
     }
     let order: Value =
-        serde_json::from_slice(body).map_err(|_| Refused(47001, "data format error"))?;
+        serde_json::from_slice(body).map_err(|_| ApiRefusal(47001, "data format error"))?;
     Ok(vec![
         ("errcode".to_owned(), Value::from(0)),
         ("errmsg".to_owned(), Value::from("ok")),
-        // Not WeChat's: what arrived.
+        // Not a field of WeChat: echoes the received text.
         (
             "arrived".to_owned(),
             json!({ "appid": appid, "body": order, "query": without_token(query) }),
@@ -36,7 +36,7 @@ pub(super) fn msg_sec_check(
     ])
 }
 
-/// `POST /cgi-bin/media/upload`, once its token was looked at: the bytes are counted as they come.
+/// `POST /cgi-bin/media/upload`, after the token was checked: counts the bytes as they arrive.
 pub(super) async fn media_upload(request: Request<Incoming>) -> Result<Fields, HangUp> {
     let mut body = request.into_body();
     let mut size = 0;
@@ -50,9 +50,9 @@ pub(super) async fn media_upload(request: Request<Incoming>) -> Result<Fields, H
     ])
 }
 
-/// `GET /cgi-bin/media/get`, once its token was looked at.
+/// `GET /cgi-bin/media/get`, after the token was checked.
 pub(super) fn media_get(mut fault: Fault) -> Result<Response<Answer>, HangUp> {
-    fault.body = Some("m".repeat(MEDIA));
+    fault.body = Some("m".repeat(MEDIA_BYTES));
     fault.content_type = Some("image/jpeg".to_owned());
     api_answer(Vec::new(), &fault)
 }

@@ -1,4 +1,4 @@
-//! What the fake remembers: apps, codes, keys, blocks, faults, and a clock that only moves forward.
+//! State of the fake: apps, codes, keys, blocks, faults, and a clock that only moves forward.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -12,10 +12,10 @@ use super::ids::{self, Seed};
 use super::open_data::{self, OpenData};
 use super::tokens::Tokens;
 
-/// How long a code is good.
+/// Lifetime of a code.
 const CODE_LIFETIME: Duration = Duration::from_secs(300);
 const MINUTE: Duration = Duration::from_secs(60);
-/// What a code must begin with when `accept_any_code` is on; the user's name follows.
+/// Prefix of a code under `accept_any_code`; the user's name follows.
 const DEV_CODE: &str = "dev-";
 
 /// A mini program that the fake knows.
@@ -25,12 +25,12 @@ pub struct FakeApp {
     pub appid: String,
     /// Its AppSecret.
     pub secret: String,
-    /// The open-platform account it is bound to; `None`: its users have no unionid.
+    /// The open-platform account of the app; with `None` its users have no unionid.
     pub account: Option<String>,
 }
 
 impl FakeApp {
-    /// An app that is bound to no account.
+    /// An app without an account.
     #[must_use]
     pub fn new(appid: &str, secret: &str) -> Self {
         Self {
@@ -41,28 +41,28 @@ impl FakeApp {
     }
 }
 
-/// What can be set while it runs.
+/// Settings that tests can change.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// wx.login replaces a session_key that is older than this. Default 0: each time, the hard
-    /// case.
+    /// Minimum age of a session_key before wx.login replaces it. Default 0: replaced each time, the
+    /// hard case.
     pub rotate_min: Duration,
     /// Exchanges of one user in a minute before 45011. Default 100.
     pub rate_per_minute: u32,
-    /// Whether the caller's address is on the IP allow-list. Default true; false answers 40164.
+    /// Whether the gateway's address is on the IP allow-list. Default true; false responds 40164.
     pub ip_allowed: bool,
     /// Whether the code `dev-<user>` logs that user in, any number of times, without wx.login.
     /// Default false.
     pub accept_any_code: bool,
 }
 
-/// Whom a code logs in.
+/// The user of a code.
 pub(super) enum Owner {
-    /// This user.
+    /// The code belongs to this user.
     User(String),
-    /// Nobody any more.
+    /// The code was used.
     Spent,
-    /// Nobody: unknown, too old, or of another app.
+    /// The code is unknown, expired, or of another app.
     Nobody,
 }
 
@@ -75,7 +75,7 @@ pub(super) struct State {
     count: u64,
     pub(super) settings: Settings,
     codes: HashMap<String, Code>,
-    /// The codes by age, so that old ones can be forgotten.
+    /// The codes by age, for removing expired ones.
     issued: VecDeque<(Duration, String)>,
     keys: HashMap<UserInApp, Key>,
     blocked: HashSet<String>,
@@ -135,13 +135,13 @@ impl State {
         code
     }
 
-    /// What a code looks like; never the same.
+    /// A new, unique code.
     pub(super) fn next_code(&mut self) -> String {
         let count = self.next();
         ids::code(&self.seed, count)
     }
 
-    /// What the phone button gives.
+    /// A code of the phone button.
     pub(super) fn phone_code(&mut self, appid: &str, user: &str) -> String {
         let code = self.next_code();
         let now = self.now();
@@ -163,7 +163,7 @@ impl State {
         self.codes.insert(code.to_owned(), entry);
     }
 
-    /// Whom `code` logs in to `appid`. Does not spend it.
+    /// The user of `code` in `appid`. Does not spend the code.
     pub(super) fn owner(&mut self, appid: &str, code: &str) -> Owner {
         let now = self.now();
         match self.codes.get(code) {
@@ -174,7 +174,7 @@ impl State {
             Some(known) => Owner::User(known.user.clone()),
             None => match code.strip_prefix(DEV_CODE) {
                 Some(user) if self.settings.accept_any_code && !user.is_empty() => {
-                    // There was no wx.login that could have done it.
+                    // Stands for the wx.login that did not happen.
                     self.rotate_key(appid, user);
                     Owner::User(user.to_owned())
                 }
@@ -194,7 +194,7 @@ impl State {
         Some(ids::session_key(appid, user, key.generation))
     }
 
-    /// As `session_key`, of the user who has this openid.
+    /// As `session_key`, by openid.
     pub(super) fn session_key_of(&self, appid: &str, openid: &str) -> Option<String> {
         let mut users = self.keys.keys();
         let (_, user) =
@@ -207,7 +207,7 @@ impl State {
         open_data::seal(self.profile(appid, user), appid, &session_key)
     }
 
-    /// What WeChat tells of a user in encrypted data.
+    /// The user's data as WeChat encrypts it.
     pub(super) fn profile(&self, appid: &str, user: &str) -> Map<String, Value> {
         let account = self.app(appid).and_then(|app| app.account.as_deref());
         let unionid = account.map(|account| ids::unionid(account, user));
@@ -222,7 +222,7 @@ impl State {
         self.blocked.contains(user)
     }
 
-    /// Counts a call of the user; whether it is one too many for this minute.
+    /// Counts a call of the user; returns whether it exceeds the limit of this minute.
     pub(super) fn is_over_rate(&mut self, appid: &str, user: &str) -> bool {
         let now = self.now();
         let minute = self
@@ -246,7 +246,7 @@ impl State {
         self.faults.entry(endpoint).or_default().push_back(fault);
     }
 
-    /// The fault that this call of the endpoint meets.
+    /// The fault of this call of the endpoint.
     pub(super) fn next_fault(&mut self, endpoint: Endpoint) -> Option<Fault> {
         let queue = self.faults.get_mut(&endpoint)?;
         while let Some(fault) = queue.front_mut() {
@@ -290,7 +290,7 @@ impl State {
     }
 
     pub(super) fn reset(&mut self) {
-        // The count goes on, so that no code comes twice.
+        // The count continues, so that no code repeats.
         *self = Self {
             started: self.started,
             advanced: self.advanced,
@@ -321,7 +321,7 @@ impl State {
             if !is_older(*issued, now, CODE_LIFETIME) {
                 return;
             }
-            // A code that was issued by name may have been issued again since.
+            // A named code may have been issued again since.
             if self
                 .codes
                 .get(code)

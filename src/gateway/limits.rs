@@ -4,7 +4,7 @@ use super::RequestContext;
 use super::snapshot::{CompiledRoute, Snapshot};
 use super::upstream_request::ReadBody;
 use crate::error::Error;
-use crate::limit::{Counted, Limit};
+use crate::limit::{Limit, RateLimitKey};
 use crate::session::Session;
 
 impl Snapshot {
@@ -23,7 +23,7 @@ impl Snapshot {
         }
         let (session, body) = self.authenticate(&route.config, context).await?;
         if let (Some(limit), Some(session)) = (&limits.per_user, &session) {
-            let user = Counted::user(&session.identity);
+            let user = RateLimitKey::user(&session.identity);
             self.count(limit, user, context).await?;
         }
         Ok((session, body))
@@ -36,7 +36,10 @@ impl Snapshot {
         context: &mut RequestContext<'_, '_>,
     ) -> Result<(), Error> {
         match context.outcome.record.client {
-            Some(client) => self.count(limit, Counted::address(client), context).await,
+            Some(client) => {
+                self.count(limit, RateLimitKey::address(client), context)
+                    .await
+            }
             None => Ok(()),
         }
     }
@@ -44,12 +47,12 @@ impl Snapshot {
     async fn count(
         &self,
         limit: &Limit,
-        caller: Counted<'_>,
+        caller: RateLimitKey<'_>,
         context: &mut RequestContext<'_, '_>,
     ) -> Result<(), Error> {
         let (standing, counted) = match self.limits.count(limit, caller).await {
             Ok(standing) => (standing, Ok(())),
-            Err(refused) => (refused.standing, Err(Error::OverLimit(refused))),
+            Err(refused) => (refused.status, Err(Error::OverLimit(refused))),
         };
         let before = context.outcome.rate_limit.unwrap_or(standing);
         context.outcome.rate_limit = Some(standing.tighter(before));

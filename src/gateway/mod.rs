@@ -40,7 +40,7 @@ use crate::forward::Tunnel;
 use crate::http::address::{Peer, client_address};
 use crate::http::framing::Refused;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
-use crate::limit::Standing;
+use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
 
 /// Answers requests by the snapshot of the moment. Shared by all connections.
@@ -69,7 +69,7 @@ struct Outcome<'s> {
     /// The shape of a refusal.
     style: &'s Style,
     /// What the nearest limit says of the caller.
-    rate_limit: Option<Standing>,
+    rate_limit: Option<RateLimitStatus>,
 }
 
 /// A tunnel whose 101 is on its way to the client.

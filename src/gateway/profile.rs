@@ -21,7 +21,7 @@ const NO_OBJECT: Error = Error::BadRequest("the body is not a JSON object");
 /// What is to be changed: left out, or taken away (`null`), or set.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wish {
+struct ProfilePatch {
     #[serde(default, deserialize_with = "named")]
     nickname: Option<Option<String>>,
     #[serde(default, deserialize_with = "named")]
@@ -95,18 +95,18 @@ fn changes(
     if !text.trim_start().starts_with('{') {
         return Err(NO_OBJECT);
     }
-    let wish: Wish = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
+    let patch: ProfilePatch = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     type Rule = fn(&str) -> Result<Change, &'static str>;
     let fields: [(_, _, Rule, _); 2] = [
         (
             ProfileField::Nickname,
-            wish.nickname,
+            patch.nickname,
             Change::nickname,
             "no nickname is kept here",
         ),
         (
             ProfileField::Avatar,
-            wish.avatar,
+            patch.avatar,
             Change::avatar,
             "no avatar is kept here",
         ),

@@ -17,7 +17,7 @@ use super::forward::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
 use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
-use crate::limit::Standing;
+use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
 use crate::style;
 
@@ -84,7 +84,7 @@ impl GatewayResponse {
     }
 
     /// Tells the client how it stands with the limit that is nearest. A service that limits by itself knows better.
-    pub(super) fn set_rate_limit(&mut self, status: Standing) {
+    pub(super) fn set_rate_limit(&mut self, status: RateLimitStatus) {
         let headers = self.response.headers_mut();
         if RATELIMIT.iter().all(|name| !headers.contains_key(name)) {
             let values = [status.limit, status.remaining, status.reset];

@@ -1,4 +1,5 @@
-//! Tools on requests and answers: paths, headers, cookies, bodies, addresses. No I/O and no decisions about who may pass.
+//! Tools for requests and responses: paths, headers, cookies, bodies, addresses. No I/O and no
+//! decisions about access.
 
 pub mod address;
 pub mod body;
@@ -6,8 +7,9 @@ pub mod field;
 pub mod forwarded;
 pub mod framing;
 pub mod headers;
+pub mod hex;
 pub mod host;
-pub mod loose;
+pub mod lenient_path;
 pub mod method;
 pub mod names;
 pub mod path;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use super::loose;
+use super::{hex, lenient_path};
 
 /// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in capitals, `//` merged, no dot
 /// segments.
@@ -112,8 +112,8 @@ impl<'a> CanonicalPath<'a> {
         let mut bytes = raw.bytes();
         while let Some(byte) = bytes.next() {
             let (value, escaped) = if byte == b'%' {
-                let (Some(high), Some(low)) = (hex_digit(bytes.next()), hex_digit(bytes.next()))
-                else {
+                let mut next_digit = || bytes.next().and_then(hex::digit);
+                let (Some(high), Some(low)) = (next_digit(), next_digit()) else {
                     return Err(PathProblem::InvalidEscape);
                 };
                 (high << 4 | low, true)
@@ -156,7 +156,7 @@ impl<'a> CanonicalPath<'a> {
         if dots {
             return Err(PathProblem::DotSegment);
         }
-        if encoded_percent && loose::hides_something(&out) {
+        if encoded_percent && lenient_path::hides_something(&out) {
             return Err(PathProblem::EncodedTwice);
         }
         Ok(Self {
@@ -197,15 +197,6 @@ fn is_delimiter(byte: u8) -> bool {
         byte,
         b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b'=' | b':' | b'@'
     )
-}
-
-fn hex_digit(byte: Option<u8>) -> Option<u8> {
-    match byte? {
-        digit @ b'0'..=b'9' => Some(digit - b'0'),
-        digit @ b'a'..=b'f' => Some(digit - b'a' + 10),
-        digit @ b'A'..=b'F' => Some(digit - b'A' + 10),
-        _ => None,
-    }
 }
 
 fn push_escape(out: &mut String, byte: u8) {

@@ -1,5 +1,6 @@
-//! The arithmetic of one limit: no clock, no callers. What a caller has used is a debt, in microseconds until his bucket is full
-//! again; each request adds the interval of the rate to it, time takes it away, and it never exceeds a bucket's worth.
+//! The arithmetic of one token bucket, without clock or callers. `used` is the part of a bucket
+//! that a caller has used, in microseconds until it is refilled: each request adds the interval of
+//! the rate, time takes it away, and it never exceeds the whole bucket.
 
 use crate::config::Quota;
 
@@ -8,19 +9,19 @@ use crate::config::Quota;
 pub(super) struct Bucket {
     /// Microseconds in which one request is given back.
     pub(super) interval: u64,
-    /// The debt of a caller who has used up everything.
+    /// `used` of an empty bucket, in microseconds.
     pub(super) full: u64,
     burst: u32,
 }
 
-/// How it stands with a caller: what `RateLimit-*` tell him.
+/// The state of one caller's bucket, as the `RateLimit-*` headers show it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
-    /// Requests that the limit lets through at once.
+pub struct RateLimitStatus {
+    /// Burst: the requests that a full bucket allows at once.
     pub limit: u32,
-    /// How many of them are left.
+    /// Requests left in the bucket.
     pub remaining: u32,
-    /// Whole seconds until all of them are there again.
+    /// Whole seconds until the bucket is full again.
     pub reset: u32,
 }
 
@@ -37,36 +38,36 @@ impl Bucket {
         }
     }
 
-    /// What a caller who owes `debt` owes after one more request.
+    /// `used` after one more request.
     ///
     /// # Errors
-    /// It would be more than the bucket holds; what he owes now.
-    pub(super) fn take(&self, debt: u64) -> Result<u64, u64> {
-        let after = debt.saturating_add(self.interval);
+    /// The bucket has no room for one more request; `used` as it was.
+    pub(super) fn take(&self, used: u64) -> Result<u64, u64> {
+        let after = used.saturating_add(self.interval);
         if after > self.full {
-            return Err(debt);
+            return Err(used);
         }
         Ok(after)
     }
 
-    pub(super) fn standing(&self, debt: u64) -> Standing {
-        let left = self.full.saturating_sub(debt) / self.interval;
-        Standing {
+    pub(super) fn status(&self, used: u64) -> RateLimitStatus {
+        let left = self.full.saturating_sub(used) / self.interval;
+        RateLimitStatus {
             limit: self.burst,
             remaining: u32::try_from(left).unwrap_or(u32::MAX),
-            reset: seconds(debt),
+            reset: seconds(used),
         }
     }
 
-    /// Whole seconds until a caller who owes `debt` may send again; at least 1.
-    pub(super) fn wait(&self, debt: u64) -> u32 {
-        let over = debt.saturating_add(self.interval);
+    /// Whole seconds until the next request is allowed; at least 1.
+    pub(super) fn wait(&self, used: u64) -> u32 {
+        let over = used.saturating_add(self.interval);
         seconds(over.saturating_sub(self.full)).max(1)
     }
 }
 
-impl Standing {
-    /// The one that will be in the caller's way first.
+impl RateLimitStatus {
+    /// The status with fewer requests left, which limits the caller first.
     #[must_use]
     pub fn tighter(self, other: Self) -> Self {
         if other.remaining < self.remaining {
@@ -96,32 +97,33 @@ mod tests {
         })
     }
 
-    /// Requests after these pauses; gives the times of those let through, and the debt at the end.
+    /// Sends one request after each pause. Returns the times of the allowed ones and the final
+    /// `used`.
     fn run(bucket: &Bucket, pauses: &[u64]) -> (Vec<u64>, u64) {
-        let (mut now, mut debt) = (0, 0_u64);
+        let (mut now, mut used) = (0, 0_u64);
         let mut let_through = Vec::new();
         for pause in pauses {
             now += pause;
-            debt = debt.saturating_sub(*pause);
-            if let Ok(after) = bucket.take(debt) {
-                debt = after;
+            used = used.saturating_sub(*pause);
+            if let Ok(after) = bucket.take(used) {
+                used = after;
                 let_through.push(now);
             }
         }
-        (let_through, debt)
+        (let_through, used)
     }
 
     proptest! {
         #[test]
-        fn in_no_window_more_than_the_burst_and_the_rate_are_let_through(
+        fn no_window_allows_more_than_burst_and_rate(
             bucket in bucket(),
             pauses in prop::collection::vec(0..3_000_000_u64, 1..200),
         ) {
             let (times, _) = run(&bucket, &pauses);
             for (index, start) in times.iter().enumerate() {
                 for (count, end) in (1..).zip(&times[index..]) {
-                    let most = u64::from(bucket.burst) + (end - start) / bucket.interval;
-                    prop_assert!(count <= most, "{count} in {} us", end - start);
+                    let allowed = u64::from(bucket.burst) + (end - start) / bucket.interval;
+                    prop_assert!(count <= allowed, "{count} in {} us", end - start);
                 }
             }
         }
@@ -133,31 +135,31 @@ mod tests {
         }
 
         #[test]
-        fn what_is_told_is_what_happens(
+        fn the_reported_status_is_what_happens(
             bucket in bucket(),
             pauses in prop::collection::vec(0..3_000_000_u64, 1..100),
         ) {
-            let (_, debt) = run(&bucket, &pauses);
-            let standing = bucket.standing(debt);
+            let (_, used) = run(&bucket, &pauses);
+            let status = bucket.status(used);
             let at_once = vec![0; 100];
-            let mut left = debt;
+            let mut left = used;
             let more = at_once.iter().filter(|_| match bucket.take(left) {
                 Ok(after) => { left = after; true }
                 Err(_) => false,
             }).count();
-            prop_assert_eq!(u32::try_from(more).unwrap(), standing.remaining);
-            // Whoever waits as he is told gets through, and whoever waits for the reset has everything.
+            prop_assert_eq!(u32::try_from(more).unwrap(), status.remaining);
+            // After `wait` one request is allowed, after `reset` the whole burst.
             let after = left.saturating_sub(u64::from(bucket.wait(left)) * MICROS);
             prop_assert!(bucket.take(after).is_ok());
-            let reset = debt.saturating_sub(u64::from(standing.reset) * MICROS);
-            prop_assert_eq!(bucket.standing(reset).remaining, bucket.burst);
+            let reset = used.saturating_sub(u64::from(status.reset) * MICROS);
+            prop_assert_eq!(bucket.status(reset).remaining, bucket.burst);
         }
 
         #[test]
-        fn no_debt_overflows(bucket in bucket(), debt in any::<u64>()) {
-            let _ = bucket.take(debt);
-            prop_assert!(bucket.standing(debt).remaining <= bucket.burst);
-            prop_assert!(bucket.wait(debt) >= 1);
+        fn no_value_of_used_overflows(bucket in bucket(), used in any::<u64>()) {
+            let _ = bucket.take(used);
+            prop_assert!(bucket.status(used).remaining <= bucket.burst);
+            prop_assert!(bucket.wait(used) >= 1);
         }
     }
 }

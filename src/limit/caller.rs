@@ -1,4 +1,4 @@
-//! Who is counted: an address or a user.
+//! The key that a limit counts by: a client address or a user.
 
 use std::net::IpAddr;
 
@@ -6,10 +6,10 @@ use crate::http::address::subscriber;
 use crate::identity::Identity;
 use crate::redis::key_part;
 
-/// One caller of a limit.
+/// The caller that a request is counted for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Counted<'a> {
-    /// A subscriber's address; of IPv6 his network.
+pub enum RateLimitKey<'a> {
+    /// A subscriber's address; for IPv6 the /64 network.
     Address(IpAddr),
     /// A user by our id.
     User(&'a str),
@@ -17,14 +17,14 @@ pub enum Counted<'a> {
     Openid(&'a str, &'a str),
 }
 
-impl<'a> Counted<'a> {
-    /// By address.
+impl<'a> RateLimitKey<'a> {
+    /// The key of a client address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
         Self::Address(subscriber(address))
     }
 
-    /// By user.
+    /// The key of a user.
     #[must_use]
     pub fn user(identity: &'a Identity) -> Self {
         match &identity.user_id {
@@ -33,7 +33,7 @@ impl<'a> Counted<'a> {
         }
     }
 
-    /// As the last parts of a key's name.
+    /// The last parts of the key's name in Redis.
     pub(super) fn key(&self) -> String {
         match self {
             Self::Address(address) => key_part(&address.to_string()).into_owned(),
@@ -48,8 +48,8 @@ mod tests {
     use super::*;
     use crate::identity::Attributes;
 
-    fn address(text: &str) -> Counted<'static> {
-        Counted::address(text.parse().unwrap())
+    fn address(text: &str) -> RateLimitKey<'static> {
+        RateLimitKey::address(text.parse().unwrap())
     }
 
     #[test]
@@ -72,8 +72,8 @@ mod tests {
             user_id: Some("7".to_owned()),
             attributes: Attributes::default(),
         };
-        assert_eq!(Counted::user(&identity).key(), "7");
+        assert_eq!(RateLimitKey::user(&identity).key(), "7");
         identity.user_id = None;
-        assert_eq!(Counted::user(&identity).key(), "wx%3A1:o1");
+        assert_eq!(RateLimitKey::user(&identity).key(), "wx%3A1:o1");
     }
 }

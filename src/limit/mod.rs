@@ -1,18 +1,18 @@
-//! Rate limits: how many requests one address or one user may send, counted by the generic cell rate algorithm, which is a token
-//! bucket that needs one number per caller. Counted in this process, in a table that never grows; with `rate_limit.shared` in
-//! Redis, for all replicas together, and by the table, which knows what Redis said last, while Redis does not answer: a limit
-//! never fails open, and never makes an answer fail.
+//! Rate limits per client address and per user, by the generic cell rate algorithm: a token bucket
+//! that needs one number per caller. The count is kept in this process, in a table of fixed size.
+//! With `rate_limit.shared` it is kept in Redis for all replicas; while Redis does not answer, the
+//! table continues from Redis's last count. A limit never fails open and never fails a request.
 //!
-//! Own code, though crates do this: the usual one, `governor`, keeps a map that grows with every address that was ever seen and
-//! has to be swept, which is what a flood of addresses is out for.
+//! Not the `governor` crate: its map grows with every address and has to be swept, which a flood of
+//! addresses exploits.
 
 mod bucket;
 mod caller;
-mod one_address;
 mod shared;
 mod table;
 #[cfg(test)]
 mod tests;
+mod untrusted_proxy_hint;
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -20,21 +20,22 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use ipnet::IpNet;
 
-pub use self::bucket::Standing;
-pub use self::caller::Counted;
+pub use self::bucket::RateLimitStatus;
+pub use self::caller::RateLimitKey;
 
 use self::bucket::Bucket;
-use self::one_address::OneAddress;
 use self::shared::Shared;
 use self::table::Table;
+use self::untrusted_proxy_hint::UntrustedProxyHint;
 use crate::config::{Login, Quota, Route};
 use crate::redis::RedisLink;
 
-/// What was counted for each limit, and where. Outlives a configuration: a limit that the next one has too goes on counting.
+/// The counts of every limit. They outlive a configuration: a limit that the next one has too keeps
+/// its counts.
 pub struct Limits {
-    /// By the limit's scope; ends with the last configuration that has the limit.
+    /// By scope; dropped with the last configuration that has the limit.
     tables: Mutex<HashMap<String, Weak<Table>>>,
-    one_address: OneAddress,
+    untrusted_proxy_hint: UntrustedProxyHint,
     shared: Option<Shared>,
 }
 
@@ -46,38 +47,38 @@ pub struct RouteLimits {
     pub per_user: Option<Limit>,
 }
 
-/// One limit: each caller has a bucket of his own.
+/// One limit, with a bucket for each caller.
 pub struct Limit {
     bucket: Bucket,
     callers: Arc<Table>,
-    /// In Redis: which limit it is, the same in every replica.
+    /// The limit's name in Redis, the same in every replica.
     scope: String,
     cause: Arc<str>,
 }
 
 /// Too many requests.
 #[derive(Debug, Clone)]
-pub struct Refused {
-    /// For the log: which limit it was.
+pub struct RateLimitExceeded {
+    /// The limit, for the log.
     pub cause: Arc<str>,
-    /// How it stands with the caller.
-    pub standing: Standing,
-    /// Whole seconds until the next request is let through; at least 1.
+    /// The state of the caller's bucket.
+    pub status: RateLimitStatus,
+    /// Whole seconds until the next request is allowed; at least 1.
     pub retry_after: u32,
 }
 
 impl Limits {
-    /// Nothing counted yet. With a link, Redis counts for all replicas together.
+    /// Without any counts. With a link, the counts are kept in Redis for all replicas.
     #[must_use]
     pub fn new(redis: Option<(RedisLink, &str)>) -> Self {
         Self {
             tables: Mutex::default(),
-            one_address: OneAddress::default(),
+            untrusted_proxy_hint: UntrustedProxyHint::default(),
             shared: redis.map(|(link, key_prefix)| Shared::new(link, key_prefix)),
         }
     }
 
-    /// Those of a route; `None` where it has none.
+    /// The limits of a route; `None` if it has none.
     #[must_use]
     pub fn of_route(&self, route: &Route) -> Option<RouteLimits> {
         let limit = |quota: Option<Quota>, key: &str| {
@@ -98,41 +99,27 @@ impl Limits {
         (limits.per_address.is_some() || limits.per_user.is_some()).then_some(limits)
     }
 
-    /// That of a login.
+    /// The limit of a login; `None` if it has none.
     #[must_use]
     pub fn of_login(&self, login: &Login) -> Option<Limit> {
         let place = format!("login\n{}", login.path);
         Some(self.limit(&login.rate_limit?, &place, "the login's per_address"))
     }
 
-    /// That of logout, me and the like: as much as the first login lets through, counted apart from it, so that neither uses
-    /// the other up.
+    /// The limit of logout and me: the quota of the first login in a bucket of its own, so that
+    /// neither exhausts the other.
     #[must_use]
     pub fn of_endpoints(&self, logins: &[Login]) -> Option<Limit> {
         let quota = logins.first()?.rate_limit?;
         Some(self.limit(&quota, "own", "the first login's per_address"))
     }
 
-    /// Notes where a login comes from: where no proxy is trusted, the operator may have forgotten to name one.
+    /// Records the client address of a login, for the hint about an untrusted proxy.
     pub fn note_login(&self, client: Option<IpAddr>, trusted_proxies: &[IpNet]) {
-        self.one_address.note(client, trusted_proxies);
+        self.untrusted_proxy_hint.note(client, trusted_proxies);
     }
 
-    /// Counts one request.
-    ///
-    /// # Errors
-    /// The caller has used up what the limit allows. The request is not counted then, so that trying again costs nothing.
-    pub async fn count(&self, limit: &Limit, caller: Counted<'_>) -> Result<Standing, Refused> {
-        match &self.shared {
-            None => limit.count(caller),
-            // Boxed: the future of every request would be as large as this one.
-            Some(shared) => Box::pin(shared.count(limit, caller)).await,
-        }
-    }
-}
-
-impl Limits {
-    /// A limit, with what was counted for it so far.
+    /// A limit, with the counts that there are for its scope.
     fn limit(&self, quota: &Quota, place: &str, name: &str) -> Limit {
         let scope = shared::scope(place);
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,23 +137,39 @@ impl Limits {
             cause: format!("{name} ({quota}) is used up").into(),
         }
     }
+
+    /// Counts one request.
+    ///
+    /// # Errors
+    /// The caller's bucket is empty. The request is not counted then, so a retry costs nothing.
+    pub async fn count(
+        &self,
+        limit: &Limit,
+        caller: RateLimitKey<'_>,
+    ) -> Result<RateLimitStatus, RateLimitExceeded> {
+        match &self.shared {
+            None => limit.count(caller),
+            // Boxed, or the future of every request would be as large as this one.
+            Some(shared) => Box::pin(shared.count(limit, caller)).await,
+        }
+    }
 }
 
 impl Limit {
     /// In this process.
-    fn count(&self, caller: Counted<'_>) -> Result<Standing, Refused> {
+    fn count(&self, caller: RateLimitKey<'_>) -> Result<RateLimitStatus, RateLimitExceeded> {
         let now = self.callers.now();
         self.outcome(self.callers.take(&self.bucket, caller, now))
     }
 
-    /// `taken` is what the caller owes: after this request, or, when that was too much, without it.
-    fn outcome(&self, taken: Result<u64, u64>) -> Result<Standing, Refused> {
+    /// `taken` is `used` after the request, or, when the bucket was empty, without it.
+    fn outcome(&self, taken: Result<u64, u64>) -> Result<RateLimitStatus, RateLimitExceeded> {
         match taken {
-            Ok(debt) => Ok(self.bucket.standing(debt)),
-            Err(debt) => Err(Refused {
+            Ok(used) => Ok(self.bucket.status(used)),
+            Err(used) => Err(RateLimitExceeded {
                 cause: Arc::clone(&self.cause),
-                standing: self.bucket.standing(debt),
-                retry_after: self.bucket.wait(debt),
+                status: self.bucket.status(used),
+                retry_after: self.bucket.wait(used),
             }),
         }
     }

@@ -1,9 +1,12 @@
-//! What the callers of one limit owe, in a table of fixed size, as a processor's cache is built: a caller's hash names a set of 16
-//! places. A caller who owes nothing needs no place, so nothing has to be swept.
+//! The buckets of all callers of one limit, in a table of fixed size built like a set-associative
+//! cache: a caller's hash selects a set of 16 entries. A full bucket needs no entry, so nothing has
+//! to be swept.
 //!
-//! When a set is full, the caller in it who owes least is forgotten, which gives him his burst once more. A flood of addresses
-//! thus pushes out its own, which have sent one request each; who is over his limit owes most and stays. Up to some 30,000
-//! callers who owe something at once hardly a set is ever full. The hash has a random key: nobody can choose his set.
+//! When a set is full, the entry with the lowest `used` is replaced, and its caller has the full
+//! burst again. A flood of addresses therefore evicts its own entries of one request each, while
+//! callers over their limit have the highest `used` and stay. With up to about 30,000 active
+//! callers a set is hardly ever full. The hash is keyed with random bits, so clients cannot choose
+//! a set.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::{Mutex, PoisonError};
@@ -11,21 +14,22 @@ use std::sync::{Mutex, PoisonError};
 use tokio::time::Instant;
 
 use super::bucket::Bucket;
-use super::caller::Counted;
+use super::caller::RateLimitKey;
 
 const SHARDS: usize = 64;
 const SETS: usize = 64;
-const PLACES: usize = 16;
-const SHARD_PLACES: usize = SETS * PLACES;
+const ENTRIES_PER_SET: usize = 16;
+const SHARD_ENTRIES: usize = SETS * ENTRIES_PER_SET;
 
-/// A caller's hash, and the moment from which on he owes nothing: microseconds after the table was made.
-type Place = [u64; 2];
+/// A caller's hash, and the time at which the bucket is full again, in microseconds since the table
+/// was made.
+type Entry = [u64; 2];
 
 pub(super) struct Table {
     start: Instant,
     hasher: RandomState,
-    /// Each behind a lock of its own; 16 KiB once it is used, 1 MiB in all.
-    shards: Vec<Mutex<Vec<Place>>>,
+    /// One lock per shard. A shard in use has 16 KiB; all together have 1 MiB.
+    shards: Vec<Mutex<Vec<Entry>>>,
 }
 
 impl Table {
@@ -37,58 +41,64 @@ impl Table {
         }
     }
 
-    /// The moment, for the others: microseconds after the table was made, by the clock that does not jump.
+    /// The time for the other methods: microseconds since the table was made, by the monotonic
+    /// clock.
     pub(super) fn now(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
     /// Counts a request of a caller; see `Bucket::take`.
-    pub(super) fn take(&self, bucket: &Bucket, caller: Counted<'_>, now: u64) -> Result<u64, u64> {
-        self.change(caller, now, |debt| match bucket.take(debt) {
+    pub(super) fn take(
+        &self,
+        bucket: &Bucket,
+        caller: RateLimitKey<'_>,
+        now: u64,
+    ) -> Result<u64, u64> {
+        self.change(caller, now, |used| match bucket.take(used) {
             Ok(after) => (Some(after), Ok(after)),
-            Err(debt) => (None, Err(debt)),
+            Err(used) => (None, Err(used)),
         })
     }
 
-    /// What a caller owes.
-    pub(super) fn debt(&self, caller: Counted<'_>, now: u64) -> u64 {
-        self.change(caller, now, |debt| (None, debt))
+    /// `used` of a caller's bucket.
+    pub(super) fn used(&self, caller: RateLimitKey<'_>, now: u64) -> u64 {
+        self.change(caller, now, |used| (None, used))
     }
 
-    /// Notes that a caller owes at least so much.
-    pub(super) fn raise(&self, caller: Counted<'_>, now: u64, to: u64) {
-        self.change(caller, now, |debt| ((to > debt).then_some(to), ()));
+    /// Raises `used` of a caller's bucket to at least `to`.
+    pub(super) fn raise(&self, caller: RateLimitKey<'_>, now: u64, to: u64) {
+        self.change(caller, now, |used| ((to > used).then_some(to), ()));
     }
 
-    /// `change` gets what the caller owes and may say what he owes from then on.
+    /// `change` gets `used` and may return a new value of it.
     fn change<T>(
         &self,
-        caller: Counted<'_>,
+        caller: RateLimitKey<'_>,
         now: u64,
         change: impl FnOnce(u64) -> (Option<u64>, T),
     ) -> T {
         let hash = self.hasher.hash_one(caller);
         let [high, low, ..] = hash.to_be_bytes();
         let shard = self.shards.get(usize::from(high) % SHARDS);
-        // Nothing is half done where anything could panic.
+        // A poisoned lock is safe to use: no code that can panic leaves an entry half written.
         let mut shard = shard.map(|shard| shard.lock().unwrap_or_else(PoisonError::into_inner));
-        let first = usize::from(low) % SETS * PLACES;
+        let first = usize::from(low) % SETS * ENTRIES_PER_SET;
         let set = shard.as_mut().and_then(|shard| {
             if shard.is_empty() {
-                shard.resize(SHARD_PLACES, [0, 0]);
+                shard.resize(SHARD_ENTRIES, [0, 0]);
             }
-            shard.get_mut(first..first + PLACES)
+            shard.get_mut(first..first + ENTRIES_PER_SET)
         });
         let set = set.unwrap_or_default();
         let place = match set.iter().position(|[other, _]| *other == hash) {
             Some(at) => set.get_mut(at),
-            None => set.iter_mut().min_by_key(|[_, owes_until]| *owes_until),
+            None => set.iter_mut().min_by_key(|[_, used_until]| *used_until),
         };
-        let debt = match place {
-            Some(&mut [known, owes_until]) if known == hash => owes_until.saturating_sub(now),
+        let used = match place {
+            Some(&mut [known, used_until]) if known == hash => used_until.saturating_sub(now),
             _ => 0,
         };
-        let (after, result) = change(debt);
+        let (after, result) = change(used);
         if let (Some(place), Some(after)) = (place, after) {
             *place = [hash, now.saturating_add(after)];
         }
@@ -109,19 +119,19 @@ mod tests {
         Bucket::new(&quota(rate, burst))
     }
 
-    fn host(number: u64) -> Counted<'static> {
-        Counted::address(IpAddr::from((u128::from(number) << 64).to_be_bytes()))
+    fn host(number: u64) -> RateLimitKey<'static> {
+        RateLimitKey::address(IpAddr::from((u128::from(number) << 64).to_be_bytes()))
     }
 
     impl Table {
-        fn places(&self) -> usize {
+        fn entries(&self) -> usize {
             let shards = self.shards.iter();
             shards.map(|shard| shard.lock().unwrap().len()).sum()
         }
     }
 
     #[test]
-    fn each_caller_has_a_bucket_of_his_own_which_time_fills_again() {
+    fn each_caller_has_a_bucket_that_time_refills() {
         let (table, bucket) = (Table::new(), bucket("2/s", 3));
         for _ in 0..3 {
             assert!(table.take(&bucket, host(1), 7).is_ok());
@@ -150,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_takes_no_memory_and_sets_nobody_free() {
+    fn a_flood_of_addresses_needs_no_memory_and_frees_no_limited_caller() {
         let (table, bucket) = (Table::new(), bucket("1/h", 2));
         for caller in 0..100 {
             for _ in 0..2 {
@@ -160,7 +170,7 @@ mod tests {
         for address in 1000..500_000 {
             assert!(table.take(&bucket, host(address), 0).is_ok());
         }
-        assert_eq!(table.places(), SHARDS * SHARD_PLACES);
+        assert_eq!(table.entries(), SHARDS * SHARD_ENTRIES);
         for caller in 0..100 {
             assert!(table.take(&bucket, host(caller), 0).is_err(), "{caller}");
         }
@@ -178,22 +188,22 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_that_is_told_is_believed_only_when_it_is_the_greater() {
+    fn a_count_from_redis_is_taken_only_when_it_is_higher() {
         let (table, bucket) = (Table::new(), bucket("1/s", 3));
         table.raise(host(1), 0, 3_000_000);
         table.raise(host(1), 500_000, 1_000_000);
-        assert_eq!(table.debt(host(1), 500_000), 2_500_000);
+        assert_eq!(table.used(host(1), 500_000), 2_500_000);
         assert!(table.take(&bucket, host(1), 500_000).is_err());
-        assert_eq!(table.debt(host(2), 500_000), 0);
+        assert_eq!(table.used(host(2), 500_000), 0);
     }
 
     #[test]
-    fn a_table_that_nobody_uses_is_empty() {
-        assert_eq!(Table::new().places(), 0);
+    fn an_unused_table_has_no_entries() {
+        assert_eq!(Table::new().entries(), 0);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn the_clock_is_the_one_that_does_not_jump() {
+    async fn the_clock_is_monotonic() {
         let (table, bucket) = (Table::new(), bucket("1/s", 1));
         let take = || table.take(&bucket, host(1), table.now());
         assert!(take().is_ok());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::cmd;
 
-use super::{Counted, Limit, Limits, Refused, RouteLimits, Standing};
+use super::{Limit, Limits, RateLimitExceeded, RateLimitKey, RateLimitStatus, RouteLimits};
 use crate::config::{Config, Quota};
 use crate::redis::RedisLink;
 use crate::testing::{RedisServer, eventually};
@@ -46,14 +46,14 @@ impl Replica {
         self.route.per_address.as_ref().expect("a limit")
     }
 
-    async fn count(&self, address: &str) -> Result<Standing, Refused> {
-        let caller = Counted::address(address.parse().unwrap());
+    async fn count(&self, address: &str) -> Result<RateLimitStatus, RateLimitExceeded> {
+        let caller = RateLimitKey::address(address.parse().unwrap());
         self.limits.count(self.limit(), caller).await
     }
 }
 
 #[tokio::test]
-async fn what_has_no_limit_is_not_counted() {
+async fn routes_and_logins_without_a_limit_are_not_counted() {
     let config = config("", "[[login]]\nrate_limit = \"none\"");
     let limits = Limits::new(None);
     assert!(limits.of_route(&config.routes[0]).is_none());
@@ -67,23 +67,20 @@ async fn a_refusal_tells_what_is_left_and_when_to_come_again() {
     let limits = Limits::new(None);
     let route = limits.of_route(&config.routes[0]).unwrap();
     let limit = route.per_address.as_ref().unwrap();
-    let caller = Counted::address([192, 0, 2, 1].into());
-    let standing = |remaining, reset| Standing {
+    let caller = RateLimitKey::address([192, 0, 2, 1].into());
+    let status = |remaining, reset| RateLimitStatus {
         limit: 3,
         remaining,
         reset,
     };
 
-    assert_eq!(limits.count(limit, caller).await.unwrap(), standing(2, 30));
-    assert_eq!(limits.count(limit, caller).await.unwrap(), standing(1, 60));
+    assert_eq!(limits.count(limit, caller).await.unwrap(), status(2, 30));
+    assert_eq!(limits.count(limit, caller).await.unwrap(), status(1, 60));
     tokio::time::advance(Duration::from_millis(1500)).await;
-    assert_eq!(limits.count(limit, caller).await.unwrap(), standing(0, 89));
+    assert_eq!(limits.count(limit, caller).await.unwrap(), status(0, 89));
     let refused = limits.count(limit, caller).await.unwrap_err();
 
-    assert_eq!(
-        (refused.standing, refused.retry_after),
-        (standing(0, 89), 29)
-    );
+    assert_eq!((refused.status, refused.retry_after), (status(0, 89), 29));
     let cause = "the route's per_address (2/m, 3 at once) is used up";
     assert_eq!(&*refused.cause, cause);
 }
@@ -129,7 +126,7 @@ async fn replicas_at_once_let_through_the_burst_and_no_more() {
 }
 
 #[tokio::test]
-async fn a_key_lives_as_long_as_its_caller_owes_something() {
+async fn a_key_lives_until_its_bucket_is_full_again() {
     let server = RedisServer::start().await;
     let link = server.link();
     let replica = Replica::new("\"2/m\"", &link);
@@ -183,14 +180,14 @@ async fn a_clock_set_back_costs_one_bucket_and_nonsense_nothing() {
     // From a clock a century ahead.
     put("4900000000000000").await;
     let refused = replica.count("192.0.2.1").await.unwrap_err();
-    assert_eq!((refused.retry_after, refused.standing.reset), (1, 2));
+    assert_eq!((refused.retry_after, refused.status.reset), (1, 2));
     put("nonsense").await;
     let other = Replica::new("\"60/m\", burst = 2", &link);
     assert_eq!(other.count("192.0.2.1").await.unwrap().remaining, 1);
 }
 
 #[tokio::test]
-async fn who_is_refused_costs_redis_nothing_while_he_goes_on_trying() {
+async fn retries_of_a_refused_caller_cost_redis_nothing() {
     let server = RedisServer::start().await;
     let link = server.link();
     let (one, other) = (
@@ -281,7 +278,7 @@ async fn a_limit_goes_on_counting_in_the_next_configuration_with_another_quota()
     };
     let limits = Limits::new(None);
     let first = limits.of_route(&of("2/m", "/a")).unwrap();
-    let caller = || Counted::address("192.0.2.7".parse().unwrap());
+    let caller = || RateLimitKey::address("192.0.2.7".parse().unwrap());
     for _ in 0..3 {
         let limit = first.per_address.as_ref().unwrap();
         limits.count(limit, caller()).await.unwrap();

@@ -3,7 +3,7 @@
 use super::{Attempt, Logins};
 use crate::error::Error;
 use crate::identity::{Attributes, Identity};
-use crate::users::{Asked, Found, Told, UserDirectory, WebhookUsers};
+use crate::users::{Found, LookupRequest, LookupResponse, UserDirectory, WebhookUsers};
 use crate::wechat::Exchanged;
 
 impl Logins {
@@ -63,7 +63,7 @@ impl Logins {
             .session_keys(&identity.appid, &identity.openid)
             .await
             .map_err(Error::StoreUnavailable)?;
-        let asked = Asked {
+        let asked = LookupRequest {
             app: &attempt.app.name,
             appid: &identity.appid,
             openid: &identity.openid,
@@ -74,7 +74,7 @@ impl Logins {
         };
         let told = users.ask(&asked).await;
         match told.map_err(Error::DirectoryUnavailable)? {
-            Told::User {
+            LookupResponse::User {
                 user_id,
                 is_new,
                 claims,
@@ -83,8 +83,8 @@ impl Logins {
                 identity.attributes.claims = claims;
                 Ok(is_new.unwrap_or(keys.is_empty()))
             }
-            Told::Unknown => Err(Error::UnknownUser),
-            Told::Denied => Err(Error::LoginDenied),
+            LookupResponse::Unknown => Err(Error::UnknownUser),
+            LookupResponse::Denied => Err(Error::LoginDenied),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! From `[redis]` to what the client library wants. Nothing here connects.
+//! Converts `[redis]` for the client library. Connects to nothing.
 
 use std::fmt;
 
@@ -8,10 +8,11 @@ use deadpool_redis::{Manager, Pool, Runtime};
 
 use crate::config;
 
-/// Commands that may wait for the socket of one connection. The library's 50 would make a burst of look-ups wait in turns.
+/// Commands that may wait for the socket of one connection. The library's default of 50 would stall
+/// a burst of look-ups.
 const PIPELINE_BUFFER: usize = 4096;
 
-/// `[redis]` cannot be used. Holds no part of the URL, which may have a password in it.
+/// `[redis]` is invalid. Holds no part of the URL, which may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RedisConfigError {
     /// `redis.url` is not one of the forms below.
@@ -53,16 +54,17 @@ pub(super) fn connection_info(config: &config::Redis) -> Result<ConnectionInfo, 
     {
         settings = settings.set_password(password.expose());
     }
-    // Small requests on a busy connection: Nagle's delay would be added to every look-up.
+    // Requests are small and the connection is busy: Nagle's algorithm would delay every look-up.
     let tcp = TcpSettings::default().set_nodelay(true);
     Ok(info.set_redis_settings(settings).set_tcp_settings(tcp))
 }
 
-/// A pool of exactly as many objects as there are slots. Each slot takes one and keeps it.
+/// A pool of one connection per slot, which each slot takes and keeps.
 pub(super) fn pool(config: &config::Redis, info: ConnectionInfo) -> Result<Pool, RedisConfigError> {
     let options = AsyncConnectionConfig::new()
         .set_connection_timeout(Some(config.connect_timeout))
-        // Covers the wait for the connection's queue as well as the answer, so no second timer is needed around a command.
+        // The timeout covers the wait for the connection's queue and for the reply, so commands
+        // need no second one.
         .set_response_timeout(Some(config.timeout))
         .set_pipeline_buffer_size(PIPELINE_BUFFER);
     let manager = Manager::new_with_config(info, options).map_err(|_| RedisConfigError::Url)?;

@@ -1,4 +1,4 @@
-//! Commands that more than one module sends.
+//! Commands that several modules send.
 
 use std::time::Duration;
 
@@ -10,12 +10,12 @@ pub(crate) fn get(name: &str) -> Cmd {
     get
 }
 
-/// A script over one key; its arguments come behind it.
+/// A script on one key, which the caller appends arguments to.
 pub(crate) fn eval(script: &str, key: &str) -> Cmd {
     eval_over(script, &[key])
 }
 
-/// A script over several keys, all of one cluster slot.
+/// A script on several keys of one cluster slot.
 pub(crate) fn eval_over<K: AsRef<str>>(script: &str, keys: &[K]) -> Cmd {
     let mut eval = cmd("EVAL");
     eval.arg(script).arg(keys.len());
@@ -25,7 +25,7 @@ pub(crate) fn eval_over<K: AsRef<str>>(script: &str, keys: &[K]) -> Cmd {
     eval
 }
 
-/// A time as `PX` and scripts take it.
+/// A duration for `PX` and for scripts.
 pub(crate) fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,21 +5,22 @@ use deadpool_redis::redis::{ErrorKind, RedisError, ServerError};
 /// One failed command, sorted by what has to be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// No answer within the deadline; the connection may still be good.
+    /// No reply within the deadline; the connection may still be good.
     Silent,
     /// The connection is gone.
     Lost(String),
-    /// Answered, and this connection will never serve us: a new one may (a demoted primary, a lost log-in).
+    /// A reply after which this connection stays useless, but a new one may work (demoted primary,
+    /// lost authentication).
     Useless(String),
-    /// Answered: cannot serve now.
+    /// A reply that Redis cannot serve the command now.
     Refused(String),
-    /// Answered with something else than was asked for.
+    /// A reply of an unexpected type.
     Garbled(String),
 }
 
 impl Failure {
     pub(super) fn of(error: &RedisError) -> Self {
-        // One command's refusal, or the first of a pipeline's.
+        // The refusal of one command, or the first one of a pipeline.
         if let Some([(_, refusal), ..]) = error.clone().into_server_errors().as_deref() {
             return Self::of_refusal(refusal);
         }
@@ -30,7 +31,7 @@ impl Failure {
                 "user name or password refused; check redis.username and redis.password".to_owned(),
             ),
             ErrorKind::UnexpectedReturnType => Self::Garbled("a reply of another type".to_owned()),
-            // Whatever follows on this connection cannot be told apart any more.
+            // Further replies on this connection cannot be matched to commands any more.
             ErrorKind::Parse => Self::Lost("the reply was not Redis's protocol".to_owned()),
             _ => Self::Refused(error.category().to_owned()),
         }
@@ -46,7 +47,7 @@ impl Failure {
     }
 }
 
-/// The words of an I/O error without Rust's decoration.
+/// The text of an I/O error without Rust's decoration.
 fn io_text(error: &RedisError) -> String {
     if error.is_connection_refusal() {
         return "connection refused".to_owned();
@@ -58,7 +59,8 @@ fn io_text(error: &RedisError) -> String {
     }
 }
 
-/// The server's code and words. Cut before the arguments, which an unknown command's error repeats.
+/// The server's error code and text. Cut before the arguments, which the error of an unknown
+/// command repeats.
 fn refusal_text(refusal: &ServerError) -> String {
     let words = refusal.details().unwrap_or("");
     let words = words

@@ -1,27 +1,27 @@
-//! What an operator is told about Redis at start. A fact that the ACL hides is unknown, not an error.
+//! Facts about Redis for the operator at start. A fact that the ACL hides is unknown, not an error.
 
 use deadpool_redis::redis::cmd;
 
 use super::RedisLink;
 use crate::store_error::StoreError;
 
-/// What could be found out.
+/// The facts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RedisFacts {
     /// E.g. `7.0.15`; `None` where INFO is forbidden.
     pub version: Option<String>,
-    /// Whether data outlives the process.
+    /// Whether data survives a restart.
     pub persistence: Persistence,
 }
 
-/// Whether Redis writes what it holds to a disk.
+/// Whether Redis writes its data to disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Persistence {
     /// Append-only file or snapshots.
     On,
     /// Neither: a restart loses everything, user ids too.
     Off,
-    /// The ACL user may not look, or a managed service hides it.
+    /// Hidden by the ACL or by a managed service.
     Unknown,
 }
 
@@ -29,9 +29,9 @@ impl RedisLink {
     /// Version and persistence.
     ///
     /// # Errors
-    /// `Unavailable` when Redis does not answer. A refused command is no error here.
+    /// `Unavailable` when Redis does not reply. A refused command is not an error here.
     pub async fn info(&self) -> Result<RedisFacts, StoreError> {
-        // Without this, a Redis that is away could not be told from one that forbids INFO.
+        // Tells a Redis that is away from one that forbids INFO.
         self.ping().await?;
         let server = self.read::<String>(cmd("INFO").arg("server")).await.ok();
         let persistence = self

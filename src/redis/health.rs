@@ -1,10 +1,11 @@
-//! The breaker of one link: after a few commands in a row without an answer it refuses at once, so that a frozen Redis
-//! costs callers nothing, until a supervisor's ping is answered.
+//! The circuit breaker of a link: after a few consecutive commands without a reply all further ones
+//! fail at once, so that a frozen Redis costs callers no wait, until a supervisor's ping gets a
+//! reply.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-/// Unanswered commands in a row that open the breaker.
-pub(super) const SILENT_COMMANDS: u32 = 5;
+/// Consecutive commands without a reply that open the breaker.
+pub(super) const MAX_UNANSWERED_COMMANDS: u32 = 5;
 
 pub(super) struct Health {
     address: Box<str>,
@@ -21,36 +22,37 @@ impl Health {
         }
     }
 
-    /// Host and port, for texts.
+    /// Host and port, for messages.
     pub(super) fn address(&self) -> &str {
         &self.address
     }
 
-    /// Whether commands are refused at once.
+    /// Whether commands fail at once.
     pub(super) fn is_open(&self) -> bool {
-        self.silent.load(Ordering::Relaxed) >= SILENT_COMMANDS
+        self.silent.load(Ordering::Relaxed) >= MAX_UNANSWERED_COMMANDS
     }
 
-    /// Notes a command without an answer. True when that opens the breaker: then every connection is worth a ping.
+    /// Records a command without a reply. True when that opens the breaker: every connection should
+    /// then be pinged.
     pub(super) fn unanswered(&self) -> bool {
         let before = self.silent.load(Ordering::Relaxed);
-        if before >= SILENT_COMMANDS {
+        if before >= MAX_UNANSWERED_COMMANDS {
             return false;
         }
         let count = self.silent.fetch_add(1, Ordering::Relaxed) + 1;
-        if count >= SILENT_COMMANDS && !self.logged.swap(true, Ordering::Relaxed) {
+        if count >= MAX_UNANSWERED_COMMANDS && !self.logged.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 redis.address = %self.address,
-                commands = SILENT_COMMANDS,
+                commands = MAX_UNANSWERED_COMMANDS,
                 "redis does not answer; refusing at once until a ping is answered"
             );
         }
-        count == SILENT_COMMANDS
+        count == MAX_UNANSWERED_COMMANDS
     }
 
-    /// Notes an answer, whatever it says.
+    /// Records a reply, of any content.
     pub(super) fn answered(&self) {
-        // Read first: in good times no core takes this cache line for itself.
+        // Read before the write: while all is well, no core takes this cache line exclusively.
         if self.silent.load(Ordering::Relaxed) != 0 {
             self.silent.store(0, Ordering::Relaxed);
         }

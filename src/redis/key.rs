@@ -1,4 +1,4 @@
-//! Key names made of foreign text.
+//! Escaping of foreign text in key names.
 
 use std::borrow::Cow;
 
@@ -6,8 +6,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_');
 
-/// `text` as one part of a key name: everything but letters, digits, `-` and `_` is percent-encoded, so that no two lists of
-/// parts joined by `:` give one name, and a brace never moves a key to another cluster slot.
+/// Escapes `text` as one part of a key name. Everything but letters, digits, `-` and `_` is
+/// percent-encoded, so that different lists of parts joined by `:` have different names, and a
+/// brace never moves a key to another cluster slot.
 pub(crate) fn key_part(text: &str) -> Cow<'_, str> {
     utf8_percent_encode(text, ESCAPED).into()
 }

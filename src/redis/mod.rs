@@ -1,9 +1,10 @@
-//! The link to Redis: a few shared, pipelined connections that repair themselves. Every command has one deadline
-//! (`redis.timeout`), whatever state Redis is in, and may be dropped half-way without harm to others. Key names and what
-//! they hold belong to `session` and `users`.
+//! The link to Redis: a few shared, pipelined connections that reconnect by themselves. Every
+//! command has one deadline (`redis.timeout`) in any state of Redis, and cancelling it does not
+//! disturb others. Key names and values belong to the callers.
 //!
-//! One server for now. Sentinel and cluster differ in how a slot is connected and checked, which is `address` and
-//! `supervisor`; callers keep to one key per command or script, so nothing above this module would change.
+//! One server for now. Sentinel and cluster differ in connecting and checking a slot, which is
+//! `address` and `supervisor`; callers use one key per command or script, so nothing above this
+//! module would change.
 
 mod address;
 mod command;
@@ -33,12 +34,13 @@ pub use self::facts::{Persistence, RedisFacts};
 pub(crate) use self::key::key_part;
 
 use self::error::Failure;
-use self::health::{Health, SILENT_COMMANDS};
+use self::health::{Health, MAX_UNANSWERED_COMMANDS};
 use self::slot::{Slot, State};
 use crate::config;
 use crate::store_error::StoreError;
 
-/// Shared by everything that talks to Redis. A clone costs one reference count; the connections end with the last one.
+/// A link shared by all users of Redis. A clone costs one reference count; the connections end with
+/// the last one.
 #[derive(Clone)]
 pub struct RedisLink {
     shared: Arc<Shared>,
@@ -53,7 +55,7 @@ struct Shared {
     supervisors: Vec<AbortHandle>,
 }
 
-/// A connection to send one command on.
+/// A connection for one command.
 struct Picked<'a> {
     slot: &'a Slot,
     connection: MultiplexedConnection,
@@ -61,11 +63,11 @@ struct Picked<'a> {
 }
 
 impl RedisLink {
-    /// Starts connecting and returns at once: a Redis that is away is no reason not to start, `ping` tells. Must be called
-    /// within a tokio runtime.
+    /// Starts connecting and returns at once, so that the gateway starts without Redis; `ping`
+    /// tests it. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// `redis.url` cannot be used.
+    /// `redis.url` is invalid.
     pub fn connect(config: &config::Redis) -> Result<Self, RedisConfigError> {
         let info = address::connection_info(config)?;
         let health = Arc::new(Health::new(&info.addr().to_string()));
@@ -99,7 +101,8 @@ impl RedisLink {
         self.shared.health.address()
     }
 
-    /// How long Redis takes to answer. Waits for a first connection, so that it can be asked right after `connect`.
+    /// The round-trip time of a ping. Waits for the first connection, so it can be called right
+    /// after `connect`.
     ///
     /// # Errors
     /// `Unavailable`, within `redis.connect_timeout` plus `redis.timeout`.
@@ -115,24 +118,25 @@ impl RedisLink {
         Ok(start.elapsed())
     }
 
-    /// Sends a command once. When the connection breaks under it, whether Redis has executed it stays unknown.
+    /// Sends a command once. If the connection breaks, it is unknown whether Redis has executed it.
     ///
     /// # Errors
-    /// `Unavailable` within `redis.timeout`; `Corrupt` when the answer is not a `T`.
+    /// `Unavailable` within `redis.timeout`; `Corrupt` when the reply is not a `T`.
     pub async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let reply = self.attempt(command, self.deadline()).await?;
         self.understand(reply.map_err(|failure| self.refuse(failure))?)
     }
 
-    /// As `query`, for a command that may be executed twice: sent again, within the same deadline, when the connection
-    /// broke under it, so that a restart of Redis or a killed connection is not felt.
+    /// As `query`, for an idempotent command: repeated within the same deadline after a broken
+    /// connection, so that a restart of Redis or a killed connection is not noticed.
     ///
     /// # Errors
     /// As `query`.
     pub async fn read<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
         let deadline = self.deadline();
         let mut reply = self.attempt(command, deadline).await?;
-        // Each attempt finds one more dead connection, so one more than there are meets a new one.
+        // Each attempt may find one more dead connection; one attempt more than there are slots
+        // finds a new one.
         for _ in 0..self.shared.slots.len() {
             let Err(Failure::Lost(_)) = reply else { break };
             reply = self.attempt(command, deadline).await?;
@@ -140,10 +144,10 @@ impl RedisLink {
         self.understand(reply.map_err(|failure| self.refuse(failure))?)
     }
 
-    /// Sends several commands in one go; with `atomic()` they are one transaction.
+    /// Sends several commands at once; with `atomic()` as one transaction.
     ///
     /// # Errors
-    /// As `query`, also when only one of the commands is refused.
+    /// As `query`, also when a single command is refused.
     pub async fn pipeline<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, StoreError> {
         let mut picked = self.pick(self.deadline()).await?;
         let reply = commands.query_async::<Value>(&mut picked.connection).await;
@@ -167,15 +171,18 @@ impl RedisLink {
         Ok(self.settle(&picked, reply))
     }
 
-    /// The next connection in turn that lives. Only when there is none, waits for one that is just being made.
+    /// The next live connection, round robin. If there is none, waits for one that is just being
+    /// made.
     async fn pick(&self, deadline: Instant) -> Result<Picked<'_>, StoreError> {
         if self.shared.health.is_open() {
-            return Err(self.unavailable(&format!("no answer to {SILENT_COMMANDS} commands")));
+            return Err(
+                self.unavailable(&format!("no answer to {MAX_UNANSWERED_COMMANDS} commands"))
+            );
         }
         if let Some(picked) = self.live() {
             return Ok(picked);
         }
-        // Boxed: the future of every command would be as large as this rare one.
+        // Boxed, or the future of every command would be as large as this rare one.
         Box::pin(self.wait(deadline)).await
     }
 
@@ -203,7 +210,7 @@ impl RedisLink {
         for slot in &self.shared.slots {
             let settled = slot.settled();
             tokio::pin!(settled);
-            // Registered before the state is read: a slot that settles in between is not missed.
+            // Registered before the state is read, so that a state change in between is not missed.
             settled.as_mut().enable();
             if matches!(**slot.state(), State::Connecting)
                 && tokio::time::timeout_at(deadline, settled).await.is_err()
@@ -223,7 +230,7 @@ impl RedisLink {
         Err(self.unavailable(&cause.unwrap_or_else(|| "no connection".to_owned())))
     }
 
-    /// Tells slot and breaker how the command went.
+    /// Reports the outcome of a command to slot and breaker.
     fn settle(&self, picked: &Picked<'_>, reply: RedisResult<Value>) -> Result<Value, Failure> {
         let failure = match reply.and_then(Value::extract_error) {
             Ok(value) => {
@@ -238,8 +245,8 @@ impl RedisLink {
                 picked.slot.unanswered();
                 self.unanswered();
             }
-            // Not counted: a link whose connections are all gone refuses by itself, and a burst of commands cut off at
-            // once must not close the door on the connection that is just being made.
+            // Not counted: a link without connections fails by itself, and a burst of commands that
+            // broke together must not open the breaker for the new connection.
             Failure::Lost(_) => picked.slot.lost(picked.generation),
             Failure::Useless(_) => {
                 picked.slot.useless();

@@ -1,4 +1,4 @@
-//! One shared connection: what commands see of it. The supervisor replaces it; commands clone it and report.
+//! One shared connection. Commands clone it and report on it; the supervisor replaces it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -7,19 +7,20 @@ use arc_swap::ArcSwap;
 use deadpool_redis::redis::aio::MultiplexedConnection;
 use tokio::sync::Notify;
 
-/// Unanswered commands on one connection after which a single unanswered ping condemns it.
-const SILENT_COMMANDS: u32 = 3;
+/// Commands without a reply on one connection after which a single ping without a reply condemns
+/// it.
+const MAX_UNANSWERED_COMMANDS: u32 = 3;
 
-/// What a slot can do now.
+/// The state of a slot.
 pub(super) enum State {
-    /// Commands clone this.
+    /// The connection, which commands clone.
     Live {
         connection: MultiplexedConnection,
         generation: u64,
     },
-    /// The first attempt since the start, or since the last connection went: worth waiting for.
+    /// The first attempt after the start or after a lost connection: commands wait for it.
     Connecting,
-    /// An attempt failed: not worth waiting for.
+    /// An attempt failed: commands do not wait.
     Down(String),
 }
 
@@ -48,12 +49,12 @@ impl Slot {
         self.state.load()
     }
 
-    /// Waits until the slot has left `Connecting` once more. Create the future before looking at the state.
+    /// Waits until the slot leaves `Connecting`. Create the future before reading the state.
     pub(super) fn settled(&self) -> tokio::sync::futures::Notified<'_> {
         self.settled.notified()
     }
 
-    // What commands report.
+    // Called by commands.
 
     pub(super) fn answered(&self) {
         if self.silent.load(Ordering::Relaxed) != 0 {
@@ -62,17 +63,18 @@ impl Slot {
     }
 
     pub(super) fn unanswered(&self) {
-        if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SILENT_COMMANDS {
+        if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_UNANSWERED_COMMANDS {
             self.suspected.notify_one();
         }
     }
 
-    /// Asks for a ping now.
+    /// Requests a ping now.
     pub(super) fn suspect(&self) {
         self.suspected.notify_one();
     }
 
-    /// The connection of that generation is gone. A late report about an older one changes nothing.
+    /// Reports that the connection of this generation is gone. A late report about an older one
+    /// changes nothing.
     pub(super) fn lost(&self, generation: u64) {
         let connecting = Arc::new(State::Connecting);
         self.state.rcu(|now| match &**now {
@@ -85,13 +87,13 @@ impl Slot {
         self.suspected.notify_one();
     }
 
-    /// The connection answers, but will never serve us.
+    /// Reports that the connection replies but is useless.
     pub(super) fn useless(&self) {
         self.useless.store(true, Ordering::Relaxed);
         self.suspected.notify_one();
     }
 
-    // What the supervisor asks and sets.
+    // Called by the supervisor.
 
     pub(super) async fn suspected(&self) {
         self.suspected.notified().await;
@@ -102,7 +104,7 @@ impl Slot {
     }
 
     pub(super) fn silent_commands_condemn(&self) -> bool {
-        self.silent.load(Ordering::Relaxed) >= SILENT_COMMANDS
+        self.silent.load(Ordering::Relaxed) >= MAX_UNANSWERED_COMMANDS
     }
 
     pub(super) fn set_live(&self, connection: MultiplexedConnection) {

@@ -1,5 +1,5 @@
-//! Keeps one slot connected: pings, notices, replaces. A clone of a dead connection never recovers by itself, and a frozen
-//! server looks alive to the socket, so both have to be found out here.
+//! Keeps one slot connected by pings and reconnects. A clone of a dead connection never recovers by
+//! itself, and a frozen server looks alive to the socket, so both are detected here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +13,15 @@ use super::error::Failure;
 use super::health::Health;
 use super::slot::{Slot, State};
 
-/// Between two pings of a connection that answers. Also the least life of a connection replaced for being useless.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
-/// Between two pings of one that does not: with the ping's own deadline well under the second promised after an outage.
-const PROBE_AGAIN: Duration = Duration::from_millis(100);
-/// Unanswered pings in a row that condemn a connection.
-const SILENT_PINGS: u32 = 3;
-/// Pause after a failed attempt to connect: doubles from the first to the last.
+/// Interval of pings while the connection replies, and the minimum age of a useless connection
+/// before it is replaced.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+/// Interval of pings while the connection does not reply: together with the ping's deadline well
+/// under the second within which an outage must end.
+const RETRY_PING_INTERVAL: Duration = Duration::from_millis(100);
+/// Consecutive pings without a reply that condemn a connection.
+const MAX_MISSED_PINGS: u32 = 3;
+/// Delay after a failed attempt to connect: doubles from the first value to the last.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 
 /// Runs until its task is aborted.
@@ -41,7 +43,7 @@ pub(super) async fn supervise(slot: Arc<Slot>, health: Arc<Health>, pool: Pool) 
                     "replacing a redis connection"
                 );
                 slot.set_connecting();
-                // Taken out of the pool, which would hand the dead connection out again.
+                // Removed from the pool, which would otherwise return the dead connection again.
                 drop(Connection::take(object));
             }
             Err(cause) => {
@@ -56,7 +58,7 @@ pub(super) async fn supervise(slot: Arc<Slot>, health: Arc<Health>, pool: Pool) 
     }
 }
 
-/// A connection that has answered a ping: a socket alone proves nothing.
+/// A connection that has replied to a ping: an open socket alone proves nothing.
 async fn connect(pool: &Pool) -> Result<Connection, String> {
     let object = match pool.get().await {
         Ok(object) => object,
@@ -64,7 +66,7 @@ async fn connect(pool: &Pool) -> Result<Connection, String> {
         Err(other) => return Err(other.to_string()),
     };
     match ping(&mut object.clone()).await {
-        // Loading or short of memory: the commands themselves will say so.
+        // Loading or out of memory: the commands themselves will report it.
         Ok(()) | Err(Failure::Refused(_)) => Ok(object),
         Err(failure) => {
             drop(Connection::take(object));
@@ -79,9 +81,9 @@ async fn watch(slot: &Slot, health: &Health, mut connection: MultiplexedConnecti
     let mut silent = 0;
     loop {
         let pause = if silent == 0 && !health.is_open() {
-            PROBE_EVERY
+            PING_INTERVAL
         } else {
-            PROBE_AGAIN
+            RETRY_PING_INTERVAL
         };
         tokio::select! {
             () = slot.suspected() => {}
@@ -90,7 +92,7 @@ async fn watch(slot: &Slot, health: &Health, mut connection: MultiplexedConnecti
         if !matches!(**slot.state(), State::Live { .. }) {
             return;
         }
-        if slot.take_useless() && since.elapsed() >= PROBE_EVERY {
+        if slot.take_useless() && since.elapsed() >= PING_INTERVAL {
             return;
         }
         match ping(&mut connection).await {
@@ -102,7 +104,7 @@ async fn watch(slot: &Slot, health: &Health, mut connection: MultiplexedConnecti
             Err(Failure::Silent) => {
                 silent += 1;
                 health.unanswered();
-                if silent >= SILENT_PINGS || slot.silent_commands_condemn() {
+                if silent >= MAX_MISSED_PINGS || slot.silent_commands_condemn() {
                     return;
                 }
             }

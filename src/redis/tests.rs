@@ -132,7 +132,7 @@ async fn killed_connections_are_replaced_without_a_failed_look_up() {
     let killer = RedisLink::connect(&config).unwrap();
     set(&link, "k", "v").await.unwrap();
     for _ in 0..20 {
-        // Spares the connection it is sent on.
+        // Does not kill the connection that it is sent on.
         let killed: i64 = killer
             .query(cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal"))
             .await

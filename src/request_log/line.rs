@@ -1,4 +1,5 @@
-//! How a record becomes one line: JSON for machines, text for a terminal. No control character of a client's reaches the log.
+//! Formats a record as one line: JSON for machines, text for terminals. No control character of a
+//! client reaches the log.
 
 use std::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -11,12 +12,12 @@ use super::Record;
 use crate::clock;
 use crate::logging::{Layout, LogSink, is_deceptive, push_escaped};
 
-/// The longest path, and the longest cause, that is written whole, in bytes.
-const TEXT_SHOWN: usize = 1024;
-/// The longest host.
-const HOST_SHOWN: usize = 255;
-/// The longest method.
-const METHOD_SHOWN: usize = 32;
+/// Maximum length of path and cause, in bytes.
+const MAX_TEXT_BYTES: usize = 1024;
+/// Maximum length of the host, in bytes.
+const MAX_HOST_BYTES: usize = 255;
+/// Maximum length of the method, in bytes.
+const MAX_METHOD_BYTES: usize = 32;
 
 impl Record {
     pub(super) fn write(&self, sink: &LogSink, level: Level) {
@@ -30,7 +31,8 @@ impl Record {
         sink.line(line.as_bytes());
     }
 
-    /// Pushed piece by piece: what `write!` costs for this line is a twentieth of a whole request.
+    /// Pushed piece by piece: for this line `write!` would take a twentieth of the time of a whole
+    /// request.
     fn json(&self, line: &mut String, level: Level) -> fmt::Result {
         line.push_str("{\"timestamp\":\"");
         clock::write_timestamp(line)?;
@@ -43,17 +45,17 @@ impl Record {
             line.push('"');
         }
         line.push_str(",\"http.request.method\":");
-        json_text(line, shown(self.method.as_str(), METHOD_SHOWN));
+        json_text(line, shown(self.method.as_str(), MAX_METHOD_BYTES));
         line.push_str(",\"url.path\":");
-        json_text(line, shown(&self.path, TEXT_SHOWN));
+        json_text(line, shown(&self.path, MAX_TEXT_BYTES));
         if let Some(host) = &self.host {
             line.push_str(",\"server.address\":");
-            json_text(line, shown(host, HOST_SHOWN));
+            json_text(line, shown(host, MAX_HOST_BYTES));
         }
         let protocol = protocol(self.version);
         plain(line, ",\"network.protocol.version\":\"", protocol);
         if let Some(route) = &self.route {
-            // Checked with the configuration: nothing in it needs escaping.
+            // Validated with the configuration, so it needs no escaping.
             write!(line, ",\"route\":\"{}\"", route.path)?;
         }
         if let Some(endpoint) = self.endpoint {
@@ -83,7 +85,7 @@ impl Record {
         if let Some((name, cause)) = &self.error {
             plain(line, ",\"error\":\"", name);
             line.push_str(",\"cause\":");
-            json_text(line, shown(cause, TEXT_SHOWN));
+            json_text(line, shown(cause, MAX_TEXT_BYTES));
         }
         number(line, ",\"bytes.in\":", self.bytes_in);
         number(line, ",\"bytes.out\":", self.bytes_out);
@@ -103,9 +105,9 @@ impl Record {
 
     fn text(&self, line: &mut String, level: Level) -> fmt::Result {
         clock::write_timestamp(line)?;
-        let method = shown(self.method.as_str(), METHOD_SHOWN);
+        let method = shown(self.method.as_str(), MAX_METHOD_BYTES);
         write!(line, " {level:>5} request {method} ")?;
-        plain_text(line, shown(&self.path, TEXT_SHOWN));
+        plain_text(line, shown(&self.path, MAX_TEXT_BYTES));
         match self.status {
             Some(status) => write!(line, " {status}")?,
             None => line.push_str(" -"),
@@ -129,16 +131,16 @@ impl Record {
         }
         if let Some((name, cause)) = &self.error {
             write!(line, " error={name} cause=\"")?;
-            plain_text(line, shown(cause, TEXT_SHOWN));
+            plain_text(line, shown(cause, MAX_TEXT_BYTES));
             line.push('"');
         }
         write!(line, " id={}", self.id.as_str())
     }
 }
 
-/// The first so many bytes, or a character fewer.
-fn shown(text: &str, most: usize) -> &str {
-    text.get(..text.floor_char_boundary(most))
+/// The longest prefix of at most `max` bytes that ends at a character boundary.
+fn shown(text: &str, max: usize) -> &str {
+    text.get(..text.floor_char_boundary(max))
         .unwrap_or_default()
 }
 
@@ -154,11 +156,11 @@ fn number(line: &mut String, before: &str, number: u64) {
     line.push_str(itoa::Buffer::new().format(number));
 }
 
-/// A duration in milliseconds with microseconds behind the point.
+/// A duration in milliseconds with three decimals.
 fn millis(line: &mut String, before: &str, time: Duration) {
     let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
     number(line, before, micros / 1000);
-    // Three digits, the first ones too: 1000 is cut off again.
+    // Adding 1000 keeps leading zeros; it is cut off again.
     let (mut buffer, rest) = (itoa::Buffer::new(), micros % 1000 + 1000);
     line.push('.');
     line.push_str(buffer.format(rest).get(1..).unwrap_or_default());
@@ -184,11 +186,11 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// Writes a JSON string. Deceptive characters are escaped, so that nobody can write lines of his own into the log.
+/// Writes a JSON string. Deceptive characters are escaped, so that clients cannot forge log lines.
 fn json_text(line: &mut String, text: &str) {
     line.push('"');
     let plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\';
-    // Without an early end the compiler looks at many bytes at once.
+    // Without an early exit the compiler vectorizes the loop.
     if text.bytes().fold(true, |all, byte| all & plain(byte)) {
         line.push_str(text);
     } else {
@@ -238,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_chooses_is_written_up_to_a_bound() {
+    fn texts_from_a_client_are_truncated() {
         let mut record = record();
         record.path = format!("/{}", "\u{540d}".repeat(5000));
         record.host = Some("h".repeat(5000));

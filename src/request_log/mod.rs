@@ -1,5 +1,6 @@
-//! The one line per request. What it holds is a contract: docs/REQUEST-LOG.md. It is laid out by hand, since it is written for
-//! every request, and sent when the record is dropped, so that no way to end a request can miss it or write it twice.
+//! The one log line per request, a contract: docs/REQUEST-LOG.md. It is formatted by hand, because
+//! every request has one, and written when the record is dropped, so that a request on any path has
+//! exactly one line.
 
 mod line;
 
@@ -16,67 +17,67 @@ use crate::error::Error;
 use crate::http::request_id::RequestId;
 use crate::logging;
 
-/// Everything that is known about one request. Dropping it writes its line.
+/// The record of one request. Dropping it writes the line.
 #[derive(Debug)]
 pub struct Record {
     started: Instant,
     rules: Arc<AccessLog>,
     /// The request's id.
     pub id: RequestId,
-    /// Whose request it is; `None` over a Unix socket.
+    /// The client's address; `None` over a Unix socket.
     pub client: Option<IpAddr>,
     /// The method.
     pub method: Method,
-    /// The protocol it came by.
+    /// The HTTP version.
     pub version: Version,
-    /// The path as it came, without query.
+    /// The path as received, without query.
     pub path: String,
-    /// The host it names: lower case, no port.
+    /// The request's host: lower case, no port.
     pub host: Option<String>,
-    /// The route taken.
+    /// The matched route.
     pub route: Option<Arc<Route>>,
-    /// Our own endpoint, when it was one.
+    /// The built-in endpoint, if the request was for one.
     pub endpoint: Option<&'static str>,
-    /// What authentication found.
+    /// The outcome of authentication.
     pub auth: AuthOutcome,
-    /// Where the skey was.
+    /// The place of the skey.
     pub token_source: Option<&'static str>,
-    /// The user's id.
+    /// The user id.
     pub user_id: Option<String>,
     /// The mini program.
     pub appid: Option<String>,
     /// The upstream's name and address.
     pub upstream: Option<(String, String)>,
-    /// The status answered; `None` when the client left before.
+    /// The response status; `None` if the client disconnected before.
     pub status: Option<u16>,
-    /// Name and cause of the error, if it ended with one.
+    /// Name and cause of the error, if there was one.
     pub error: Option<(&'static str, String)>,
-    /// Whether somebody must act.
+    /// Whether an operator must act.
     pub operator_must_act: bool,
-    /// Whether it failed on our side or the upstream's, whatever status a style made of that.
+    /// Whether skeygate or the upstream failed, whatever status a style sends.
     pub degraded: bool,
     /// Bytes of the request body.
     pub bytes_in: u64,
     /// Bytes of the response body.
     pub bytes_out: u64,
-    /// Time spent asking the session store; for a login, the user directory too.
+    /// Time of session store calls; for a login including the user directory.
     pub store_time: Option<Duration>,
-    /// Time a login spent asking WeChat.
+    /// Time of WeChat calls in a login.
     pub wechat_time: Option<Duration>,
-    /// Time to the head of the upstream's answer.
+    /// Time to the head of the upstream's response.
     pub upstream_time: Option<Duration>,
 }
 
-/// What authentication found, for the log.
+/// The outcome of authentication, for the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AuthOutcome {
-    /// The request ended before anybody was asked.
+    /// The request ended before authentication.
     None,
-    /// The route asks nobody.
+    /// The route has no authentication.
     Off,
-    /// Let in without an identity.
+    /// Allowed without an identity.
     Anonymous,
-    /// Let in with one.
+    /// Allowed with an identity.
     User,
     /// Refused.
     Refused,
@@ -85,7 +86,7 @@ pub enum AuthOutcome {
 }
 
 impl AuthOutcome {
-    /// What a failed authentication found.
+    /// The outcome for a failed authentication.
     #[must_use]
     pub fn of(error: &Error) -> Self {
         match error {
@@ -107,7 +108,7 @@ impl AuthOutcome {
 }
 
 impl Record {
-    /// Begins at the request's first sight.
+    /// Created when the request arrives.
     #[must_use]
     pub fn new(
         rules: Arc<AccessLog>,
@@ -144,7 +145,7 @@ impl Record {
         }
     }
 
-    /// Notes how it went wrong.
+    /// Records the error of the request.
     pub fn fail(&mut self, error: &Error) {
         let answer = error.answer();
         self.error = Some((answer.name, error.to_string()));
@@ -156,7 +157,8 @@ impl Record {
         if self.operator_must_act {
             return Level::ERROR;
         }
-        // An upstream's own 5xx is its own affair; ours, and answers it left half said, are not.
+        // A 5xx status of the upstream is not a failure of skeygate; its own errors and truncated
+        // responses are.
         if self.degraded {
             Level::WARN
         } else {
@@ -164,13 +166,13 @@ impl Record {
         }
     }
 
-    /// Notes that the upstream left its answer half said.
+    /// Records that the upstream broke off in the middle of its response.
     pub fn break_off(&mut self, cause: String) {
         self.error = Some(("upstream_broke_off", cause));
         self.degraded = true;
     }
 
-    /// Whether it gets a line: what failed always does.
+    /// Whether a line is written; always after a failure.
     fn is_wanted(&self) -> bool {
         let failed = self.error.is_some() || self.status.is_none_or(|status| status >= 500);
         if failed {
@@ -182,7 +184,7 @@ impl Record {
         if self.rules.sample >= 1.0 {
             return true;
         }
-        // The id is as good as random, and the same choice then falls for every line of one request.
+        // The id is as good as random, and gives the same decision for every line of one request.
         let id = self.id.as_str();
         let digits = id.get(id.len().saturating_sub(4)..).unwrap_or_default();
         let position = u16::from_str_radix(digits, 16).unwrap_or(0);
@@ -228,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_gets_a_line_though_skipped_or_sampled_away() {
+    fn a_failure_is_logged_in_spite_of_skip_and_sample() {
         let mut record = record();
         record.path = "/quiet".to_owned();
         assert!(!record.is_wanted());

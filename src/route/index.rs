@@ -1,34 +1,34 @@
-//! The routes of one host by their paths.
+//! The routes of one host by path.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{PathPattern, Route};
-use crate::http::loose::loosest;
+use crate::http::lenient_path::loosest;
 
-/// Routes that share a path, or are for other methods of it.
+/// Routes with the same path, or for other methods of it.
 type Routes<R> = Vec<Arc<R>>;
 
-/// Looked up by the path as it is, and by its loosest reading.
+/// Indexed by the path as written and by its most lenient reading.
 #[derive(Debug)]
 pub(super) struct PathTable<R> {
     exact: HashMap<String, Routes<R>>,
-    /// Exact paths with a slash at their end, without it.
+    /// Exact paths that end in a slash, without it.
     slashed: HashMap<String, Routes<R>>,
     /// Longest first; each without its final slash.
     prefixes: Vec<(String, Routes<R>)>,
-    loose_exact: HashMap<String, Routes<R>>,
-    loose_prefixes: Vec<(String, Routes<R>)>,
+    lenient_exact: HashMap<String, Routes<R>>,
+    lenient_prefixes: Vec<(String, Routes<R>)>,
 }
 
-/// What a path leads to in one table.
+/// The routes of a path in one table.
 #[derive(Debug)]
 pub(super) struct Hit<'a, R> {
-    /// Routes for this very path.
+    /// Routes for exactly this path.
     pub(super) exact: Option<&'a [Arc<R>]>,
-    /// Routes for the path with one slash at its end more or less.
+    /// Routes for the path with or without a final slash.
     pub(super) twin: Option<&'a [Arc<R>]>,
-    /// The longest that cover it.
+    /// The longest prefix that covers it.
     pub(super) prefix: Option<&'a [Arc<R>]>,
 }
 
@@ -38,8 +38,8 @@ impl<R> Default for PathTable<R> {
             exact: HashMap::new(),
             slashed: HashMap::new(),
             prefixes: Vec::new(),
-            loose_exact: HashMap::new(),
-            loose_prefixes: Vec::new(),
+            lenient_exact: HashMap::new(),
+            lenient_prefixes: Vec::new(),
         }
     }
 }
@@ -55,12 +55,12 @@ impl<R: AsRef<Route>> PathTable<R> {
                 map.entry(key.to_owned())
                     .or_default()
                     .push(Arc::clone(route));
-                let loose = self.loose_exact.entry(loosest(path).into_owned());
+                let loose = self.lenient_exact.entry(loosest(path).into_owned());
                 loose.or_default().push(Arc::clone(route));
             }
             PathPattern::Prefix(prefix) => {
                 add_prefix(&mut self.prefixes, prefix, route);
-                add_prefix(&mut self.loose_prefixes, &loosest(prefix), route);
+                add_prefix(&mut self.lenient_prefixes, &loosest(prefix), route);
             }
         }
     }
@@ -77,17 +77,18 @@ impl<R: AsRef<Route>> PathTable<R> {
         }
     }
 
-    /// What a loosest reading leads to: the exact path's routes, the longest prefix's, or those of both when they end alike.
-    pub(super) fn find_loosely(&self, path: &str) -> Option<impl Iterator<Item = &Arc<R>> + Clone> {
-        let exact = self.loose_exact.get(path).map(Vec::as_slice);
-        let prefix = longest(&self.loose_prefixes, path)
+    /// Routes of a most lenient reading: those of the exact path, of the longest prefix, or of both
+    /// when they end alike.
+    pub(super) fn find_lenient(&self, path: &str) -> Option<impl Iterator<Item = &Arc<R>> + Clone> {
+        let exact = self.lenient_exact.get(path).map(Vec::as_slice);
+        let prefix = longest(&self.lenient_prefixes, path)
             .filter(|(prefix, _)| exact.is_none() || *prefix == path)
             .map(|(_, routes)| routes);
         (exact.is_some() || prefix.is_some()).then(|| exact.into_iter().chain(prefix).flatten())
     }
 }
 
-/// Whether the path these routes are below is this one, but for a slash at its end.
+/// Whether the prefix of these routes is this path, apart from a final slash.
 pub(super) fn ends_at<R: AsRef<Route>>(routes: &[Arc<R>], path: &str) -> bool {
     let path = path.strip_suffix('/').unwrap_or(path);
     routes

@@ -1,5 +1,5 @@
-//! Which route a request takes: host first, then the longest path, then the method. What a service less exact than this table could
-//! take for a path of a stricter route is refused, not sent the open way.
+//! Route look-up: host first, then the longest path, then the method. A path that a lenient service
+//! could take for one of a stricter route is refused.
 
 mod index;
 #[cfg(test)]
@@ -12,40 +12,40 @@ use hyper::Method;
 
 use self::index::PathTable;
 use crate::config::{Action, Auth, PathPattern, Route};
-use crate::http::loose::{loosest, script_readings};
+use crate::http::lenient_path::{loosest, script_readings};
 
-/// All routes, ready to be looked up. A path is looked up among the routes of its own host, then of the wildcards that cover it
-/// (longest first), then of those for every host.
+/// All routes, indexed for look-up. A path is looked up among the routes of its own host, then of
+/// the wildcards that cover it (longest first), then of those for every host.
 #[derive(Debug)]
 pub struct RouteTable<R> {
     named: HashMap<String, PathTable<R>>,
     /// Suffix with its leading dot, longest first.
     wildcards: Vec<(String, PathTable<R>)>,
     every: PathTable<R>,
-    /// Some route lets in what another does not, so it matters which one a service would think of.
+    /// Whether routes differ in strictness, so that lenient readings matter.
     differs: bool,
 }
 
-/// What a look-up found.
+/// The result of a look-up.
 #[derive(Debug)]
 pub enum Found<'a, R> {
-    /// This route.
+    /// The route.
     Route(&'a Arc<R>),
-    /// A route, but a service that reads paths less exactly may take it for one of this stricter route.
+    /// A route, but a lenient service may take the path for one of this stricter route.
     Resembles(&'a Arc<R>),
-    /// Routes for the path, but for other methods: these.
+    /// The path has routes, but only for these other methods.
     OtherMethods(String),
-    /// Nothing.
+    /// No route.
     Nothing,
 }
 
-/// How little a route, or a path's routes, let in.
+/// The strictness of a route, or of a path's routes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Strictness {
     Off,
     Optional,
     Required,
-    /// Nobody: another method, or a refusal written as `respond`.
+    /// Allows no request: another method, or a refusal written as `respond`.
     Closed,
 }
 
@@ -56,7 +56,7 @@ impl AsRef<Self> for Route {
 }
 
 impl<R: AsRef<Route>> RouteTable<R> {
-    /// Sorts the routes in.
+    /// Indexes the routes.
     #[must_use]
     pub fn new(routes: &[Arc<R>]) -> Self {
         let written = |route: &'_ Arc<R>| strictness(R::as_ref(route));
@@ -103,8 +103,9 @@ impl<R: AsRef<Route>> RouteTable<R> {
 
     /// Finds the route of a request.
     ///
-    /// `host` is lower case without port, `path` canonical. A path that has routes, but none for the method, ends the search: a
-    /// shorter route with other rules must not catch what a longer one refuses.
+    /// `host` is lower case without port, `path` canonical. A path that has routes, but none for
+    /// the method, ends the search: a shorter route with other rules must not catch a request that
+    /// a longer one refuses.
     #[must_use]
     pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, R> {
         let found = self.exactly(host, path, method);
@@ -116,8 +117,9 @@ impl<R: AsRef<Route>> RouteTable<R> {
         }
     }
 
-    /// The routes as they are written; but an exact path covers itself with a slash at its end too, and without, as most services
-    /// see it. A route of the longer path's own goes first; in neither case does this open what another route closes.
+    /// The route as configured. An exact path also covers itself with and without a final slash, as
+    /// most services treat it; a route for the exact spelling goes first. Neither opens a path that
+    /// another route closes.
     fn exactly(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, R> {
         let mut twin = None;
         let mut covering = None;
@@ -149,8 +151,8 @@ impl<R: AsRef<Route>> RouteTable<R> {
         }
     }
 
-    /// A route that lets less in than the one that was found, and that a loose reading of the path leads to. A route written for the
-    /// very path that was asked for, in whatever letters, stands.
+    /// A stricter route than the found one, reached by a lenient reading of the path. A route
+    /// written for this very path, in any case of letters, is final.
     fn stricter(
         &self,
         host: Option<&str>,
@@ -160,7 +162,7 @@ impl<R: AsRef<Route>> RouteTable<R> {
     ) -> Option<&Arc<R>> {
         let loosest = loosest(path);
         self.stricter_at(host, &loosest, method, found).or_else(|| {
-            // A route that names a script knows what is behind it, and `/*` is no route for what is.
+            // A route that names a script accounts for the path behind it; `/*` does not.
             let readings = script_readings(&loosest).filter(|_| !names_script(found))?;
             let stricter = |path| self.stricter_at(host, path, method, found);
             let named =
@@ -178,7 +180,7 @@ impl<R: AsRef<Route>> RouteTable<R> {
     ) -> Option<&Arc<R>> {
         let mut candidates = self
             .tables(host)
-            .find_map(|paths| paths.find_loosely(loosest))?;
+            .find_map(|paths| paths.find_lenient(loosest))?;
         if candidates
             .clone()
             .any(|route| R::as_ref(route).path == found.path)
@@ -194,7 +196,7 @@ impl<R: AsRef<Route>> RouteTable<R> {
         }
     }
 
-    /// The tables that have a say about a host, in order.
+    /// The tables for a host, in order.
     fn tables<'a, 'h>(
         &'a self,
         host: Option<&'h str>,
@@ -240,7 +242,7 @@ fn takes(route: &Route, method: &Method) -> bool {
 }
 
 fn choose<'a, R: AsRef<Route>>(candidates: &'a [Arc<R>], method: &Method) -> Found<'a, R> {
-    // At most one does: the configuration refuses routes that no request could tell apart.
+    // At most one matches: the configuration refuses routes that no request could tell apart.
     match candidates
         .iter()
         .find(|route| takes(R::as_ref(route), method))

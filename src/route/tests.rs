@@ -1,4 +1,4 @@
-//! Look-ups in tables as an operator writes them.
+//! Look-ups in tables as written by operators.
 
 use std::sync::Arc;
 
@@ -209,7 +209,7 @@ fn what_a_less_exact_service_takes_for_a_stricter_routes_path_takes_no_route() {
         ("/Other", "all"),
         ("/admin/X", "admin"),
         ("/admin/Ping", "admin"),
-        // Nothing that the open route lets in is refused for what lies open elsewhere.
+        // A request that an open route allows is not refused because of other open routes.
         ("/Admin/ping", "all"),
     ] {
         let found = find(&table, Some("a.example"), path, &Method::GET);

@@ -1,4 +1,4 @@
-//! The wire shapes of login answers and refusals, so that old mini programs find the answers they were written for.
+//! The formats of login responses and refusals, compatible with old mini programs.
 
 mod wafer;
 
@@ -9,20 +9,20 @@ use serde_json::{Map, Value, json};
 use crate::config::Style;
 use crate::error::ErrorAnswer;
 
-/// What a login earned. Not printable: it holds an skey.
+/// The data of a login response. No Debug: it holds an skey.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct LoginAnswer {
     /// The skey.
     pub skey: String,
-    /// When it ends if it is not used; seconds since 1970.
+    /// When it expires if unused; seconds since 1970.
     pub expires_at: u64,
-    /// The user's id; `None` without a user directory.
+    /// The user id; `None` without a user directory.
     pub user_id: Option<String>,
     /// The user's openid.
     pub openid: String,
     /// The mini program.
     pub appid: String,
-    /// Whether the user was seen for the first time.
+    /// Whether this is the user's first login.
     pub is_new: bool,
 }
 
@@ -32,7 +32,8 @@ impl std::fmt::Debug for LoginAnswer {
     }
 }
 
-/// The body of a login answer; `expires_in` is in seconds, `profile` what the client had WeChat encrypt of the user.
+/// The body of a login response; `expires_in` is in seconds, `profile` is decrypted data from the
+/// client.
 #[must_use]
 pub fn login(
     style: &Style,
@@ -117,7 +118,7 @@ pub fn refusal(style: &Style, answer: &ErrorAnswer, request_id: &str) -> (Status
     }
 }
 
-/// The body of an answer that only says yes.
+/// The body of a plain success.
 #[must_use]
 pub fn done(style: &Style) -> String {
     match style {
@@ -131,7 +132,7 @@ pub fn done(style: &Style) -> String {
     }
 }
 
-/// The body of an answer that gives data from WeChat.
+/// The body of a response with data from WeChat.
 #[must_use]
 pub fn decrypted(style: &Style, data: &Map<String, Value>) -> String {
     match style {
@@ -145,7 +146,8 @@ pub fn decrypted(style: &Style, data: &Map<String, Value>) -> String {
     }
 }
 
-/// Replaces each field by its value, escaped for a JSON string, in one pass: a value is never searched for fields.
+/// Replaces each placeholder by its value, escaped for a JSON string, in one pass: values are not
+/// searched for placeholders.
 fn fill(template: &str, fields: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(template.len() + 128);
     let mut rest = template;

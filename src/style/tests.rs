@@ -1,4 +1,4 @@
-//! Shapes of answers, in every style.
+//! Response formats in every style.
 
 use std::time::Duration;
 
@@ -152,7 +152,8 @@ fn only_not_logged_in_tells_an_sdk_to_log_in_again() {
         assert!(wafer2["code"].as_i64().unwrap() > 0, "{name}: {wafer2}");
         let wafer1 = body(&Style::Wafer1, &error);
         assert_ne!(wafer1["error"], "ERR_INVALID_SESSION", "{name}");
-        // With the magic key the SDK forgets its session, so an outage must not carry it.
+        // On the magic key the SDK discards its session, so a response during an outage must not
+        // carry it.
         let of_login = name.starts_with("login_") || name == "unknown_user";
         assert_eq!(wafer1.get(magic).is_some(), of_login, "{name}: {wafer1}");
         for style in styles() {

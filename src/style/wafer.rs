@@ -1,21 +1,22 @@
-//! What Tencent's wafer client SDKs, 1 and 2, understand. Both throw their session away on a word of ours, so each word has its
-//! one meaning.
+//! Response formats of Tencent's wafer client SDKs, 1 and 2. Each SDK discards its session on one
+//! specific value, which must not be sent for any other reason.
 
 use serde_json::{Map, Value, json};
 
 use super::LoginAnswer;
 use crate::error::ErrorAnswer;
 
-/// Tells the SDK of wafer 1 that an answer is for itself and not for the page.
+/// Marks a response as one for the SDK of wafer 1, and not for the page.
 const MAGIC: &str = "F2C224D4-2BCE-4C64-AF9F-A6D872000D1A";
 
-/// A login by the SDK of wafer 1, which wants both parts of its session and sends both back; the skey alone counts.
+/// A login response for the SDK of wafer 1, which expects both parts of its session and sends both
+/// back; only the skey matters.
 pub(super) fn login1(answer: &LoginAnswer) -> Value {
     let id = answer.user_id.as_ref().unwrap_or(&answer.openid);
     json!({ MAGIC: 1, "session": { "id": id, "skey": answer.skey } })
 }
 
-/// A login by the SDK of wafer 2, which wants a `userinfo` and hands it to the page.
+/// A login response for the SDK of wafer 2, which expects a `userinfo` and passes it to the page.
 pub(super) fn login2(answer: &LoginAnswer, profile: Option<&Map<String, Value>>) -> Value {
     let mut userinfo = profile.cloned().unwrap_or_default();
     userinfo.insert("openId".to_owned(), Value::from(answer.openid.as_str()));
@@ -23,8 +24,9 @@ pub(super) fn login2(answer: &LoginAnswer, profile: Option<&Map<String, Value>>)
     json!({ "code": 0, "data": { "skey": answer.skey, "userinfo": userinfo } })
 }
 
-/// A refusal to the SDK of wafer 1. On whatever carries the magic key it forgets its session, and it logs in again by one error
-/// alone; so only that one and refused logins carry it, and an outage logs nobody out.
+/// A refusal for the SDK of wafer 1. With the magic key the SDK discards its session, and one error
+/// makes it log in again. So only that error and refused logins carry the key, and an outage does
+/// not log users out.
 pub(super) fn refusal1(answer: &ErrorAnswer, request_id: &str) -> Value {
     let error = match answer.name {
         _ if answer.is_not_logged_in() => Some("ERR_INVALID_SESSION"),
@@ -43,8 +45,9 @@ pub(super) fn refusal1(answer: &ErrorAnswer, request_id: &str) -> Value {
     Value::Object(body)
 }
 
-/// A refusal to the SDK of wafer 2, which forgets its session and logs in again on -1, so nothing else may carry it. `error` is
-/// what the servers that it was made for say; pages are given it.
+/// A refusal for the SDK of wafer 2, which discards its session and logs in again on -1, so only
+/// one error carries it. `error` is the value of Tencent's own servers, which the SDK passes to
+/// pages.
 pub(super) fn refusal2(answer: &ErrorAnswer, request_id: &str) -> Value {
     let (code, error) = match answer.name {
         _ if answer.is_not_logged_in() => (-1, "ERR_SKEY_INVALID"),

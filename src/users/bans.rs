@@ -1,5 +1,5 @@
-//! Who may not log in. A ban is of a user, whatever the directory, and ends by itself where it has an end. What it means for his
-//! sessions is the caller's affair.
+//! Bans of users, in any kind of directory. A ban with an end expires by itself. The caller ends
+//! the sessions of a banned user.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use crate::identity::Holder;
 use crate::redis::RedisLink;
 use crate::store_error::StoreError;
 
-/// Where bans are kept. A clone shares the same ones.
+/// The store of bans. A clone shares the same ones.
 #[derive(Clone)]
 pub enum Bans {
     /// Shared by all replicas.
@@ -22,14 +22,14 @@ pub enum Bans {
     Memory(MemoryBans),
 }
 
-/// Why and for how long a user is kept out.
+/// A ban, with its reason and its end.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ban {
-    /// The operator's words.
+    /// The operator's reason.
     pub reason: String,
-    /// When it was made; seconds since 1970.
+    /// When it was set; seconds since 1970.
     pub since: u64,
-    /// When it ends; `None` when somebody has to lift it.
+    /// When it expires; `None` until an operator lifts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<u64>,
 }
@@ -41,7 +41,7 @@ pub struct MemoryBans {
 }
 
 impl Ban {
-    /// One from now on; `None` is for good. Whole seconds count, and less than one is one.
+    /// A ban from now on; `None` is permanent. Counted in whole seconds, at least one.
     #[must_use]
     pub fn new(reason: &str, lasts: Option<Duration>) -> Self {
         let since = clock::unix_seconds();
@@ -67,10 +67,10 @@ impl Bans {
         Self::Memory(MemoryBans::default())
     }
 
-    /// The user's ban, if he has one.
+    /// The user's ban, if there is one.
     ///
     /// # Errors
-    /// The store cannot answer: not to be taken for "not banned".
+    /// The store cannot answer, which must not be taken for "not banned".
     pub async fn find(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
         match self {
             Self::Redis(bans) => bans.find(holder).await,
@@ -78,7 +78,7 @@ impl Bans {
         }
     }
 
-    /// Bans the user, in place of the ban he may have.
+    /// Bans the user; replaces an earlier ban.
     ///
     /// # Errors
     /// The store did not confirm it.
@@ -92,7 +92,7 @@ impl Bans {
         }
     }
 
-    /// Two ids are one person: the ban of `from` holds for `to` too, unless he has one that lasts longer.
+    /// After a merge: the ban of `from` applies to `to` too, unless `to` has one that lasts longer.
     pub(super) async fn carry_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
         match self {
             Self::Redis(bans) => bans.carry_over(from, to).await,
@@ -103,7 +103,8 @@ impl Bans {
         }
     }
 
-    /// As `carry_over`, and `from` has none afterwards. One that is set meanwhile is moved too, never lost.
+    /// As `carry_over`, and removes the ban of `from`. A ban that is set meanwhile is moved too,
+    /// never lost.
     pub(super) async fn move_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
         match self {
             Self::Redis(bans) => bans.move_over(from, to).await,
@@ -114,7 +115,7 @@ impl Bans {
         }
     }
 
-    /// Lets the user in again; the ban he had.
+    /// Lifts the user's ban and returns it.
     ///
     /// # Errors
     /// The store did not confirm it.
@@ -198,7 +199,7 @@ mod tests {
                 appid: "wx1".to_owned(),
                 openid: openid.to_owned(),
             };
-            let ban = Ban::new("sells what is not hers", None);
+            let ban = Ban::new("sells stolen goods", None);
             bans.set(&user, &ban).await.unwrap();
             assert_eq!(bans.find(&user).await.unwrap(), Some(ban.clone()));
             assert_eq!(bans.find(&openid("17")).await.unwrap(), None);

@@ -1,32 +1,32 @@
-//! The user directory looked through, a page at a time: no directory is too large for that.
+//! Listing of the user directory, page by page, for directories of any size.
 
 use super::UserDirectory;
 use crate::store_error::StoreError;
 
-/// What the directory knows, entry by entry.
+/// One entry of the directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entry {
-    /// An openid is of a user.
+    /// An openid of a user.
     Openid {
-        /// His id.
+        /// The user id.
         user_id: String,
-        /// The mini program; empty in an adopted table without a column for it.
+        /// The mini program; empty for an existing table without a column for it.
         appid: String,
-        /// WeChat's id of him there.
+        /// WeChat's id of the user in the mini program.
         openid: String,
     },
-    /// A unionid is of a user.
+    /// A unionid of a user.
     Unionid {
-        /// His id.
+        /// The user id.
         user_id: String,
-        /// WeChat's id of him over all apps.
+        /// WeChat's id of the user across all apps.
         unionid: String,
     },
-    /// A user id turned out to be the same person as an older one.
+    /// A user id that was merged into an older one.
     Merged {
-        /// The newer.
+        /// The newer id.
         user_id: String,
-        /// The one that stays.
+        /// The id that stays.
         into: String,
     },
 }
@@ -42,20 +42,21 @@ pub enum EntryKind {
     Merged,
 }
 
-/// Some of the directory.
+/// A page of entries.
 #[derive(Debug, Default)]
 pub struct Entries {
-    /// In no order. While logins go on, one may come up twice.
+    /// Unordered. While logins continue, an entry may appear twice.
     pub entries: Vec<Entry>,
-    /// Keys or rows that were passed on the way.
+    /// Number of keys or rows that were scanned.
     pub looked_at: u64,
-    /// Where to go on, in words of the directory's own; `None` at the end.
+    /// Position of the next page, in a form of the directory's own; `None` at the end.
     pub next: Option<String>,
 }
 
 impl UserDirectory {
-    /// A page of one kind of entries, from `next` of the page before, empty at first. One may be empty and not the last; a directory
-    /// in memory or behind a webhook has none, and an adopted table none of merges.
+    /// A page of one kind of entries, from `next` of the page before, empty at first. A page may be
+    /// empty without being the last. A directory in memory or behind a webhook has no entries, an
+    /// existing table none of merges.
     ///
     /// # Errors
     /// The directory cannot answer, or holds something that is not a user id.
@@ -67,17 +68,17 @@ impl UserDirectory {
         }
     }
 
-    /// Whether `current_id` finds what was merged.
+    /// Whether `current_id` follows merges.
     #[must_use]
     pub fn knows_merges(&self) -> bool {
         match self {
-            Self::Sql(users) => !users.is_adopted(),
+            Self::Sql(users) => !users.is_existing_table(),
             Self::Redis(_) | Self::Webhook(_) | Self::Memory(_) | Self::Off => true,
         }
     }
 
-    /// The id that a user id stands for now: itself, unless it turned out to be the same person as an older one. An adopted table says
-    /// nothing of that: see `knows_merges`.
+    /// The current id of a user id: itself, unless it was merged into an older one. An existing
+    /// table does not record merges: see `knows_merges`.
     ///
     /// # Errors
     /// As `entries`.

@@ -1,5 +1,5 @@
-//! User ids: 53 bits, so that JavaScript holds them exactly; in order of time, so that of two the older is the smaller;
-//! with random low bits, so that they cannot be counted.
+//! User ids: 53 bits, which JavaScript represents exactly; ordered by time, so that the older of
+//! two is the smaller; with random low bits, so that they cannot be enumerated.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::store_error::StoreError;
 
-/// 2024-01-01T00:00:00Z in milliseconds since 1970. 41 bits of milliseconds from there last until 2093.
+/// 2024-01-01T00:00:00Z in milliseconds since 1970. 41 bits of milliseconds from there last until
+/// 2093.
 const START_MILLIS: u64 = 1_704_067_200_000;
 const RANDOM_BITS: u32 = 12;
 const TIME_MASK: u64 = (1 << 41) - 1;
@@ -17,7 +18,8 @@ const TIME_MASK: u64 = (1 << 41) - 1;
 pub(super) struct UserId(u64);
 
 impl UserId {
-    /// One of the 4096 of this millisecond. Whoever gives it out must claim it first.
+    /// Draws one of the 4096 ids of this millisecond. The caller must claim it before it is
+    /// returned to a user.
     pub(super) fn draw(unix_millis: u64) -> Result<Self, StoreError> {
         let mut random = [0; 2];
         SystemRandom::new()
@@ -30,18 +32,19 @@ impl UserId {
         Ok(Self((time << RANDOM_BITS) | low))
     }
 
-    /// Itself, or the next after `last` where it is not above that.
+    /// Itself, or the successor of `last` if it is not above that.
     pub(super) fn after(self, last: Self) -> Self {
         Self(self.0.max(last.0 + 1))
     }
 
-    /// As databases hold it.
+    /// The form for databases.
     pub(super) fn as_i64(self) -> i64 {
-        // Below 2^53, so it is never the other.
+        // Below 2^53, so the conversion never fails.
         i64::try_from(self.0).unwrap_or(i64::MAX)
     }
 
-    /// Of the ids that openid and unionid led to or passed, those that turned out to be `stays`'s; each once, in their order.
+    /// The ids that openid and unionid led to or passed and that were merged into `stays`; each
+    /// once, in order.
     pub(super) fn merged(stays: Self, passed: impl IntoIterator<Item = Self>) -> Vec<String> {
         let mut merged: Vec<String> = Vec::new();
         for id in passed {
@@ -53,7 +56,7 @@ impl UserId {
         merged
     }
 
-    /// Reads one back. `None` for what we never write.
+    /// Parses a stored id; `None` for a form that skeygate never writes.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let id: u64 = text.parse().ok()?;
         let ours = (1..1 << 53).contains(&id) && text == id.to_string();

@@ -1,4 +1,4 @@
-//! The user directory of one process, with the rules of the one in Redis.
+//! The user directory of one process, by the same rules as in Redis.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -25,10 +25,10 @@ struct State {
     last: Option<UserId>,
 }
 
-/// What one try came to.
+/// The result of one attempt.
 enum Step {
     Done(Found),
-    /// Two ids turned out to be one person, which the directory does not know yet.
+    /// Two ids belong to one person, and the directory has not recorded it yet.
     Join {
         older: UserId,
         newer: UserId,
@@ -50,14 +50,15 @@ impl MemoryUsers {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        // Ends: each join leaves one id less that is nobody's alias.
+        // Terminates: each join leaves one id fewer that is not an alias.
         loop {
             let (older, newer) = match self.lock().step(appid, openid, unionid, create)? {
                 Step::Done(found) => return Ok(found),
                 Step::Join { older, newer } => (older, newer),
             };
             let ids = (newer.to_string(), older.to_string());
-            // As in Redis: before, for no login may find the older without it; and after, for one that is made in between.
+            // As in Redis: carried over before the join, because no login may find the older id
+            // without the ban, and after it, for a ban that is set in between.
             self.bans.carry_over(&ids.0, &ids.1).await?;
             self.lock().join(older, newer);
             self.bans.carry_over(&ids.0, &ids.1).await?;
@@ -139,7 +140,7 @@ impl State {
         Ok(id)
     }
 
-    /// Makes the newer an alias, unless another login did meanwhile.
+    /// Makes the newer id an alias, unless another login did meanwhile.
     fn join(&mut self, older: UserId, newer: UserId) {
         if self.resolve(older) == self.resolve(newer) {
             return;
@@ -155,10 +156,10 @@ impl State {
                 }
             }
         }
-        super::tell_of_merge(&older, &newer);
+        super::log_merge(&older, &newer);
     }
 
-    /// Every id on the way from what openid and unionid led to.
+    /// The ids passed on the way from openid and unionid.
     fn passed(&self, led_to: [Option<UserId>; 2]) -> Vec<UserId> {
         let mut passed = Vec::new();
         for id in led_to.into_iter().flatten() {
@@ -169,7 +170,7 @@ impl State {
         passed
     }
 
-    /// Ends: an alias always leads to a smaller id.
+    /// Terminates: an alias always leads to a smaller id.
     fn resolve(&self, mut id: UserId) -> UserId {
         while let Some(older) = self.aliases.get(&id) {
             id = *older;

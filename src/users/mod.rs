@@ -1,5 +1,6 @@
-//! The user directory: who an openid or unionid belongs to. One person keeps one id over all apps that WeChat gives one
-//! unionid for, also when the unionid turns up later: the older id stays, the newer becomes its alias.
+//! The user directory: maps openids and unionids to user ids. A person keeps one id across all apps
+//! with one unionid, also when the unionid becomes known later: the older id stays, the newer
+//! becomes its alias.
 
 mod bans;
 mod entries;
@@ -17,8 +18,8 @@ pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
 pub use self::profile::{Change, Profile, ProfileError, Profiles};
 pub use self::redis::{RedisBans, RedisUsers};
-pub use self::sql::{Examination, SqlUsers};
-pub use self::webhook::{Asked, Told, WebhookUsers};
+pub use self::sql::{Diagnosis, SqlUsers};
+pub use self::webhook::{LookupRequest, LookupResponse, WebhookUsers};
 
 use std::fmt::Display;
 
@@ -26,76 +27,77 @@ use crate::config::Sql;
 use crate::redis::RedisLink;
 use crate::store_error::StoreError;
 
-/// Characters of a user id that we did not give out: it goes into a header and into Redis.
-const LONGEST_ID: usize = 64;
+/// Maximum length of a user id from outside: it goes into a header and into Redis.
+const MAX_ID_LENGTH: usize = 64;
 
-/// Where user ids come from: `users.store`. A clone shares the same users.
+/// The source of user ids: `users.store`. A clone shares the same users.
 #[derive(Clone)]
 pub enum UserDirectory {
     /// Shared by all replicas.
     Redis(RedisUsers),
-    /// Shared by all replicas, and by whoever else may read the database.
+    /// Shared by all replicas and by other readers of the database.
     Sql(SqlUsers),
-    /// A service of the operator's, which is asked by `WebhookUsers::ask` at each login, and about nothing else.
+    /// A service of the operator, which is called by `WebhookUsers::ask` at each login and at no
+    /// other time.
     Webhook(WebhookUsers),
     /// In this process.
     Memory(MemoryUsers),
-    /// Nobody has an id.
+    /// No user ids.
     Off,
 }
 
 /// Whether an unknown user gets an id: `create_users` of the login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CreateUsers {
-    /// He gets one.
+    /// The user is created.
     Yes,
-    /// He stays unknown.
+    /// The user stays unknown.
     No,
 }
 
-/// What the directory knows of a user.
+/// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Found {
-    /// Him.
+    /// A known or new user.
     User {
-        /// Decimal, at most 16 digits; from a table of somebody else's, at most 64 visible characters.
+        /// Decimal, at most 16 digits; from an existing table, at most 64 visible characters.
         user_id: String,
-        /// Whether this call made him.
+        /// Whether this call created the user.
         is_new: bool,
-        /// The newer ids that turned out to be his, and that openid or unionid led to or passed on the way. Said again at each of
-        /// their logins; what is news of it, the session store remembers.
+        /// The newer ids that were merged into this user, as far as openid and unionid led to them.
+        /// Reported again at each login; the session store remembers which of them are new.
         merged: Vec<String>,
     },
-    /// Nothing, and none was to be made.
+    /// The user is unknown and was not created.
     Unknown,
     /// There is no directory.
     NoDirectory,
 }
 
 impl UserDirectory {
-    /// Users kept in Redis for good.
+    /// Users kept permanently in Redis.
     #[must_use]
     pub fn redis(link: RedisLink, key_prefix: &str) -> Self {
         Self::Redis(RedisUsers::new(link, key_prefix))
     }
 
-    /// Users kept in a database, which is connected to when it is needed. Where two turn out to be one person, a ban of one is of
-    /// both.
+    /// Users kept in a database, with lazy connections. When two users merge, a ban of one applies
+    /// to both.
     #[must_use]
     pub fn sql(config: &Sql, bans: Bans) -> Self {
         Self::Sql(SqlUsers::new(config, bans))
     }
 
-    /// Users that end with the process. Where two turn out to be one person, a ban of one is of both.
+    /// Users that end with the process. When two users merge, a ban of one applies to both.
     #[must_use]
     pub fn memory(bans: Bans) -> Self {
         Self::Memory(MemoryUsers::new(bans))
     }
 
-    /// Does what a directory needs to have done before its first user; done before the first login if not earlier.
+    /// Prepares the directory for use; done at the first login if not earlier.
     ///
     /// # Errors
-    /// It is away, or is not fit to keep users.
+    /// The directory is unavailable or cannot store users.
     pub async fn prepare(&self) -> Result<(), StoreError> {
         match self {
             Self::Sql(users) => users.prepare().await,
@@ -103,7 +105,7 @@ impl UserDirectory {
         }
     }
 
-    /// Whether two of its users may turn out to be one.
+    /// Whether two users of the directory may merge.
     #[must_use]
     pub fn merges(&self) -> bool {
         match self {
@@ -112,8 +114,8 @@ impl UserDirectory {
         }
     }
 
-    /// The user of an openid, found by it or by his unionid, and what is new about him noted down. Any number of calls at
-    /// once for one person, on any replica, give one id.
+    /// The user of an openid, found by openid or unionid; new facts are stored. Concurrent calls
+    /// for one person, on any replica, return one id.
     ///
     /// # Errors
     /// The directory cannot answer, or holds something that is not a user id.
@@ -124,7 +126,7 @@ impl UserDirectory {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        // An empty one would join strangers.
+        // An empty unionid would join strangers.
         let unionid = unionid.filter(|unionid| !unionid.is_empty());
         match self {
             Self::Redis(users) => users.find_or_create(appid, openid, unionid, create).await,
@@ -140,8 +142,8 @@ impl UserDirectory {
         }
     }
 
-    /// Where the directory says nothing of a merge but at logins that come by it: brings a ban of the newer id to the one that stays.
-    /// Elsewhere whoever bans finds the merge himself.
+    /// Moves a ban of the newer id to the one that stays, in directories that report a merge only
+    /// at a login. In the others the ban operation finds the merge.
     ///
     /// # Errors
     /// As `find_or_create`.
@@ -152,9 +154,10 @@ impl UserDirectory {
         }
     }
 
-    /// Lets a unionid that led to the newer of two ids lead to the one that stays. Called when everybody who has to know of the merge
-    /// does: until then each login of either says `merged`, so that none is lost with a process or a connection. An openid goes
-    /// on to lead to the id that it had first, and from there to the one that stays.
+    /// Lets the unionid lead to the id that stays, instead of the newer one. Called after the merge
+    /// was recorded everywhere: until then each login of either id reports `merged`, so that no
+    /// merge is lost with a process or a connection. An openid keeps leading to its first id, and
+    /// from there to the one that stays.
     ///
     /// # Errors
     /// As `find_or_create`.
@@ -179,8 +182,8 @@ impl UserDirectory {
     }
 }
 
-/// The audit line of a merge.
-fn tell_of_merge(older: &dyn Display, newer: &dyn Display) {
+/// Writes the audit line of a merge.
+fn log_merge(older: &dyn Display, newer: &dyn Display) {
     tracing::info!(
         event = "user.merged",
         user.id = %older,

@@ -1,5 +1,5 @@
-//! What the directory keeps of users besides their ids (`users.profile`): names that they type themselves, so what is one is said
-//! here, and phone numbers, which come from WeChat alone.
+//! Profiles: data of users besides their ids (`users.profile`). Nicknames and avatars are typed by
+//! users, so their rules are here; phone numbers come from WeChat alone.
 
 use std::fmt;
 
@@ -8,33 +8,34 @@ use crate::config::ProfileField;
 use crate::identity::Attributes;
 use crate::store_error::StoreError;
 
-/// What is kept of one user. What is not kept, and what he does not have, is `None`. Printed by nobody: it is personal.
+/// The profile of a user. A field that is not kept, or that the user does not have, is `None`.
+/// Debug shows nothing, because the data is personal.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Profile {
-    /// As it was typed, without blanks around it; 1 to 64 characters.
+    /// As typed, without surrounding blanks; 1 to 64 characters.
     pub nickname: Option<String>,
     /// An https URL or an absolute path; at most 512 bytes.
     pub avatar: Option<String>,
-    /// As WeChat gives it, with the country's code where it is not China's; at most 40 bytes.
+    /// As from WeChat, with the country code unless it is China's; at most 40 bytes.
     pub phone: Option<String>,
 }
 
-/// A new value of one field; `None` deletes it.
+/// A new value of a field; `None` deletes it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Change {
     pub(super) field: ProfileField,
     pub(super) value: Option<String>,
 }
 
-/// Why a profile was not changed.
+/// The cause of a failed change.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ProfileError {
     /// The directory cannot answer.
     Store(StoreError),
-    /// The user's row is gone, or his id was given out by another directory.
+    /// The user's row is gone, or another directory issued the user id.
     NoUser,
-    /// The adopted table cannot hold a value as it is: characters that the column's character set lacks, too many of them, or a
-    /// rule of its own.
+    /// The existing table cannot hold a value unchanged: unsupported characters, too many of them,
+    /// or a constraint of the table.
     DoesNotFit,
 }
 
@@ -45,11 +46,11 @@ pub struct Profiles {
     kept: Vec<ProfileField>,
 }
 
-/// Moves of a user to an older id, while his profile is written, before the directory counts as damaged.
-const MOVES: usize = 64;
+/// Merges that are followed during one write before the directory counts as damaged.
+const MAX_MERGES: usize = 64;
 
 impl Profile {
-    /// One field.
+    /// The value of a field.
     #[must_use]
     pub fn get(&self, field: ProfileField) -> Option<&str> {
         match field {
@@ -59,8 +60,9 @@ impl Profile {
         }
     }
 
-    /// Sets one field; the empty text is none, and so is one that is longer than ever was one of ours: a table of somebody else's may
-    /// hold whole pictures, and what is here goes into a header of every request.
+    /// Sets a field. An empty text is `None`, and so is one that is longer than the field's limit:
+    /// an existing table may hold whole pictures, and the value goes into a header of every
+    /// request.
     pub(super) fn set(&mut self, field: ProfileField, value: Option<String>) {
         let place = match field {
             ProfileField::Nickname => &mut self.nickname,
@@ -71,7 +73,7 @@ impl Profile {
         *place = value.filter(fits);
     }
 
-    /// What a session holds of it.
+    /// The copy of the profile that a session holds.
     #[must_use]
     pub fn of(attributes: &Attributes) -> Self {
         Self {
@@ -81,7 +83,7 @@ impl Profile {
         }
     }
 
-    /// Puts it into a session, in the place of what is there.
+    /// Replaces the copy in a session.
     pub fn put(&self, attributes: &mut Attributes) {
         attributes.nickname.clone_from(&self.nickname);
         attributes.avatar.clone_from(&self.avatar);
@@ -102,12 +104,13 @@ impl fmt::Debug for Change {
 }
 
 impl Change {
-    /// Any name of 1 to 64 characters, blanks around it cut off; nothing is left of it: deleted.
+    /// A nickname of 1 to 64 characters after trimming; an empty one deletes the field.
     ///
     /// # Errors
-    /// A constant for the client.
+    /// A constant text for the client.
     pub fn nickname(text: &str) -> Result<Self, &'static str> {
-        // Each could make what stands beside the name look like something else. Joiners stay: families are made with them.
+        // Each of these could disguise the text beside the name. Joiners stay: emoji of families
+        // need them.
         let deceives = |c: char| {
             c.is_control()
                 || matches!(
@@ -124,30 +127,31 @@ impl Change {
         if !text.is_empty() && text.chars().all(shows_nothing) {
             return Err("the nickname has no character that can be seen");
         }
-        // As Unicode counts: a family or a flag is one to its reader and several of these. Refused and not cut, for a cut could go
-        // through the middle of an emoji.
+        // Counted in code points: a family or a flag is one symbol and several of these. Refused
+        // rather than cut, because a cut could split an emoji.
         if is_longer(ProfileField::Nickname, text.chars().count()) {
             return Err("the nickname is longer than 64 characters");
         }
         Ok(Self::new(ProfileField::Nickname, text))
     }
 
-    /// An https URL or an absolute path; the empty text: deleted.
+    /// An https URL or an absolute path; an empty text deletes the field.
     ///
     /// # Errors
-    /// A constant for the client.
+    /// A constant text for the client.
     pub fn avatar(text: &str) -> Result<Self, &'static str> {
         if is_longer(ProfileField::Avatar, text.len()) {
             return Err("the avatar is longer than 512 bytes");
         }
-        // It ends up in a page's src. The others have to be percent-encoded in a URL anyway.
+        // The value ends up in the src attribute of a page. Other characters must be
+        // percent-encoded in a URL anyway.
         let plain = |byte: u8| byte.is_ascii_graphic() && !b"\"'<>\\^`{|}".contains(&byte);
         let is_url = text.strip_prefix("https://").is_some_and(|rest| {
             let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
             let odd = |byte: u8| !byte.is_ascii_alphanumeric() && !b"-._:[]".contains(&byte);
             !host.is_empty() && !host.bytes().any(odd) && reqwest::Url::parse(text).is_ok()
         });
-        // `//host/x` is a URL too, and of another host.
+        // `//host/x` is a URL too, of another host.
         let is_path = text.starts_with('/') && !text.starts_with("//");
         if text.is_empty() || text.bytes().all(plain) && (is_url || is_path) {
             return Ok(Self::new(ProfileField::Avatar, text));
@@ -155,13 +159,13 @@ impl Change {
         Err("the avatar is no https URL and no absolute path, percent-encoded")
     }
 
-    /// A number that WeChat verified.
+    /// A phone number verified by WeChat.
     #[must_use]
     pub fn phone(number: &str) -> Self {
         Self::new(ProfileField::Phone, number)
     }
 
-    /// Takes it away.
+    /// Deletes the field.
     #[must_use]
     pub fn delete(field: ProfileField) -> Self {
         Self::new(field, "")
@@ -176,20 +180,20 @@ impl Change {
 }
 
 impl Profiles {
-    /// Those of a directory that keeps `kept`. `None` where that is nothing.
+    /// Profiles of a directory that keeps `kept`; `None` if that is empty.
     #[must_use]
     pub fn new(users: UserDirectory, kept: &[ProfileField]) -> Option<Self> {
         let kept = kept.to_vec();
         (!kept.is_empty()).then_some(Self { users, kept })
     }
 
-    /// What is kept.
+    /// The fields that are kept.
     #[must_use]
     pub fn kept(&self) -> &[ProfileField] {
         &self.kept
     }
 
-    /// A user's profile; of one that is not known an empty one. The id is his current one.
+    /// The profile of a current user id; empty for an unknown user.
     ///
     /// # Errors
     /// The directory cannot answer.
@@ -202,19 +206,20 @@ impl Profiles {
         }
     }
 
-    /// Changes a user's profile, all of it or nothing; gives the id that is his now. Changes of what is not kept are left out.
+    /// Changes a user's profile, all fields or none; returns the current user id. Changes of fields
+    /// that are not kept are ignored.
     ///
     /// # Errors
-    /// As `ProfileError` says. After `Store` it may have been changed.
+    /// As `ProfileError` says. After `Store` the change may have been made.
     pub async fn change(&self, user_id: &str, changes: &[Change]) -> Result<String, ProfileError> {
         let kept = |change: &&Change| self.kept.contains(&change.field);
         let changes: Vec<Change> = changes.iter().filter(kept).cloned().collect();
         let mut current = self.users.current_id(user_id).await?;
-        for _ in 0..MOVES {
+        for _ in 0..MAX_MERGES {
             if !changes.is_empty() {
                 self.write(&current, &changes).await?;
             }
-            // A merge in between may have taken what was there before along, and not this.
+            // A merge in between may have moved the older data without this change.
             let now = self.users.current_id(&current).await?;
             if now == current {
                 return Ok(current);
@@ -237,7 +242,7 @@ impl Profiles {
     }
 }
 
-/// In what `longest` counts.
+/// The length in the unit of `longest`.
 fn length(field: ProfileField, value: &str) -> usize {
     match field {
         ProfileField::Nickname => value.chars().count(),
@@ -245,7 +250,7 @@ fn length(field: ProfileField, value: &str) -> usize {
     }
 }
 
-/// Characters that are there to join, choose or fill, and show nothing by themselves.
+/// Characters that join, select or fill, and are invisible by themselves.
 fn shows_nothing(c: char) -> bool {
     c.is_whitespace()
         || matches!(
@@ -329,7 +334,7 @@ mod tests {
         ] {
             assert!(nickname(unseen).unwrap_err().contains("seen"), "{unseen:?}");
         }
-        // Whatever a table holds.
+        // For any content of a table.
         let mut profile = Profile::default();
         profile.set(ProfileField::Avatar, Some("data:".repeat(1000)));
         assert!(profile == Profile::default());
@@ -376,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_prints_a_profile() {
+    fn debug_shows_no_profile() {
         let mut profile = Profile::default();
         profile.set(ProfileField::Phone, Some("13800000000".to_owned()));
         let shown = format!("{profile:?} {:?}", Change::phone("13800000000"));

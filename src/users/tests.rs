@@ -1,4 +1,5 @@
-//! The rules all directories keep; each is tried on each. Those of other databases are tried from outside.
+//! Rules that all directories keep, tested on each. Those of other databases are tested from
+//! outside.
 
 use tempfile::TempDir;
 
@@ -58,7 +59,7 @@ async fn id(users: &UserDirectory, appid: &str, openid: &str, unionid: Option<&s
     found(users, appid, openid, unionid).await.0
 }
 
-/// Two ids of one millisecond are in no order of time, so the number decides.
+/// Two ids of one millisecond are not ordered by time, so the number decides.
 fn older_of(one: String, other: String) -> String {
     let number = |id: &String| id.parse::<u64>().unwrap();
     std::cmp::min_by_key(one, other, number)
@@ -98,7 +99,7 @@ async fn an_unknown_user_stays_unknown_where_none_are_made() {
             merged: Vec::new(),
         };
         assert_eq!(ask("wx1", "o1", None).await, known);
-        // Known by his unionid in an app he never used.
+        // Known by the unionid in an app that is new to the user.
         assert_eq!(ask("wx2", "o9", Some("u1")).await, known);
     }
 }
@@ -116,7 +117,7 @@ async fn apps_with_one_unionid_share_one_id() {
 }
 
 #[tokio::test]
-async fn an_empty_unionid_joins_nobody() {
+async fn an_empty_unionid_joins_no_users() {
     let (_server, directories) = each().await;
     for users in directories {
         let first = id(&users, "wx1", "o1", Some("")).await;
@@ -125,7 +126,7 @@ async fn an_empty_unionid_joins_nobody() {
 }
 
 #[tokio::test]
-async fn when_the_unionid_shows_up_later_the_older_id_stays_whoever_logs_in_first() {
+async fn when_the_unionid_appears_later_the_older_id_stays_in_any_order_of_logins() {
     let (_server, directories) = each().await;
     for users in directories {
         for (round, newer_first) in [("a", true), ("b", false)] {
@@ -161,7 +162,7 @@ async fn an_id_with_several_openids_is_joined_whole() {
         assert_eq!(id(&users, "wx3", "o3", Some("u1")).await, other);
         let oldest = older_of(one, other);
         assert_eq!(id(&users, "wx1", "o1", Some("u1")).await, oldest);
-        // Some of these still name the newer id, and give no unionid to find out by.
+        // Some of these still name the newer id, and have no unionid to find the merge by.
         assert_eq!(id(&users, "wx2", "o2", None).await, oldest);
         assert_eq!(id(&users, "wx3", "o3", None).await, oldest);
     }
@@ -172,7 +173,7 @@ async fn changed(profiles: &Profiles, user_id: &str, changes: &[Change]) -> Stri
 }
 
 #[tokio::test]
-async fn a_profile_is_kept_field_by_field_and_nobody_elses() {
+async fn a_profile_is_kept_field_by_field_and_per_user() {
     let (_server, directories) = each().await;
     let name = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f1e8}\u{1f1f3}";
     for users in directories {
@@ -192,11 +193,11 @@ async fn a_profile_is_kept_field_by_field_and_nobody_elses() {
         let profile = profiles.read(&ann).await.unwrap();
         assert_eq!(profile.nickname.as_deref(), Some(name));
         assert_eq!(profile.phone.as_deref(), Some("13800000000"));
-        // It is not kept, whatever was sent.
+        // A field that is not kept is ignored.
         let all = Profiles::new(users.clone(), &ProfileField::ALL).unwrap();
         assert_eq!(all.read(&ann).await.unwrap(), profile);
         assert_eq!(all.read(&bob).await.unwrap(), Profile::default());
-        // Kept once, and now no longer.
+        // A field that was kept before and is not any more.
         let phones = Profiles::new(users.clone(), &[ProfileField::Phone]).unwrap();
         assert_eq!(phones.read(&ann).await.unwrap().nickname, None);
 
@@ -240,7 +241,8 @@ async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_i
             assert_eq!(profile.nickname.as_deref(), Some(stays));
             assert_eq!(profile.phone.as_deref(), Some("1"));
             assert_eq!(profiles.read(&newer).await.unwrap(), Profile::default());
-            // What a session of the newer writes is the older's, and what is deleted stays so.
+            // A write through a session of the newer id changes the older one, and a deleted field
+            // stays deleted.
             let deleted = [Change::delete(ProfileField::Nickname)];
             assert_eq!(changed(&profiles, &newer, &deleted).await, older);
             for (appid, openid) in order {
@@ -251,7 +253,7 @@ async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_i
     }
 }
 
-/// Those of Redis and databases are tried where they are.
+/// Merges in Redis and databases are tested in their modules.
 #[tokio::test]
 async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
     let bans = Bans::memory();
@@ -259,7 +261,7 @@ async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person()
     let older = id(&users, "wx1", "o1", None).await;
     let newer = id(&users, "wx2", "o2", None).await;
     let holder = |id: &String| Holder::User(id.clone());
-    let ban = Ban::new("sells what is not hers", None);
+    let ban = Ban::new("sells stolen goods", None);
     bans.set(&holder(&newer), &ban).await.unwrap();
 
     id(&users, "wx1", "o1", Some("u1")).await;
@@ -268,7 +270,7 @@ async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person()
 
     assert_eq!(bans.find(&holder(&older)).await.unwrap(), Some(ban));
     assert_eq!(users.current_id(&newer).await.unwrap(), older);
-    // A ban that was lifted stays so, whoever logs in.
+    // A lifted ban stays lifted across logins.
     bans.lift(&holder(&older)).await.unwrap();
     id(&users, "wx2", "o2", Some("u1")).await;
     assert_eq!(bans.find(&holder(&older)).await.unwrap(), None);
@@ -294,7 +296,7 @@ async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
         for _ in 0..2 {
             assert_eq!(merged("wx1", "o1", Some("u1")).await, newer);
             assert_eq!(merged("wx2", "o2", Some("u1")).await, newer);
-            // A third app of theirs comes by it as well.
+            // A third app of the same person gets it as well.
             let third = merged("wx3", "o3", Some("u1")).await;
             assert!(third == none || third == newer, "{third:?}");
         }
@@ -304,7 +306,7 @@ async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
             merged("wx1", "o1", Some("u1")).await,
             merged("wx2", "o2", Some("u1")).await,
         ];
-        // By the openid that had the newer id, for good.
+        // By the openid that first had the newer id, permanently.
         assert!(said.contains(&none) && said.contains(&newer), "{said:?}");
         assert_eq!(merged("wx3", "o4", Some("u1")).await, none);
         for (appid, openid) in [("wx1", "o1"), ("wx2", "o2"), ("wx3", "o3"), ("wx3", "o4")] {
@@ -332,11 +334,11 @@ async fn of_a_chain_of_merges_every_id_on_the_way_is_said() {
         for openid in ["o1", "o2", "o3"] {
             ids.push((id(&users, "wx1", openid, None).await, openid));
         }
-        // Ids of one millisecond are in no order.
+        // Ids of one millisecond are unordered.
         ids.sort_by_key(|(id, _)| id.parse::<u64>().unwrap());
         let [(first, a), (second, b), (third, c)] = <[_; 3]>::try_from(ids).unwrap();
         assert_eq!(merged("wx1", c, "u1").await, (third.clone(), Vec::new()));
-        // Neither is settled.
+        // Neither merge is settled.
         let found = merged("wx1", b, "u1").await;
         assert_eq!(found, (second.clone(), vec![third.clone()]));
 
@@ -354,7 +356,7 @@ async fn of_a_chain_of_merges_every_id_on_the_way_is_said() {
 }
 
 #[tokio::test]
-async fn without_a_directory_nobody_has_an_id() {
+async fn without_a_directory_there_are_no_ids() {
     let found = UserDirectory::Off.find_or_create("wx1", "o1", None, CreateUsers::Yes);
     assert_eq!(found.await.unwrap(), Found::NoDirectory);
 }

@@ -1,5 +1,5 @@
-//! The bodies of WeChat's answers, read. Nothing is assumed about the order of fields, about
-//! fields that are not asked for, or about the content type, which WeChat sets to text/plain.
+//! Parses the bodies of WeChat's responses. Nothing is assumed about the order of fields, about
+//! unknown fields, or about the content type, which WeChat sets to text/plain.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -13,31 +13,31 @@ use crate::secret::Secret;
 const MAX_ERRMSG: usize = 300;
 /// Longest request id that is kept; WeChat's have 26 characters.
 const MAX_RID: usize = 64;
-/// A text shorter than this is not worth hiding, and cutting it out would maim the message.
+/// Minimum length of a text to be hidden; removing shorter ones would garble the message.
 const MIN_HIDDEN: usize = 8;
 /// AES-128.
 const SESSION_KEY_BYTES: usize = 16;
 
-/// What a login code was worth.
+/// The result of a login code.
 #[derive(Debug, Clone)]
 pub struct Exchanged {
     /// WeChat's id of the user in this mini program, 1 to 128 visible ASCII characters.
     pub openid: String,
     /// The user's key, in base64 as it came: 16 bytes.
     pub session_key: Secret,
-    /// WeChat's id of the user over all apps of one open-platform account, 1 to 128 visible ASCII
+    /// WeChat's id of the user across all apps of one open-platform account, 1 to 128 visible ASCII
     /// characters; `None` when the mini program is bound to no account. It may be absent now and
-    /// come later.
+    /// appear later.
     pub unionid: Option<String>,
 }
 
-/// What must not be in an errmsg, should WeChat (or who poses as WeChat) repeat it.
+/// Texts to be removed from an errmsg, should WeChat or an impostor repeat them.
 pub(super) struct Hidden<'a>(pub(super) &'a [&'a str]);
 
-/// Reads an answer: the fields of a success.
+/// Parses a response; the fields of a success.
 ///
 /// # Errors
-/// The errcode's variant; `BadAnswer` when the body is not what WeChat promises.
+/// The errcode's variant; `BadAnswer` for a body that does not follow WeChat's documentation.
 pub(super) fn fields(body: &[u8], hidden: &Hidden<'_>) -> Result<Map<String, Value>, WechatError> {
     let bad = |what| WechatError::BadAnswer { what };
     let value: Value = serde_json::from_slice(body).map_err(|_| bad(Flaw::NotJson))?;
@@ -51,7 +51,7 @@ pub(super) fn fields(body: &[u8], hidden: &Hidden<'_>) -> Result<Map<String, Val
     Ok(fields)
 }
 
-/// What jscode2session answered.
+/// Parses a response of jscode2session.
 ///
 /// # Errors
 /// `BadAnswer`.
@@ -76,13 +76,12 @@ pub(super) fn exchanged(fields: &Map<String, Value>) -> Result<Exchanged, Wechat
     })
 }
 
-/// 0 when absent, which is how WeChat says success today; `None` when there is one that is not a
-/// number.
+/// The errcode; 0 if absent, which means success, and `None` if it is not a number.
 fn errcode_of(fields: &Map<String, Value>) -> Option<i64> {
     match fields.get("errcode") {
         None | Some(Value::Null) => Some(0),
         Some(Value::Number(number)) => number.as_i64(),
-        // One of WeChat's own examples has it in quotes.
+        // One example in WeChat's documentation has it in quotes.
         Some(Value::String(text)) => text.parse().ok(),
         Some(_) => None,
     }
@@ -110,7 +109,7 @@ fn refusal(errcode: i64, fields: &Map<String, Value>, hidden: &Hidden<'_>) -> Op
         Some(Class::QuotaExceeded) => WechatError::QuotaExceeded(refusal),
         Some(Class::Misconfigured) => WechatError::Misconfigured(refusal),
         Some(Class::GatewayBug) => WechatError::GatewayBug(refusal),
-        // A token or session_key that was refused is looked for by its errcode.
+        // Only responses to calls with a token or a session_key are checked for its errcode.
         Some(Class::TokenStale | Class::SessionKeyStale | Class::Success) | None => {
             WechatError::Unknown(refusal)
         }
@@ -121,7 +120,7 @@ pub(super) fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a
     fields.get(name).and_then(Value::as_str)
 }
 
-/// What may become a header value and a part of a Redis key.
+/// Accepts only text that is safe as a header value and as a part of a Redis key.
 fn is_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
@@ -132,7 +131,7 @@ fn is_session_key(text: &str) -> bool {
         .is_ok_and(|key| key.len() == SESSION_KEY_BYTES)
 }
 
-/// Control characters out: they could forge a log line or colour a terminal.
+/// Removes control characters, which could forge a log line or colour a terminal.
 fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })

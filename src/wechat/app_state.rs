@@ -1,6 +1,7 @@
-//! What is remembered of one app between its calls to WeChat: which of its AppSecrets WeChat takes, whether it has known a login
-//! code of the app, and whether it answers at all. After several calls in a row without an answer the next are refused at once, so that an outage of WeChat costs clients no
-//! wait and us no places, until one call a second, let through to see, is answered.
+//! State of one app between calls to WeChat: the AppSecret that WeChat accepts, whether any of its
+//! login codes was known, and a circuit breaker. After several consecutive calls without a response
+//! the next calls fail at once, so that an outage of WeChat costs clients no wait and the gateway
+//! no connections; one probe call a second closes the breaker again.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
@@ -12,39 +13,39 @@ use tokio::time::Instant;
 use crate::config::App;
 use crate::secret::Secret;
 
-/// Calls in a row without an answer that open the breaker.
-const UNANSWERED: u32 = 5;
-/// Time between two calls that are let through to see whether WeChat is back.
-const PROBE_EVERY: Duration = Duration::from_secs(1);
+/// Consecutive calls without a response that open the breaker.
+const MAX_UNANSWERED_CALLS: u32 = 5;
+/// Time between two probe calls while the breaker is open.
+const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// So many codes that WeChat does not know, and none that it does, are a gateway with another appid than its mini program.
-const STRANGE_CODES: u32 = 20;
+/// Unknown login codes, without any known one, that suggest a wrong appid in the configuration.
+const MAX_UNKNOWN_CODES: u32 = 20;
 
-/// The state of every app that has called.
+/// The state of every app that has made a call.
 #[derive(Debug, Default)]
 pub(super) struct AppStates(Mutex<HashMap<String, Arc<AppState>>>);
 
-/// One app's.
+/// The state of one app.
 #[derive(Debug, Default)]
 pub(super) struct AppState {
     next_is_live: AtomicBool,
     unanswered: Mutex<Unanswered>,
-    /// Codes that WeChat did not know, before the first that it did; `KNOWN` from then on.
+    /// The number of unknown login codes before the first known one; `KNOWN` from then on.
     strange_codes: AtomicU32,
 }
 
-/// No number of codes.
+/// Marks that a login code was known; larger than any count.
 const KNOWN: u32 = u32::MAX;
 
 #[derive(Debug, Default)]
 struct Unanswered {
     calls: u32,
-    /// When the last one was let through although the breaker was open.
+    /// The time of the last probe call.
     probed: Option<Instant>,
 }
 
 impl AppStates {
-    /// An app's state. Apps are those of the configuration, so there are few.
+    /// The state of an app. Apps come from the configuration, so there are few.
     pub(super) fn of(&self, appid: &str) -> Arc<AppState> {
         let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = states.get(appid) {
@@ -55,7 +56,7 @@ impl AppStates {
 }
 
 impl AppState {
-    /// The AppSecret that WeChat took last, at first `secret`.
+    /// The AppSecret that WeChat accepted last; initially `secret`.
     pub(super) fn secret<'a>(&self, app: &'a App) -> &'a Secret {
         match &app.secret_next {
             Some(next) if self.next_is_live.load(Ordering::Relaxed) => next,
@@ -63,13 +64,13 @@ impl AppState {
         }
     }
 
-    /// WeChat refuses this secret: the app's other one, if there is another.
+    /// The other AppSecret of the app, after WeChat refused this one.
     pub(super) fn other_secret<'a>(&self, app: &'a App, refused: &Secret) -> Option<&'a Secret> {
         let next = app.secret_next.as_ref()?;
         Some(if refused == next { &app.secret } else { next })
     }
 
-    /// Notes the secret that WeChat took, and tells when it is another than before.
+    /// Records the AppSecret that WeChat accepted, and logs a change.
     pub(super) fn took(&self, app: &App, secret: &Secret) {
         let is_next = app.secret_next.as_ref() == Some(secret) && *secret != app.secret;
         if self.next_is_live.load(Ordering::Relaxed) == is_next {
@@ -92,19 +93,19 @@ impl AppState {
     /// Whether a call may be made now.
     pub(super) fn admits(&self, now: Instant) -> bool {
         let mut unanswered = self.unanswered();
-        if unanswered.calls < UNANSWERED {
+        if unanswered.calls < MAX_UNANSWERED_CALLS {
             return true;
         }
         let may_probe = unanswered
             .probed
-            .is_none_or(|probed| now.saturating_duration_since(probed) >= PROBE_EVERY);
+            .is_none_or(|probed| now.saturating_duration_since(probed) >= PROBE_INTERVAL);
         if may_probe {
             unanswered.probed = Some(now);
         }
         may_probe
     }
 
-    /// Notes whether a call was answered, whatever the answer said.
+    /// Records whether a call got a response, of any content.
     pub(super) fn note(&self, app: &App, answered: bool, now: Instant) {
         let mut unanswered = self.unanswered();
         let before = unanswered.calls;
@@ -115,32 +116,32 @@ impl AppState {
             unanswered.probed = Some(now);
         }
         drop(unanswered);
-        if answered && before >= UNANSWERED {
+        if answered && before >= MAX_UNANSWERED_CALLS {
             tracing::info!(appid = app.appid, "wechat answers again");
-        } else if !answered && before + 1 == UNANSWERED {
+        } else if !answered && before + 1 == MAX_UNANSWERED_CALLS {
             tracing::warn!(
                 appid = app.appid,
-                calls = UNANSWERED,
+                calls = MAX_UNANSWERED_CALLS,
                 "wechat does not answer; calls are refused at once, but for one a second that tries"
             );
         }
     }
 
-    /// Notes whether WeChat knew a login code. Tells, once, when it has known none of many: the sign of a wrong appid. Anybody can
-    /// send codes, so later ones say nothing.
+    /// Records whether WeChat knew a login code. Warns once, after many unknown codes in a row: the
+    /// sign of a wrong appid. Clients can send any code, so later unknown ones are not logged.
     pub(super) fn knew_code(&self, app: &App, known: bool) {
         if known {
             self.strange_codes.store(KNOWN, Ordering::Relaxed);
             return;
         }
-        let more = |count: u32| (count != KNOWN).then(|| (count + 1).min(STRANGE_CODES + 1));
+        let more = |count: u32| (count != KNOWN).then(|| (count + 1).min(MAX_UNKNOWN_CODES + 1));
         let before = self
             .strange_codes
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);
-        if before == Ok(STRANGE_CODES - 1) {
+        if before == Ok(MAX_UNKNOWN_CODES - 1) {
             tracing::warn!(
                 appid = app.appid,
-                logins = STRANGE_CODES,
+                logins = MAX_UNKNOWN_CODES,
                 "wechat knew none of the login codes so far (40029); check that `apps.appid` is the appid of the mini program \
                  that sends them"
             );
@@ -173,7 +174,7 @@ mod tests {
         assert!(state.admits(start));
         state.note(&app, false, start);
         assert!(!state.admits(start));
-        let later = start + PROBE_EVERY;
+        let later = start + PROBE_INTERVAL;
         assert!(state.admits(later));
         assert!(!state.admits(later), "only one probes");
         state.note(&app, true, later);

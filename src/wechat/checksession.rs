@@ -1,4 +1,4 @@
-//! checksession: whether a session_key that we hold is the one that WeChat uses for its user now.
+//! checksession: whether a session_key is the one that WeChat currently uses for its user.
 
 use tokio::time::Instant;
 
@@ -10,11 +10,12 @@ use crate::config::App;
 use crate::secret::Secret;
 
 impl Wechat {
-    /// Whether WeChat still encrypts and signs with this session_key of the user. The key itself is not sent: what it signs proves
-    /// that we have it.
+    /// Whether WeChat still encrypts and signs with this session_key. The key itself is not sent: a
+    /// signature proves its possession.
     ///
     /// # Errors
-    /// One variant of `WechatError` per cause; `token_is_refused` says that another token may help.
+    /// One variant of `WechatError` per cause; `token_is_refused` tells whether another token may
+    /// help.
     pub async fn session_key_is_live(
         &self,
         app: &App,

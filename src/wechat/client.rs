@@ -1,5 +1,5 @@
-//! The client: one HTTP connection pool towards WeChat, what all calls have in common, and the call that turns a login code
-//! into an openid.
+//! The client: one HTTP connection pool to WeChat, the common parts of all calls, and the exchange
+//! of a login code for an openid.
 
 use std::fmt;
 use std::time::Duration;
@@ -17,21 +17,21 @@ use super::login_code::LoginCode;
 use crate::config;
 use crate::http_client;
 
-/// Largest answer that is read. Real ones have some 200 bytes.
+/// Largest response that is read. Real ones have about 200 bytes.
 const MAX_BODY_BYTES: usize = 64 * 1024;
-/// Waits before the second and the third try.
-const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
-/// Kept short: a connection that WeChat has closed meanwhile costs a login.
+/// Delays before the second and the third attempt.
+const RETRY_DELAYS: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(300)];
+/// Short, because a connection that WeChat has closed meanwhile fails a login.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
-/// All but RFC 3986's unreserved characters. A blank becomes `%20`, which every parser reads alike,
-/// unlike `+`.
+/// All but RFC 3986's unreserved characters. A blank becomes `%20`, which unlike `+` all parsers
+/// read alike.
 const QUERY_VALUE: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
     .remove(b'_')
     .remove(b'~');
 
-/// WeChat's server API.
+/// A client of WeChat's server API.
 pub struct Wechat {
     pub(super) http: reqwest::Client,
     base: Url,
@@ -40,11 +40,11 @@ pub struct Wechat {
 }
 
 impl Wechat {
-    /// Sets up the client; nothing is sent yet. Reads the system's root certificates.
+    /// Sets up the client; sends nothing. Reads the system's root certificates.
     ///
     /// # Errors
-    /// `ApiBase` and `Proxy` for a URL that cannot be used, `Tls` and `Client` when this machine
-    /// cannot make a TLS client.
+    /// `ApiBase` and `Proxy` for an invalid URL, `Tls` and `Client` if the TLS or HTTP client
+    /// cannot be built.
     pub fn new(config: &config::Wechat) -> Result<Self, WechatSetupError> {
         let base = Url::parse(&config.api_base)
             .ok()
@@ -73,15 +73,16 @@ impl Wechat {
         })
     }
 
-    /// What `code` is worth in `app`. It is asked at most three times, 100 and 300 ms apart, and
-    /// again only when WeChat said that it is busy or no connection came about; never after a
-    /// timeout. Each call has `wechat.timeout`, all together end at `deadline`.
+    /// Exchanges `code` in `app`. At most three attempts, 100 and 300 ms apart; repeated only when
+    /// WeChat was busy or the connection failed, never after a timeout. Each attempt has
+    /// `wechat.timeout`; all together end at `deadline`.
     ///
-    /// Where WeChat refuses the AppSecret and the app has a `secret_next`, the other one is tried at once: a refused secret does
-    /// not spend the code. After five calls in a row without an answer the next are refused, but for one a second.
+    /// If WeChat refuses the AppSecret and the app has a `secret_next`, the other one is tried at
+    /// once: a refused secret does not spend the code. After five consecutive calls without a
+    /// response only one call a second is made.
     ///
     /// # Errors
-    /// One variant of `WechatError` per cause; of several tries, the last one's.
+    /// One variant of `WechatError` per cause; after several attempts, the last one's.
     pub async fn exchange(
         &self,
         app: &config::App,
@@ -104,7 +105,8 @@ impl Wechat {
         answer::exchanged(&asked?)
     }
 
-    /// Makes a call that carries the AppSecret, with the rules of `exchange`; `request` writes it with the secret that it is given.
+    /// Makes a call that carries the AppSecret, by the rules of `exchange`; `request` builds it
+    /// with a given secret.
     pub(super) async fn ask(
         &self,
         app: &config::App,
@@ -148,7 +150,7 @@ impl Wechat {
         }
     }
 
-    /// As `ask`, for a call that carries an access_token and no AppSecret: made once.
+    /// As `ask`, for a call with an access_token and no AppSecret; one attempt.
     pub(super) async fn ask_with_token(
         &self,
         app: &config::App,
@@ -176,7 +178,7 @@ impl Wechat {
         answer::fields(&called?, hidden)
     }
 
-    /// Sends a request and gives the head of the answer, without a deadline.
+    /// Sends a request and returns the response head, without a deadline.
     pub(super) async fn send(
         &self,
         request: RequestBuilder,
@@ -189,7 +191,7 @@ impl Wechat {
         })
     }
 
-    /// The address of one of WeChat's calls. A token or code must be in no path, but may be in the query.
+    /// The URL of a WeChat call. Tokens and codes go into the query, never into the path.
     pub(super) fn url(&self, path: &str, query: &[(&str, &str)]) -> Url {
         let mut url = self.base.clone();
         url.set_path(path);
@@ -219,7 +221,7 @@ impl Wechat {
         )
     }
 
-    /// The body of a 200 answer.
+    /// The body of a 200 response.
     async fn call(
         &self,
         request: RequestBuilder,
@@ -242,7 +244,7 @@ impl Wechat {
     }
 }
 
-// By hand: the HTTP client would print its proxy, whose URL may hold a password.
+// Written by hand: the HTTP client's Debug prints its proxy, whose URL may hold a password.
 impl fmt::Debug for Wechat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wechat")
@@ -254,7 +256,7 @@ impl fmt::Debug for Wechat {
 
 async fn whole_answer(request: RequestBuilder) -> Result<Vec<u8>, Broken> {
     let mut response = request.send().await?;
-    // WeChat answers 200 with `errcode` in the body; whatever has another status is not WeChat's answer.
+    // WeChat answers 200 with `errcode` in the body; another status does not come from its API.
     if response.status() != reqwest::StatusCode::OK {
         return Err(Broken::Flaw(Flaw::Status(response.status().as_u16())));
     }
@@ -268,7 +270,7 @@ async fn whole_answer(request: RequestBuilder) -> Result<Vec<u8>, Broken> {
     Ok(body)
 }
 
-/// How one call went wrong.
+/// The failure of one call.
 enum Broken {
     Timeout,
     Unreachable(reqwest::Error),
@@ -277,7 +279,7 @@ enum Broken {
 }
 
 impl Broken {
-    /// `timeout` is what it is when no connection came about in time.
+    /// `timeout` is the limit that was in force when no connection was made in time.
     fn into_error(self, timeout: WechatError) -> WechatError {
         match self {
             Self::Timeout => timeout,
@@ -290,8 +292,8 @@ impl Broken {
 
 impl From<reqwest::Error> for Broken {
     fn from(error: reqwest::Error) -> Self {
-        // The one place where the HTTP client's errors come in. They print the URL, and the URL
-        // holds the secret or a token.
+        // The only conversion of HTTP client errors. They print the URL, and the URL holds the
+        // secret or a token.
         let error = error.without_url();
         if error.is_connect() && error.is_timeout() {
             Self::Timeout
@@ -303,20 +305,20 @@ impl From<reqwest::Error> for Broken {
     }
 }
 
-/// Whether the same code may be sent once more without hiding what became of it the first time.
+/// Whether the same code may be sent again without hiding the outcome of the first attempt.
 fn code_is_unspent(error: &WechatError) -> bool {
     matches!(error, WechatError::Busy(_) | WechatError::Unreachable(_))
 }
 
-/// Whether WeChat does not know the AppSecret, which it looks at before the code.
+/// Whether WeChat refused the AppSecret, which it checks before the code.
 fn secret_is_refused(error: &WechatError) -> bool {
     matches!(error, WechatError::Misconfigured(refusal) if matches!(refusal.errcode, 40001 | 40125))
 }
 
-/// When to call again after this many calls; `None`: the last failure is the answer, now rather
-/// than after a useless wait.
+/// The time of the next attempt after this many; `None` if the last failure is final, also when the
+/// deadline leaves no time for another attempt.
 fn next_try(tries: usize, now: Instant, deadline: Instant) -> Option<Instant> {
-    let pause = RETRY_PAUSES.get(tries.checked_sub(1)?)?;
+    let pause = RETRY_DELAYS.get(tries.checked_sub(1)?)?;
     Some(now + *pause).filter(|again| *again < deadline)
 }
 

@@ -1,12 +1,11 @@
-//! WeChat's errcodes and what each one means for a login. A code that is not in the table is
-//! `None`, never a guess.
+//! WeChat's errcodes and their meaning for a login. An unknown errcode is `None`, never guessed.
 
-/// What an errcode says happened.
+/// The meaning of an errcode.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
     /// Not an error.
     Success,
-    /// WeChat is busy for a moment; the same call may be made again.
+    /// WeChat is busy; the same call may be repeated.
     Busy,
     /// The login code is unknown, too old, or of another mini program.
     CodeInvalid,
@@ -18,28 +17,28 @@ pub enum Class {
     UserRateLimited,
     /// The mini program as a whole is over its quota.
     QuotaExceeded,
-    /// Something the operator has set: appid, secret, address, account.
+    /// A setting of the operator is wrong: appid, secret, address, account.
     Misconfigured,
-    /// The call itself was wrong.
+    /// The call was malformed.
     GatewayBug,
-    /// The access_token has ended; only calls that carry one get this.
+    /// The access_token has expired; only calls that carry one get this.
     TokenStale,
-    /// The session_key we hold is no longer the live one; only checksession says so.
+    /// The session_key is no longer the current one; only checksession returns this.
     SessionKeyStale,
 }
 
 /// One errcode of the table.
 #[derive(Debug, Clone, Copy)]
 pub struct Known {
-    /// WeChat's number.
+    /// WeChat's errcode.
     pub errcode: i64,
-    /// What it says happened.
+    /// Its meaning.
     pub class: Class,
-    /// For the operator: the cause and, where there is one, the cure.
+    /// For the operator: the cause and, if there is one, the cure.
     pub meaning: &'static str,
 }
 
-/// Every errcode whose meaning is known, of all the calls a gateway makes, by number.
+/// Every errcode with a known meaning, of all calls that a gateway makes, by number.
 pub const KNOWN: &[Known] = &[
     known(-1, Class::Busy, "wechat is busy"),
     known(0, Class::Success, "no error"),
@@ -165,13 +164,14 @@ const fn known(errcode: i64, class: Class, meaning: &'static str) -> Known {
     }
 }
 
-/// The table's entry; `None` for a code that is not in it.
+/// The table's entry; `None` for an errcode that is not in it.
 #[must_use]
 pub fn lookup(errcode: i64) -> Option<&'static Known> {
     KNOWN.iter().find(|known| known.errcode == errcode)
 }
 
-/// Whether a call that carries an access_token and no AppSecret is refused for the token, so that another token may help.
+/// Whether a call with an access_token and no AppSecret was refused because of the token, so that
+/// another token may help.
 #[must_use]
 pub fn refuses_token(errcode: i64) -> bool {
     matches!(errcode, 40001 | 40014 | 42001)

@@ -1,6 +1,6 @@
-//! What can go wrong in a call to WeChat. The texts are for the operator: they name cause and cure,
-//! and hold neither a secret nor a login code nor a session_key. Which HTTP status a client gets is
-//! not decided here.
+//! Errors of calls to WeChat. The texts are for the operator: they name cause and cure, and hold
+//! neither a secret nor a login code nor a session_key. The HTTP status for the client is decided
+//! in `error`.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::errcode;
 
-/// Why there is no `Exchanged`.
+/// The cause of a failed call.
 #[derive(Debug)]
 pub enum WechatError {
     /// The login code is unknown, too old, or of another mini program (40029, 42003).
@@ -19,59 +19,58 @@ pub enum WechatError {
     UserBlocked(Refusal),
     /// The user makes more than 100 calls a minute (45011).
     UserRateLimited(Refusal),
-    /// WeChat was busy each time it was asked (-1).
+    /// WeChat was busy in each attempt (-1).
     Busy(Refusal),
     /// The mini program as a whole is over its quota (45009).
     QuotaExceeded(Refusal),
-    /// Appid, secret, address or account are not as WeChat wants them; only the operator can change
-    /// that.
+    /// WeChat refuses appid, secret, address or account; only the operator can change that.
     Misconfigured(Refusal),
-    /// WeChat found the call itself wrong.
+    /// WeChat refused the call as malformed.
     GatewayBug(Refusal),
     /// An errcode that is not in the table, or that this call should not get.
     Unknown(Refusal),
-    /// There was an answer, but not one that can be believed.
+    /// The response is malformed.
     BadAnswer {
-        /// What is wrong with it.
+        /// The fault in the response.
         what: Flaw,
     },
-    /// The connection broke after the call was sent: whether the login code is spent, nobody knows.
+    /// The connection broke after the call was sent; the login code may be spent.
     Dropped(reqwest::Error),
-    /// No connection came about, each time it was tried, so nothing was sent.
+    /// Each attempt to connect failed, so nothing was sent.
     Unreachable(reqwest::Error),
-    /// The last calls for this app were not answered, so this one was not made.
+    /// The call was not made, because the last calls for this app got no response.
     NotAsked,
-    /// No answer in time. Never repeated: the login code may be spent, and a second call would hide
-    /// that.
+    /// No response in time. Never repeated: the login code may be spent, and a second call would
+    /// hide that.
     Timeout {
-        /// How long the call waited.
+        /// Duration of the call.
         after: Duration,
-        /// For what it waited.
+        /// The event that it waited for.
         during: Stage,
     },
 }
 
-/// What a call was waiting for when its time ran out.
+/// The event that a call waited for when its time ran out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {
     /// A connection.
     Connecting,
-    /// The answer.
+    /// The response.
     Answering,
 }
 
-/// An errcode and what came with it. `errmsg` may name this gateway's address: for the log only.
+/// An errcode with its details. `errmsg` may hold this gateway's address: for the log only.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// WeChat's number.
+    /// WeChat's errcode.
     pub errcode: i64,
-    /// WeChat's words: one line, at most 300 characters, secret and login code cut out.
+    /// WeChat's message: one line, at most 300 characters, without secret and login code.
     pub errmsg: String,
-    /// WeChat's id of the call, which its support asks for; `None` when it sent none.
+    /// WeChat's id of the call, for its support; `None` if it sent none.
     pub rid: Option<String>,
 }
 
-/// What is wrong with an answer.
+/// The fault in a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flaw {
     /// The HTTP status is not 200, which WeChat sends even with an errcode.
@@ -96,12 +95,12 @@ pub enum Flaw {
     Phone,
 }
 
-/// Why the client could not be made.
+/// The cause of a failed set-up.
 #[derive(Debug)]
 pub enum WechatSetupError {
     /// `wechat.api_base` is not an `http` or `https` URL with a host.
     ApiBase(String),
-    /// `wechat.proxy` is not a URL that can be used. The URL is not shown: it may hold a password.
+    /// `wechat.proxy` is not a valid URL. The URL is not shown, since it may hold a password.
     Proxy(reqwest::Error),
     /// TLS could not be set up.
     Tls(rustls::Error),
@@ -110,9 +109,9 @@ pub enum WechatSetupError {
 }
 
 impl WechatError {
-    /// Whether it stays until somebody changes something, in the configuration, the WeChat console
-    /// or this program; if so it belongs in the log as an error, with the errcode. What passes by
-    /// itself, or is the client's doing, does not.
+    /// Whether the error persists until a change in the configuration, in the WeChat console or in
+    /// this program, so that it is logged as an error with the errcode. Transient errors and those
+    /// caused by the client are not.
     #[must_use]
     pub fn operator_must_act(&self) -> bool {
         match self {
@@ -133,32 +132,33 @@ impl WechatError {
         }
     }
 
-    /// WeChat's errcode; `None` when it did not say one.
+    /// WeChat's errcode; `None` without one.
     #[must_use]
     pub fn errcode(&self) -> Option<i64> {
         self.refusal().map(|refusal| refusal.errcode)
     }
 
-    /// Whether WeChat refuses the access_token that the call carried.
+    /// Whether WeChat refuses the access_token of the call.
     #[must_use]
     pub fn token_is_refused(&self) -> bool {
         self.errcode().is_some_and(errcode::refuses_token)
     }
 
-    /// Whether WeChat says that the session_key which signed the call is no longer the live one.
+    /// Whether WeChat reports that the session_key which signed the call is no longer the current
+    /// one.
     #[must_use]
     pub fn session_key_is_stale(&self) -> bool {
         let known = self.errcode().and_then(errcode::lookup);
         known.is_some_and(|known| known.class == errcode::Class::SessionKeyStale)
     }
 
-    /// WeChat's id of the call, for its support; `None` when it did not send one.
+    /// WeChat's id of the call, for its support; `None` if it sent none.
     #[must_use]
     pub fn rid(&self) -> Option<&str> {
         self.refusal().and_then(|refusal| refusal.rid.as_deref())
     }
 
-    /// What WeChat said; `None` when it was not heard.
+    /// WeChat's response; `None` if there was none.
     #[must_use]
     pub fn refusal(&self) -> Option<&Refusal> {
         match self {

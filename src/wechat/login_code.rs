@@ -2,17 +2,17 @@
 
 use std::fmt;
 
-/// Longest login code that is sent on. WeChat's own have 32 characters today.
+/// Longest login code that is sent to WeChat. WeChat's own have 32 characters today.
 const MAX_LENGTH: usize = 128;
 
-/// A login code: 1 to 128 printable ASCII characters. Whoever holds one may log in as its user for
-/// five minutes, so neither Debug nor Display shows it.
+/// A login code: 1 to 128 printable ASCII characters. It allows a login as its user for five
+/// minutes, so neither Debug nor Display shows it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LoginCode(String);
 
 impl LoginCode {
     /// `None` for an empty or overlong text, or one with a character outside 0x20 to 0x7e. The
-    /// blank is allowed because the developer tools hand out `the code is a mock one` under a test
+    /// blank is allowed because the developer tools send `the code is a mock one` with a test
     /// appid.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
@@ -21,7 +21,7 @@ impl LoginCode {
         (printable && fits).then(|| Self(text.to_owned()))
     }
 
-    /// The code itself. Every call is a place to review.
+    /// The code itself; each call deserves a review.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0

@@ -1,7 +1,7 @@
-//! WeChat's server API: a login code becomes an openid and a session_key, an AppSecret an access_token, a phone code a phone
-//! number, and a session_key is found to be live or not. One client, one deadline for each call; what WeChat answers is checked before anyone sees it. Neither the AppSecret nor a
-//! login code nor a session_key is in any error or log line of this module. Single-flight and the
-//! client's answer are left to the login step.
+//! WeChat's server API: exchanges login codes, AppSecrets and phone codes, and checks session_keys.
+//! One client, one deadline per call; each response is validated before it is used. No error or log
+//! line of this module holds an AppSecret, login code or session_key. Single-flight and the
+//! response to the client belong to `login`.
 
 mod answer;
 mod app_state;
@@ -15,7 +15,7 @@ mod phone;
 mod relay;
 mod token;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "dev"))]
 mod tests;
 
 pub use self::answer::Exchanged;

@@ -1,5 +1,6 @@
-//! Data that WeChat encrypts or signs with a user's session_key: profile, phone number, group, steps. AES-128-CBC proves nothing
-//! about who encrypted it, so only what names our app, and no other user, is believed.
+//! Data that WeChat encrypts or signs with a user's session_key: profile, phone number, group,
+//! steps. AES-128-CBC does not authenticate its source, so only data that names this app, and no
+//! other user, is accepted.
 
 use std::fmt;
 
@@ -12,9 +13,10 @@ use cbc::cipher::{BlockModeDecrypt as _, KeyIvInit as _};
 use ring::{digest, hmac};
 use serde_json::{Map, Value};
 
+use crate::http::hex;
 use crate::secret::Secret;
 
-/// What the client has from WeChat, each standard base64 with padding.
+/// Encrypted data from the client, each part standard base64 with padding.
 #[derive(Clone, Copy)]
 pub struct Encrypted<'a> {
     /// `encryptedData`.
@@ -23,34 +25,35 @@ pub struct Encrypted<'a> {
     pub iv: &'a str,
 }
 
-/// Why encrypted data was not believed. For the log alone: which of them it was would help to guess a session_key.
+/// The cause of refused data. For the log alone: it would help to guess a session_key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Undecryptable {
-    /// Data, iv or session_key is not base64. A `+` that became a blank in a query is the usual cause.
+    /// Data, iv or session_key is not base64. The usual cause is a `+` that became a blank in a
+    /// query.
     Base64,
-    /// The session_key has not 16 bytes.
+    /// The session_key does not have 16 bytes.
     KeyLength,
-    /// The iv has not 16 bytes.
+    /// The iv does not have 16 bytes.
     IvLength,
     /// The data is empty, or not whole blocks.
     CiphertextLength,
-    /// Most likely encrypted under another session_key.
+    /// The padding is wrong: most likely another session_key.
     Padding,
-    /// Not a JSON object in UTF-8: another session_key whose padding came out well.
+    /// Not a JSON object in UTF-8: another session_key with valid padding by chance.
     Json,
-    /// It does not name our app in its watermark.
+    /// The watermark does not name this app.
     Watermark,
-    /// It names another user.
+    /// The data names another user.
     Openid,
-    /// There is no session_key to try.
+    /// There is no session_key to decrypt with.
     NoKey,
-    /// The signature is not that of the raw data.
+    /// The signature does not match the raw data.
     Signature,
 }
 
 impl Undecryptable {
-    /// Whether the data had the form of such data, so that another key might have opened it. Says no more than that: it is the same
-    /// for each way in which a key did not fit.
+    /// Whether the data is well-formed, so that another key might decrypt it. The same for each way
+    /// in which a key failed, so that it reveals nothing about the key.
     #[must_use]
     pub fn is_well_formed(self) -> bool {
         match self {
@@ -82,10 +85,10 @@ impl fmt::Display for Undecryptable {
     }
 }
 
-/// Decrypts with the first of a user's session_keys that fits, newest first.
+/// Decrypts with the first fitting session_key of a user, newest first.
 ///
 /// # Errors
-/// Why not, by the newest key.
+/// The cause of the failure with the newest key.
 pub fn open(
     session_keys: &[Secret],
     encrypted: Encrypted<'_>,
@@ -122,8 +125,8 @@ fn open_with(
         .decrypt_padded_vec::<NoPadding>(&data)
         .map_err(|_| Undecryptable::CiphertextLength)?;
     let plain = without_padding(&padded);
-    // Parsed whatever the padding is: the time must not tell bad padding from bad JSON, or whoever asks often enough could have
-    // texts of his own encrypted.
+    // Parsed whatever the padding is: a time difference between bad padding and bad JSON would be a
+    // padding oracle, with which a client could encrypt texts of its own.
     let object = serde_json::from_slice(plain.unwrap_or(&padded));
     plain.ok_or(Undecryptable::Padding)?;
     let object: Map<String, Value> = object.map_err(|_| Undecryptable::Json)?;
@@ -137,7 +140,7 @@ fn open_with(
     }
 }
 
-/// Without PKCS#7's 1 to 16 bytes at the end, all of which are looked at; `None` when they are none.
+/// Removes PKCS#7 padding of 1 to 16 bytes in constant time; `None` if it is invalid.
 pub(super) fn without_padding(padded: &[u8]) -> Option<&[u8]> {
     let (body, last_block) = padded.split_last_chunk::<16>()?;
     let last = last_block[15];
@@ -151,32 +154,25 @@ pub(super) fn without_padding(padded: &[u8]) -> Option<&[u8]> {
     padded.get(..end).filter(|_| wrong == 0)
 }
 
-/// Whether `signature` is that of `rawData`, byte for byte as it came, under one of the user's session_keys.
+/// Whether `signature` is the signature of `rawData`, byte for byte as received, under one of the
+/// user's session_keys.
 #[must_use]
 pub fn is_signed(session_keys: &[Secret], raw_data: &str, signature: &str) -> bool {
     session_keys.iter().any(|session_key| {
         let mut hash = digest::Context::new(&digest::SHA1_FOR_LEGACY_USE_ONLY);
         hash.update(raw_data.as_bytes());
         hash.update(session_key.expose().as_bytes());
-        let expected = hex(hash.finish().as_ref());
-        // Hashes of both, so that the time tells nothing of how much of it was right.
+        let expected = hex::encode(hash.finish().as_ref());
+        // Hashes are compared, so that the time reveals nothing about a partial match.
         let blind = |text: &str| digest::digest(&digest::SHA256, text.as_bytes());
         blind(&expected).as_ref() == blind(signature).as_ref()
     })
 }
 
-/// What proves to WeChat's server APIs that we hold a user's session_key: hex HMAC-SHA-256 of the body, empty for a GET.
+/// Proves to WeChat's server API the possession of a user's session_key: hex HMAC-SHA-256 of the
+/// body, empty for a GET.
 #[must_use]
 pub fn session_signature(session_key: &Secret, body: &[u8]) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, session_key.expose().as_bytes());
-    hex(hmac::sign(&key, body).as_ref())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        for half in [byte >> 4, byte & 15] {
-            text.extend(char::from_digit(u32::from(half), 16));
-        }
-        text
-    })
+    hex::encode(hmac::sign(&key, body).as_ref())
 }

@@ -1,4 +1,4 @@
-//! getuserphonenumber: what the code of a mini program's phone button is worth.
+//! getuserphonenumber: exchanges the code of a mini program's phone button.
 
 use std::fmt;
 
@@ -13,21 +13,21 @@ use super::login_code::LoginCode;
 use crate::config::App;
 use crate::secret::Secret;
 
-/// Longest text of a phone number that is believed.
-const LONGEST: usize = 40;
+/// Longest text that is accepted as a phone number.
+const MAX_PHONE_LENGTH: usize = 40;
 
 /// A user's phone number.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Phone {
-    /// With the country's code where it is not China's.
+    /// With the country code unless it is China's.
     pub number: String,
-    /// Without the country's code.
+    /// Without the country code.
     pub pure_number: String,
-    /// The country's code, without `+`.
+    /// The country code, without `+`.
     pub country_code: String,
 }
 
-/// It is somebody's: no log shows it.
+/// Debug shows no number: it is personal data.
 impl fmt::Debug for Phone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Phone(..)")
@@ -35,11 +35,12 @@ impl fmt::Debug for Phone {
 }
 
 impl Wechat {
-    /// The phone number that `code` stands for, which WeChat gives only when the code is `openid`'s. Asked once: it is paid for,
-    /// and the code may be spent.
+    /// The phone number of `code`, which WeChat returns only if the code belongs to `openid`. One
+    /// attempt: calls are paid for, and the code may be spent.
     ///
     /// # Errors
-    /// One variant of `WechatError` per cause; `token_is_refused` says that another token may help.
+    /// One variant of `WechatError` per cause; `token_is_refused` tells whether another token may
+    /// help.
     pub async fn phone_number(
         &self,
         app: &App,
@@ -61,7 +62,7 @@ impl Wechat {
     }
 }
 
-/// Of another user's code WeChat says that the openid is wrong, and of another app's that the appid is. Both are right.
+/// For another user's code WeChat reports a wrong openid, for another app's a wrong appid.
 fn of_the_code(error: WechatError) -> WechatError {
     match error {
         WechatError::GatewayBug(refusal) if refusal.errcode == 40003 => {
@@ -82,7 +83,7 @@ fn phone(app: &App, fields: &Map<String, Value>) -> Option<Phone> {
     }
     let number = |name| answer::text(info, name).filter(|text| is_number(text));
     let country_code = match info.get("countryCode")? {
-        // A number in WeChat's example, a text in its answers.
+        // A number in WeChat's example, a text in its responses.
         Value::Number(number) => number.as_u64()?.to_string(),
         Value::String(text) if is_number(text) => text.clone(),
         _ => return None,
@@ -95,5 +96,5 @@ fn phone(app: &App, fields: &Map<String, Value>) -> Option<Phone> {
 }
 
 fn is_number(text: &str) -> bool {
-    (1..=LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+    (1..=MAX_PHONE_LENGTH).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -1,4 +1,4 @@
-//! Calls of others, sent with our token: whatever of WeChat's server API an operator lets through.
+//! Calls of backends to WeChat's server API, sent with the app's access_token.
 
 use form_urlencoded::parse;
 use reqwest::header::HeaderMap;
@@ -11,22 +11,23 @@ use crate::secret::Secret;
 /// The name of the query field that holds the token.
 const ACCESS_TOKEN: &str = "access_token";
 
-/// One call.
+/// One call to relay.
 pub struct RelayedCall {
     /// GET or POST.
     pub method: Method,
-    /// From the root, canonical.
+    /// Absolute and canonical.
     pub path: String,
-    /// As it came; an access_token in it is dropped.
+    /// As received; an access_token in it is dropped.
     pub query: Option<String>,
-    /// What goes along, beside those of framing.
+    /// Headers to send, besides those of framing.
     pub headers: HeaderMap,
     /// `None`: no body.
     pub body: Option<Body>,
 }
 
 impl Wechat {
-    /// The head of WeChat's answer, whatever it says; the body is still to be read. There is no deadline but that for connecting.
+    /// Returns the head of WeChat's response, of any content; the body is still to be read. Only
+    /// connecting has a deadline.
     ///
     /// # Errors
     /// `Unreachable`, `Timeout` or `Dropped`.

@@ -1,5 +1,5 @@
-//! stable_token: an app's access_token, the same for all who ask until five minutes before its end. The AppSecret goes in the body,
-//! where no log of a proxy shows it.
+//! stable_token: an app's access_token, the same for all callers until five minutes before its end.
+//! The AppSecret is sent in the body, which proxies do not log.
 
 use std::time::Duration;
 
@@ -13,31 +13,31 @@ use super::error::{Flaw, WechatError};
 use crate::config::App;
 use crate::secret::Secret;
 
-/// WeChat's own longest; it asks to keep room for so much.
-const LONGEST: usize = 512;
-/// Longer than WeChat's two hours by far: what says more is not believed.
-const MOST_SECONDS: u64 = 86_400;
+/// WeChat's documented maximum.
+const MAX_TOKEN_LENGTH: usize = 512;
+/// Much longer than WeChat's two hours; a longer lifetime is not accepted.
+const MAX_LIFETIME_SECONDS: u64 = 86_400;
 
-/// How a token is asked for.
+/// The kind of a token request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Renewal {
-    /// Gives the one that is good, or a new one where that is about to end.
+    /// Returns the current token, or a new one if that is about to expire.
     Usual,
-    /// Ends the one that is good at once. WeChat allows it 20 times a day, 30 s apart.
+    /// Invalidates the current token at once. WeChat allows it 20 times a day, 30 s apart.
     Forced,
 }
 
-/// A token as WeChat gave it.
+/// A token from WeChat.
 #[derive(Debug, Clone)]
 pub struct NewToken {
     /// The token.
     pub token: Secret,
-    /// For how long it is good, from WeChat's answer on.
+    /// Its lifetime, from WeChat's response on.
     pub expires_in: Duration,
 }
 
 impl Wechat {
-    /// The app's access_token. Tried again, and with `secret_next`, by the rules of `exchange`.
+    /// The app's access_token. Repeated, also with `secret_next`, by the rules of `exchange`.
     ///
     /// # Errors
     /// As `exchange`.
@@ -66,11 +66,12 @@ impl Wechat {
 
 fn new_token(fields: &Map<String, Value>) -> Result<NewToken, WechatError> {
     let token = answer::text(fields, "access_token").filter(|token| {
-        (1..=LONGEST).contains(&token.len()) && token.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=MAX_TOKEN_LENGTH).contains(&token.len())
+            && token.bytes().all(|byte| byte.is_ascii_graphic())
     });
     let seconds = fields.get("expires_in").and_then(Value::as_u64);
     match (token, seconds) {
-        (Some(token), Some(seconds @ 1..=MOST_SECONDS)) => Ok(NewToken {
+        (Some(token), Some(seconds @ 1..=MAX_LIFETIME_SECONDS)) => Ok(NewToken {
             token: Secret::new(token),
             expires_in: Duration::from_secs(seconds),
         }),

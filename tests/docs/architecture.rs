@@ -95,8 +95,8 @@ fn the_keys_in_redis_are_those_of_the_code() {
         .map(|row| format!("| {} |", row.join(" | ")))
         .collect();
     let files = [
-        "src/session/redis.rs",
-        "src/users/redis.rs",
+        "src/session/redis/mod.rs",
+        "src/users/redis/mod.rs",
         "src/limit/shared.rs",
         "src/access_token/redis.rs",
     ];

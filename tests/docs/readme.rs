@@ -206,12 +206,12 @@ fn the_rust_it_asks_for_is_the_packages() {
     assert!(readme.contains(&format!("Rust {version} or newer")));
 }
 
-/// Status, name and errcode of each arm of the table in src/error.rs.
+/// Status, name and errcode of each arm of the table in src/error/mod.rs.
 fn refusals() -> Vec<(String, String, String)> {
     let code = layers::sources()
         .into_iter()
-        .find(|(path, _)| path.ends_with("src/error.rs"));
-    let (_, code) = code.expect("src/error.rs");
+        .find(|(path, _)| path.ends_with("src/error/mod.rs"));
+    let (_, code) = code.expect("src/error/mod.rs");
     let (_, table) = code.split_once("match self {").expect("the table");
     let (table, _) = table.split_once("\n        };").expect("its end");
     let flat: String = table.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -26,7 +26,7 @@ async fn check_finds_good_tables_good_and_leaves_nothing_in_them() {
         assert_says(
             &before,
             0,
-            &["answers, version", "our tables are not there yet"],
+            &["answers, version", "some managed tables do not exist yet"],
         );
         let stack = Stack::start(setup(&database)).await;
         stack.login("ann").await;

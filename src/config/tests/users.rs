@@ -65,7 +65,7 @@ fn a_url_is_taken_apart_and_its_escapes_are_decoded() {
     assert!(
         matches!(file.place, SqlPlace::File(path) if path == Path::new("/var/lib/gate/users.db"))
     );
-    assert!(file.adopted.is_none());
+    assert!(file.existing.is_none());
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn debug_shows_no_password_of_a_database() {
 #[test]
 fn an_adopted_table_has_the_columns_that_are_named() {
     let url = "url = \"mysql://gate@host/app\"\ntable = \"user\"";
-    let plain = sql(url).adopted.expect("a table");
+    let plain = sql(url).existing.expect("a table");
     assert_eq!(
         (
             plain.name.as_str(),
@@ -162,7 +162,7 @@ fn an_adopted_table_has_the_columns_that_are_named() {
     let named = format!(
         "{url}\ncolumns = {{ id = \"uid\", openid = \"wx_openid\", created = \"create_time\" }}"
     );
-    let named = sql(&named).adopted.expect("a table");
+    let named = sql(&named).existing.expect("a table");
     assert_eq!(
         (named.id.as_str(), named.openid.as_str()),
         ("uid", "wx_openid")

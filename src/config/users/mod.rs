@@ -9,7 +9,7 @@ mod sql;
 mod webhook;
 
 pub use self::profile::ProfileField;
-pub use self::sql::{AdoptedTable, Sql, SqlKind, SqlPlace, SqlTls};
+pub use self::sql::{ExistingTable, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::webhook::{Merged, Webhook};
 
 /// `[users]`.

@@ -67,8 +67,8 @@ pub(super) fn check(table: &Reader<'_>, users: &Users) {
         let what = "there is no directory of the gateway's that could keep it";
         table.error("profile", what, Some(help.to_owned()));
     }
-    let adopted = users.sql.as_ref().and_then(|sql| sql.adopted.as_ref());
-    if adopted.is_some() {
+    let existing = users.sql.as_ref().and_then(|sql| sql.existing.as_ref());
+    if existing.is_some() {
         let help = "leave the profile out, or users.sql.table: tables of the gateway's own keep it";
         let what = "users.sql.table keeps no profiles";
         table.error("profile", what, Some(help.to_owned()));

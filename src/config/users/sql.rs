@@ -24,7 +24,7 @@ pub struct Sql {
     /// Time to get a connection, a free or a new one, and for one statement. Default `"1s"`.
     pub timeout: Duration,
     /// A table of somebody else's that holds the users. `None`: tables of our own.
-    pub adopted: Option<AdoptedTable>,
+    pub existing: Option<ExistingTable>,
 }
 
 /// What understands our SQL.
@@ -73,7 +73,7 @@ pub enum SqlTls {
 
 /// Names in a database that is not ours.
 #[derive(Debug, Clone)]
-pub struct AdoptedTable {
+pub struct ExistingTable {
     /// `table`.
     pub name: String,
     /// The column that the database fills when a row is added. Default `"id"`.
@@ -105,7 +105,7 @@ impl Sql {
         let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
         let name = table.key("table", r#""""#, text_or_none(identifier));
         let columns = table.table("columns");
-        let adopted = AdoptedTable::read(&columns, name.flatten());
+        let existing = ExistingTable::read(&columns, name.flatten());
         columns.finish();
         table.finish();
         let Some((kind, mut place)) = url.flatten() else {
@@ -141,12 +141,12 @@ impl Sql {
             tls,
             ca,
             timeout: timeout?,
-            adopted: adopted?,
+            existing: existing?,
         })
     }
 }
 
-impl AdoptedTable {
+impl ExistingTable {
     /// The inner `None` when no table is named.
     fn read(columns: &Reader<'_>, name: Option<String>) -> Option<Option<Self>> {
         let id = columns.key("id", r#""id""#, text(identifier));

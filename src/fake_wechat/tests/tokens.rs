@@ -1,8 +1,8 @@
-//! Tokens, and what needs one.
+//! Tokens and the calls that need one.
 
 use super::*;
 
-/// A call with a JSON body; its answer.
+/// Calls with a JSON body; returns the response.
 async fn post(fake: &FakeWechat, target: &str, body: Value) -> Value {
     let (_, answer) = ask(fake, "POST", target, &body.to_string()).await;
     serde_json::from_str(&answer).unwrap()
@@ -16,7 +16,7 @@ async fn stable(fake: &FakeWechat, force: bool) -> Value {
     post(fake, "/cgi-bin/stable_token", order).await
 }
 
-/// The errcode of a phone number asked for with this token and a good code.
+/// The errcode of a phone number call with this token and a good code.
 async fn phone_with(fake: &FakeWechat, token: &Value) -> Value {
     let code = fake.new_phone_code(APP, "alice");
     let token = token["access_token"].as_str().unwrap();

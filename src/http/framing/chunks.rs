@@ -3,6 +3,7 @@
 
 use super::lines::{field, framing_name, is_text};
 use super::{Damage, MAX_FIELDS};
+use crate::http::hex;
 
 /// Bytes of one chunk's extensions, at most. Nobody uses them but to hide something.
 const MAX_EXTENSION: u32 = 256;
@@ -97,10 +98,10 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<(), Damage> {
         match &mut self.state {
             State::Start => {
-                let size = digit(byte).ok_or(SIZE)?;
+                let size = hex::digit(byte).map(u64::from).ok_or(SIZE)?;
                 self.state = State::Size { size, digits: 1 };
             }
-            State::Size { size, digits } => match (byte, digit(byte)) {
+            State::Size { size, digits } => match (byte, hex::digit(byte).map(u64::from)) {
                 (_, Some(digit)) if *digits < MAX_DIGITS => {
                     *size = *size << 4 | digit;
                     *digits += 1;
@@ -181,8 +182,4 @@ impl State {
     fn extension(size: u64) -> Self {
         Self::Extension { size, length: 0 }
     }
-}
-
-fn digit(byte: u8) -> Option<u64> {
-    char::from(byte).to_digit(16).map(u64::from)
 }

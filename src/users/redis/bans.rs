@@ -1,4 +1,4 @@
-//! Bans in Redis: one key each, which ends with its ban.
+//! Bans in Redis: one key each, which expires with its ban.
 
 use deadpool_redis::redis::{cmd, pipe};
 
@@ -8,7 +8,8 @@ use crate::redis::{RedisLink, key_part};
 use crate::store_error::StoreError;
 use crate::users::Ban;
 
-/// Sets a ban unless there is one that lasts at least as long. Arguments: ban, its milliseconds, -1 for good.
+/// Sets a ban unless there is one that lasts at least as long. Arguments: ban, its milliseconds, -1
+/// for a permanent one.
 const BAN_LONGER: &str = "
 local left = redis.call('PTTL', KEYS[1])
 local lasts = tonumber(ARGV[2])
@@ -17,16 +18,16 @@ if lasts == -1 then redis.call('SET', KEYS[1], ARGV[1])
 else redis.call('SET', KEYS[1], ARGV[1], 'PX', lasts) end
 return 1";
 
-/// Lifts a ban that is still what was read. Argument: ban read.
+/// Lifts a ban if it is unchanged since it was read. Argument: ban read.
 const LIFT_READ: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 return redis.call('DEL', KEYS[1])";
 
-/// What Redis says of a key that does not expire.
-const FOR_GOOD: i64 = -1;
+/// Redis's TTL of a key that does not expire.
+const NO_EXPIRY: i64 = -1;
 
-/// Times that a ban is moved because another was set in its place meanwhile.
-const TRIES: usize = 8;
+/// Attempts to move a ban that is replaced meanwhile.
+const MAX_ATTEMPTS: usize = 8;
 
 /// Bans shared by all replicas.
 #[derive(Clone)]
@@ -51,7 +52,7 @@ impl RedisBans {
     pub(in crate::users) async fn set(&self, holder: &Holder, ban: &Ban) -> Result<(), StoreError> {
         let mut set = cmd("SET").arg(self.name(holder)).arg(write(ban)).to_owned();
         if let Some(until) = ban.until {
-            // A length, not a moment: Redis's clock may be another one.
+            // A duration, not a time: Redis's clock may differ.
             set.arg("EX").arg(until.saturating_sub(ban.since).max(1));
         }
         self.link.query(&set).await
@@ -70,7 +71,8 @@ impl RedisBans {
         Ok(found.map(|value| read(&value)))
     }
 
-    /// Gives the ban of one user id to another that turned out to be the same person, who keeps the longer of two.
+    /// Copies the ban of a user id to the one that it was merged into, which keeps the longer of
+    /// two.
     pub(in crate::users) async fn carry_over(
         &self,
         from: &str,
@@ -79,9 +81,9 @@ impl RedisBans {
         self.carry(from, to).await.map(|_| ())
     }
 
-    /// The same, and the first has none afterwards: one that was set meanwhile is moved, too.
+    /// As `carry_over`, and removes the first ban; a ban that is set meanwhile is moved, too.
     pub(in crate::users) async fn move_over(&self, from: &str, to: &str) -> Result<(), StoreError> {
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let Some(carried) = self.carry(from, to).await? else {
                 return Ok(());
             };
@@ -90,18 +92,18 @@ impl RedisBans {
             }
         }
         Err(StoreError::Unavailable {
-            cause: format!("a user's ban changed {TRIES} times while it was moved"),
+            cause: format!("a user's ban changed {MAX_ATTEMPTS} times while it was moved"),
         })
     }
 
-    /// Lifts the ban that was read; whether it was still there.
+    /// Lifts the ban that was read. Returns whether it was unchanged.
     pub(super) async fn lift_read(&self, user_id: &str, ban: &[u8]) -> Result<bool, StoreError> {
         let name = self.name(&Holder::User(user_id.to_owned()));
         let lift = eval(LIFT_READ, &name).arg(ban).to_owned();
         self.link.query(&lift).await
     }
 
-    /// Carries a ban over; it, as it was read.
+    /// Carries a ban over; returns it as it was read.
     pub(super) async fn carry(&self, from: &str, to: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let (from, to) = (Holder::User(from.to_owned()), Holder::User(to.to_owned()));
         let name = self.name(&from);
@@ -114,8 +116,8 @@ impl RedisBans {
             .arg(&name);
         let (ban, lasts): (Option<Vec<u8>>, i64) = self.link.pipeline(&commands).await?;
         let Some(ban) = ban else { return Ok(None) };
-        // Redis takes no time of 0, which the last millisecond of a ban has.
-        let lasts = if lasts == FOR_GOOD {
+        // Redis refuses an expiry of 0, which a ban has in its last millisecond.
+        let lasts = if lasts == NO_EXPIRY {
             lasts
         } else {
             lasts.max(1)
@@ -140,11 +142,11 @@ impl RedisBans {
 }
 
 fn write(ban: &Ban) -> Vec<u8> {
-    // Texts and numbers always serialize.
+    // Strings and numbers always serialize.
     serde_json::to_vec(ban).unwrap_or_default()
 }
 
-/// What cannot be read is a ban all the same: somebody put it there.
+/// An unreadable value counts as a ban, since it was set on purpose.
 fn read(value: &[u8]) -> Ban {
     serde_json::from_slice(value).unwrap_or_else(|_| Ban {
         reason: String::new(),

@@ -1,4 +1,4 @@
-//! The directory in Redis looked through by SCAN.
+//! Listing of the directory in Redis, by SCAN.
 
 use deadpool_redis::redis::{cmd, pipe};
 use percent_encoding::percent_decode_str;
@@ -7,14 +7,15 @@ use super::{RedisUsers, UserId};
 use crate::store_error::StoreError;
 use crate::users::{Entries, Entry, EntryKind};
 
-/// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.
-const SCANNED_AT_ONCE: u64 = 1000;
+/// Keys per SCAN call: about a tenth of a millisecond of Redis's time.
+const SCAN_COUNT: u64 = 1000;
 
 impl RedisUsers {
     pub(in crate::users) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
         match UserId::parse(user_id) {
             Some(id) => Ok(self.resolve(id).await?.to_string()),
-            // None that we gave out; sessions may still have it, from another directory.
+            // An id that this directory did not issue; sessions may hold ids of an earlier
+            // directory.
             None => Ok(user_id.to_owned()),
         }
     }
@@ -35,12 +36,12 @@ impl RedisUsers {
             .arg("MATCH")
             .arg(format!("{start}*"))
             .arg("COUNT")
-            .arg(SCANNED_AT_ONCE)
+            .arg(SCAN_COUNT)
             .to_owned();
         let (next, names): (String, Vec<String>) = self.link.read(&scan).await?;
         let mut page = Entries {
             entries: Vec::new(),
-            looked_at: SCANNED_AT_ONCE,
+            looked_at: SCAN_COUNT,
             next: Some(next).filter(|next| next != "0"),
         };
         if names.is_empty() {
@@ -61,7 +62,7 @@ impl RedisUsers {
     }
 }
 
-/// `None` for a name that we never write.
+/// `None` for a key that skeygate never writes.
 fn entry(kind: EntryKind, parts: &str, user_id: &str) -> Option<Entry> {
     let plain = |text| {
         percent_decode_str(text)

@@ -1,4 +1,4 @@
-//! Profiles in Redis: a hash for each user.
+//! Profiles in Redis: one hash per user.
 
 use deadpool_redis::redis::{cmd, pipe};
 
@@ -8,8 +8,8 @@ use crate::redis::key_part;
 use crate::store_error::StoreError;
 use crate::users::{Change, Profile};
 
-/// Sets the fields that are not there. Arguments: field, value, field, value, …
-const COMPLETE: &str = "
+/// Sets the fields that do not exist. Arguments: field, value, field, value, …
+const FILL_MISSING: &str = "
 for i = 1, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[i], ARGV[i + 1]) end
 return 1";
 
@@ -50,7 +50,7 @@ impl RedisUsers {
         Ok(())
     }
 
-    /// Two ids are one person: what the older lacks comes from the newer.
+    /// After a merge: missing fields of the older id are taken from the newer.
     pub(super) async fn complete_profile(
         &self,
         newer: UserId,
@@ -63,14 +63,14 @@ impl RedisUsers {
         if fields.is_empty() {
             return Ok(());
         }
-        let mut complete = eval(COMPLETE, &self.profile_name(&older.to_string()));
+        let mut complete = eval(FILL_MISSING, &self.profile_name(&older.to_string()));
         for (field, value) in fields {
             complete.arg(field).arg(value);
         }
         self.link.query::<()>(&complete).await
     }
 
-    /// What is kept of an id that is nobody's any more.
+    /// Deletes the profile of an id that was merged into another.
     pub(super) async fn forget_profile(&self, newer: UserId) -> Result<(), StoreError> {
         let delete = cmd("DEL")
             .arg(self.profile_name(&newer.to_string()))

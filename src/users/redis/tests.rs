@@ -1,4 +1,5 @@
-//! What only the directory in Redis can get wrong: logins at once, crashes between steps, foreign values.
+//! Faults that only the directory in Redis can have: concurrent logins, crashes between steps,
+//! foreign values.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +21,8 @@ async fn id(users: &RedisUsers, appid: &str, openid: &str, unionid: Option<&str>
     }
 }
 
-/// The ids of two who will be one, the older first: of one millisecond, chance decides which that is.
+/// Ids of two users who will be merged, the older first: within one millisecond the order is
+/// random.
 async fn two(users: &RedisUsers, one: &str, other: (&str, &str)) -> (String, String) {
     let one = id(users, "wx1", one, None).await;
     let other = id(users, "wx2", other.0, Some(other.1)).await;
@@ -165,7 +167,7 @@ async fn set(users: &RedisUsers, name: &str, value: &str) {
     users.link.query::<()>(&set).await.unwrap();
 }
 
-/// All ids that these logins, half of them on each of two replicas, are given at once.
+/// All ids that these concurrent logins, half of them on each of two replicas, are given.
 async fn at_once(
     server: &RedisServer,
     logins: Vec<(String, String, Option<String>)>,

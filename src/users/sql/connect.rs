@@ -1,4 +1,4 @@
-//! Connections to a database: where it is, who we are, how the connection is kept safe.
+//! Connections to a database: address, credentials, TLS.
 
 use sqlx::ConnectOptions as _;
 #[cfg(feature = "directory-mysql")]
@@ -23,11 +23,11 @@ pub(super) enum Pool {
     Postgres(PgPool),
     #[cfg(feature = "directory-sqlite")]
     Sqlite(SqlitePool),
-    /// What the configuration lets nobody name.
+    /// A kind of database that was not compiled in, which the configuration refuses.
     NotBuiltIn,
 }
 
-/// For messages: kind, host and port; or the file. Never credentials.
+/// The address for messages: kind, host and port, or the file. Never credentials.
 pub(super) fn address(config: &Sql) -> String {
     let kind = match config.kind {
         SqlKind::MySql => "mysql",
@@ -43,7 +43,7 @@ pub(super) fn address(config: &Sql) -> String {
     }
 }
 
-/// Connects to nothing yet.
+/// Sets the pool up without connecting.
 pub(super) fn pool(config: &Sql) -> Pool {
     match (config.kind, &config.place) {
         #[cfg(feature = "directory-mysql")]
@@ -63,7 +63,8 @@ pub(super) fn pool(config: &Sql) -> Pool {
                 .port(*port)
                 .username(username)
                 .database(database)
-                // Both would change what the SQL of others means: triggers, defaults, the time that a row was made.
+                // Both would change the meaning of the operator's SQL: triggers, defaults, creation
+                // times.
                 .pipes_as_concat(false)
                 .timezone(None)
                 .ssl_mode(match config.tls {
@@ -122,7 +123,7 @@ pub(super) fn pool(config: &Sql) -> Pool {
                 .filename(path)
                 .create_if_missing(true)
                 .journal_mode(SqliteJournalMode::Wal)
-                // A user who was told his id has it after a power cut.
+                // fsync on commit: a user id that was returned survives a power loss.
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(config.timeout)
                 .disable_statement_logging();

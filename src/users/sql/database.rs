@@ -1,5 +1,5 @@
-//! One database, whichever of the three it is: connections, statements with deadlines, and errors sorted by what has to
-//! be done about them. Statements are written with `?` for their values; what comes back is text.
+//! One database of any of the three kinds: connections, statements with deadlines, and errors
+//! sorted by the action that they need. Statements have `?` for their values; results are text.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 use super::connect::{Pool, address, pool};
 use crate::config::{Sql, SqlKind};
 
-/// Time for a change of the tables.
-const CHANGE: Duration = Duration::from_secs(30);
+/// Timeout of a schema change.
+const SCHEMA_CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A database, connected to when it is needed. A clone shares the connections.
+/// A database with lazy connections. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Database {
     pool: Pool,
     kind: SqlKind,
-    /// For messages: kind, host and port; or the file.
+    /// The address for messages: kind, host and port, or the file.
     address: String,
     /// For one statement.
     timeout: Duration,
@@ -26,7 +26,7 @@ pub(super) struct Database {
     acquire_timeout: Duration,
 }
 
-/// How a transaction ends.
+/// The end of a transaction.
 #[derive(Clone, Copy)]
 enum End {
     Kept,
@@ -40,27 +40,29 @@ pub(super) enum Value {
     Number(i64),
 }
 
-/// A statement with the values for its question marks.
+/// A statement with the values of its question marks.
 pub(super) type Statement = (String, Vec<Value>);
 
-/// A row: each column as text, `None` where it is null.
+/// A row: each column as text, `None` for NULL.
 pub(super) type Line = Vec<Option<String>>;
 
-/// Why a statement did nothing.
+/// The cause of a failed statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SqlError {
     /// Another row has the key: another login was faster.
     Taken,
-    /// The database gave way to another transaction; it may work the next time.
+    /// The database aborted this transaction in favour of another; a retry may succeed.
     Crossed,
-    /// A value does not fit into its column: too long, of characters that it does not have, or against a rule of the table's. For
-    /// the log: no value in it.
+    /// A value does not fit its column: too long, unsupported characters, or against a constraint
+    /// of the table. The text is for the log and holds no value.
     DoesNotFit(String),
-    /// The database is away, silent, or refuses. For the log: no value in it.
+    /// The database is unreachable, does not answer, or refuses. The text is for the log and holds
+    /// no value.
     Failed(String),
 }
 
-/// Runs the same code on whichever pool it is; the macro stands for a type parameter that no bounds could describe briefly.
+/// Runs the same code on any kind of pool; a macro, because a type parameter would need long
+/// bounds.
 macro_rules! with_pool {
     ($database:expr, $pool:ident => $work:expr) => {
         match &$database.pool {
@@ -90,8 +92,8 @@ macro_rules! query {
     }};
 }
 
-/// Does the work on a connection of its own, within the deadline. A connection that did not answer in time is not used again:
-/// its answer may still come.
+/// Runs the work on a connection of its own, within the deadline. After a timeout the connection is
+/// closed, because its response may still arrive.
 macro_rules! on_connection {
     ($database:expr, $pool:ident, $connection:ident => $work:expr) => {{
         let database = $database;
@@ -111,7 +113,7 @@ macro_rules! on_connection {
 }
 
 impl Database {
-    /// Connects to nothing yet.
+    /// Sets the database up without connecting.
     pub(super) fn new(config: &Sql) -> Self {
         Self {
             pool: pool(config),
@@ -122,10 +124,10 @@ impl Database {
         }
     }
 
-    /// The same, with time to change tables.
+    /// The same database with a timeout for schema changes.
     pub(super) fn patient(&self) -> Self {
         Self {
-            timeout: CHANGE.max(self.timeout),
+            timeout: SCHEMA_CHANGE_TIMEOUT.max(self.timeout),
             ..self.clone()
         }
     }
@@ -138,7 +140,7 @@ impl Database {
         &self.address
     }
 
-    /// A name as this database quotes it. Names come from the configuration, which lets no quotes through.
+    /// Quotes a name. Names come from the configuration, which refuses quotes in them.
     pub(super) fn quoted(&self, name: &str) -> String {
         match self.kind {
             SqlKind::MySql => format!("`{name}`"),
@@ -146,7 +148,7 @@ impl Database {
         }
     }
 
-    /// An expression as text.
+    /// Casts an expression to text.
     pub(super) fn as_text(&self, expression: &str) -> String {
         match self.kind {
             SqlKind::MySql => format!("CAST({expression} AS CHAR)"),
@@ -168,7 +170,7 @@ impl Database {
         }))
     }
 
-    /// Changes something; gives the number of rows that were met.
+    /// Runs a changing statement; returns the number of matched rows.
     pub(super) async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, SqlError> {
         let sql = self.numbered(sql);
         with_pool!(self, pool => on_connection!(self, pool, connection => {
@@ -176,7 +178,7 @@ impl Database {
         }))
     }
 
-    /// All of the statements, or none.
+    /// Runs all of the statements, or none.
     pub(super) async fn transaction(&self, statements: &[Statement]) -> Result<(), SqlError> {
         self.transact(statements, End::Kept).await
     }
@@ -199,8 +201,8 @@ impl Database {
         }))
     }
 
-    /// Runs statements one after the other on one connection, the last whatever became of the others. What they hold, the
-    /// database lets go of in any case: the connection is closed.
+    /// Runs statements one after the other on one connection, the last one even after a failure.
+    /// The connection is closed afterwards, so the database releases all locks.
     pub(super) async fn guarded(
         &self,
         first: &Statement,
@@ -224,13 +226,14 @@ impl Database {
 
     fn begin(&self) -> &'static str {
         match self.kind {
-            // Not at its first write, when another writer may be ahead and the snapshot is too old.
+            // Locks now, not at the first write, when another writer may be ahead and the snapshot
+            // outdated.
             SqlKind::Sqlite => "BEGIN IMMEDIATE",
             SqlKind::MySql | SqlKind::Postgres => "BEGIN",
         }
     }
 
-    /// PostgreSQL counts its values; the statements hold no question mark but for one.
+    /// PostgreSQL numbers its parameters; the statements hold no other question mark.
     fn numbered(&self, sql: &str) -> String {
         if self.kind != SqlKind::Postgres {
             return sql.to_owned();
@@ -257,11 +260,11 @@ impl Database {
                 if refusal.kind() == ErrorKind::UniqueViolation {
                     return SqlError::Taken;
                 }
-                // Serialization failure and deadlock; SQLite's BUSY in its spellings.
+                // Serialization failure and deadlock; SQLite's BUSY in its variants.
                 if ["40001", "40P01", "5", "261", "517"].contains(&code.as_ref()) {
                     return SqlError::Crossed;
                 }
-                // What a trigger says may be the very value that it refuses.
+                // The message of a trigger may contain the refused value.
                 let says = match code.as_ref() {
                     "45000" | "P0001" => "a trigger refuses it",
                     _ => refusal.message(),
@@ -290,7 +293,7 @@ impl Database {
     }
 }
 
-/// What the server's certificate, or the handshake, was refused for.
+/// The cause of a refused certificate or failed handshake.
 fn tls_refusal(error: &std::io::Error) -> Option<String> {
     let refusal = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match refusal {
@@ -303,13 +306,14 @@ fn tls_refusal(error: &std::io::Error) -> Option<String> {
     })
 }
 
-/// Whether it is the value that is refused, and not the statement.
+/// Whether the value is refused, and not the statement.
 fn does_not_fit(refusal: &dyn DatabaseError) -> bool {
-    // Too long, not a character of the column's character set, not of its type; refused by a trigger, a foreign key or another rule.
+    // Too long, not of the column's character set, not of its type; refused by a trigger, a foreign
+    // key or another constraint.
     const STATES: [&str; 8] = [
         "22001", "22021", "22P02", "22P05", "P0001", "23502", "23503", "23P01",
     ];
-    // MySQL's own numbers for that, since its states differ by version.
+    // MySQL's own codes, since its SQLSTATEs differ by version.
     #[cfg(feature = "directory-mysql")]
     if let Some(error) = refusal.try_downcast_ref::<sqlx::mysql::MySqlDatabaseError>() {
         return matches!(
@@ -323,7 +327,7 @@ fn does_not_fit(refusal: &dyn DatabaseError) -> bool {
             .is_some_and(|code| STATES.contains(&code.as_ref()))
 }
 
-/// The database's words without what it quotes, which may be an openid.
+/// The database's message without its quoted parts, which may contain an openid.
 fn without_values(message: &str) -> String {
     match message.split_once("value: '") {
         Some((words, _)) => format!("{words}value"),

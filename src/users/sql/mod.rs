@@ -1,16 +1,12 @@
 //! The user directory in SQL: MySQL or MariaDB, PostgreSQL, SQLite.
 
-mod adopted;
 #[cfg_attr(
     not(any(
         feature = "directory-mysql",
         feature = "directory-postgres",
         feature = "directory-sqlite"
     )),
-    expect(
-        unused,
-        reason = "with no kind of database built in, nobody uses what they share"
-    )
+    expect(unused, reason = "unused without any kind of database")
 )]
 mod connect;
 #[cfg_attr(
@@ -19,17 +15,15 @@ mod connect;
         feature = "directory-postgres",
         feature = "directory-sqlite"
     )),
-    expect(
-        unused,
-        reason = "with no kind of database built in, nobody uses what they share"
-    )
+    expect(unused, reason = "unused without any kind of database")
 )]
 mod database;
-mod examine;
-mod own;
+mod diagnose;
+mod existing;
+mod managed;
 mod profile;
 mod schema;
-mod shape;
+mod table_schema;
 #[cfg(test)]
 mod tests;
 
@@ -38,64 +32,64 @@ use std::time::Duration;
 
 use tokio::sync::OnceCell;
 
-pub use self::examine::Examination;
+pub use self::diagnose::Diagnosis;
 
-use self::adopted::{Adopted, Fit};
 use self::database::{Database, SqlError};
+use self::existing::{Compatibility, ExistingUsers};
 use super::{Bans, CreateUsers, Entries, EntryKind, Found};
 use crate::config::Sql;
 use crate::store_error::StoreError;
 
-/// Tries of one login: each that fails has met another login of the same person, which is done then.
-const TRIES: usize = 16;
+/// Attempts of one login: each failure means that another login of the same person finished first.
+const MAX_ATTEMPTS: usize = 16;
 
-/// Rows that are looked at in one go.
-const PAGE: u64 = 1000;
+/// Rows per page.
+const PAGE_ROWS: u64 = 1000;
 
-/// Lets the other one end.
-const PAUSE: Duration = Duration::from_millis(10);
+/// Delay before the next attempt, for the other transaction to end.
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// Users in a database. A clone shares its connections.
 #[derive(Clone)]
 pub struct SqlUsers {
     database: Database,
     bans: Bans,
-    /// `None`: in our own tables.
-    adopted: Option<Arc<Adopted>>,
-    prepared: Arc<OnceCell<Fit>>,
+    /// `None`: in managed tables.
+    existing: Option<Arc<ExistingUsers>>,
+    prepared: Arc<OnceCell<Compatibility>>,
 }
 
 impl SqlUsers {
     pub(super) fn new(config: &Sql, bans: Bans) -> Self {
         let database = Database::new(config);
-        let adopted = config.adopted.as_ref();
+        let existing = config.existing.as_ref();
         Self {
-            adopted: adopted.map(|table| Arc::new(Adopted::new(&database, table))),
+            existing: existing.map(|table| Arc::new(ExistingUsers::new(&database, table))),
             database,
             bans,
             prepared: Arc::default(),
         }
     }
 
-    /// Where the database is, without any credentials.
+    /// The address of the database, without credentials.
     #[must_use]
     pub fn address(&self) -> &str {
         self.database.address()
     }
 
-    /// Makes our tables, or looks whether the adopted one will do; once.
+    /// Creates the managed tables, or checks the existing one; once.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
         self.prepared().await.map(|_| ())
     }
 
-    async fn prepared(&self) -> Result<&Fit, StoreError> {
+    async fn prepared(&self) -> Result<&Compatibility, StoreError> {
         let prepared = self.prepared.get_or_try_init(|| async {
             let database = self.database.patient();
-            match &self.adopted {
-                Some(adopted) => retried(|| adopted.inspect(&database)).await,
+            match &self.existing {
+                Some(existing) => retried(|| existing.inspect(&database)).await,
                 None => {
                     retried(|| schema::prepare(&database)).await?;
-                    Ok(Fit::default())
+                    Ok(Compatibility::default())
                 }
             }
         });
@@ -109,15 +103,16 @@ impl SqlUsers {
         unionid: Option<&str>,
         create: CreateUsers,
     ) -> Result<Found, StoreError> {
-        let fit = self.prepared().await?;
+        let compatibility = self.prepared().await?;
         let (database, bans) = (&self.database, &self.bans);
-        match &self.adopted {
-            Some(adopted) => {
+        match &self.existing {
+            Some(existing) => {
                 let names = (appid, openid, unionid);
-                retried(|| adopted.find_or_create(database, bans, names, fit, create)).await
+                retried(|| existing.find_or_create(database, bans, names, compatibility, create))
+                    .await
             }
             None => {
-                retried(|| own::find_or_create(database, bans, appid, openid, unionid, create))
+                retried(|| managed::find_or_create(database, bans, appid, openid, unionid, create))
                     .await
             }
         }
@@ -126,15 +121,15 @@ impl SqlUsers {
 
 /// Merges.
 impl SqlUsers {
-    pub(super) fn is_adopted(&self) -> bool {
-        self.adopted.is_some()
+    pub(super) fn is_existing_table(&self) -> bool {
+        self.existing.is_some()
     }
 
     pub(super) async fn bring_ban(&self, newer: &str, older: &str) -> Result<(), StoreError> {
-        if !self.is_adopted() {
+        if !self.is_existing_table() {
             return Ok(());
         }
-        retried(|| adopted::move_ban(&self.bans, newer, older)).await
+        retried(|| existing::move_ban(&self.bans, newer, older)).await
     }
 
     pub(super) async fn settle(
@@ -145,50 +140,50 @@ impl SqlUsers {
     ) -> Result<(), StoreError> {
         self.prepare().await?;
         let (database, names) = (&self.database, (appid, openid, Some(unionid)));
-        match &self.adopted {
-            Some(adopted) => retried(|| adopted.settle(database, names)).await,
-            None => retried(|| own::settle(database, unionid)).await,
+        match &self.existing {
+            Some(existing) => retried(|| existing.settle(database, names)).await,
+            None => retried(|| managed::settle(database, unionid)).await,
         }
     }
 }
 
-/// What `UserDirectory` says of entries.
+/// Listing, as `UserDirectory` documents.
 impl SqlUsers {
     pub(super) async fn current_id(&self, user_id: &str) -> Result<String, StoreError> {
-        if self.adopted.is_some() {
+        if self.existing.is_some() {
             return Ok(user_id.to_owned());
         }
         self.prepare().await?;
-        retried(|| own::current_id(&self.database, user_id)).await
+        retried(|| managed::current_id(&self.database, user_id)).await
     }
 
     pub(super) async fn entries(&self, kind: EntryKind, from: &str) -> Result<Entries, StoreError> {
-        let fit = self.prepared().await?;
-        // Nobody waits at his mini program for it.
+        let compatibility = self.prepared().await?;
+        // No client waits for this, so the longer timeout is fine.
         let database = self.database.patient();
-        match &self.adopted {
-            Some(adopted) => retried(|| adopted.page(&database, fit, kind, from)).await,
-            None => retried(|| own::entries::page(&database, kind, from)).await,
+        match &self.existing {
+            Some(existing) => retried(|| existing.page(&database, compatibility, kind, from)).await,
+            None => retried(|| managed::entries::page(&database, kind, from)).await,
         }
     }
 }
 
-/// Carries a ban from the id that goes to the one that stays.
+/// Copies a ban from the merged id to the one that stays.
 async fn carry_over(bans: &Bans, from: &str, to: &str) -> Result<(), SqlError> {
     let carried = bans.carry_over(from, to).await;
     carried.map_err(|error| SqlError::Failed(error.to_string()))
 }
 
-const TAKEN: &str = "found a key taken; in an adopted table another unique key may have one value in every row, or the collation of \
+const TAKEN: &str = "found a key taken; in an existing table another unique key may have one value in every row, or the collation of \
                      the openid may take capitals for small letters";
 const CROSSED: &str = "gave way to another transaction";
 
-/// Does it again where another login was in the way.
+/// Retries the work when another login interfered.
 async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
     work: impl Fn() -> F,
 ) -> Result<T, StoreError> {
     let mut in_the_way = TAKEN;
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         match work().await {
             Ok(done) => return Ok(done),
             Err(SqlError::Failed(cause) | SqlError::DoesNotFit(cause)) => {
@@ -197,11 +192,11 @@ async fn retried<T, F: Future<Output = Result<T, SqlError>>>(
             Err(SqlError::Taken) => in_the_way = TAKEN,
             Err(SqlError::Crossed) => {
                 in_the_way = CROSSED;
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
     Err(StoreError::Unavailable {
-        cause: format!("the user directory: {TRIES} tries in a row {in_the_way}"),
+        cause: format!("the user directory: {MAX_ATTEMPTS} attempts in a row {in_the_way}"),
     })
 }

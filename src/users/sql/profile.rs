@@ -1,7 +1,7 @@
-//! Profiles in tables of the gateway's own. An adopted table keeps none, which the configuration says.
+//! Profiles in managed tables. An existing table keeps none, which the configuration says.
 
 use super::database::SqlError;
-use super::{SqlUsers, own, retried};
+use super::{SqlUsers, managed, retried};
 use crate::config::ProfileField;
 use crate::store_error::StoreError;
 use crate::users::{Change, Profile, ProfileError};
@@ -21,11 +21,11 @@ impl SqlUsers {
         user_id: &str,
         fields: &[ProfileField],
     ) -> Result<Profile, StoreError> {
-        if self.is_adopted() {
+        if self.is_existing_table() {
             return Ok(Profile::default());
         }
         self.prepare().await?;
-        retried(|| own::profile::read(&self.database, user_id, fields)).await
+        retried(|| managed::profile::read(&self.database, user_id, fields)).await
     }
 
     pub(in crate::users) async fn change_profile(
@@ -33,11 +33,12 @@ impl SqlUsers {
         user_id: &str,
         changes: &[Change],
     ) -> Result<(), ProfileError> {
-        if self.is_adopted() {
+        if self.is_existing_table() {
             return Err(ProfileError::NoUser);
         }
         self.prepare().await?;
-        let change = async || match own::profile::change(&self.database, user_id, changes).await {
+        let change = async || match managed::profile::change(&self.database, user_id, changes).await
+        {
             Ok(true) => Ok(Written::Yes),
             Ok(false) => Ok(Written::NoUser),
             Err(SqlError::DoesNotFit(_)) => Ok(Written::DoesNotFit),

@@ -1,19 +1,20 @@
-//! Our own tables and how they come about. What is here once is never changed: a later version appends.
+//! The managed tables and their migrations. A released step never changes; a later version appends
+//! one.
 //!
 //! | table | a row is |
 //! |---|---|
 //! | `skeygate_users` | a user id that was given out, and when |
 //! | `skeygate_openids` | the user id of an app's openid |
 //! | `skeygate_unionids` | the user id of a unionid |
-//! | `skeygate_aliases` | a user id that turned out to be an older one's |
-//! | `skeygate_profiles` | what is kept of a user besides his ids |
-//! | `skeygate_schema` | a step below that was made |
+//! | `skeygate_aliases` | a user id that was merged into an older one |
+//! | `skeygate_profiles` | the profile of a user |
+//! | `skeygate_schema` | a migration below that was done |
 
 use super::database::{Database, SqlError, Statement, Value};
 use crate::config::SqlKind;
 
-/// The steps, each a list of statements that may be run twice: MySQL has no transactions for them. `NAME` and `NUMBER` stand for
-/// the types, `OPTIONS` for what MySQL wants behind a table.
+/// The migrations, each a list of repeatable statements, since MySQL's DDL is not transactional.
+/// `NAME` and `NUMBER` stand for the types, `OPTIONS` for MySQL's table options.
 const STEPS: [&[&str]; 2] = [
     &[
         "CREATE TABLE IF NOT EXISTS skeygate_users (id NUMBER NOT NULL PRIMARY KEY, created NUMBER NOT NULL) OPTIONS",
@@ -23,7 +24,7 @@ const STEPS: [&[&str]; 2] = [
         "CREATE TABLE IF NOT EXISTS skeygate_aliases (id NUMBER NOT NULL PRIMARY KEY, user_id NUMBER NOT NULL) OPTIONS",
     ],
     &[
-        // As long as what `users/profile.rs` lets through.
+        // The maximum length in `users/profile.rs`.
         "CREATE TABLE IF NOT EXISTS skeygate_profiles (user_id NUMBER NOT NULL PRIMARY KEY, nickname VARCHAR(64), \
          avatar VARCHAR(512), phone VARCHAR(40)) OPTIONS",
     ],
@@ -32,10 +33,10 @@ const STEPS: [&[&str]; 2] = [
 const VERSIONS: &str =
     "CREATE TABLE IF NOT EXISTS skeygate_schema (version NUMBER NOT NULL PRIMARY KEY) OPTIONS";
 
-/// Of the advisory lock: any number that other programs are unlikely to take.
+/// Key of the advisory lock; unlikely to be used by another program.
 const LOCK: i64 = 0x736b_6579_6761_7465;
 
-/// Makes the tables that are missing. Replicas that start at once wait for each other.
+/// Creates missing tables. Replicas that start concurrently wait for each other.
 pub(super) async fn prepare(database: &Database) -> Result<(), SqlError> {
     let mut made = made(database).await?;
     for (number, step) in (1..).zip(STEPS) {
@@ -48,13 +49,13 @@ pub(super) async fn prepare(database: &Database) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// Whether nothing is left to be made.
+/// Whether all migrations are done.
 pub(super) async fn is_made(database: &Database) -> Result<bool, SqlError> {
     let made = made(database).await?;
     Ok((1..).zip(STEPS).all(|(number, _)| made.contains(&number)))
 }
 
-/// The steps that were made. Asks no right but to read, where all were.
+/// The migrations that are done. Needs only the right to read if that is all of them.
 async fn made(database: &Database) -> Result<Vec<i64>, SqlError> {
     let asked = format!(
         "SELECT {} FROM skeygate_schema",
@@ -65,7 +66,7 @@ async fn made(database: &Database) -> Result<Vec<i64>, SqlError> {
             .into_iter()
             .filter_map(|row| row.into_iter().next()??.parse().ok())
             .collect()),
-        // Most likely there is no such table; if not, making it tells why.
+        // Most likely the table does not exist; otherwise creating it reports the cause.
         Err(_) => Ok(Vec::new()),
     }
 }
@@ -74,7 +75,7 @@ async fn run(database: &Database, number: i64, step: &[&str]) -> Result<(), SqlE
     let plain = |sql: &str| (in_dialect(database.kind(), sql), Vec::new());
     let mut statements: Vec<Statement> = vec![plain(VERSIONS)];
     statements.extend(step.iter().map(|sql| plain(sql)));
-    // Whoever comes second finds it there.
+    // A second replica finds the tables there.
     let done = "INSERT INTO skeygate_schema (version) SELECT ? FROM (SELECT 1 AS one) AS here \
                 WHERE NOT EXISTS (SELECT 1 FROM skeygate_schema WHERE version = ?)";
     statements.push((
@@ -103,7 +104,7 @@ async fn run(database: &Database, number: i64, step: &[&str]) -> Result<(), SqlE
 }
 
 fn in_dialect(kind: SqlKind, sql: &str) -> String {
-    // Compared byte for byte: two openids may differ in nothing but capitals.
+    // Compared byte for byte: two openids may differ only in case.
     let (name, options) = match kind {
         SqlKind::MySql => (
             "VARCHAR(128)",

@@ -1,4 +1,4 @@
-//! What operators do to users in databases.
+//! Operations on users in databases.
 
 use tempfile::TempDir;
 
@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::identity::Holder;
 use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, Found};
 
-const ADOPTED: &str = "table = \"member\"\ncolumns = { unionid = \"uni\" }";
+const EXISTING: &str = "table = \"member\"\ncolumns = { unionid = \"uni\" }";
 const MEMBER: &str =
     "CREATE TABLE member (id INTEGER PRIMARY KEY, openid TEXT UNIQUE, uni TEXT UNIQUE)";
 
@@ -37,7 +37,7 @@ async fn id(users: &SqlUsers, appid: &str, openid: &str, unionid: Option<&str>) 
     }
 }
 
-/// The older and the newer id of two strangers, and what names them.
+/// The older and the newer id of two strangers, with their openids and unionids.
 async fn two(users: &SqlUsers) -> [(String, &'static str, &'static str); 2] {
     let one = (id(users, "wx1", "o1", None).await, "wx1", "o1");
     let other = (id(users, "wx2", "o2", None).await, "wx2", "o2");
@@ -50,14 +50,14 @@ async fn two(users: &SqlUsers) -> [(String, &'static str, &'static str); 2] {
 
 #[tokio::test]
 async fn a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
-    for keys in ["", ADOPTED] {
+    for keys in ["", EXISTING] {
         let folder = tempfile::tempdir().unwrap();
         let (users, bans) = users(&folder, keys);
         if !keys.is_empty() {
             users.database.change(MEMBER, &[]).await.unwrap();
         }
         let [older, newer] = two(&users).await;
-        let ban = Ban::new("sells what is not hers", None);
+        let ban = Ban::new("sells stolen goods", None);
         let holder = |id: &str| Holder::User(id.to_owned());
         bans.set(&holder(&newer.0), &ban).await.unwrap();
 

@@ -1,4 +1,4 @@
-//! What the service of `[users.webhook]` answers: all of it as agreed, or nothing of it counts.
+//! Parses responses of `users.webhook`: either all of a response is valid, or none of it is used.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -8,18 +8,19 @@ use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::Told;
+use super::LookupResponse;
 use crate::config::is_claim_name;
-use crate::users::LONGEST_ID;
+use crate::users::MAX_ID_LENGTH;
 
-/// Claims that one user may have.
-const MOST_CLAIMS: usize = 16;
-/// Bytes of a claim that is a text: it goes into a header of every request.
-const LONGEST_CLAIM: usize = 256;
-/// Characters of a reason that go to the log.
-const SHOWN_REASON: usize = 256;
+/// Maximum number of claims of a user.
+const MAX_CLAIMS: usize = 16;
+/// Maximum size of a text claim in bytes: it goes into a header of every request.
+const MAX_CLAIM_BYTES: usize = 256;
+/// Characters of a reason that are logged.
+const MAX_LOGGED_REASON: usize = 256;
 
-/// The fields as they come. Two of one name are refused: who reads the first and who reads the last would believe two things.
+/// The fields of an object. A duplicate name is refused, because readers that take the first and
+/// the last would disagree.
 #[derive(Deserialize)]
 struct Answer<'a> {
     #[serde(borrow, default, deserialize_with = "there")]
@@ -32,22 +33,22 @@ struct Answer<'a> {
     claims: Option<&'a RawValue>,
 }
 
-/// The answer, or what is wrong with it.
-pub(super) fn read(body: &[u8], request_id: &str) -> Result<Told, String> {
+/// Parses a response; the error names the fault.
+pub(super) fn read(body: &[u8], request_id: &str) -> Result<LookupResponse, String> {
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(_)) => {}
         Ok(_) => return Err("the answer is no JSON object".to_owned()),
         Err(_) => return Err("the answer is not JSON".to_owned()),
     }
-    // It is JSON, so nothing but a name that comes twice can be wrong with it.
+    // The JSON is valid, so a duplicate name is the only possible fault.
     let twice = |_| "the answer has a field twice".to_owned();
     let answer: Answer<'_> = serde_json::from_slice(body).map_err(twice)?;
     if denies(value(answer.deny), request_id)? {
-        return Ok(Told::Denied);
+        return Ok(LookupResponse::Denied);
     }
     let user_id = match value(answer.user_id) {
-        None => return Err("the answer has no `user_id`; null is for nobody".to_owned()),
-        Some(Value::Null) => return Ok(Told::Unknown),
+        None => return Err("the answer has no `user_id`; send null for an unknown user".to_owned()),
+        Some(Value::Null) => return Ok(LookupResponse::Unknown),
         Some(value) => user_id(&value)?,
     };
     let is_new = match value(answer.is_new) {
@@ -56,20 +57,20 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<Told, String> {
         Some(_) => return Err("`is_new` is neither true nor false".to_owned()),
     };
     let claims = match (value(answer.claims), answer.claims) {
-        // PHP has no other word for none.
+        // PHP has no other value for an empty object.
         (Some(Value::Array(list)), _) if list.is_empty() => BTreeMap::new(),
         (Some(Value::Object(_)), Some(claims)) => read_claims(claims)?,
         (None | Some(Value::Null), _) => BTreeMap::new(),
         (Some(_), _) => return Err("`claims` is no JSON object".to_owned()),
     };
-    Ok(Told::User {
+    Ok(LookupResponse::User {
         user_id,
         is_new,
         claims,
     })
 }
 
-/// Null is a value too.
+/// A field with the value null is present.
 fn there<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -85,7 +86,7 @@ fn denies(value: Option<Value>, request_id: &str) -> Result<bool, String> {
         Some(Value::String(reason)) => Some(reason),
         Some(_) => return Err("`deny` is neither true, false nor a text".to_owned()),
     };
-    let reason: Option<String> = reason.map(|text| text.chars().take(SHOWN_REASON).collect());
+    let reason: Option<String> = reason.map(|text| text.chars().take(MAX_LOGGED_REASON).collect());
     tracing::debug!(
         request.id = request_id,
         reason,
@@ -97,17 +98,17 @@ fn denies(value: Option<Value>, request_id: &str) -> Result<bool, String> {
 fn user_id(value: &Value) -> Result<String, String> {
     let text = match value {
         Value::String(text) => text.clone(),
-        // 0 is what PHP makes of no row, and everybody's if it counted.
+        // PHP turns a missing row into 0, which would then be the id of every user.
         Value::Number(number) if number.as_u64().is_some_and(|number| number > 0) => {
             number.to_string()
         }
         _ => return Err("`user_id` is neither a text, a whole number above 0 nor null".to_owned()),
     };
-    let fits =
-        (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic());
+    let fits = (1..=MAX_ID_LENGTH).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_graphic());
     if !fits {
         return Err(format!(
-            "`user_id` is not 1 to {LONGEST_ID} visible ASCII characters"
+            "`user_id` is not 1 to {MAX_ID_LENGTH} visible ASCII characters"
         ));
     }
     Ok(text)
@@ -145,8 +146,8 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
 fn read_claims(claims: &RawValue) -> Result<BTreeMap<String, String>, String> {
     let Claims(claims) = serde_json::from_str(claims.get())
         .map_err(|_| "the answer has a claim twice".to_owned())?;
-    if claims.len() > MOST_CLAIMS {
-        return Err(format!("there are more than {MOST_CLAIMS} claims"));
+    if claims.len() > MAX_CLAIMS {
+        return Err(format!("there are more than {MAX_CLAIMS} claims"));
     }
     let mut read = BTreeMap::new();
     for (name, value) in claims {
@@ -163,9 +164,9 @@ fn read_claims(claims: &RawValue) -> Result<BTreeMap<String, String>, String> {
                 return Err(format!("claim `{name}` is no text, number, true or false"));
             }
         };
-        if text.len() > LONGEST_CLAIM {
+        if text.len() > MAX_CLAIM_BYTES {
             return Err(format!(
-                "claim `{name}` is longer than {LONGEST_CLAIM} bytes"
+                "claim `{name}` is longer than {MAX_CLAIM_BYTES} bytes"
             ));
         }
         read.insert(name, text);
@@ -177,15 +178,19 @@ fn read_claims(claims: &RawValue) -> Result<BTreeMap<String, String>, String> {
 mod tests {
     use super::*;
 
-    fn told(answer: &str) -> Result<Told, String> {
+    fn told(answer: &str) -> Result<LookupResponse, String> {
         read(answer.as_bytes(), "r1")
     }
 
-    fn user(user_id: &str, is_new: Option<bool>, claims: &[(&str, &str)]) -> Result<Told, String> {
+    fn user(
+        user_id: &str,
+        is_new: Option<bool>,
+        claims: &[(&str, &str)],
+    ) -> Result<LookupResponse, String> {
         let claims = claims
             .iter()
             .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
-        Ok(Told::User {
+        Ok(LookupResponse::User {
             user_id: user_id.to_owned(),
             is_new,
             claims: claims.collect(),
@@ -193,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_agreed_is_read() {
+    fn agreed_responses_are_read() {
         assert_eq!(told(r#"{"user_id":42}"#), user("42", None, &[]));
         assert_eq!(
             told(r#"{"user_id":"u-7","is_new":true,"claims":null}"#),
@@ -218,13 +223,13 @@ mod tests {
                 ]
             )
         );
-        assert_eq!(told(r#"{"user_id":null}"#), Ok(Told::Unknown));
+        assert_eq!(told(r#"{"user_id":null}"#), Ok(LookupResponse::Unknown));
         for denial in [
             r#"{"deny":true}"#,
             r#"{"deny":"closed","user_id":1}"#,
             r#"{"deny":""}"#,
         ] {
-            assert_eq!(told(denial), Ok(Told::Denied), "{denial}");
+            assert_eq!(told(denial), Ok(LookupResponse::Denied), "{denial}");
         }
         assert_eq!(told(r#"{"deny":false,"user_id":1}"#), user("1", None, &[]));
     }
@@ -239,7 +244,10 @@ mod tests {
             ("", "the answer is not JSON"),
             ("<b>s3cret</b>", "the answer is not JSON"),
             ("\"s3cret\"", "the answer is no JSON object"),
-            ("{}", "the answer has no `user_id`; null is for nobody"),
+            (
+                "{}",
+                "the answer has no `user_id`; send null for an unknown user",
+            ),
             (
                 r#"{"user_id":4.2}"#,
                 "`user_id` is neither a text, a whole number above 0 nor null",

@@ -1,5 +1,5 @@
-//! The user directory of the operator's own service, which is asked at each login who somebody is. Nothing of it is kept here but
-//! in his session. What the service answers is believed only when all of it can be read.
+//! The user directory of the operator's own service, which is called at each login. Its response is
+//! stored only in the session, and used only if all of it is valid.
 
 mod answer;
 
@@ -13,7 +13,7 @@ use crate::config;
 use crate::store_error::StoreError;
 use crate::webhook::{Webhook, WebhookSetupError};
 
-/// Users that a service of the operator's knows. A clone asks the same one.
+/// A client of the operator's user service. A clone shares it.
 #[derive(Clone)]
 pub struct WebhookUsers {
     webhook: Arc<Webhook>,
@@ -21,43 +21,43 @@ pub struct WebhookUsers {
 
 /// A login, as the service is asked about it.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked<'a> {
+pub struct LookupRequest<'a> {
     /// The name of the mini program in the configuration.
     pub app: &'a str,
-    /// Its appid.
+    /// The appid of the mini program.
     pub appid: &'a str,
     /// WeChat's id of the user in it.
     pub openid: &'a str,
-    /// WeChat's id of the user over all apps, where it tells one.
+    /// WeChat's id of the user across all apps, if there is one.
     pub unionid: Option<&'a str>,
-    /// Whether we remember no login of this openid.
+    /// Whether skeygate remembers no login of this openid.
     pub is_new: bool,
-    /// Whether the service may make a user.
+    /// Whether the service may create a user.
     pub create: CreateUsers,
     /// The id of the request that logs in.
     pub request_id: &'a str,
 }
 
-/// What the service says.
+/// The result of a look-up.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Told {
-    /// Who he is.
+pub enum LookupResponse {
+    /// The user.
     User {
         /// 1 to 64 visible ASCII characters.
         user_id: String,
-        /// Whether the service made him just now; `None` where it does not say.
+        /// Whether the service created the user in this call; `None` if it does not say.
         is_new: Option<bool>,
         /// At most 16, each of at most 256 bytes.
         claims: BTreeMap<String, String>,
     },
-    /// It does not know him.
+    /// The service does not know the user.
     Unknown,
-    /// He may not log in.
+    /// The user may not log in.
     Denied,
 }
 
-impl Told {
-    /// A user who was made though none was to be made is none.
+impl LookupResponse {
+    /// Treats a user that was created against `create_users` as unknown.
     fn for_login(self, create: CreateUsers) -> Self {
         match (create, self) {
             (
@@ -72,7 +72,7 @@ impl Told {
 }
 
 impl WebhookUsers {
-    /// Sets up the client; nothing is asked yet.
+    /// Sets up the client; sends nothing.
     ///
     /// # Errors
     /// As `Webhook::new`.
@@ -88,11 +88,12 @@ impl WebhookUsers {
         self.webhook.address()
     }
 
-    /// Asks who somebody is.
+    /// Looks a user up.
     ///
     /// # Errors
-    /// The service cannot be asked, or says what cannot be read; the text tells what, and none of its values.
-    pub async fn ask(&self, asked: &Asked<'_>) -> Result<Told, StoreError> {
+    /// The service cannot be reached, or its response is invalid; the text names the fault and none
+    /// of the values.
+    pub async fn ask(&self, asked: &LookupRequest<'_>) -> Result<LookupResponse, StoreError> {
         let message = json!({
             "event": "login",
             "app": asked.app,

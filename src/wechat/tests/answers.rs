@@ -1,4 +1,4 @@
-//! What the client makes of an answer.
+//! Responses of WeChat and their results.
 
 use super::*;
 
@@ -138,7 +138,7 @@ async fn an_errcode_outside_the_table_is_unknown_and_the_operators_matter() {
 }
 
 #[tokio::test]
-async fn what_the_fake_refuses_by_itself_is_understood() {
+async fn refusals_of_the_fake_are_understood() {
     let mut pair = Pair::start().await;
     let code = pair.fake.new_code(APPID, "alice");
     pair.exchange_code(&code).await.unwrap();

@@ -117,7 +117,7 @@ fn extra(name: &str, value: Value) -> Fault {
     }
 }
 
-/// A loopback address where nobody listens: bound, to keep others off it, but not listening.
+/// A loopback address without a listener: bound, so that no other process can use it.
 fn closed_port() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
     let socket = tokio::net::TcpSocket::new_v4().unwrap();
     socket.bind(([127, 0, 0, 1], 0).into()).unwrap();

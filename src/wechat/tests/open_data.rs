@@ -104,7 +104,8 @@ fn padding_is_that_of_pkcs7_and_nothing_else() {
             );
         }
     }
-    // One for each length with nothing wrong, those where what is wrong stands before the padding, and 0x41 turned into 1.
+    // One for each length with nothing wrong, those where what is wrong stands before the padding,
+    // and 0x41 turned into 1.
     assert_eq!(good, 16 + (0..16).sum::<usize>() + 1);
 }
 

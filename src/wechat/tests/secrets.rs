@@ -1,4 +1,4 @@
-//! What no error and no log line may show.
+//! Secrets that must appear in no error and no log line.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};

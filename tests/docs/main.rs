@@ -6,25 +6,15 @@
     reason = "the helpers of tests fail as the tests do"
 )]
 
-#[path = "docs/architecture.rs"]
 mod architecture;
-#[path = "docs/backends.rs"]
 mod backends;
-#[path = "docs/circles.rs"]
 mod circles;
-#[path = "docs/configuration.rs"]
 mod configuration;
-#[path = "docs/imports.rs"]
 mod imports;
-#[path = "docs/layers.rs"]
 mod layers;
-#[path = "docs/program.rs"]
 mod program;
-#[path = "docs/readme.rs"]
 mod readme;
-#[path = "docs/request_log.rs"]
 mod request_log;
-#[path = "docs/security.rs"]
 mod security;
 
 use std::fs;

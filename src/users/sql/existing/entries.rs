@@ -1,17 +1,17 @@
-//! A table of somebody else's looked through in the order of its user ids.
+//! Listing of an existing table in the order of its user ids.
 
-use super::{Adopted, Fit, text};
+use super::{Compatibility, ExistingUsers, text};
 use crate::config::SqlKind;
-use crate::users::sql::PAGE;
+use crate::users::sql::PAGE_ROWS;
 use crate::users::sql::database::{Database, SqlError, Value};
 use crate::users::{Entries, Entry, EntryKind};
 
-impl Adopted {
-    /// A page of one kind, from the user id `from` on. Rows without what is looked for are passed over.
+impl ExistingUsers {
+    /// A page of one kind, from the user id `from` on. Rows without such an entry are skipped.
     pub(in crate::users::sql) async fn page(
         &self,
         database: &Database,
-        fit: &Fit,
+        compatibility: &Compatibility,
         kind: EntryKind,
         from: &str,
     ) -> Result<Entries, SqlError> {
@@ -21,20 +21,20 @@ impl Adopted {
                 Some(column) => column,
                 None => return Ok(Entries::default()),
             },
-            // A row that was merged into another stays as it is.
+            // A row that was merged into another stays unchanged.
             EntryKind::Merged => return Ok(Entries::default()),
         };
-        // Named with their table: a column of the result, which is text, has the same name.
+        // Qualified with the table: a column of the result, which is text, has the same name.
         let (table, id) = (&self.table, format!("{}.{}", self.table, self.id));
         let (which, values) = if from.is_empty() {
             (String::new(), Vec::new())
         } else {
-            let (place, value) = fit.id(database.kind(), from);
+            let (place, value) = compatibility.id(database.kind(), from);
             (format!("WHERE {id} > {place}"), vec![value])
         };
         let app = self.app.as_ref().unwrap_or(name);
         let sql = format!(
-            "SELECT {}, {}, {} FROM {table} {which} ORDER BY {id} LIMIT {PAGE}",
+            "SELECT {}, {}, {} FROM {table} {which} ORDER BY {id} LIMIT {PAGE_ROWS}",
             database.as_text(&id),
             database.as_text(name),
             database.as_text(app),
@@ -64,13 +64,13 @@ impl Adopted {
                 },
             });
         }
-        page.next = page.next.filter(|_| page.looked_at == PAGE);
+        page.next = page.next.filter(|_| page.looked_at == PAGE_ROWS);
         Ok(page)
     }
 }
 
-impl Fit {
-    /// A user id for a comparison with its column, as one that an index answers: what stands in the statement, and its value.
+impl Compatibility {
+    /// A user id for a comparison that an index can serve: the expression and its value.
     pub(super) fn id(&self, database: SqlKind, id: &str) -> (String, Value) {
         const NUMBERS: [&str; 7] = [
             "int",
@@ -81,14 +81,14 @@ impl Fit {
             "tinyint",
             "numeric",
         ];
-        // Without its length that is one character; this is any number of them.
+        // A cast to `character` keeps one character, a cast to `bpchar` any number of them.
         let kind = match self.id_kind.as_str() {
             "character" => "bpchar",
             kind => kind,
         };
         match id.parse() {
             Ok(number) if NUMBERS.contains(&kind) => ("?".to_owned(), Value::Number(number)),
-            // It compares nothing with a text but texts.
+            // PostgreSQL compares text only with text.
             _ if database == SqlKind::Postgres => (format!("CAST(? AS {kind})"), text(id)),
             _ => ("?".to_owned(), text(id)),
         }

@@ -1,32 +1,32 @@
-//! What `skeygate check --connect` finds out about a database: is it there, will the tables do, may we use them. Changes
-//! nothing: a user is added on trial and taken back.
+//! The database part of `skeygate check --connect`: connection, tables, rights. Nothing is changed:
+//! a trial user is added and rolled back.
 
 use super::SqlUsers;
-use super::adopted::{Adopted, Created};
 use super::database::{Database, SqlError, Statement};
-use super::shape::Shape;
-use super::{own, schema};
+use super::existing::{Created, ExistingUsers};
+use super::table_schema::TableSchema;
+use super::{managed, schema};
 use crate::clock;
 use crate::config::SqlKind;
 use crate::store_error::StoreError;
 
-/// What was found, each in a line for the operator.
+/// The findings, one line each for the operator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Examination {
-    /// What is well.
+pub struct Diagnosis {
+    /// Passed checks.
     pub facts: Vec<String>,
-    /// What works, but not for ever or not for everybody.
+    /// Limitations that affect some users or will appear later.
     pub advice: Vec<String>,
-    /// What keeps logins or profiles from working, each with its cure.
+    /// Problems that break logins or profiles, each with its cure.
     pub problems: Vec<String>,
 }
 
 impl SqlUsers {
-    /// Looks at the database.
+    /// Checks the database.
     ///
     /// # Errors
-    /// It cannot be reached, or does not let us in.
-    pub async fn examine(&self) -> Result<Examination, StoreError> {
+    /// The database cannot be reached, or refuses the connection.
+    pub async fn diagnose(&self) -> Result<Diagnosis, StoreError> {
         let database = self.database.patient();
         let away = |error| StoreError::Unavailable {
             cause: match error {
@@ -36,19 +36,19 @@ impl SqlUsers {
                 }
             },
         };
-        let mut found = Examination::default();
+        let mut found = Diagnosis::default();
         greet(&database, &mut found).await.map_err(away)?;
-        match &self.adopted {
-            Some(adopted) => examine_adopted(&database, adopted, &mut found).await,
-            None => examine_own(&database, &mut found).await,
+        match &self.existing {
+            Some(existing) => diagnose_existing(&database, existing, &mut found).await,
+            None => diagnose_managed(&database, &mut found).await,
         }
         .map_err(away)?;
         Ok(found)
     }
 }
 
-/// Version, encryption, character set of the connection.
-async fn greet(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
+/// Version, encryption and character set of the connection.
+async fn greet(database: &Database, found: &mut Diagnosis) -> Result<(), SqlError> {
     let (version, cipher) = match database.kind() {
         SqlKind::MySql => (
             "SELECT CAST(VERSION() AS CHAR)",
@@ -88,40 +88,40 @@ async fn greet(database: &Database, found: &mut Examination) -> Result<(), SqlEr
     Ok(())
 }
 
-async fn examine_own(database: &Database, found: &mut Examination) -> Result<(), SqlError> {
+async fn diagnose_managed(database: &Database, found: &mut Diagnosis) -> Result<(), SqlError> {
     if !schema::is_made(database).await? {
         found.advice.push(
-            "users.sql: our tables are not there yet, or not all of them; `skeygate run` makes them at its start, if its user may CREATE tables"
+            "users.sql: some managed tables do not exist yet; `skeygate run` creates them at its start if its user may CREATE tables"
                 .to_owned(),
         );
         return Ok(());
     }
-    let trial = own::trial()?;
+    let trial = managed::trial()?;
     judge(
         database,
         &trial,
         "SELECT, INSERT and UPDATE on skeygate_users, _openids, _unionids, _aliases, _profiles and SELECT on skeygate_schema",
-        "users.sql: our tables",
+        "users.sql: the managed tables",
         found,
     )
     .await;
     Ok(())
 }
 
-async fn examine_adopted(
+async fn diagnose_existing(
     database: &Database,
-    adopted: &Adopted,
-    found: &mut Examination,
+    existing: &ExistingUsers,
+    found: &mut Diagnosis,
 ) -> Result<(), SqlError> {
-    let name = adopted.name();
-    let shape = Shape::of(database, name).await?;
-    let problems = adopted.problems(&shape, database.kind());
+    let name = existing.name();
+    let schema = TableSchema::of(database, name).await?;
+    let problems = existing.problems(&schema, database.kind());
     let unfit = !problems.is_empty();
     let problems = problems.into_iter();
     found
         .problems
         .extend(problems.map(|problem| format!("users.sql: {problem}")));
-    let narrow: Vec<&str> = shape
+    let narrow: Vec<&str> = schema
         .columns()
         .iter()
         .filter(|column| {
@@ -143,14 +143,14 @@ async fn examine_adopted(
         return Ok(());
     }
     if let Some(engine) = engine(database, name).await? {
-        // A trial could not be taken back.
+        // Without transactions a trial could not be rolled back.
         found.problems.push(format!(
             "users.sql: table `{name}` is kept by {engine}, which has no transactions; ALTER TABLE `{name}` ENGINE = InnoDB"
         ));
         return Ok(());
     }
-    let created = match adopted.inspect(database).await {
-        Ok(fit) => fit.created,
+    let created = match existing.inspect(database).await {
+        Ok(compatibility) => compatibility.created,
         Err(SqlError::Failed(cause)) => {
             let cure = "GRANT SELECT on it";
             found.problems.push(format!("users.sql: {cause}; {cure}"));
@@ -158,10 +158,10 @@ async fn examine_adopted(
         }
         Err(_) => Created::Never,
     };
-    // As long as WeChat's, so that a column that is too short shows.
+    // As long as WeChat's, so that a column that is too short is found.
     let openid = format!("skeygate-check-{:013}", clock::unix_millis());
     let names = ("wxskeygatecheck000", openid.as_str(), Some(openid.as_str()));
-    let trial = adopted.trial(names, created);
+    let trial = existing.trial(names, created);
     let subject = format!("users.sql: table `{name}`");
     let rights = if trial.len() > 1 {
         "SELECT, INSERT and UPDATE on it"
@@ -172,13 +172,13 @@ async fn examine_adopted(
     Ok(())
 }
 
-/// Does it on trial and tells.
+/// Runs the trial and records its result.
 async fn judge(
     database: &Database,
     trial: &[Statement],
     rights: &str,
     subject: &str,
-    found: &mut Examination,
+    found: &mut Diagnosis,
 ) {
     match database.trial(trial).await {
         Ok(()) => found
@@ -198,7 +198,7 @@ async fn judge(
     }
 }
 
-/// MySQL's engine of a table, where it has no transactions.
+/// MySQL's storage engine of a table, if it has no transactions.
 async fn engine(database: &Database, table: &str) -> Result<Option<String>, SqlError> {
     if database.kind() != SqlKind::MySql {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Profiles in a table of our own, one row for each user who has one.
+//! Profiles in a managed table, one row per user with a profile.
 
 use super::{number, parse, text};
 use crate::config::ProfileField;
@@ -6,12 +6,12 @@ use crate::users::id::UserId;
 use crate::users::sql::database::{Database, SqlError, Statement};
 use crate::users::{Change, Profile};
 
-/// The older id gets a row, if it has none.
+/// Adds a row for the older id, if it has none.
 const TAKE_OVER: &str = "INSERT INTO skeygate_profiles (user_id, nickname, avatar, phone) \
     SELECT ?, nickname, avatar, phone FROM skeygate_profiles p WHERE p.user_id = ? \
     AND NOT EXISTS (SELECT 1 FROM skeygate_profiles o WHERE o.user_id = ?)";
 
-/// What is kept of a user. `None` for an id that is none of ours.
+/// The profile of a user; `None` for an id that these tables did not issue.
 pub(in crate::users::sql) async fn read(
     database: &Database,
     user_id: &str,
@@ -36,7 +36,7 @@ pub(in crate::users::sql) async fn read(
     Ok(profile)
 }
 
-/// One try. Whether there can be a user of this id.
+/// One attempt. Returns whether the id can belong to a user.
 pub(in crate::users::sql) async fn change(
     database: &Database,
     user_id: &str,
@@ -75,11 +75,11 @@ pub(in crate::users::sql) async fn change(
     Ok(true)
 }
 
-/// Two ids are one person: what the older lacks comes from the newer, of whom nothing is kept any more.
+/// After a merge: missing fields of the older id are taken from the newer, whose row is deleted.
 pub(super) fn merge(older: UserId, newer: UserId) -> Vec<Statement> {
     let (mut complete, mut empty, mut newers) = (Vec::new(), Vec::new(), Vec::new());
     for name in ProfileField::ALL.map(ProfileField::name) {
-        // MySQL reads a table that it changes only from inside a table of its own making.
+        // MySQL reads the table that it changes only through a derived table.
         complete.push(format!(
             "{name} = COALESCE({name}, (SELECT v FROM (SELECT {name} AS v FROM skeygate_profiles n WHERE n.user_id = ?) x))"
         ));

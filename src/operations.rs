@@ -1,5 +1,5 @@
-//! What an operator does to users and their sessions, by command now and by an API later. Each change leaves one line in the log:
-//! who did what to whom. That line comes after the change, so it never tells of one that was not made.
+//! Operations on users and their sessions for the operator's commands. Each change writes one audit
+//! line, after the change was made, so the log never reports a change that failed.
 
 use crate::clock;
 use crate::config::ProfileField;
@@ -10,18 +10,18 @@ use crate::users::{
     Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Found, Profile, Profiles, UserDirectory,
 };
 
-/// What a ban came to.
+/// The result of a ban.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Banned {
-    /// Who is banned: the user that the one who was named is now.
+    /// The banned user, after merges of the named one were followed.
     pub holder: Holder,
-    /// So many of his sessions were ended.
+    /// Number of sessions that were ended.
     pub sessions: u64,
 }
 
-/// An operator's hands.
+/// Operations with the stores that they need.
 #[derive(Clone)]
-pub struct Control {
+pub struct Operations {
     sessions: SessionStore,
     users: UserDirectory,
     bans: Bans,
@@ -29,8 +29,8 @@ pub struct Control {
     by: &'static str,
 }
 
-impl Control {
-    /// `by` stands in every line of the log: the way the operator came.
+impl Operations {
+    /// `by` is the channel of the operator, in every audit line.
     #[must_use]
     pub fn new(sessions: SessionStore, users: UserDirectory, bans: Bans, by: &'static str) -> Self {
         Self {
@@ -42,14 +42,14 @@ impl Control {
         }
     }
 
-    /// Knows what is kept of users.
+    /// Adds the profiles of users.
     #[must_use]
     pub fn with_profiles(mut self, profiles: Option<Profiles>) -> Self {
         self.profiles = profiles;
         self
     }
 
-    /// Who has this openid, as `current` says; `None` for somebody who never logged in.
+    /// The current user with this openid, as by `current`; `None` before the first login.
     ///
     /// # Errors
     /// The user directory cannot answer.
@@ -78,7 +78,7 @@ impl Control {
         }
     }
 
-    /// A page of looking for the session of this name; as `SessionStore::page`.
+    /// A page of a search for the session with this handle; as `SessionStore::page`.
     ///
     /// # Errors
     /// The session store cannot answer.
@@ -86,7 +86,7 @@ impl Control {
         self.sessions.page(Some(handle), from).await
     }
 
-    /// Entries that are looked at where no user is named, about.
+    /// The approximate number of entries that a search without a user looks at.
     ///
     /// # Errors
     /// The session store cannot answer.
@@ -94,19 +94,19 @@ impl Control {
         self.sessions.size().await
     }
 
-    /// Ends one session; whether it was still there.
+    /// Ends one session. Returns whether it still existed.
     ///
     /// # Errors
-    /// The session store did not confirm it: the session may live on.
+    /// The session store did not confirm it: the session may still be valid.
     pub async fn revoke(&self, listed: &Listed) -> Result<bool, StoreError> {
         let ended = self.sessions.revoke_listed(listed).await?;
         if ended {
-            let whom = Whom::of(&listed.session.identity.holder());
+            let subject = AuditSubject::of(&listed.session.identity.holder());
             tracing::info!(
                 event = "session.revoked",
-                user.id = whom.user_id,
-                appid = whom.appid,
-                openid = whom.openid,
+                user.id = subject.user_id,
+                appid = subject.appid,
+                openid = subject.openid,
                 session = %listed.handle(),
                 by = self.by,
                 "a session was ended by an operator"
@@ -118,17 +118,17 @@ impl Control {
     /// Ends all sessions of a user.
     ///
     /// # Errors
-    /// The session store did not confirm it: some may live on.
+    /// The session store did not confirm it: some sessions may still be valid.
     pub async fn revoke_all(&self, holder: &Holder) -> Result<Revoked, StoreError> {
         let revoked = self.sessions.revoke_all(holder).await?;
-        self.tell_of_all_revoked(holder, revoked.sessions);
+        self.log_all_revoked(holder, revoked.sessions);
         Ok(revoked)
     }
 }
 
 /// Bans.
-impl Control {
-    /// The user that somebody is now: an id that was merged into another stands for that one.
+impl Operations {
+    /// The current user of a key: an id that was merged into another stands for that one.
     ///
     /// # Errors
     /// The user directory or the session store cannot answer.
@@ -138,7 +138,8 @@ impl Control {
         };
         let mut current = self.users.current_id(user_id).await?;
         if !self.users.knows_merges() {
-            // Whose sessions are another's by now, the session store remembers. Somebody who changes the table may make a circle.
+            // The session store records which users' sessions moved to another. Changes of the
+            // table by the operator may produce a cycle.
             let mut passed = Vec::new();
             while let Some(into) = self.sessions.became(&current).await? {
                 if into == current || passed.contains(&into) {
@@ -150,7 +151,7 @@ impl Control {
         Ok(Holder::User(current))
     }
 
-    /// The user's ban, if he has one.
+    /// The user's ban, if there is one.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -158,11 +159,12 @@ impl Control {
         self.bans.find(holder).await
     }
 
-    /// Bans a user and ends all his sessions. The directory is then looked through for older ids of his, whose sessions end
-    /// as well; `looked_at` is told of every page of that.
+    /// Bans a user and ends all of the user's sessions, then searches the directory for merged ids
+    /// and ends their sessions as well. `looked_at` is called for every page of the search.
     ///
     /// # Errors
-    /// The user directory or the store cannot answer. The ban holds when the log says so, but some sessions may live on.
+    /// The user directory or the store cannot answer. With an audit line the ban is in force, but
+    /// some sessions may still be valid.
     pub async fn ban(
         &self,
         holder: &Holder,
@@ -172,25 +174,26 @@ impl Control {
         let mut current = self.current(holder).await?;
         let mut set: Option<Holder> = None;
         loop {
-            // The ban comes before the sessions: a login that is under way sees it, or its session is there to be ended.
+            // The ban comes before the sessions: a login in flight either sees the ban, or its
+            // session exists and is ended below.
             self.bans.set(&current, ban).await?;
             if let Some(former) = set.replace(current.clone()) {
-                // In an adopted table it would come back with a login, after it was lifted.
+                // With an existing table a later login would restore this ban after it was lifted.
                 self.bans.lift(&former).await?;
             }
-            // A merge in between has carried the ban over, or is seen here.
+            // A merge in between has either carried the ban over, or is seen here.
             let now = self.current(&current).await?;
             if now == current {
                 break;
             }
             current = now;
         }
-        let whom = Whom::of(&current);
+        let subject = AuditSubject::of(&current);
         tracing::info!(
             event = "user.banned",
-            user.id = whom.user_id,
-            appid = whom.appid,
-            openid = whom.openid,
+            user.id = subject.user_id,
+            appid = subject.appid,
+            openid = subject.openid,
             reason = ban.reason,
             until = ban.until.map(clock::timestamp),
             by = self.by,
@@ -198,12 +201,12 @@ impl Control {
         );
         let mut sessions = self.revoke_all(&current).await?.sessions;
         let mut others = self.merged_into(&current, looked_at).await?;
-        // Once more, for what became his while they were looked for.
+        // The user's own sessions once more, for those that merged into them during the search.
         others.push(current.clone());
         for other in others {
             let ended = self.sessions.revoke_all(&other).await?.sessions;
             if ended > 0 {
-                self.tell_of_all_revoked(&other, ended);
+                self.log_all_revoked(&other, ended);
             }
             sessions += ended;
         }
@@ -213,19 +216,19 @@ impl Control {
         })
     }
 
-    /// Lets a user in again; the ban he had.
+    /// Lifts a user's ban and returns it.
     ///
     /// # Errors
     /// The store did not confirm it.
     pub async fn unban(&self, holder: &Holder) -> Result<Option<Ban>, StoreError> {
         let lifted = self.bans.lift(holder).await?;
         if lifted.is_some() {
-            let whom = Whom::of(holder);
+            let subject = AuditSubject::of(holder);
             tracing::info!(
                 event = "user.unbanned",
-                user.id = whom.user_id,
-                appid = whom.appid,
-                openid = whom.openid,
+                user.id = subject.user_id,
+                appid = subject.appid,
+                openid = subject.openid,
                 by = self.by,
                 "an operator let a banned user in again"
             );
@@ -233,7 +236,7 @@ impl Control {
         Ok(lifted)
     }
 
-    /// Every id that was merged into this one, through others too.
+    /// Every id that was merged into this one, directly or through others.
     async fn merged_into(
         &self,
         holder: &Holder,
@@ -243,7 +246,7 @@ impl Control {
             return Ok(Vec::new());
         };
         let mut known = vec![user_id.clone()];
-        // Entries come in no order: one that leads to an id found later is met on the next round.
+        // Entries have no order: an alias of an id that is found later is found in the next round.
         loop {
             let before = known.len();
             let mut from = Some(String::new());
@@ -267,13 +270,13 @@ impl Control {
         Ok(known.into_iter().skip(1).map(Holder::User).collect())
     }
 
-    fn tell_of_all_revoked(&self, holder: &Holder, sessions: u64) {
-        let whom = Whom::of(holder);
+    fn log_all_revoked(&self, holder: &Holder, sessions: u64) {
+        let subject = AuditSubject::of(holder);
         tracing::info!(
             event = "sessions.revoked",
-            user.id = whom.user_id,
-            appid = whom.appid,
-            openid = whom.openid,
+            user.id = subject.user_id,
+            appid = subject.appid,
+            openid = subject.openid,
             sessions,
             by = self.by,
             "all sessions of a user were ended by an operator"
@@ -282,8 +285,8 @@ impl Control {
 }
 
 /// The user directory.
-impl Control {
-    /// What is kept of a user besides his ids, field by field; `None` where nothing is.
+impl Operations {
+    /// The profile of a user, field by field; `None` if no profiles are kept.
     ///
     /// # Errors
     /// The user directory cannot answer.
@@ -311,7 +314,7 @@ impl Control {
         self.users.entries(kind, from).await
     }
 
-    /// Notes down that so much of the directory was handed out.
+    /// Writes the audit line of an export of `entries` entries.
     pub fn note_export(&self, entries: u64) {
         tracing::info!(
             event = "users.exported",
@@ -322,15 +325,15 @@ impl Control {
     }
 }
 
-/// A user as the log names him: by his id, and only where there is none by his openid.
+/// The user in an audit line: by user id, or by appid and openid where there is no user id.
 #[derive(Default)]
-struct Whom {
+struct AuditSubject {
     user_id: Option<String>,
     appid: Option<String>,
     openid: Option<String>,
 }
 
-impl Whom {
+impl AuditSubject {
     fn of(holder: &Holder) -> Self {
         match holder.clone() {
             Holder::User(user_id) => Self {
@@ -355,7 +358,7 @@ mod tests {
     use crate::testing::RedisServer;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_session_that_becomes_his_while_merged_ids_are_looked_for_is_ended_too() {
+    async fn a_session_merged_into_a_banned_user_during_the_search_is_ended_too() {
         let server = RedisServer::start().await;
         let toml = "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
                     [[routes]]\npath = \"/*\"\nrespond = { status = 204 }\n";
@@ -363,7 +366,7 @@ mod tests {
         let sessions = SessionStore::memory(&config.config.session);
         let users = UserDirectory::redis(server.link(), "gate:");
         let bans = Bans::redis(server.link(), "gate:");
-        let control = Control::new(sessions.clone(), users, bans, "test");
+        let operations = Operations::new(sessions.clone(), users, bans, "test");
         let ann = Identity {
             appid: "wx1".to_owned(),
             openid: "o1".to_owned(),
@@ -381,7 +384,7 @@ mod tests {
             skey = Some(new.unwrap().skey);
         };
         let (holder, ban) = (ann.holder(), Ban::new("x", None));
-        let banned = control.ban(&holder, &ban, looked_at);
+        let banned = operations.ban(&holder, &ban, looked_at);
         let banned = banned.await.unwrap();
 
         assert_eq!(banned.sessions, 1);

@@ -1,11 +1,12 @@
-//! Two rows of a table of somebody else's that turn out to be one person.
+//! Merges of two rows of an existing table.
 
-use super::{Adopted, Names, User, text};
+use super::{ExistingUsers, Names, User, text};
 use crate::users::sql::database::{Database, SqlError, Statement};
-use crate::users::{Bans, tell_of_merge};
+use crate::users::{Bans, log_merge};
 
-impl Adopted {
-    /// As `UserDirectory::settle`: the older id has the unionid then. The other row stays as it is, without one.
+impl ExistingUsers {
+    /// As `UserDirectory::settle`: the row with the older id gets the unionid. The other row stays
+    /// without one.
     pub(in crate::users::sql) async fn settle(
         &self,
         database: &Database,
@@ -23,7 +24,7 @@ impl Adopted {
             return Ok(());
         }
         if holds_on(&one, &holder) {
-            tell_of_merge(&holder.id, &one.id);
+            log_merge(&holder.id, &one.id);
             return Ok(());
         }
         let taken = format!(
@@ -35,19 +36,20 @@ impl Adopted {
             self.set_unionid(column, names, unionid),
         ];
         database.transaction(&statements).await?;
-        tell_of_merge(&one.id, &holder.id);
+        log_merge(&one.id, &holder.id);
         Ok(())
     }
 }
 
-/// Of two rows of one person, whether it stays with the id that has the unionid: with the smaller, but ids that are no numbers are
-/// in no order.
+/// Whether the row with the unionid keeps its id, of two rows of one person: the smaller id stays,
+/// but ids that are not numbers have no order.
 pub(super) fn holds_on(one: &User, holder: &User) -> bool {
     let number = |user: &User| user.id.parse::<u64>().ok();
     number(one) >= number(holder)
 }
 
-/// Moved and not copied: the row stays, so this comes by at each of its logins, and a ban that was lifted has to stay so.
+/// Moved, not copied: the row stays, so this runs at each of its logins, and a lifted ban must stay
+/// lifted.
 pub(in crate::users::sql) async fn move_ban(
     bans: &Bans,
     from: &str,

@@ -1,5 +1,5 @@
-//! One variant per way a request can end without the answer it asked for, and the one table that gives each its status, its name
-//! and its code. What the client reads is short and constant; causes go to the log.
+//! Errors of a request: one variant per outcome, and the one table of status, name, errcode and
+//! text. Clients get short constant texts; causes go to the log.
 
 mod causes;
 
@@ -11,12 +11,12 @@ use hyper::StatusCode;
 pub use self::causes::chain;
 
 use crate::http::path::PathProblem;
-use crate::limit::Refused;
+use crate::limit::RateLimitExceeded;
 use crate::store_error::StoreError;
 use crate::wechat::WechatError;
 use crate::wechat::open_data::Undecryptable;
 
-/// How a request ended, when not as asked.
+/// The outcome of a request that failed.
 #[derive(Debug)]
 pub enum Error {
     /// The request is malformed; the text is constant and may be shown.
@@ -27,18 +27,19 @@ pub enum Error {
     ConflictingSkeys,
     /// A login without a code.
     LoginCodeMissing {
-        /// What of a body was looked at.
+        /// The kind of body that was searched for the code.
         body: &'static str,
     },
     /// A login with a code that WeChat does not know, or that cannot be one.
     LoginCodeInvalid(LoginRefusal),
     /// A login with a code that was used before.
     LoginCodeUsed(LoginRefusal),
-    /// Data from WeChat that does not decrypt, is not of this app and user, or is not what was signed.
+    /// WeChat data that does not decrypt, belongs to another app or user, or has a wrong signature.
     Undecryptable(Undecryptable),
-    /// The same, and WeChat says that no data of today opens: the newest session_key we have is not the live one, or we have none.
+    /// As `Undecryptable`, and the newest known session_key is not the live one, or none is known:
+    /// no current data can be decrypted.
     SessionKeyExpired,
-    /// A phone code that WeChat does not give this user's number for, or that cannot be one.
+    /// A phone code that WeChat refuses for this user, or that is malformed.
     PhoneCodeInvalid(LoginRefusal),
     /// No live session: no skey, an unknown, expired or revoked one alike.
     NotLoggedIn(SkeyState),
@@ -46,9 +47,9 @@ pub enum Error {
     LoginUserBlocked(LoginRefusal),
     /// The user is not known and this login creates none.
     UnknownUser,
-    /// An operator keeps the user out.
+    /// An operator banned the user.
     UserBanned,
-    /// The operator's service does not let the user in; its reason is in the log at `debug`.
+    /// `users.webhook` denied the login; its reason is in the log at `debug`.
     LoginDenied,
     /// No route matches.
     NoRoute,
@@ -65,78 +66,79 @@ pub enum Error {
     UriTooLong,
     /// The head has too many bytes or lines.
     HeadersTooLarge,
-    /// WeChat limits this user's logins.
+    /// WeChat's rate limit for this user.
     RateLimited(LoginRefusal),
-    /// More requests than a `rate_limit` of ours lets through.
-    OverLimit(Refused),
-    /// A bug of ours.
+    /// The request exceeds a `rate_limit`.
+    OverLimit(RateLimitExceeded),
+    /// A bug in skeygate.
     Internal(String),
-    /// WeChat refuses our appid, secret or address: the operator must act.
+    /// WeChat refuses the appid, secret or address of the gateway: the operator must act.
     WechatMisconfigured(LoginRefusal),
-    /// WeChat cannot be reached or answers nonsense.
+    /// WeChat cannot be reached, or its response is malformed.
     WechatUnreachable(LoginRefusal),
     /// WeChat is busy or the app's quota is spent.
     WechatBusy(LoginRefusal),
     /// WeChat did not answer in time.
     WechatTimeout(LoginRefusal),
-    /// Redis cannot say whether there is a session.
+    /// The session store cannot be read.
     StoreUnavailable(StoreError),
     /// The user directory cannot be asked.
     DirectoryUnavailable(StoreError),
-    /// The upstream takes no connection.
+    /// The upstream accepts no connection.
     UpstreamRefused(String),
-    /// The upstream closed before its answer.
+    /// The upstream closed the connection before its response.
     UpstreamReset(String),
-    /// The upstream answered something that is not HTTP, or frames it in a way that two readers could differ on.
+    /// The upstream's response is not HTTP, or its framing is ambiguous.
     UpstreamProtocol(String),
     /// The upstream did not answer in time.
     UpstreamTimeout(UpstreamWait),
-    /// As many requests as the upstream takes are under way and as many wait, or 1024 logins or 64 changes of profiles are under way,
-    /// or all connections are taken.
+    /// The upstream's limits of active and waiting requests, the limit of 1024 logins or 64 profile
+    /// changes in flight, or the connection limit is reached.
     Overloaded,
-    /// One address has all the connections that it may have. Told to a connection, before any request.
+    /// The connection limit of one client address is reached. Sent on a new connection, before any
+    /// request.
     TooManyConnections,
 }
 
-/// Why a login was refused: WeChat's own word, or what a login with the same code was told a moment ago.
+/// The cause of a refused login.
 #[derive(Debug)]
 pub enum LoginRefusal {
-    /// This request asked WeChat.
+    /// WeChat's response to this request.
     Wechat(WechatError),
-    /// Another request with the same code asked.
+    /// WeChat's response to another request with the same code.
     Repeated,
-    /// It did not come to asking.
+    /// Refused without a call to WeChat.
     NotAsked(&'static str),
 }
 
-/// What was found where an skey should be.
+/// The skey of a request that is not logged in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SkeyState {
-    /// None.
+    /// The request has no skey.
     Missing,
-    /// Something that cannot be an skey.
+    /// The value is not of an skey's form.
     Malformed,
-    /// An skey without a session.
+    /// No session has this skey.
     Unknown,
 }
 
-/// What an upstream was waited for.
+/// The event that did not happen in time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum UpstreamWait {
-    /// A connection, for so long.
+    /// A connection, within this time.
     Connect(Duration),
-    /// The first byte of its answer, for so long.
+    /// The first byte of the response, within this time.
     FirstByte(Duration),
 }
 
-/// What a client is told of an error.
+/// The response to a client for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrorAnswer {
     /// HTTP status.
     pub status: StatusCode,
-    /// Stable name, also in `X-Gateway-Error`.
+    /// Stable name, also sent in `X-Gateway-Error`.
     pub name: &'static str,
-    /// WeChat's number where there is one, else the HTTP status.
+    /// WeChat's errcode if there is one, else the HTTP status.
     pub errcode: i64,
     /// Short constant text.
     pub errmsg: &'static str,
@@ -145,7 +147,7 @@ pub struct ErrorAnswer {
 }
 
 impl Error {
-    /// The table. A new variant must choose here and nowhere else.
+    /// The table of responses; the only place to extend for a new variant.
     #[must_use]
     pub fn answer(&self) -> ErrorAnswer {
         let (status, name, errcode, errmsg, retry_after) = match self {
@@ -263,7 +265,7 @@ impl Error {
             ),
             Self::UpstreamTimeout(_) => (504, "upstream_timeout", 504, "upstream timeout", None),
             Self::Overloaded => (503, "overloaded", 503, "overloaded", Some(1)),
-            // As nginx's limit_conn: 429 would tell one of many users behind an address that it is he who asks too often.
+            // As nginx's limit_conn. 429 would blame one of many users behind the address.
             Self::TooManyConnections => (
                 503,
                 "too_many_connections",
@@ -282,7 +284,7 @@ impl Error {
         }
     }
 
-    /// Whether it stays until the operator changes something.
+    /// Whether the error persists until an operator acts.
     #[must_use]
     pub fn operator_must_act(&self) -> bool {
         match self {
@@ -293,7 +295,7 @@ impl Error {
         }
     }
 
-    /// Whether the connection it came over cannot be trusted to be at a message border any more.
+    /// Whether the connection must be closed, because the position in its byte stream is uncertain.
     #[must_use]
     pub fn ends_connection(&self) -> bool {
         matches!(
@@ -308,7 +310,7 @@ impl Error {
 }
 
 impl ErrorAnswer {
-    /// Whether it tells the client to log in again.
+    /// Whether the client has to log in again.
     #[must_use]
     pub fn is_not_logged_in(&self) -> bool {
         self.errcode == 40001
@@ -328,7 +330,7 @@ impl fmt::Display for LoginRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wechat(error) => f.write_str(&chain(error)),
-            Self::Repeated => f.write_str("told to a login with the same code before"),
+            Self::Repeated => f.write_str("the answer to an earlier login with the same code"),
             Self::NotAsked(why) => f.write_str(why),
         }
     }

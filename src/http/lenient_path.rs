@@ -3,6 +3,8 @@
 
 use std::borrow::Cow;
 
+use super::hex;
+
 /// The path as a service reads it that folds letter case, decodes as long as there is something to decode, takes `\` for `/`,
 /// leaves out slashes that are one too many, and cuts off what Java (`;…`) and Windows (dots and blanks at the end of a name) cut
 /// off. Without a slash at its end; the root is empty.
@@ -75,18 +77,13 @@ fn decoded(path: &str) -> Vec<u8> {
     for byte in path.bytes() {
         out.push(byte);
         while let [.., b'%', high, low] = *out.as_slice()
-            && let (Some(high), Some(low)) = (digit(high), digit(low))
+            && let (Some(high), Some(low)) = (hex::digit(high), hex::digit(low))
         {
             out.truncate(out.len() - 3);
             out.push(high << 4 | low);
         }
     }
     out
-}
-
-fn digit(byte: u8) -> Option<u8> {
-    let digit = char::from(byte).to_digit(16)?;
-    u8::try_from(digit).ok()
 }
 
 #[cfg(test)]

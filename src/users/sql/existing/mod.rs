@@ -1,24 +1,24 @@
-//! Users in a table that was there before us, one row each. The database gives out the ids; a unique key over the openid makes
-//! first logins at once one user. Nothing but the columns that the configuration names is read or written, and no row of
-//! somebody else's is ever taken for a user's because a collation does.
+//! Users in a table that another application created, one row each. The database issues the ids; a
+//! unique key on the openid makes concurrent first logins one user. Only the configured columns are
+//! read or written, and a collation never matches a row of another user.
 
+mod compatibility;
 mod entries;
-mod fit;
 mod merges;
 
-pub(super) use self::fit::{Created, Fit};
+pub(super) use self::compatibility::{Compatibility, Created};
 pub(super) use self::merges::move_ban;
 
 use self::merges::holds_on;
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
-use crate::config::AdoptedTable;
-use crate::users::{Bans, CreateUsers, Found, LONGEST_ID};
+use crate::config::ExistingTable;
+use crate::users::{Bans, CreateUsers, Found, MAX_ID_LENGTH};
 
-/// A table of somebody else's.
-pub(super) struct Adopted {
-    names: AdoptedTable,
-    /// The names, quoted.
+/// Users in an existing table.
+pub(super) struct ExistingUsers {
+    names: ExistingTable,
+    /// Quoted names.
     table: String,
     id: String,
     openid: String,
@@ -27,7 +27,7 @@ pub(super) struct Adopted {
     created: Option<String>,
 }
 
-/// A row: whose it is, and his id.
+/// A row: user id and unionid.
 struct User {
     id: String,
     unionid: Option<String>,
@@ -36,8 +36,8 @@ struct User {
 /// Appid, openid and unionid of a login.
 pub(super) type Names<'a> = (&'a str, &'a str, Option<&'a str>);
 
-impl Adopted {
-    pub(super) fn new(database: &Database, names: &AdoptedTable) -> Self {
+impl ExistingUsers {
+    pub(super) fn new(database: &Database, names: &ExistingTable) -> Self {
         let quoted = |name: &Option<String>| name.as_deref().map(|name| database.quoted(name));
         Self {
             table: database.quoted(&names.name),
@@ -55,7 +55,7 @@ impl Adopted {
         &self.names.name
     }
 
-    /// Everything that logins do to the table, to be taken back.
+    /// All statements of logins, for a trial that is rolled back.
     pub(super) fn trial(&self, names: Names<'_>, created: Created) -> Vec<Statement> {
         let mut statements = vec![self.insert(names, created)];
         if let (Some(column), Some(unionid)) = (&self.unionid, names.2) {
@@ -64,13 +64,13 @@ impl Adopted {
         statements
     }
 
-    /// One try, as `own::find_or_create`.
+    /// One attempt, as `managed::find_or_create`.
     pub(super) async fn find_or_create(
         &self,
         database: &Database,
         bans: &Bans,
         names: Names<'_>,
-        fit: &Fit,
+        compatibility: &Compatibility,
         create: CreateUsers,
     ) -> Result<Found, SqlError> {
         let known = self.by_openid(database, names).await?;
@@ -85,7 +85,10 @@ impl Adopted {
             .collect();
         let (id, is_new) = match (known, joined) {
             (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
-            (None, None) => (self.add(database, names, fit.created).await?, true),
+            (None, None) => (
+                self.add(database, names, compatibility.created).await?,
+                true,
+            ),
             (Some(user), None) => {
                 if let (Some(column), Some(unionid)) = (&self.unionid, names.2)
                     && user.unionid.as_deref() != Some(unionid)
@@ -95,7 +98,7 @@ impl Adopted {
                 }
                 (user.id, false)
             }
-            // A row is one person: his openid in another app gets none of its own.
+            // A row is one person: an openid of another app gets no row of its own.
             (None, Some(user)) => (user.id, false),
             (Some(one), Some(other)) if one.id == other.id => (one.id, false),
             (Some(one), Some(other)) => {
@@ -107,7 +110,9 @@ impl Adopted {
                 (stays, false)
             }
         };
-        if id.is_empty() || id.len() > LONGEST_ID || !id.bytes().all(|byte| byte.is_ascii_graphic())
+        if id.is_empty()
+            || id.len() > MAX_ID_LENGTH
+            || !id.bytes().all(|byte| byte.is_ascii_graphic())
         {
             return Err(self.unfit(database, "holds an id that no header can"));
         }
@@ -140,7 +145,7 @@ impl Adopted {
                 return None;
             };
             let same_app = self.app.is_none() || app.as_deref() == Some(names.0);
-            // The collation may have found somebody whose openid differs in capitals.
+            // The collation may have matched another user's openid that differs only in case.
             (openid == names.1 && same_app).then(|| User {
                 id,
                 unionid: unionid.filter(|_| self.unionid.is_some()),
@@ -212,7 +217,7 @@ impl Adopted {
         (sql, values)
     }
 
-    /// Adds a row; gives the id that it got.
+    /// Adds a row; returns its id.
     async fn add(
         &self,
         database: &Database,
@@ -223,7 +228,7 @@ impl Adopted {
         database.change(&sql, &values).await?;
         match self.by_openid(database, names).await? {
             Some(user) => Ok(user.id),
-            // A server that is not strict cuts what is too long, without a word.
+            // A server that is not strict truncates silently.
             None => Err(self.unfit(
                 database,
                 "does not have the row that was just added: is the openid's column long enough?",

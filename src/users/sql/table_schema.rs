@@ -1,22 +1,23 @@
-//! What a table that is there looks like: its columns and what is unique in it.
+//! The schema of an existing table: its columns and unique keys.
 
 use super::database::{Database, SqlError, Value};
 use crate::config::SqlKind;
 
 /// A table.
-pub(super) struct Shape {
+pub(super) struct TableSchema {
     kind: SqlKind,
     columns: Vec<Column>,
-    /// The columns of each unique key, the primary key among them. Not those over parts of the rows or of a column.
+    /// The columns of each unique key, including the primary key, except keys over a part of the
+    /// rows or of a column.
     keys: Vec<Vec<String>>,
 }
 
 /// A column.
 pub(super) struct Column {
     pub(super) name: String,
-    /// As the database calls it: `int`, `timestamp without time zone`.
+    /// The database's name of the type: `int`, `timestamp without time zone`.
     pub(super) kind: String,
-    /// MySQL's character set, of text.
+    /// MySQL's character set of a text column.
     pub(super) charset: Option<String>,
 }
 
@@ -36,8 +37,8 @@ const SQLITE_COLUMNS: &str = "SELECT name, type, NULL FROM pragma_table_info(?)"
 const SQLITE_KEYS: &str = "SELECT l.name, i.name FROM pragma_index_list(?) l JOIN pragma_index_info(l.name) i \
     WHERE l.\"unique\" = 1 AND l.partial = 0 ORDER BY l.name";
 
-impl Shape {
-    /// Of the table of this name; without columns when there is none that we may see.
+impl TableSchema {
+    /// Reads the schema of a table; without columns if the table does not exist or is not visible.
     pub(super) async fn of(database: &Database, table: &str) -> Result<Self, SqlError> {
         let (columns, keys, name) = match database.kind() {
             SqlKind::MySql => (MYSQL_COLUMNS, MYSQL_KEYS, table.to_owned()),
@@ -45,7 +46,7 @@ impl Shape {
             SqlKind::Sqlite => (SQLITE_COLUMNS, SQLITE_KEYS, table.to_owned()),
         };
         let name = [Value::Text(name)];
-        let mut shape = Self {
+        let mut schema = Self {
             kind: database.kind(),
             columns: Vec::new(),
             keys: Vec::new(),
@@ -53,7 +54,7 @@ impl Shape {
         for row in database.rows(columns, &name).await? {
             let mut row = row.into_iter();
             if let (Some(Some(name)), Some(kind)) = (row.next(), row.next()) {
-                shape.columns.push(Column {
+                schema.columns.push(Column {
                     name,
                     kind: kind.unwrap_or_default().to_ascii_lowercase(),
                     charset: row.next().flatten(),
@@ -64,17 +65,17 @@ impl Shape {
         for row in database.rows(keys, &name).await? {
             let mut row = row.into_iter();
             let key = row.next().flatten();
-            if key != last || shape.keys.is_empty() {
-                shape.keys.push(Vec::new());
+            if key != last || schema.keys.is_empty() {
+                schema.keys.push(Vec::new());
                 last = key;
             }
-            // An expression, or a part of a column, is nobody's column.
+            // An expression, or a part of a column, counts as no column.
             let column = row.next().flatten().unwrap_or_default();
-            if let Some(key) = shape.keys.last_mut() {
+            if let Some(key) = schema.keys.last_mut() {
                 key.push(column);
             }
         }
-        Ok(shape)
+        Ok(schema)
     }
 
     pub(super) fn exists(&self) -> bool {
@@ -91,7 +92,7 @@ impl Shape {
             .find(|column| self.same(&column.name, name))
     }
 
-    /// Whether no two rows can have the same values in these columns.
+    /// Whether these columns are unique together.
     pub(super) fn is_unique(&self, columns: &[&str]) -> bool {
         self.keys.iter().any(|key| {
             key.iter()

@@ -1,12 +1,13 @@
-//! Our tables looked through in the order of their primary keys.
+//! Listing of managed tables in the order of their primary keys.
 
 use super::{damaged, text};
 use crate::config::SqlKind;
-use crate::users::sql::PAGE;
+use crate::users::sql::PAGE_ROWS;
 use crate::users::sql::database::{Database, SqlError, Value};
 use crate::users::{Entries, Entry, EntryKind};
 
-/// A page of one kind, from the key `from` on. The parts of a key are parted by a blank, which none of them holds.
+/// A page of one kind, from the key `from` on. The parts of a key are separated by a blank, which
+/// no part contains.
 pub(in crate::users::sql) async fn page(
     database: &Database,
     kind: EntryKind,
@@ -20,9 +21,9 @@ pub(in crate::users::sql) async fn page(
     let (which, values) = beyond(database.kind(), kind, from);
     let columns = [key, &["t.user_id"]].concat();
     let columns: Vec<String> = columns.iter().map(|name| database.as_text(name)).collect();
-    // Named with their table: a column of the result, which is text, has the same name.
+    // Qualified with the table: a column of the result, which is text, has the same name.
     let sql = format!(
-        "SELECT {} FROM {table} t {which} ORDER BY {} LIMIT {PAGE}",
+        "SELECT {} FROM {table} t {which} ORDER BY {} LIMIT {PAGE_ROWS}",
         columns.join(", "),
         key.join(", ")
     );
@@ -38,7 +39,7 @@ pub(in crate::users::sql) async fn page(
             .push(entry.ok_or_else(|| damaged(database, "a row of ours is not whole"))?);
     }
     page.next = match page.entries.last() {
-        Some(last) if page.looked_at == PAGE => Some(match last {
+        Some(last) if page.looked_at == PAGE_ROWS => Some(match last {
             Entry::Openid { appid, openid, .. } => format!("{appid} {openid}"),
             Entry::Unionid { unionid, .. } => unionid.clone(),
             Entry::Merged { user_id, .. } => user_id.clone(),
@@ -48,7 +49,7 @@ pub(in crate::users::sql) async fn page(
     Ok(page)
 }
 
-/// The condition for what lies behind a key, in words that each database answers by its index.
+/// The condition for rows behind a key, in a form that each database answers by its index.
 fn beyond(database: SqlKind, kind: EntryKind, from: &str) -> (&'static str, Vec<Value>) {
     if from.is_empty() {
         return ("", Vec::new());
@@ -58,7 +59,7 @@ fn beyond(database: SqlKind, kind: EntryKind, from: &str) -> (&'static str, Vec<
             let (appid, openid) = from.split_once(' ').unwrap_or((from, ""));
             let both = vec![text(appid), text(openid)];
             match database {
-                // It compares rows without the help of an index.
+                // This database compares row values without its index.
                 SqlKind::MySql => (
                     "WHERE t.appid > ? OR t.appid = ? AND t.openid > ?",
                     [vec![text(appid)], both].concat(),

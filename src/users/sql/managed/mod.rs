@@ -1,5 +1,6 @@
-//! Users in tables of our own. Of everything that must be there once there is one row with a key, so logins at once on several
-//! replicas agree: who finds a key taken looks again. A crash leaves nothing, or a join that the next login completes.
+//! Users in managed tables. Every unique fact is a row with a unique key, so concurrent logins on
+//! several replicas agree: a login that finds a key taken looks again. A crash leaves nothing, or a
+//! join that the next login completes.
 
 pub(super) mod entries;
 pub(super) mod profile;
@@ -7,10 +8,11 @@ pub(super) mod profile;
 use super::database::{Database, SqlError, Statement, Value};
 use crate::clock;
 use crate::users::id::UserId;
-use crate::users::{Bans, CreateUsers, Found, tell_of_merge};
+use crate::users::{Bans, CreateUsers, Found, log_merge};
 
-/// Aliases followed before the tables count as damaged: each join adds one, and a person has few apps.
-const ALIASES: usize = 64;
+/// Aliases followed before the tables count as damaged: each join adds one, and a person has few
+/// apps.
+const MAX_ALIASES: usize = 64;
 
 const MAKE_USER: &str = "INSERT INTO skeygate_users (id, created) VALUES (?, ?)";
 const MAKE_OPENID: &str = "INSERT INTO skeygate_openids (appid, openid, user_id) VALUES (?, ?, ?)";
@@ -19,7 +21,8 @@ const MAKE_ALIAS: &str = "INSERT INTO skeygate_aliases (id, user_id) VALUES (?, 
 const MOVE_UNIONID: &str =
     "UPDATE skeygate_unionids SET user_id = ? WHERE unionid = ? AND user_id = ?";
 
-/// One try. `Taken` and `Crossed`: another login was at it, and a second try finds what it made.
+/// One attempt. `Taken` and `Crossed` mean that another login interfered; the next attempt finds
+/// its rows.
 pub(super) async fn find_or_create(
     database: &Database,
     bans: &Bans,
@@ -59,7 +62,7 @@ pub(super) async fn find_or_create(
     Ok(Found::User {
         user_id: id.to_string(),
         is_new,
-        // One that was joined just now was the end of one of the ways.
+        // An id that was joined just now is the end of one of the ways.
         merged: UserId::merged(id, passed.into_iter().chain(known).chain(joined)),
     })
 }
@@ -75,7 +78,7 @@ pub(super) async fn settle(database: &Database, unionid: &str) -> Result<(), Sql
     Ok(())
 }
 
-/// Everything that logins do to our tables, to be taken back.
+/// All statements of logins, for a trial that is rolled back.
 pub(super) fn trial() -> Result<Vec<Statement>, SqlError> {
     let id = drawn()?;
     let name = || text("skeygate-check");
@@ -96,15 +99,15 @@ fn drawn() -> Result<UserId, SqlError> {
     UserId::draw(clock::unix_millis()).map_err(|error| SqlError::Failed(error.to_string()))
 }
 
-/// Where a name leads.
+/// The user id that an openid or unionid leads to.
 struct Led {
-    /// What its row says, and the ids on the way from there; nothing where that leads nowhere.
+    /// The id in its row and the aliases on the way; empty if that id is current.
     passed: Vec<UserId>,
-    /// Whose that is now.
+    /// The current id.
     id: UserId,
 }
 
-/// What names one person in one login.
+/// The names of one person in one login.
 struct Names<'a> {
     database: &'a Database,
     appid: &'a str,
@@ -126,12 +129,12 @@ impl Names<'_> {
         }
     }
 
-    /// A new user with all of his names, or nothing.
+    /// Creates a user with all names, or nothing.
     async fn make(&self) -> Result<UserId, SqlError> {
         let id = drawn()?;
         let now = i64::try_from(clock::unix_seconds()).unwrap_or(i64::MAX);
         let mut statements: Vec<Statement> = Vec::new();
-        // The name that others may want comes first, so that who loses waits for nothing else.
+        // The unionid first: a concurrent login that loses then waits for nothing else.
         if let Some(unionid) = self.unionid {
             statements.push((MAKE_UNIONID.to_owned(), vec![text(unionid), number(id)]));
         }
@@ -143,10 +146,11 @@ impl Names<'_> {
         Ok(id)
     }
 
-    /// Makes two ids one person: the newer becomes an alias of the older, which is returned.
+    /// Joins two ids of one person: the newer becomes an alias of the older, which is returned.
     async fn join(&self, bans: &Bans, one: UserId, other: UserId) -> Result<UserId, SqlError> {
         let (older, newer) = (one.min(other), one.max(other));
-        // Before, for a crash in between must not lift it; and after, for one that is made in between.
+        // Carried over before the join, because a crash in between must not lift a ban, and after
+        // it, for a ban that is set in between.
         let ids = (newer.to_string(), older.to_string());
         super::carry_over(bans, &ids.0, &ids.1).await?;
         let mut statements: Vec<Statement> =
@@ -154,7 +158,7 @@ impl Names<'_> {
         statements.extend(profile::merge(older, newer));
         self.database.transaction(&statements).await?;
         super::carry_over(bans, &ids.0, &ids.1).await?;
-        tell_of_merge(&older, &newer);
+        log_merge(&older, &newer);
         Ok(older)
     }
 }
@@ -196,11 +200,11 @@ async fn find(
     }
 }
 
-/// The id that a user id stands for now.
+/// The current id of a user id.
 pub(super) async fn current_id(database: &Database, user_id: &str) -> Result<String, SqlError> {
     match UserId::parse(user_id) {
         Some(id) => Ok(follow(database, id).await?.id.to_string()),
-        // None that we gave out; sessions may still have it, from another directory.
+        // An id that these tables did not issue; sessions may hold ids of an earlier directory.
         None => Ok(user_id.to_owned()),
     }
 }
@@ -212,7 +216,7 @@ async fn follow(database: &Database, mut id: UserId) -> Result<Led, SqlError> {
         "SELECT {} FROM skeygate_aliases WHERE id = ?",
         database.as_text("user_id")
     );
-    for _ in 0..ALIASES {
+    for _ in 0..MAX_ALIASES {
         let rows = database.rows(&sql, &[number(id)]).await?;
         let Some(Some(older)) = rows.first().and_then(|row| row.first()) else {
             return Ok(Led { passed, id });

@@ -1,4 +1,4 @@
-//! The fake, asked over plain sockets: no HTTP client of ours is trusted here.
+//! The fake over plain sockets, without the project's HTTP client.
 
 mod tokens;
 
@@ -24,8 +24,8 @@ async fn start() -> FakeWechat {
         .unwrap()
 }
 
-/// Sends one request on a connection of its own; head and body of what came back, both empty if
-/// nothing did.
+/// Sends one request on a new connection. Returns head and body of the response, both empty without
+/// one.
 async fn ask(fake: &FakeWechat, method: &str, target: &str, body: &str) -> (String, String) {
     let mut stream = TcpStream::connect(fake.address).await.unwrap();
     let length = body.len();
@@ -59,7 +59,7 @@ async fn get(fake: &FakeWechat, query: &str) -> Value {
     serde_json::from_str(&body).unwrap()
 }
 
-/// The answer of a control that must succeed.
+/// The response of a successful control.
 async fn order(fake: &FakeWechat, name: &str, order: Value) -> Value {
     let (head, body) = ask(fake, "POST", &format!("/_mock/{name}"), &order.to_string()).await;
     assert!(head.starts_with("HTTP/1.1 200 "), "{name}: {body}");
@@ -380,7 +380,7 @@ async fn dropping_the_fake_closes_its_port_and_its_connections() {
     assert!(open.read_u8().await.is_ok());
     drop(fake);
     let mut rest = Vec::new();
-    // Ends when the other side closes, or resets what it had not read.
+    // Ends when the other side closes, or resets with unread data.
     let _ = open.read_to_end(&mut rest).await;
     while TcpStream::connect(address).await.is_ok() {
         tokio::task::yield_now().await;

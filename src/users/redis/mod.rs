@@ -1,16 +1,17 @@
-//! The user directory in Redis. The only place that knows its key names; under `redis.key_prefix`:
+//! The user directory in Redis. Its keys, under `redis.key_prefix`:
 //!
 //! | key | value | lives |
 //! |---|---|---|
 //! | `o:<appid>:<openid>` | user id | for good |
 //! | `n:<unionid>` | user id | for good |
-//! | `a:<user id>` | the older id that this one turned out to be | for good |
+//! | `a:<user id>` | the older id that this one was merged into | for good |
 //! | `i:<user id>` | claimed | 1 d |
-//! | `p:<user id>` | hash: nickname, avatar and phone, as far as they are kept and he has them | for good |
-//! | `b:<user>` | JSON: reason, since and end of his ban | until its end |
+//! | `p:<user id>` | hash: nickname, avatar and phone, as far as they are kept and set | for good |
+//! | `b:<user>` | JSON: reason, start and end of the ban | until its end |
 //!
-//! Each step touches one key and is either "set unless there is one" or "replace what I read", so that logins at once on
-//! several replicas agree, and a crash between two steps leaves an unused id or a join that the next login completes.
+//! Each step changes one key, by "set unless present" or "replace the value read". So concurrent
+//! logins on several replicas agree, and a crash between two steps leaves an unused id or a join
+//! that the next login completes.
 
 mod bans;
 mod entries;
@@ -28,25 +29,26 @@ use crate::clock;
 use crate::redis::{RedisLink, eval, get, key_part};
 use crate::store_error::StoreError;
 
-/// Sets a key unless there is one; returns what is there then. Arguments: value.
+/// Sets a key unless it exists; returns its value. Arguments: value.
 const CLAIM: &str = "
 local v = redis.call('GET', KEYS[1])
 if v then return v end
 redis.call('SET', KEYS[1], ARGV[1])
 return ARGV[1]";
 
-/// Replaces a value if it is still what was read. Arguments: value read, new value.
+/// Replaces a value if it is unchanged since it was read. Arguments: value read, new value.
 const REPLACE: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], ARGV[2])
 return 1";
 
-/// Seconds for which no other login gets the same id, should a clock be set back.
-const ID_CLAIMED_FOR: u64 = 86_400;
-/// Draws of an id before giving up: with 4096 per millisecond a second one is rare.
-const DRAWS: usize = 16;
-/// Aliases followed before the directory counts as damaged: each join adds one, and a person has few apps.
-const ALIASES: usize = 64;
+/// Lifetime of a claim in seconds: no other login gets the same id, should a clock be set back.
+const CLAIM_LIFETIME_SECONDS: u64 = 86_400;
+/// Maximum number of draws of an id: with 4096 ids per millisecond a second draw is rare.
+const MAX_DRAWS: usize = 16;
+/// Aliases followed before the directory counts as damaged: each join adds one, and a person has
+/// few apps.
+const MAX_ALIASES: usize = 64;
 
 /// Users shared by all replicas.
 #[derive(Clone)]
@@ -78,7 +80,8 @@ impl RedisUsers {
         let (mut id, is_new) = match (known.or(joined), create) {
             (Some(id), _) => (self.resolve(id).await?, false),
             (None, CreateUsers::No) => return Ok(Found::Unknown),
-            // Under the unionid first: of two apps' logins at once, both then find one id before either openid has one.
+            // The unionid first: concurrent logins of two apps then find the same id before either
+            // openid has one.
             (None, CreateUsers::Yes) => {
                 self.make(by_unionid.as_deref().unwrap_or(&by_openid))
                     .await?
@@ -108,7 +111,7 @@ impl RedisUsers {
         };
         let stays = self.resolve(there).await?;
         if there != stays {
-            // Lost against another login's replacement: both lead to the same person.
+            // Another login replaced it first: both values lead to the same person.
             let replace = eval(REPLACE, &name)
                 .arg(there.to_string())
                 .arg(stays.to_string())
@@ -118,14 +121,16 @@ impl RedisUsers {
         Ok(())
     }
 
-    /// A new id under `name`, or the one another login was faster with: then ours stays unused, and is never an alias.
+    /// Stores a new id under `name`, or returns the id that another login stored first; the drawn
+    /// id then stays unused and is never an alias.
     async fn make(&self, name: &str) -> Result<(UserId, bool), StoreError> {
         let drawn = self.draw().await?;
         let there = self.claim(name, drawn).await?;
         Ok((self.resolve(there).await?, there == drawn))
     }
 
-    /// Makes `name` lead to the same person as `id`, joining the two ids when it leads elsewhere. Returns the one that stays.
+    /// Makes `name` lead to the same person as `id`, and joins the two ids if it leads elsewhere.
+    /// Returns the id that stays.
     async fn point(&self, name: &str, id: UserId) -> Result<UserId, StoreError> {
         let there = self.claim(name, id).await?;
         if there == id {
@@ -134,28 +139,30 @@ impl RedisUsers {
         self.join(there, id).await
     }
 
-    /// Makes two ids one person: the newer becomes an alias of the older. Returns the older.
+    /// Joins two ids of one person: the newer becomes an alias of the older. Returns the older.
     async fn join(&self, one: UserId, other: UserId) -> Result<UserId, StoreError> {
         let (mut one, mut other) = (self.resolve(one).await?, self.resolve(other).await?);
-        for _ in 0..ALIASES {
+        for _ in 0..MAX_ALIASES {
             if one == other {
                 return Ok(one);
             }
             let (older, newer) = (one.min(other), one.max(other));
-            // A ban of the newer holds for both. Before, for a crash in between must not lift it; and after, for one that is made
-            // in between: whoever bans looks for an alias afterwards.
+            // A ban of the newer id applies to both. It is carried over before the join, because a
+            // crash in between must not lift it, and after it, for a ban that is set in between:
+            // the ban operation looks for an alias afterwards.
             let ids = (newer.to_string(), older.to_string());
             self.bans.carry_over(&ids.0, &ids.1).await?;
             self.complete_profile(newer, older).await?;
             let alias_of = self.claim(&self.alias_name(newer), older).await?;
             self.bans.carry_over(&ids.0, &ids.1).await?;
             if alias_of == older {
-                // Once more, for what was written in between; then nothing asks for it any more.
+                // Once more, for fields that were written in between; after this the newer id is
+                // not read any more.
                 self.complete_profile(newer, older).await?;
                 self.forget_profile(newer).await?;
-                super::tell_of_merge(&older, &newer);
+                super::log_merge(&older, &newer);
             }
-            // Another login may have made it the alias of a third.
+            // Another login may have made it an alias of a third id.
             (one, other) = (self.resolve(alias_of).await?, self.resolve(older).await?);
         }
         Err(self.endless())
@@ -163,7 +170,7 @@ impl RedisUsers {
 
     /// Follows aliases, which always lead to smaller ids.
     async fn resolve(&self, mut id: UserId) -> Result<UserId, StoreError> {
-        for _ in 0..ALIASES {
+        for _ in 0..MAX_ALIASES {
             match self.older(id).await? {
                 Some(older) => id = older,
                 None => return Ok(id),
@@ -172,7 +179,8 @@ impl RedisUsers {
         Err(self.endless())
     }
 
-    /// Every id on the way from what openid and unionid led to; asks nothing where they led to `stays`.
+    /// The ids passed on the way from openid and unionid; needs no call if they led to `stays`
+    /// directly.
     async fn passed(
         &self,
         led_to: [Option<UserId>; 2],
@@ -189,7 +197,7 @@ impl RedisUsers {
         Ok(passed)
     }
 
-    /// What an id is the alias of.
+    /// The id that an id is an alias of.
     async fn older(&self, id: UserId) -> Result<Option<UserId>, StoreError> {
         let found: Option<String> = self.link.read(&get(&self.alias_name(id))).await?;
         match self.parse(found)? {
@@ -198,16 +206,16 @@ impl RedisUsers {
         }
     }
 
-    /// An id that nobody else was given.
+    /// An id that is issued to no other user.
     async fn draw(&self) -> Result<UserId, StoreError> {
-        for _ in 0..DRAWS {
+        for _ in 0..MAX_DRAWS {
             let id = UserId::draw(clock::unix_millis())?;
             let claim = cmd("SET")
                 .arg(format!("{}i:{id}", self.prefix))
                 .arg(1)
                 .arg("NX")
                 .arg("EX")
-                .arg(ID_CLAIMED_FOR)
+                .arg(CLAIM_LIFETIME_SECONDS)
                 .to_owned();
             let claimed: Option<String> = self.link.query(&claim).await?;
             if claimed.is_some() {
@@ -215,7 +223,7 @@ impl RedisUsers {
             }
         }
         Err(StoreError::Unavailable {
-            cause: format!("drawing a user id: {DRAWS} in a row were taken"),
+            cause: format!("drawing a user id: {MAX_DRAWS} in a row were taken"),
         })
     }
 

@@ -1,17 +1,17 @@
-//! Whether a table of somebody else's will do, and what to change in it.
+//! Checks whether an existing table can hold users, and names the change that it needs.
 
-use super::Adopted;
+use super::ExistingUsers;
 use crate::config::SqlKind;
 use crate::users::sql::database::{Database, SqlError};
-use crate::users::sql::shape::Shape;
+use crate::users::sql::table_schema::TableSchema;
 
-/// How the time of a first login is written.
+/// The format of a first login's time.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(in crate::users::sql) enum Created {
-    /// Not by us.
+    /// Not written.
     #[default]
     Never,
-    /// As the database's own time.
+    /// As the database's current time.
     Now,
     /// Seconds since 1970.
     Seconds,
@@ -19,24 +19,24 @@ pub(in crate::users::sql) enum Created {
     Millis,
 }
 
-/// What has to be known of a table before it is used.
+/// Facts about an existing table that its use depends on.
 #[derive(Debug, Clone, Default)]
-pub(in crate::users::sql) struct Fit {
+pub(in crate::users::sql) struct Compatibility {
     pub(in crate::users::sql) created: Created,
-    /// The type of the user id's column, as the database calls it.
+    /// The database's name of the id column's type.
     pub(super) id_kind: String,
 }
 
-/// Above it a number cannot be meant as seconds: the year 5138.
-const LARGEST_SECONDS: u64 = 100_000_000_000;
-impl Adopted {
-    /// Looks whether the table will do.
+/// Larger numbers cannot be seconds: the year 5138.
+const MAX_SECONDS: u64 = 100_000_000_000;
+impl ExistingUsers {
+    /// Checks the table.
     pub(in crate::users::sql) async fn inspect(
         &self,
         database: &Database,
-    ) -> Result<Fit, SqlError> {
-        let shape = Shape::of(database, &self.names.name).await?;
-        let problems = self.problems(&shape, database.kind());
+    ) -> Result<Compatibility, SqlError> {
+        let schema = TableSchema::of(database, &self.names.name).await?;
+        let problems = self.problems(&schema, database.kind());
         if !problems.is_empty() {
             let problems = problems.join("; ");
             return Err(SqlError::Failed(format!(
@@ -44,17 +44,21 @@ impl Adopted {
                 database.address()
             )));
         }
-        let id = shape.column(&self.names.id);
-        Ok(Fit {
-            created: self.created(database, &shape).await?,
+        let id = schema.column(&self.names.id);
+        Ok(Compatibility {
+            created: self.created(database, &schema).await?,
             id_kind: id.map_or_else(String::new, |column| column.kind.clone()),
         })
     }
 
-    /// How first logins are dated.
-    async fn created(&self, database: &Database, shape: &Shape) -> Result<Created, SqlError> {
+    /// The format of the creation column.
+    async fn created(
+        &self,
+        database: &Database,
+        schema: &TableSchema,
+    ) -> Result<Created, SqlError> {
         let column = self.names.created.as_deref();
-        let Some(column) = column.and_then(|name| shape.column(name)) else {
+        let Some(column) = column.and_then(|name| schema.column(name)) else {
             return Ok(Created::Never);
         };
         let number = ["int", "numeric", "decimal", "double", "float", "real"]
@@ -63,7 +67,7 @@ impl Adopted {
         if !number {
             return Ok(Created::Now);
         }
-        // As the newest row has it.
+        // As in the newest row.
         let newest = format!(
             "SELECT {} FROM {} ORDER BY {} DESC LIMIT 1",
             database.as_text(self.created.as_deref().unwrap_or_default()),
@@ -74,15 +78,19 @@ impl Adopted {
         let newest = rows.into_iter().flatten().next().flatten();
         let newest = newest.and_then(|text| text.split('.').next()?.parse::<u64>().ok());
         Ok(match newest {
-            Some(time) if time > LARGEST_SECONDS => Created::Millis,
+            Some(time) if time > MAX_SECONDS => Created::Millis,
             _ => Created::Seconds,
         })
     }
 
-    /// Why the table will not do, each with its cure.
-    pub(in crate::users::sql) fn problems(&self, shape: &Shape, kind: SqlKind) -> Vec<String> {
+    /// Reasons against the table, each with its cure.
+    pub(in crate::users::sql) fn problems(
+        &self,
+        schema: &TableSchema,
+        kind: SqlKind,
+    ) -> Vec<String> {
         let name = &self.names.name;
-        if !shape.exists() {
+        if !schema.exists() {
             return vec![format!(
                 "there is no table `{name}` that the user of users.sql.url may see"
             )];
@@ -97,7 +105,7 @@ impl Adopted {
         let mut problems: Vec<String> = columns
             .into_iter()
             .flatten()
-            .filter(|column| shape.column(column).is_none())
+            .filter(|column| schema.column(column).is_none())
             .map(|column| format!("table `{name}` has no column `{column}`; see users.sql.columns"))
             .collect();
         if !problems.is_empty() {
@@ -108,7 +116,7 @@ impl Adopted {
             .flatten()
             .map(String::as_str)
             .collect();
-        if !shape.is_unique(&openid) {
+        if !schema.is_unique(&openid) {
             let cure = self.unique_key(kind, &self.openid, &self.names.openid);
             problems.push(format!(
                 "nothing keeps table `{name}` from two rows with one `{}`, which two first logins at once would make; {cure}",
@@ -116,7 +124,7 @@ impl Adopted {
             ));
         }
         if let (Some(column), Some(unionid)) = (&self.unionid, &self.names.unionid)
-            && !shape.is_unique(&[unionid])
+            && !schema.is_unique(&[unionid])
         {
             let cure = self.unique_key(kind, column, unionid);
             problems.push(format!(

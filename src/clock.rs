@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_due_is_not_due_again_at_once() {
+    fn a_warning_is_due_once_per_interval() {
         let warning = OnceAMinute::default();
         assert!(warning.is_due());
         assert!(!warning.is_due());

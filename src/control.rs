@@ -355,7 +355,7 @@ mod tests {
     use crate::testing::RedisServer;
 
     #[tokio::test(flavor = "multi_thread")]
-    async fn a_session_that_becomes_his_while_merged_ids_are_looked_for_is_ended_too() {
+    async fn a_session_gained_during_the_merged_id_lookup_is_ended_too() {
         let server = RedisServer::start().await;
         let toml = "[[apps]]\nappid = \"wx1234567890abcdef\"\nsecret = \"0123456789abcdef\"\n\
                     [[routes]]\npath = \"/*\"\nrespond = { status = 204 }\n";

@@ -113,7 +113,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn in_no_window_more_than_the_burst_and_the_rate_are_let_through(
+        fn no_window_admits_more_than_the_burst_and_the_rate(
             bucket in bucket(),
             pauses in prop::collection::vec(0..3_000_000_u64, 1..200),
         ) {
@@ -133,7 +133,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_told_is_what_happens(
+        fn the_reported_limit_status_is_exact(
             bucket in bucket(),
             pauses in prop::collection::vec(0..3_000_000_u64, 1..100),
         ) {

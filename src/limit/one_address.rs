@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_hundred_logins_from_one_private_address_are_told_of_once_an_hour() {
+    async fn a_hundred_logins_from_one_private_address_draw_one_warning_an_hour() {
         let watch = OneAddress::new(true);
         assert_eq!(said(&watch, "10.0.0.1", 99), 0);
         assert_eq!(said(&watch, "10.0.0.1", 1000), 1);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_is_said_of_public_addresses_or_where_a_proxy_is_trusted() {
+    async fn public_addresses_and_trusted_proxies_draw_no_warning() {
         for address in ["203.0.113.9", "2001:db8::1", "8.8.8.8", "100.128.0.1"] {
             assert_eq!(said(&OneAddress::new(true), address, 200), 0, "{address}");
         }

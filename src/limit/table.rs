@@ -121,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn each_caller_has_a_bucket_of_his_own_which_time_fills_again() {
+    fn each_caller_has_a_separate_bucket_that_refills_over_time() {
         let (table, bucket) = (Table::new(), bucket("2/s", 3));
         for _ in 0..3 {
             assert!(table.take(&bucket, host(1), 7).is_ok());
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_of_addresses_takes_no_memory_and_sets_nobody_free() {
+    fn a_flood_of_addresses_takes_no_memory_and_exempts_no_caller() {
         let (table, bucket) = (Table::new(), bucket("1/h", 2));
         for caller in 0..100 {
             for _ in 0..2 {
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_debt_that_is_told_is_believed_only_when_it_is_the_greater() {
+    fn a_reported_debt_counts_only_if_it_is_greater() {
         let (table, bucket) = (Table::new(), bucket("1/s", 3));
         table.raise(host(1), 0, 3_000_000);
         table.raise(host(1), 500_000, 1_000_000);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_table_that_nobody_uses_is_empty() {
+    fn an_unused_table_is_empty() {
         assert_eq!(Table::new().places(), 0);
     }
 

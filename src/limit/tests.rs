@@ -54,7 +54,7 @@ impl Replica {
 }
 
 #[tokio::test]
-async fn what_has_no_limit_is_not_counted() {
+async fn routes_without_a_limit_are_not_counted() {
     let config = config("", "[[login]]\nrate_limit = \"none\"");
     let limits = Limits::new(&config, None);
     assert!(limits.route(&config.routes[0]).is_none());
@@ -63,7 +63,7 @@ async fn what_has_no_limit_is_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_tells_what_is_left_and_when_to_come_again() {
+async fn a_refusal_reports_remaining_and_retry_after() {
     let config = config("rate_limit = { per_address = \"2/m\", burst = 3 }", "");
     let limits = Limits::new(&config, None);
     let route = limits.route(&config.routes[0]).unwrap();
@@ -111,7 +111,7 @@ async fn replicas_count_together_and_each_caller_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_at_once_let_through_the_burst_and_no_more() {
+async fn concurrent_replicas_admit_the_burst_and_no_more() {
     let server = RedisServer::start().await;
     let link = server.link();
     let mut running = tokio::task::JoinSet::new();
@@ -156,7 +156,7 @@ async fn a_key_lives_as_long_as_its_caller_owes_something() {
 }
 
 #[tokio::test]
-async fn in_redis_time_gives_back_what_the_rate_says() {
+async fn a_bucket_in_redis_refills_at_its_rate() {
     let server = RedisServer::start().await;
     let replica = Replica::new("\"20/s\", burst = 1", &server.link());
     replica.count("192.0.2.1").await.unwrap();
@@ -191,7 +191,7 @@ async fn a_clock_set_back_costs_one_bucket_and_nonsense_nothing() {
 }
 
 #[tokio::test]
-async fn who_is_refused_costs_redis_nothing_while_he_goes_on_trying() {
+async fn a_refused_caller_costs_redis_nothing_while_it_retries() {
     let server = RedisServer::start().await;
     let link = server.link();
     let (one, other) = (
@@ -214,7 +214,7 @@ async fn who_is_refused_costs_redis_nothing_while_he_goes_on_trying() {
 }
 
 #[tokio::test]
-async fn without_redis_a_replica_goes_on_from_what_it_knows() {
+async fn without_redis_a_replica_continues_from_its_last_counts() {
     let mut server = RedisServer::start().await;
     let link = server.link();
     let (one, other) = (
@@ -247,7 +247,7 @@ async fn without_redis_a_replica_goes_on_from_what_it_knows() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_ours_is_as_good_as_no_redis() {
+async fn a_foreign_value_at_a_key_counts_as_a_redis_outage() {
     let server = RedisServer::start().await;
     let link = server.link();
     let replica = Replica::new("\"2/h\"", &link);

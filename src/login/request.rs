@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_tells_device_version_and_address() {
+    fn a_login_records_device_version_and_address() {
         let mut headers = HeaderMap::new();
         assert_eq!(origin(&headers, None), Origin::default());
         let page = "https://servicewechat.com/wx-b/12/page-frame.html";

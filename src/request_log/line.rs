@@ -221,7 +221,7 @@ mod tests {
     use crate::request_log::tests::record;
 
     #[test]
-    fn a_line_is_one_json_object_whatever_the_client_sends() {
+    fn a_line_is_one_json_object_for_any_client_input() {
         let mut record = record();
         record.path = "/a\"\n\\\u{1b}[31m\u{2028}\u{202e}\u{feff}\u{540d}".to_owned();
         record.user_id = Some("4\r2".to_owned());
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_chooses_is_written_up_to_a_bound() {
+    fn client_chosen_values_are_truncated() {
         let mut record = record();
         record.path = format!("/{}", "\u{540d}".repeat(5000));
         record.host = Some("h".repeat(5000));

@@ -228,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn what_failed_gets_a_line_though_skipped_or_sampled_away() {
+    fn failures_are_logged_even_if_skipped_or_sampled_out() {
         let mut record = record();
         record.path = "/quiet".to_owned();
         assert!(!record.is_wanted());

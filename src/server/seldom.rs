@@ -32,7 +32,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn the_first_is_told_at_once_and_the_others_with_a_count() {
+    async fn the_first_warning_is_logged_at_once_and_later_ones_with_a_count() {
         let mut seldom = Seldom::default();
         assert_eq!(seldom.count(), Some(1));
         for _ in 0..1000 {

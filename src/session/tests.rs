@@ -82,7 +82,7 @@ async fn a_login_never_ends_other_sessions_when_there_is_no_limit() {
 }
 
 #[tokio::test]
-async fn users_without_an_id_are_told_apart_by_app_and_openid() {
+async fn users_without_an_id_are_distinguished_by_app_and_openid() {
     let mut config = session_config();
     config.max_per_user = 1;
     let (_server, stores) = both(&config).await;
@@ -167,7 +167,7 @@ async fn of_many_claims_of_one_code_one_wins_and_all_get_its_result() {
 }
 
 #[tokio::test]
-async fn a_released_code_can_be_claimed_again_and_a_late_release_frees_nobody_elses() {
+async fn a_released_code_can_be_claimed_again_and_a_late_release_frees_no_other_claim() {
     let (_server, stores) = both(&session_config()).await;
     for store in stores {
         let claim = async || store.claim_login("wx1", "code").await.unwrap();

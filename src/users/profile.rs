@@ -376,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_prints_a_profile() {
+    fn debug_output_shows_no_profile_value() {
         let mut profile = Profile::default();
         profile.set(ProfileField::Phone, Some("13800000000".to_owned()));
         let shown = format!("{profile:?} {:?}", Change::phone("13800000000"));

@@ -116,7 +116,7 @@ async fn apps_with_one_unionid_share_one_id() {
 }
 
 #[tokio::test]
-async fn an_empty_unionid_joins_nobody() {
+async fn an_empty_unionid_merges_no_users() {
     let (_server, directories) = each().await;
     for users in directories {
         let first = id(&users, "wx1", "o1", Some("")).await;
@@ -125,7 +125,7 @@ async fn an_empty_unionid_joins_nobody() {
 }
 
 #[tokio::test]
-async fn when_the_unionid_shows_up_later_the_older_id_stays_whoever_logs_in_first() {
+async fn a_late_unionid_keeps_the_older_id_in_either_login_order() {
     let (_server, directories) = each().await;
     for users in directories {
         for (round, newer_first) in [("a", true), ("b", false)] {
@@ -172,7 +172,7 @@ async fn changed(profiles: &Profiles, user_id: &str, changes: &[Change]) -> Stri
 }
 
 #[tokio::test]
-async fn a_profile_is_kept_field_by_field_and_nobody_elses() {
+async fn a_profile_is_stored_field_by_field_for_its_user_only() {
     let (_server, directories) = each().await;
     let name = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f1e8}\u{1f1f3}";
     for users in directories {
@@ -253,7 +253,7 @@ async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_i
 
 /// Those of Redis and databases are tried where they are.
 #[tokio::test]
-async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
+async fn in_memory_a_ban_of_the_newer_id_survives_a_merge() {
     let bans = Bans::memory();
     let users = UserDirectory::memory(bans.clone());
     let older = id(&users, "wx1", "o1", None).await;
@@ -275,7 +275,7 @@ async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person()
 }
 
 #[tokio::test]
-async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
+async fn a_merge_is_reported_at_each_login_of_either_until_it_is_settled() {
     let (_server, directories) = each().await;
     for users in directories {
         let merged = async |appid: &str, openid: &str, unionid: Option<&str>| {
@@ -316,7 +316,7 @@ async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
 }
 
 #[tokio::test]
-async fn of_a_chain_of_merges_every_id_on_the_way_is_said() {
+async fn a_chain_of_merges_reports_every_id_on_the_way() {
     let (_server, directories) = each().await;
     for users in directories {
         let merged = async |appid: &str, openid: &str, unionid: &str| {
@@ -354,7 +354,7 @@ async fn of_a_chain_of_merges_every_id_on_the_way_is_said() {
 }
 
 #[tokio::test]
-async fn without_a_directory_nobody_has_an_id() {
+async fn without_a_directory_users_have_no_id() {
     let found = UserDirectory::Off.find_or_create("wx1", "o1", None, CreateUsers::Yes);
     assert_eq!(found.await.unwrap(), Found::NoDirectory);
 }

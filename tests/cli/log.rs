@@ -56,7 +56,7 @@ fn as_text_a_line_is_for_reading() {
 }
 
 #[test]
-fn a_level_hides_what_is_below_it() {
+fn a_level_hides_lower_levels() {
     // An upstream that no route uses draws a warning.
     let unused = "[upstreams.unused]\nservers = [\"http://127.0.0.1:8000\"]";
     let folder = folder(&format!("level = \"warn\"\n{unused}"));

@@ -59,7 +59,7 @@ fn a_ban_is_made_shown_and_lifted_with_a_line_of_audit_for_each_change() {
 }
 
 #[test]
-fn a_ban_with_an_end_tells_when() {
+fn a_temporary_ban_reports_its_end() {
     let port = free_port();
     let _redis = redis(port);
     let folder = folder(port);
@@ -119,7 +119,7 @@ fn an_export_is_of_a_directory_that_a_command_can_reach() {
 }
 
 #[test]
-fn without_redis_nothing_is_done_and_that_is_said() {
+fn without_redis_nothing_is_done_and_the_reason_is_reported() {
     let away = folder(free_port());
     let memory = Folder::with(&format!("[session]\nstore = \"memory\"\n{APP}{ROUTE}"));
 

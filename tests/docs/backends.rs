@@ -23,7 +23,7 @@ fn the_node_service_runs_and_reads_the_caller() {
 }
 
 #[test]
-fn what_readme_says_of_their_code_is_in_their_code() {
+fn code_quoted_in_the_readmes_of_backends_is_in_their_source() {
     let readme = file("README.md");
     let said: Vec<&str> = code_words(section(&readme, "## The real thing"))
         .into_iter()

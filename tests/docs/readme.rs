@@ -45,7 +45,7 @@ fn the_recipe_in_a_sentence_is_good_in_the_first_files_route() {
 }
 
 #[test]
-fn the_commands_print_what_is_shown() {
+fn the_commands_print_the_shown_output() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("gateway.toml"), smallest()).expect("a file");
     let shown = blocks(&file("README.md"), "console");
@@ -61,7 +61,7 @@ fn the_commands_print_what_is_shown() {
 }
 
 #[test]
-fn the_three_lines_of_dev_are_those_it_prints_and_do_what_is_said() {
+fn the_three_lines_of_dev_match_its_output_and_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dev = Program::start(skeygate(folder.path()).args(["dev", "--port", "0"]));
     let mut printed = Vec::new();

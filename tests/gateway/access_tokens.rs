@@ -115,7 +115,7 @@ async fn sixty_first_uses_on_three_replicas_fetch_one_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_somebody_else_ended_is_replaced_and_nobody_notices() {
+async fn a_token_ended_elsewhere_is_replaced_without_a_failed_call() {
     let stack = Stack::start(setup()).await;
     let skey = stack.login("ann").await;
     assert_eq!(ask(&stack, stack.address(), &skey, "ann").await.status, 200);

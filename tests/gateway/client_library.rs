@@ -60,7 +60,7 @@ async fn an_outage_logs_no_mini_program_out() {
 }
 
 #[tokio::test]
-async fn what_is_written_about_the_library_is_true() {
+async fn the_documentation_of_the_library_is_true() {
     run("readme.test.js").await;
 }
 

@@ -46,7 +46,7 @@ async fn refusal(client: &mut Client) -> Response {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_the_place_of_the_connection_that_has_idled_longest() {
+async fn a_new_connection_replaces_the_longest_idle_one() {
     let stack = stack("max_connections = 3\nmax_connections_per_address = 3").await;
     let mut first = used(&stack).await;
     let mut second = used(&stack).await;
@@ -72,7 +72,7 @@ async fn a_connection_that_never_spoke_makes_room_too() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_or_half_sent_keeps_its_place_and_the_newcomer_is_told() {
+async fn requests_in_flight_or_half_sent_keep_their_connections_and_new_ones_get_503() {
     let mut stack = stack("max_connections = 3\nmax_connections_per_address = 4").await;
     let mut socket = Client::connect(stack.address()).await;
     let upgrade = Request::get("/socket")
@@ -98,7 +98,7 @@ async fn what_is_under_way_or_half_sent_keeps_its_place_and_the_newcomer_is_told
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_leaves_with_goaway_when_its_place_is_needed() {
+async fn an_idle_http2_connection_is_closed_with_goaway_at_the_limit() {
     let stack = stack("max_connections = 1").await;
     let mut idle = RawH2::connect(stack.address()).await;
     idle.write(get(1, "/a")).await;
@@ -114,7 +114,7 @@ async fn an_idle_http2_connection_leaves_with_goaway_when_its_place_is_needed() 
 }
 
 #[tokio::test]
-async fn who_is_told_to_go_and_asks_on_is_cut() {
+async fn requests_after_goaway_are_closed() {
     let stack = stack("max_connections = 1").await;
     let mut stays = RawH2::connect(stack.address()).await;
     stays.write(get(1, "/a")).await;
@@ -187,7 +187,7 @@ async fn a_trusted_proxy_may_hold_more_than_one_address_may() {
 }
 
 #[tokio::test]
-async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
+async fn requests_over_the_upstream_queue_limit_are_refused_at_once() {
     let setup = Setup::new().memory().routes(OPEN);
     let limits = "max_in_flight = 1\nmax_pending = 1";
     let mut stack = Stack::start(setup.table("upstreams.api", limits)).await;
@@ -219,7 +219,7 @@ async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn refusals_are_bounded_and_told_in_the_log_once() {
+async fn refusals_are_bounded_and_logged_once() {
     let setup = Setup::new().memory().routes(OPEN);
     let mut parts = setup.table("server", "max_connections = 1").start().await;
     parts

@@ -24,7 +24,7 @@ async fn skey(stack: &Stack) -> String {
 }
 
 #[tokio::test]
-async fn what_was_decrypted_is_posted_to_the_service_and_its_answer_passed_back() {
+async fn decrypted_data_is_posted_to_the_service_and_its_response_passed_back() {
     let mut stack = Stack::start(setup("/internal/phone")).await;
     let skey = skey(&stack).await;
     stack.upstream.next(Answer::text(201, "saved"));
@@ -57,7 +57,7 @@ async fn what_was_decrypted_is_posted_to_the_service_and_its_answer_passed_back(
 }
 
 #[tokio::test]
-async fn what_fails_is_refused_in_the_logins_style_and_the_service_gets_nothing() {
+async fn a_failed_decryption_is_refused_in_the_login_style_and_not_delivered() {
     let mut stack = Stack::start(setup("/internal/phone")).await;
     let skey = skey(&stack).await;
     let good = phone_data(&stack, "ann");

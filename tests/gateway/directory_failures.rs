@@ -82,7 +82,7 @@ fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_cannot_be_read_is_told_in_the_log_without_a_value_and_nobody_is_let_in() {
+async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_login() {
     let mut service = RecordingUpstream::start().await;
     let parts = setup(&service.url())
         .table("log", "level = \"trace\"\nformat = \"json\"")
@@ -142,7 +142,7 @@ async fn an_answer_that_cannot_be_read_is_told_in_the_log_without_a_value_and_no
 }
 
 #[tokio::test]
-async fn a_service_that_is_slow_refuses_logins_within_its_time_and_nobody_who_has_a_session() {
+async fn a_slow_service_refuses_logins_within_its_timeout_and_leaves_sessions_alone() {
     let mut service = RecordingUpstream::start().await;
     let setup = setup(&service.url());
     let parts = setup.start().await;

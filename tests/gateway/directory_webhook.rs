@@ -51,7 +51,7 @@ async fn asked(service: &mut RecordingUpstream) -> (Recorded, Value) {
 }
 
 #[tokio::test]
-async fn the_lines_of_the_reference_let_in_what_we_signed_and_nobody_else() {
+async fn the_verification_code_of_the_reference_admits_only_our_signature() {
     let then = "echo json_encode(['user_id' => 42, 'claims' => [], 'is_new' => $asked['is_new']]);";
     let php = Service::php(SECRET, then).await;
     let other_php = Service::php(&SECRET.to_uppercase(), then).await;
@@ -142,7 +142,7 @@ require('node:https').createServer({ key, cert }, (request, response) => {
 }
 
 #[tokio::test]
-async fn the_service_is_asked_who_logs_in_and_upstreams_are_told_what_it_says() {
+async fn the_service_identifies_each_login_and_upstreams_get_its_attributes() {
     let mut service = RecordingUpstream::start().await;
     let setup = setup(&service.url()).routes(
         "[[routes]]\npath = \"/*\"\nupstream = \"api\"\n[[login]]\nrate_limit = \"none\"\n\
@@ -217,7 +217,7 @@ async fn the_service_is_asked_who_logs_in_and_upstreams_are_told_what_it_says() 
 }
 
 #[tokio::test]
-async fn who_is_nobody_or_denied_is_refused_in_every_style_and_stays_new() {
+async fn unknown_and_denied_users_are_refused_in_every_style_and_stay_new() {
     let mut service = RecordingUpstream::start().await;
     let mut routes = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\n".to_owned();
     let styles = [
@@ -307,7 +307,7 @@ async fn a_claim_cannot_be_forged_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn bans_and_sessions_go_by_user_id_and_the_directory_is_said_to_be_elsewhere() {
+async fn bans_and_sessions_use_the_user_id_and_the_directory_is_reported_as_external() {
     let service = RecordingUpstream::start().await;
     service.always(|_| says(&json!({ "user_id": "u-7" })));
     let stack = Stack::start(setup(&service.url())).await;
@@ -343,7 +343,7 @@ async fn bans_and_sessions_go_by_user_id_and_the_directory_is_said_to_be_elsewhe
 }
 
 #[tokio::test]
-async fn check_asks_the_service_and_says_what_is_wrong_with_it() {
+async fn check_calls_the_service_and_reports_its_fault() {
     let mut service = RecordingUpstream::start().await;
     let parts = setup(&service.url())
         .table("users.merged", "header_for = \"none\"")

@@ -27,7 +27,7 @@ fn many_lines() -> String {
 }
 
 #[tokio::test]
-async fn a_refused_head_gets_an_answer_like_any_other() {
+async fn a_refused_head_gets_a_regular_response() {
     let stack = Stack::start(setup()).await;
     for (bytes, status, name) in [
         ("GET /a HTTP/1.1\nHost: g\n\n", 400, "bad_request"),
@@ -142,7 +142,7 @@ async fn many_requests_in_one_piece_are_answered_in_order() {
 }
 
 #[tokio::test]
-async fn who_is_refused_in_the_middle_of_an_upload_can_read_why() {
+async fn a_refusal_in_the_middle_of_an_upload_can_be_read() {
     let stack = Stack::start(setup().table("server", "max_body = \"1KiB\"")).await;
     // Closing with bytes unread would reset the connection, and the answer would be lost with it.
     for _ in 0..10 {
@@ -160,7 +160,7 @@ async fn who_is_refused_in_the_middle_of_an_upload_can_read_why() {
 }
 
 #[tokio::test]
-async fn bytes_behind_an_upgrade_wait_for_the_answer() {
+async fn bytes_after_an_upgrade_wait_for_the_response() {
     let mut stack = Stack::start(setup()).await;
     let upgrade = "GET /socket HTTP/1.1\r\nHost: g\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
@@ -234,7 +234,7 @@ async fn a_refused_request_with_a_body_leaves_the_connection_to_the_next_one_or_
 }
 
 #[tokio::test]
-async fn a_line_end_behind_a_body_is_not_answered() {
+async fn a_line_end_after_a_body_gets_no_response() {
     let server = "header_timeout = \"200ms\"\nidle_timeout = \"600ms\"";
     let stack = Stack::start(setup().table("server", server)).await;
     let mut client = Client::connect(stack.address()).await;

@@ -111,7 +111,7 @@ fn assert_hides(answer: &Response, errcode: &Errcode) {
 }
 
 #[tokio::test]
-async fn each_errcode_has_its_answer_to_a_login_and_its_tries() {
+async fn each_errcode_has_its_login_response_and_number_of_tries() {
     let parts = Setup::new()
         .memory()
         .table("log", "format = \"json\"")

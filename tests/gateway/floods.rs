@@ -141,7 +141,7 @@ async fn ended(connection: &mut RawH2) {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_some_requests_back_goes_on() {
+async fn a_client_that_cancels_some_requests_continues() {
     let mut stack = stack().await;
     let mut client = RawH2::connect(stack.address()).await;
     let mut numbers = streams();
@@ -159,7 +159,7 @@ async fn a_client_that_takes_some_requests_back_goes_on() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_may_take_back_what_its_many_users_do() {
+async fn a_trusted_proxy_may_cancel_requests_of_its_many_users() {
     let setup = Setup::new().memory().routes(OPEN);
     let trusted = "trusted_proxies = [\"127.0.0.1/32\"]";
     let mut stack = Stack::start(setup.table("server", trusted)).await;
@@ -324,7 +324,7 @@ async fn a_body_of_another_length_than_was_said_is_broken_off() {
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_take_little_memory() {
+async fn unread_responses_take_little_memory() {
     let setup = Setup::new().memory().routes(OPEN);
     // An upstream that has to write all this needs its time; how long is not the question here.
     let setup = setup.table("upstreams.api", "response_timeout = \"5m\"");

@@ -111,7 +111,7 @@ async fn the_network_can_swallow_and_break() {
 }
 
 #[tokio::test]
-async fn the_real_backends_answer() {
+async fn the_real_backends_respond() {
     for backend in [
         Backend::php().await,
         Backend::node().await,

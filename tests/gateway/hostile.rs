@@ -36,7 +36,7 @@ async fn a_last_request_is_answered_though_more_bytes_came_behind_it() {
 }
 
 #[tokio::test]
-async fn an_answer_is_not_held_back_by_half_a_request_behind_it() {
+async fn a_response_is_not_delayed_by_half_a_request_after_it() {
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     let mut client = Client::connect(stack.address()).await;
     client
@@ -72,7 +72,7 @@ async fn events_are_passed_on_though_the_next_request_waits() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_and_not_just_dropped() {
+async fn unparsable_bytes_are_refused_with_a_response() {
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     let long = format!(
         "GET /a HTTP/1.1\r\nHost: g\r\nA: {}\r\n\r\n",
@@ -208,7 +208,7 @@ async fn a_cookie_with_other_letters_beside_it_is_still_the_skey() {
 }
 
 #[tokio::test]
-async fn a_login_style_of_ones_own_is_json_also_without_a_user_id() {
+async fn a_custom_login_style_is_json_also_without_a_user_id() {
     let routes = format!(
         "{OPEN}\n[[login]]\npath = \"/login\"\nstyle = {}\n",
         r#"{ login = "{\"token\":\"{skey}\",\"id\":\"{user_id}\"}" }"#

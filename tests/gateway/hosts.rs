@@ -239,7 +239,7 @@ async fn no_other_header_chooses_the_host() {
 }
 
 #[tokio::test]
-async fn the_upstream_is_told_the_host_that_was_routed_by() {
+async fn the_upstream_gets_the_host_used_for_routing() {
     let mut stack = stack().await;
     for (request, host) in [
         (

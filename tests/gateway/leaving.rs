@@ -28,7 +28,7 @@ async fn all_get_their_own(stack: &Stack, users: &[User], what: &str) {
 }
 
 #[tokio::test]
-async fn wherever_a_caller_leaves_the_next_ones_get_their_own_answers() {
+async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
     let mut stack = Stack::start(Setup::new().far_redis(Duration::ZERO)).await;
     let users = users(&stack, 6).await;
     let leaver = &users[0];
@@ -115,7 +115,7 @@ async fn left(stack: &mut Stack) {
 }
 
 #[tokio::test]
-async fn what_comes_after_its_deadline_answers_nobody_else() {
+async fn a_response_after_its_deadline_reaches_no_other_request() {
     let setup = Setup::new()
         .table("redis", "timeout = \"100ms\"")
         .table("upstreams.api", "response_timeout = \"100ms\"");

@@ -11,7 +11,7 @@ use crate::support::within;
 const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n";
 
 #[tokio::test]
-async fn sigterm_finishes_what_runs_and_exits_0() {
+async fn sigterm_finishes_requests_in_flight_and_exits_0() {
     let mut parts = Setup::new().memory().routes(OPEN).start().await;
     let mut gateway = GatewayProcess::start(&parts.toml).await;
     let (gate, answer) = Answer::ok().held();
@@ -69,7 +69,7 @@ async fn draining_ends_at_its_deadline() {
 }
 
 #[tokio::test]
-async fn a_bad_file_is_told_in_full_and_exits_78() {
+async fn a_bad_file_is_reported_in_full_and_exits_78() {
     let toml = "[sever]\n\n[[apps]]\nappid = \"wx00000000000000a1\"\nsecert = \"x\"\n";
 
     for command in ["run", "check"] {
@@ -172,7 +172,7 @@ async fn a_process_without_descriptors_recovers_when_it_has_some() {
 }
 
 #[tokio::test]
-async fn a_gateway_that_was_told_to_end_lets_go_of_its_port() {
+async fn a_draining_gateway_releases_its_port() {
     let mut stack = Stack::start(Setup::new().memory()).await;
     let address = stack.address();
 

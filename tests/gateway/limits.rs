@@ -136,7 +136,7 @@ async fn a_head_that_drips_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn a_client_that_never_speaks_is_let_go() {
+async fn a_silent_client_is_closed() {
     let stack = stack("header_timeout = \"200ms\"").await;
 
     let mut client = Client::connect(stack.address()).await;
@@ -145,7 +145,7 @@ async fn a_client_that_never_speaks_is_let_go() {
 }
 
 #[tokio::test]
-async fn an_idle_connection_is_let_go() {
+async fn an_idle_connection_is_closed() {
     let stack = stack("idle_timeout = \"200ms\"").await;
     let mut client = Client::connect(stack.address()).await;
 

@@ -166,7 +166,7 @@ fn is_sound(line: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_line_is_one_event_in_json_whatever_anybody_says() {
+async fn every_json_line_is_one_event_for_any_input() {
     let (ids, lines) = log_of("json").await;
 
     let events: Vec<Value> = lines
@@ -190,7 +190,7 @@ async fn every_line_is_one_event_in_json_whatever_anybody_says() {
 }
 
 #[tokio::test]
-async fn every_line_is_one_event_in_text_whatever_anybody_says() {
+async fn every_text_line_is_one_event_for_any_input() {
     let (ids, lines) = log_of("text").await;
 
     for line in &lines {

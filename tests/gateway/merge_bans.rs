@@ -96,7 +96,7 @@ fn is_banned(answer: &Response) -> bool {
 }
 
 #[tokio::test]
-async fn a_merge_with_somebody_who_is_banned_ends_the_sessions_of_both() {
+async fn a_merge_with_a_banned_user_ends_the_sessions_of_both() {
     for users in EVERYWHERE {
         for banned in [0, 1] {
             let (_database, stack) = start(users).await;
@@ -119,7 +119,7 @@ async fn a_merge_with_somebody_who_is_banned_ends_the_sessions_of_both() {
 }
 
 #[tokio::test]
-async fn whoever_was_merged_is_listed_and_logged_out_by_every_name_of_his() {
+async fn a_merged_user_is_listed_and_logged_out_by_every_id() {
     for users in EVERYWHERE {
         let (_database, stack) = start(users).await;
         let [older, newer] = one_user(&stack).await;
@@ -165,7 +165,7 @@ async fn whoever_was_merged_is_listed_and_logged_out_by_every_name_of_his() {
 }
 
 #[tokio::test]
-async fn whoever_was_merged_is_banned_and_let_in_again_by_every_name_of_his() {
+async fn a_merged_user_is_banned_and_unbanned_by_every_id() {
     for users in EVERYWHERE {
         let (_database, stack) = start(users).await;
         let [older, newer] = one_user(&stack).await;
@@ -234,7 +234,7 @@ async fn next_millisecond() {
 
 /// The login that found the third and the second to be one died when the directory knew it.
 #[tokio::test]
-async fn of_a_chain_of_merges_everybody_hears_though_one_was_left_undone() {
+async fn every_merge_of_a_chain_is_told_after_an_interruption() {
     let mut service = RecordingUpstream::start().await;
     let url = format!(
         "url = \"{}/merged\"\nsecret = \"{}\"",
@@ -282,7 +282,7 @@ async fn of_a_chain_of_merges_everybody_hears_though_one_was_left_undone() {
 /// Redis is 20 ms away from the gateway and near to the command, so that the ban is done while the merge is at the first of the newer's
 /// sessions: those that it has not come to yet are on neither list when the ban looks there.
 #[tokio::test]
-async fn a_ban_that_falls_into_a_merge_leaves_no_session_behind() {
+async fn a_ban_during_a_merge_leaves_no_session_behind() {
     for users in [Users::Redis, Users::AdoptedTable] {
         for banned in [0, 1] {
             let (_database, setup) = setup(users).await;

@@ -114,7 +114,7 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
 }
 
 #[tokio::test]
-async fn users_of_an_adopted_table_are_told_of_once() {
+async fn users_of_an_existing_table_are_reported_once() {
     let database = Database::start(Kind::Sqlite).await;
     let table = "CREATE TABLE user (id INTEGER PRIMARY KEY, openid TEXT NOT NULL UNIQUE, union_id TEXT UNIQUE)";
     database.sql(table).await;
@@ -181,7 +181,7 @@ async fn in_memory_it_is_the_same() {
 }
 
 #[tokio::test]
-async fn the_header_ends_with_its_time_and_where_there_is_none_the_sessions_are_his_all_the_same() {
+async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
     for (header_for, is_told) in [("2s", true), ("none", false)] {
         let keys = format!("header_for = \"{header_for}\"");
         let setup = Setup::new().two_apps().table("users.merged", &keys);
@@ -220,7 +220,7 @@ async fn the_header_ends_with_its_time_and_where_there_is_none_the_sessions_are_
 
 /// Redis fails at every step in turn, as if the gateway had been killed there: the next login makes up for it.
 #[tokio::test]
-async fn what_a_merge_left_undone_the_next_login_does() {
+async fn the_next_login_completes_an_interrupted_merge() {
     for step in [
         "m:{newer}:into",
         "m:{older}",
@@ -314,7 +314,7 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
 }
 
 #[tokio::test]
-async fn a_service_that_was_away_is_told_once_it_is_back_by_whichever_replica_is_there() {
+async fn a_service_that_was_away_is_told_later_by_any_replica() {
     let port = free_port();
     let then = "console.log(`told ${JSON.stringify(asked)}`); response.end();";
     let parts = telling(&format!("http://127.0.0.1:{port}"))
@@ -369,7 +369,7 @@ async fn a_service_that_was_away_is_told_once_it_is_back_by_whichever_replica_is
 }
 
 #[tokio::test]
-async fn php_is_told_of_a_merge_and_what_is_forged_in_redis_is_not_sent() {
+async fn php_is_told_of_a_merge_and_forged_notices_are_not_sent() {
     let then = "error_log('told ' . $asked['event'] . ' ' . $asked['merged_from']);";
     let mut service = Service::php(SECRET, then).await;
     let mut stack = Stack::start(telling(&service.url)).await;
@@ -400,7 +400,7 @@ async fn forge(redis: &RedisServer, notice: &str) {
 }
 
 #[tokio::test]
-async fn who_writes_a_merge_into_redis_becomes_nobody_else() {
+async fn a_merge_forged_in_redis_changes_no_identity() {
     let mut stack = Stack::start(Setup::new().two_apps()).await;
     let at = stack.address();
     let [_, mallory] = two_users(&stack, at).await;

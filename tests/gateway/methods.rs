@@ -243,7 +243,7 @@ async fn wx_request_which_knows_no_patch_can_patch_by_a_post() {
 }
 
 #[tokio::test]
-async fn php_is_told_of_no_override_that_was_not_checked() {
+async fn php_gets_only_checked_method_overrides() {
     let backend = Backend::php().await;
     let setup = Setup::new().memory().upstream(&backend.url());
     let stack = Stack::start(setup.routes(BY_METHOD)).await;

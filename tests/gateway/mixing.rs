@@ -59,7 +59,7 @@ async fn log_in(stack: &Stack, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_answer_is_its_own_users_on_shared_connections_with_callers_who_leave() {
+async fn responses_match_their_users_on_shared_connections_with_aborted_requests() {
     let setup = Setup::new()
         .far_redis(Duration::from_millis(5))
         .table("redis", "timeout = \"40ms\"")
@@ -198,8 +198,7 @@ pub(crate) async fn over_http1(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hundreds_of_users_on_shared_connections_get_their_own_answers_from_an_upstream_that_breaks()
- {
+async fn hundreds_of_users_on_shared_connections_get_their_own_responses_from_a_failing_upstream() {
     const USERS: usize = 240;
     let setup = Setup::new().far_redis(Duration::from_millis(1)).table(
         "upstreams.api",

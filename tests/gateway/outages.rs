@@ -77,7 +77,7 @@ fn only_200_and_503(samples: &[Sample]) -> Vec<Duration> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_redis_logs_nobody_out_and_is_used_again_within_a_second() {
+async fn a_killed_redis_ends_no_session_and_is_used_again_within_a_second() {
     let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
@@ -95,7 +95,7 @@ async fn a_killed_redis_logs_nobody_out_and_is_used_again_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_redis_is_answered_for_in_time_and_after_a_while_at_once() {
+async fn a_frozen_redis_costs_its_timeout_and_then_fails_at_once() {
     let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
@@ -135,7 +135,7 @@ async fn a_redis_restarted_in_between_costs_at_most_a_second() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_an_outage_says_when_to_come_again() {
+async fn a_refusal_in_an_outage_has_retry_after() {
     let mut stack = Stack::start(Setup::new().default_deadlines().routes(ROUTES)).await;
     let skey = stack.login("ann").await;
     stack.redis().kill().await;
@@ -337,7 +337,7 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
 }
 
 #[tokio::test]
-async fn callers_who_leave_and_a_slow_redis_never_mix_two_users() {
+async fn aborted_requests_and_a_slow_redis_never_mix_two_users() {
     let setup = Setup::new()
         .far_redis(Duration::from_millis(10))
         .table("redis", "timeout = \"5s\"");

@@ -120,7 +120,7 @@ fn marked(method: &str, target: &str) -> Request {
 }
 
 #[tokio::test]
-async fn no_refusal_in_any_style_reflects_the_request_or_shows_what_is_inside() {
+async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
     let mut stack = Stack::start(setup()).await;
     let mut names = BTreeSet::new();
     for (style, _) in STYLES {
@@ -271,7 +271,7 @@ async fn hostile_hosts_are_not_reflected() {
 }
 
 #[tokio::test]
-async fn successes_of_our_own_endpoints_are_for_nobody_else_to_keep() {
+async fn successes_of_our_own_endpoints_are_never_cached() {
     let stack = Stack::start(Setup::new().memory()).await;
     let login = login_request(&stack.code("ann"))
         .send(stack.address())
@@ -294,7 +294,7 @@ async fn successes_of_our_own_endpoints_are_for_nobody_else_to_keep() {
 }
 
 #[tokio::test]
-async fn a_login_keeps_no_more_of_a_client_than_tells_its_device() {
+async fn a_login_stores_a_bounded_description_of_the_client() {
     let mut stack = Stack::start(Setup::new()).await;
     let agent = "a".repeat(20_000);
     let login = login_request(&stack.code("ann")).header("User-Agent", &agent);

@@ -119,7 +119,7 @@ async fn php_and_node_read_a_profile_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_change_is_told_with_the_next_request_of_every_session_on_every_replica() {
+async fn a_change_is_forwarded_with_the_next_request_of_every_session_on_every_replica() {
     let mut stack = Stack::start(setup()).await;
     let other = stack.one_more().await;
     let (first, second) = (stack.login("ann").await, stack.login("ann").await);
@@ -184,7 +184,7 @@ async fn changes_and_logins_at_once_on_two_replicas_end_with_one_name_in_all_ses
 }
 
 #[tokio::test]
-async fn a_post_changes_too_and_answers_as_me_does_with_what_is_kept() {
+async fn a_post_changes_the_profile_and_responds_as_me_does() {
     let stack = Stack::start(setup().memory()).await;
     let skey = stack.login("ann").await;
 
@@ -213,7 +213,7 @@ async fn a_post_changes_too_and_answers_as_me_does_with_what_is_kept() {
 }
 
 #[tokio::test]
-async fn who_is_not_logged_in_and_what_is_no_profile_is_refused_and_changes_nothing() {
+async fn strangers_and_invalid_profiles_are_refused_and_change_nothing() {
     let stack = Stack::start(setup().memory()).await;
     let skey = stack.login("ann").await;
     patch(
@@ -327,7 +327,7 @@ async fn a_directory_that_is_away_keeps_sessions_and_their_profile_and_loses_no_
 }
 
 #[tokio::test]
-async fn the_log_counts_what_came_though_the_skey_was_taken_out_of_it() {
+async fn the_log_counts_received_bytes_before_the_skey_is_removed() {
     let places = "token_from = [\"header:skey\", \"json:skey\"]";
     let setup = setup().table("session", places);
     let parts = setup.table("log", "format = \"json\"").start().await;
@@ -389,7 +389,7 @@ async fn no_value_of_a_profile_is_in_the_log_at_any_level() {
 }
 
 #[tokio::test]
-async fn of_two_who_become_one_the_olders_profile_stays_with_what_it_lacks_from_the_newers() {
+async fn a_merge_keeps_the_older_profile_and_fills_gaps_from_the_newer() {
     let stack = Stack::start(setup().two_apps()).await;
     stack.wechat.set_account(APP.0, None);
     let login = async |appid: &str| {
@@ -418,7 +418,7 @@ async fn of_two_who_become_one_the_olders_profile_stays_with_what_it_lacks_from_
 }
 
 #[tokio::test]
-async fn an_operator_sees_the_profile_and_no_name_colours_his_terminal() {
+async fn an_operator_sees_the_profile_and_names_cannot_colour_the_terminal() {
     let stack = Stack::start(setup()).await;
     let login = stack.log_in(stack.address(), "ann").await;
     let user = login.field("user_id");

@@ -79,7 +79,7 @@ async fn each_address_is_limited_by_itself() {
 }
 
 #[tokio::test]
-async fn who_has_one_ipv6_address_has_its_whole_network() {
+async fn ipv6_addresses_of_one_network_share_a_limit() {
     let stack = Stack::start(trusting(open())).await;
 
     for host in ["::1", "::2", ":dead:beef:1:2"] {
@@ -103,7 +103,7 @@ async fn an_address_that_the_client_made_up_is_not_counted_instead_of_its_own() 
 }
 
 #[tokio::test]
-async fn what_stands_left_of_the_proxys_own_word_is_not_counted_either() {
+async fn forwarded_entries_before_the_trusted_proxys_own_are_not_counted() {
     let stack = Stack::start(trusting(open())).await;
 
     for claimed in ["192.0.2.1", "192.0.2.2", "nonsense"] {
@@ -115,7 +115,7 @@ async fn what_stands_left_of_the_proxys_own_word_is_not_counted_either() {
 }
 
 #[tokio::test]
-async fn each_user_is_limited_by_himself_over_all_his_sessions() {
+async fn each_user_has_one_limit_over_all_sessions() {
     let stack = Stack::start(route("rate_limit = { per_user = \"2/h\" }")).await;
     let (ann, again) = (stack.login("ann").await, stack.login("ann").await);
     let bob = stack.login("bob").await;
@@ -198,7 +198,7 @@ async fn a_refusal_costs_no_body_and_no_connection() {
 }
 
 #[tokio::test]
-async fn answers_tell_how_it_stands() {
+async fn responses_report_the_limit_status() {
     let mut stack = Stack::start(route("rate_limit = { per_address = \"3/h\" }")).await;
     let skey = stack.login("ann").await;
 
@@ -219,7 +219,7 @@ async fn answers_tell_how_it_stands() {
 }
 
 #[tokio::test]
-async fn of_two_limits_the_nearer_one_is_told() {
+async fn the_nearer_of_two_limits_is_reported() {
     let limit = "rate_limit = { per_user = \"2/h\", per_address = \"4/h\" }";
     let stack = Stack::start(route(limit)).await;
     let (ann, bob) = (stack.login("ann").await, stack.login("bob").await);
@@ -309,7 +309,7 @@ async fn two_gateways_that_do_not_share_count_each_for_itself() {
 }
 
 #[tokio::test]
-async fn a_killed_redis_sets_nobody_free_and_refuses_nobody() {
+async fn a_killed_redis_lifts_no_limit_and_refuses_no_caller() {
     let mut stack = Stack::start(shared()).await;
     assert_eq!(statuses(&stack, &Request::get("/a"), 1).await, [200]);
 
@@ -320,7 +320,7 @@ async fn a_killed_redis_sets_nobody_free_and_refuses_nobody() {
 }
 
 #[tokio::test]
-async fn a_frozen_redis_sets_nobody_free_and_costs_its_deadline_a_few_times() {
+async fn a_frozen_redis_lifts_no_limit_and_costs_its_timeout_a_few_times() {
     let mut stack = Stack::start(shared()).await;
     assert_eq!(statuses(&stack, &Request::get("/a"), 1).await, [200]);
 
@@ -337,7 +337,7 @@ async fn a_frozen_redis_sets_nobody_free_and_costs_its_deadline_a_few_times() {
 }
 
 #[tokio::test]
-async fn over_a_unix_socket_nobody_is_counted() {
+async fn requests_over_a_unix_socket_are_not_counted() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("gateway.sock");
     let behind = Stack::start(open().socket(&socket)).await;

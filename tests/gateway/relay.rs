@@ -60,7 +60,7 @@ async fn a_backend_calls_wechat_without_a_token() {
 }
 
 #[tokio::test]
-async fn only_who_knows_the_admin_token_may_call_and_only_what_is_listed() {
+async fn only_the_admin_token_and_listed_paths_are_admitted() {
     let stack = Stack::start(setup()).await;
     let good = path("/wxa/msg_sec_check");
     let bare = || Request::post_json(&good, &json!({}));
@@ -135,7 +135,7 @@ async fn a_dead_token_is_replaced_and_a_short_call_repeated() {
 }
 
 #[tokio::test]
-async fn an_answer_that_refuses_the_new_token_too_is_wechats_own() {
+async fn a_response_that_refuses_the_new_token_too_is_passed_on() {
     let stack = Stack::start(setup()).await;
     let refused = Fault {
         errcode: Some(40001),
@@ -228,7 +228,7 @@ async fn a_download_passes_with_its_type_and_half_of_one_is_seen_to_be_half() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_fails_is_told_by_name() {
+async fn each_failure_of_wechat_has_its_name() {
     let stack = Stack::start(setup().table("relay", "timeout = \"300ms\"")).await;
     let call = || check(&path("/wxa/msg_sec_check"));
     assert_eq!(send(&stack, call()).await.status, 200);
@@ -312,7 +312,7 @@ async fn the_relay_logs_neither_token() {
 }
 
 #[tokio::test]
-async fn a_relay_that_anybody_could_use_or_that_gives_out_tokens_is_refused() {
+async fn an_open_relay_or_a_relayed_token_endpoint_is_refused() {
     let check = async |admin: &str, relay: &str| {
         let setup = Setup::new().memory().admin();
         let parts = setup

@@ -326,7 +326,7 @@ async fn logins_that_race_a_ban_leave_no_session_behind() {
 }
 
 #[tokio::test]
-async fn a_login_is_not_let_in_when_its_ban_cannot_be_looked_up() {
+async fn a_login_is_refused_when_its_ban_cannot_be_looked_up() {
     let mut stack = Stack::start(Setup::new()).await;
     let user = login(&stack, APP.0, "ann").await.field("user_id");
     // Something that is no ban, under its name.

@@ -6,7 +6,7 @@ use crate::support::setup::Setup;
 use crate::support::stack::Stack;
 
 #[tokio::test]
-async fn the_oldest_sessions_over_the_limit_end_in_30_s_whichever_replica_made_them() {
+async fn the_oldest_sessions_over_the_limit_end_in_30_s_on_any_replica() {
     let setup = Setup::new().table("session", "max_per_user = 2");
     let mut stack = Stack::start(setup).await;
     let replicas = [stack.address(), stack.one_more().await];

@@ -72,7 +72,7 @@ async fn forget(stack: &mut Stack) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_an_skey_is_refused_alike_and_redis_is_not_asked() {
+async fn malformed_skeys_are_refused_alike_and_redis_is_not_asked() {
     let mut stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     stack.login("ann").await;
     forget(&mut stack).await;
@@ -138,7 +138,7 @@ async fn what_cannot_be_an_skey_is_refused_alike_and_redis_is_not_asked() {
 }
 
 #[tokio::test]
-async fn unknown_revoked_and_expired_are_one_answer_at_one_cost() {
+async fn unknown_revoked_and_expired_skeys_get_one_response_at_one_cost() {
     let mut stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     let revoked = stack.login("ann").await;
     let logout = Request::new("POST", "/_gateway/logout").header("skey", &revoked);
@@ -261,7 +261,7 @@ async fn two_skeys_are_one_user_or_refused_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn a_json_body_that_holds_the_field_twice_is_nobodys() {
+async fn a_json_body_with_the_field_twice_is_not_authenticated() {
     let stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     let ann = stack.login("ann").await;
     let body = format!("{{\"skey\":\"{ann}\",\"skey\":\"{ann}\"}}");

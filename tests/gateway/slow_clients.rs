@@ -22,7 +22,7 @@ async fn stack(server: &str) -> Stack {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_read_by_drops_is_cut_and_its_upstream_is_free_again() {
+async fn a_response_read_too_slowly_is_cut_and_its_upstream_is_released() {
     let mut stack = stack("body_timeout = \"500ms\"").await;
     stack
         .upstream
@@ -49,7 +49,7 @@ async fn an_answer_that_is_read_by_drops_is_cut_and_its_upstream_is_free_again()
 }
 
 #[tokio::test]
-async fn events_that_come_seldom_outlive_every_deadline_of_the_client() {
+async fn infrequent_events_outlive_every_client_deadline() {
     let mut stack =
         stack("body_timeout = \"200ms\"\nheader_timeout = \"200ms\"\nidle_timeout = \"200ms\"")
             .await;
@@ -107,7 +107,7 @@ async fn an_http2_upload_that_never_ends_is_413_at_the_limit() {
 }
 
 #[tokio::test]
-async fn an_http2_connection_that_idles_is_told_to_go() {
+async fn an_idle_http2_connection_gets_goaway() {
     let stack = stack("idle_timeout = \"200ms\"").await;
     let mut client = RawH2::connect(stack.address()).await;
     client.write(get(1, "/a")).await;
@@ -123,7 +123,7 @@ async fn an_http2_connection_that_idles_is_told_to_go() {
 }
 
 #[tokio::test]
-async fn an_http2_client_that_says_hello_or_half_a_head_and_no_more_is_let_go() {
+async fn an_http2_client_that_stops_after_its_preface_or_half_a_head_is_closed() {
     let stack = stack("idle_timeout = \"200ms\"").await;
     let mut silent = RawH2::connect(stack.address()).await;
     let mut half = RawH2::connect(stack.address()).await;

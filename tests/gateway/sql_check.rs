@@ -49,7 +49,7 @@ async fn check_finds_good_tables_good_and_leaves_nothing_in_them() {
 }
 
 #[tokio::test]
-async fn check_says_what_to_change_in_a_table_that_will_not_do() {
+async fn check_names_the_changes_an_unfit_table_needs() {
     for kind in KINDS {
         let database = Database::start(kind).await;
         let keys = "table = \"user\"\ncolumns = { created = \"create_time\" }";
@@ -82,7 +82,7 @@ async fn check_says_what_to_change_in_a_table_that_will_not_do() {
 }
 
 #[tokio::test]
-async fn check_tells_of_names_that_hold_no_emoji_and_tables_without_transactions() {
+async fn check_warns_of_columns_without_emoji_and_tables_without_transactions() {
     let database = Database::start(Kind::MariaDb).await;
     database
         .sql(
@@ -112,7 +112,7 @@ async fn check_tells_of_names_that_hold_no_emoji_and_tables_without_transactions
 }
 
 #[tokio::test]
-async fn check_tells_a_database_that_is_away_from_one_that_will_not_do() {
+async fn check_distinguishes_an_unreachable_database_from_an_unfit_one() {
     let mut database = Database::start(Kind::MariaDb).await;
     database.kill().await;
 

@@ -102,7 +102,7 @@ fn assert_exported_nothing(said: &Said) {
 }
 
 #[tokio::test]
-async fn an_adopted_table_is_written_out_row_by_row_whatever_its_ids_are() {
+async fn an_existing_table_is_exported_row_by_row_with_any_ids() {
     // The type of the id, and the id of a number.
     type Id = (&'static str, fn(u32) -> String);
     let number: fn(u32) -> String = |number| number.to_string();

@@ -121,7 +121,7 @@ async fn a_unionid_that_shows_up_later_joins_two_rows_under_the_older_id() {
 }
 
 #[tokio::test]
-async fn a_table_of_ten_thousand_users_is_adopted_and_each_keeps_his_id() {
+async fn a_table_of_ten_thousand_users_is_used_and_each_keeps_its_id() {
     for kind in KINDS {
         let database = Database::start(kind).await;
         let table = teams_table(&database).await;
@@ -212,7 +212,7 @@ async fn an_adopted_table_with_a_unionid_keeps_the_older_id() {
 }
 
 #[tokio::test]
-async fn a_collation_makes_nobody_another_user() {
+async fn a_collation_never_confuses_two_users() {
     let database = Database::start(Kind::MariaDb).await;
     let table = teams_table(&database).await;
     let stack = Stack::start(setup(&database).table("users.sql", table)).await;

@@ -55,7 +55,7 @@ async fn a_path_is_forwarded_in_its_one_spelling_alone_or_in_a_url() {
 }
 
 #[tokio::test]
-async fn what_is_no_path_reaches_no_upstream() {
+async fn invalid_targets_reach_no_upstream() {
     let stack = stack().await;
     for (line, status) in [
         ("OPTIONS * HTTP/1.1", 400),
@@ -95,7 +95,7 @@ async fn what_is_no_path_reaches_no_upstream() {
 }
 
 #[tokio::test]
-async fn what_has_no_canonical_path_reaches_no_upstream() {
+async fn targets_without_a_canonical_path_reach_no_upstream() {
     let stack = stack().await;
     for target in [
         "/a/../b",
@@ -185,7 +185,7 @@ async fn a_query_is_forwarded_byte_for_byte_and_routes_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_stand_in_a_query_is_refused() {
+async fn invalid_query_bytes_are_refused() {
     let stack = stack().await;
     for query in [
         b"\0".as_slice(),

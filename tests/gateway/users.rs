@@ -36,7 +36,7 @@ async fn two_apps_with_one_unionid_give_one_user_id() {
 }
 
 #[tokio::test]
-async fn different_people_have_different_user_ids() {
+async fn different_users_have_different_user_ids() {
     let stack = Stack::start(Setup::new().two_apps()).await;
 
     let ann = login(&stack, APP.0, "ann").await;
@@ -126,7 +126,7 @@ async fn strangers_are_refused_where_users_are_not_created() {
 }
 
 #[tokio::test]
-async fn with_users_off_the_openid_alone_is_told() {
+async fn with_users_off_only_the_openid_is_forwarded() {
     let mut stack = Stack::start(Setup::new().table("users", "store = \"off\"")).await;
     let skey = stack.login("ann").await;
 

@@ -21,7 +21,7 @@ async fn phone(parts: &Parts, at: SocketAddr, skey: &str) -> Response {
 }
 
 #[tokio::test]
-async fn an_appsecret_is_changed_under_two_replicas_and_nobody_notices() {
+async fn an_appsecret_is_changed_under_two_replicas_without_a_failed_request() {
     let setup = Setup::new().table("phone", "enabled = true");
     let parts = setup.start().await;
     let old = format!("secret = \"{}\"", APP.1);
@@ -70,7 +70,7 @@ async fn an_appsecret_is_changed_under_two_replicas_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_session() {
+async fn an_outage_of_wechat_is_logged_at_once_and_affects_no_other_app_and_no_session() {
     let wechat = "timeout = \"300ms\"";
     let setup = Setup::new().memory().two_apps().table("wechat", wechat);
     let stack = Stack::start(setup).await;
@@ -114,8 +114,7 @@ async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_sessi
 }
 
 #[tokio::test]
-async fn an_appid_that_is_not_the_mini_programs_is_told_once_and_bad_codes_after_a_good_one_never()
-{
+async fn an_appid_of_another_mini_program_is_logged_once_and_bad_codes_after_a_good_one_never() {
     const WARNING: &str = "check that `apps.appid` is the appid of the mini program";
     for is_the_mini_programs in [false, true] {
         let parts = Setup::new().memory().two_apps().start().await;

@@ -55,7 +55,7 @@ async fn a_wechat_with_a_certificate_of_the_systems_authorities_is_believed() {
 }
 
 #[tokio::test]
-async fn whoever_poses_as_wechat_gets_no_appsecret_and_the_log_says_why() {
+async fn an_impostor_of_wechat_gets_no_appsecret_and_the_log_names_the_reason() {
     let authority = Authority::new();
     let here = authority.certificate("DNS:localhost");
     let (parts, mut tls, toml) = behind_tls(&here, &[]).await;

@@ -42,7 +42,7 @@ fn each_mistake_in_a_delivery_is_reported_with_its_cure() {
 }
 
 #[test]
-fn the_client_gets_what_was_decrypted_unless_the_file_names_a_path() {
+fn decrypted_data_goes_to_the_client_unless_the_file_names_a_path() {
     assert!(good_with("").decrypt.delivery.is_none());
     let keys = "[decrypt]\ndeliver = \"upstream\"\nupstream = \"api\"\npath = \"/phone\"";
     let delivery = good_with(keys).decrypt.delivery.unwrap();

@@ -67,7 +67,7 @@ gateway.toml: 8 errors"#;
 }
 
 #[test]
-fn an_empty_file_says_what_is_needed() {
+fn an_empty_file_reports_the_required_keys() {
     let expected = "gateway.toml:1:1: error: there is no [[apps]]\n\
         help: write one, with the appid and the secret of the mini program\n\n\
         gateway.toml:1:1: error: there is no [[routes]]\n\
@@ -102,7 +102,7 @@ fn an_unknown_key_is_looked_for_in_its_table_and_in_the_others() {
 }
 
 #[test]
-fn one_table_where_several_may_be_is_told_to_take_two_brackets() {
+fn a_single_table_in_place_of_an_array_is_reported_with_its_cure() {
     let text = GOOD.replace("[[routes]]", "[routes]");
     assert_eq!(
         reports(&text),
@@ -149,7 +149,7 @@ fn one_wrong_character_anywhere_neither_panics_nor_shows_a_secret() {
 }
 
 #[test]
-fn carets_stand_below_what_they_mark_after_tabs_and_wide_characters() {
+fn carets_line_up_after_tabs_and_wide_characters() {
     let text = format!("{GOOD}[log]\n\taccess = {{ skip = [\"/a\", \"é\"] }}\n");
     let report = parse(&text).expect_err("the path is bad").to_string();
     let excerpt =
@@ -216,7 +216,7 @@ fn no_secret_is_in_a_report_however_the_file_is_broken() {
 }
 
 #[test]
-fn what_is_no_secret_is_shown() {
+fn values_that_are_not_secret_are_shown() {
     let text =
         format!("{GOOD}[session]\ntoken_from = [\"heder:x\"]\n[redis]\nkey_prefix = \"{{}}\"\n");
     let report = parse(&text).expect_err("both are bad").to_string();

@@ -40,7 +40,7 @@ fn a_secret_file_is_found_beside_the_configuration_and_loses_one_line_end() {
 }
 
 #[test]
-fn a_secret_file_that_everybody_can_read_draws_a_warning() {
+fn a_world_readable_secret_file_draws_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     let loaded = with_secret_file(folder.path(), b"abc\n", 0o644).expect("the file is good");
     let expected = "3:15 warning app `wx1234567890abcdef`: secret_file: every user of this machine can read `secret` | \

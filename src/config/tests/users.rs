@@ -68,7 +68,7 @@ fn a_url_is_taken_apart_and_its_escapes_are_decoded() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_never_quoted() {
+fn an_invalid_database_url_is_refused_and_never_quoted() {
     let shape = "write mysql://user@host:3306/database, postgres://user@host:5432/database or sqlite:/path/users.db";
     for (url, what) in [
         ("oracle://a:s3cret@b/c", "is not the URL of a database"),
@@ -117,7 +117,7 @@ fn what_is_no_database_is_refused_and_never_quoted() {
 }
 
 #[test]
-fn a_database_that_is_not_used_is_told_of() {
+fn an_unused_database_draws_a_warning() {
     let said = reports(&format!(
         "{GOOD}\n[users.sql]\nurl = \"sqlite:/var/lib/users.db\"\n"
     ));
@@ -223,7 +223,7 @@ fn a_webhook_has_a_url_and_a_secret_of_its_own() {
 }
 
 #[test]
-fn what_is_no_webhook_is_refused_and_never_quoted() {
+fn an_invalid_webhook_is_refused_and_never_quoted() {
     let shape = "write https://host/path, or http:// inside your own network";
     for (url, what) in [
         ("users.internal/s3cret", "is not a URL of http or https"),
@@ -287,7 +287,7 @@ fn a_file_without_certificates_is_refused() {
 }
 
 #[test]
-fn merges_are_told_by_header_unless_said_otherwise_and_by_url_where_there_is_one() {
+fn merges_are_announced_by_header_unless_disabled_and_by_webhook_if_configured() {
     let merged = |keys: &str| good_with(&format!("[users.merged]\n{keys}")).users.merged;
     let usual = merged("");
     assert_eq!(

@@ -319,7 +319,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_service_that_was_away_for_three_days_is_not_told_any_more() {
+    async fn notices_for_a_service_expire_after_three_days() {
         let service = config::Webhook {
             url: "http://127.0.0.1:1/".to_owned(),
             secret: config::Secret::new("0123456789abcdef0123456789abcdef"),
@@ -351,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn notices_that_nobody_can_open_hold_up_no_other() {
+    async fn undecryptable_notices_delay_no_others() {
         let server = RedisServer::start().await;
         let link = server.link();
         for number in 0..100 {

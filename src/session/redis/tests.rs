@@ -145,7 +145,7 @@ async fn many_renewals_and_a_revocation_at_once_leave_no_session() {
 }
 
 #[tokio::test]
-async fn the_oldest_sessions_over_the_limit_end_after_their_grace_whatever_renews_them() {
+async fn the_oldest_sessions_over_the_limit_end_after_their_grace_despite_renewals() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 2);
     let mut skeys = Vec::new();

@@ -37,7 +37,7 @@ async fn ban_of(server: &RedisServer, user_id: &str) -> Option<Ban> {
 }
 
 #[tokio::test]
-async fn a_banned_user_who_turns_out_to_be_an_older_one_stays_banned() {
+async fn a_banned_user_merged_into_an_older_one_stays_banned() {
     let server = RedisServer::start().await;
     let users = users(&server);
     let bans = Bans::redis(server.link(), "gate:");
@@ -194,7 +194,7 @@ async fn a_hundred_logins_of_one_user_over_two_replicas_give_one_id() {
 }
 
 #[tokio::test]
-async fn a_hundred_logins_of_one_person_in_many_apps_over_two_replicas_give_one_id() {
+async fn a_hundred_logins_of_one_user_in_many_apps_over_two_replicas_give_one_id() {
     let server = RedisServer::start().await;
     let logins = (0..100)
         .map(|number| {
@@ -272,7 +272,7 @@ async fn ids_are_claimed_so_that_a_lost_user_table_gives_none_out_twice() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_id_and_aliases_in_a_circle_are_corrupt() {
+async fn invalid_ids_and_alias_cycles_are_corrupt() {
     let server = RedisServer::start().await;
     let users = users(&server);
     for (name, value) in [

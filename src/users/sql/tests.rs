@@ -53,7 +53,7 @@ async fn two(users: &SqlUsers) -> [(String, &'static str, &'static str); 2] {
 }
 
 #[tokio::test]
-async fn a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
+async fn a_ban_of_the_newer_id_survives_a_merge() {
     for keys in ["", ADOPTED] {
         let folder = tempfile::tempdir().unwrap();
         let (users, bans) = users(&folder, keys);
@@ -97,7 +97,7 @@ async fn an_id_that_was_merged_leads_to_the_one_that_stays() {
 }
 
 #[tokio::test]
-async fn rows_that_become_one_person_keep_one_profile_whatever_the_tables_rules_are() {
+async fn merged_rows_keep_one_profile_under_any_table_constraints() {
     let folder = tempfile::tempdir().unwrap();
     let (users, _) = users(&folder, ADOPTED);
     users.database.change(MEMBER, &[]).await.unwrap();

@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_agreed_is_read() {
+    fn a_valid_lookup_response_is_parsed() {
         assert_eq!(told(r#"{"user_id":42}"#), user("42", None, &[]));
         assert_eq!(
             told(r#"{"user_id":"u-7","is_new":true,"claims":null}"#),
@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_told_by_what_is_wrong_and_no_value() {
+    fn an_invalid_lookup_response_is_reported_by_key_without_values() {
         let many: Vec<String> = (0..17).map(|n| format!("\"c{n}\":1")).collect();
         let many = format!(r#"{{"user_id":1,"claims":{{{}}}}}"#, many.join(","));
         let long = format!(r#"{{"user_id":1,"claims":{{"a":"{}"}}}}"#, "é".repeat(129));

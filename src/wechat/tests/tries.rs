@@ -102,7 +102,7 @@ async fn busy_is_not_asked_again_past_the_deadline() {
 }
 
 #[tokio::test]
-async fn no_answer_is_a_timeout_and_not_tried_again() {
+async fn a_missing_response_is_a_timeout_and_not_retried() {
     let mut pair = Pair::start().await;
     pair.wechat = Wechat::new(&config::Wechat {
         timeout: Duration::from_millis(50),

@@ -95,7 +95,7 @@ async fn a_forged_identity_never_arrives_in_any_bytes() {
 }
 
 #[tokio::test]
-async fn redis_is_asked_once_for_what_can_be_an_skey_and_never_for_anything_else() {
+async fn redis_is_asked_once_for_a_possible_skey_and_never_otherwise() {
     run::run_counting(skeys::cases()).await;
 }
 

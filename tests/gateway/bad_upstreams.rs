@@ -6,8 +6,8 @@ use std::time::Duration;
 use http::Request as H2Request;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::bad_answers::Outcome::{self, Closed, Kept, Reset, Torn, Unsound};
-use crate::bad_answers::{POISON, answers, answers_to_head, chunked, last_answers, ok};
+use crate::bad_responses::Outcome::{self, Closed, Kept, Reset, Torn, Unsound};
+use crate::bad_responses::{POISON, answers, answers_to_head, chunked, last_answers, ok};
 use crate::support::client::{Client, Request};
 use crate::support::h2::H2Client;
 use crate::support::setup::Setup;

@@ -5,7 +5,6 @@
 //! `case` and `http2::case` say what a case is, `run` and `http2::run` do it, `answers` and `judge` hold what the client is told
 //! and what the upstream saw against what they may; the other files are the tables.
 
-mod answers;
 mod bodies;
 mod case;
 mod chunks;
@@ -17,6 +16,7 @@ mod identity;
 mod judge;
 mod lengths;
 mod lines;
+mod responses;
 mod run;
 mod skeys;
 mod streams;

@@ -1,9 +1,9 @@
 //! Runs the cases of one group against one installation, each twice: as it is written, and byte by byte. A request of our own
 //! after each shows, without waiting for nothing, that no byte of the case became anything more.
 
-use super::answers::{answer, exchange, in_time};
 use super::case::{Case, End, SKEY};
 use super::judge::{self, Known, same};
+use super::responses::{answer, exchange, in_time};
 use crate::support::client::{Client, Request};
 use crate::support::fields::Head;
 use crate::support::redis::Reply;

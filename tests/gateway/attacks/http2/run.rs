@@ -9,8 +9,8 @@ use super::case::{
     request,
 };
 use super::hpack;
-use crate::attacks::answers::in_time;
 use crate::attacks::judge::same;
+use crate::attacks::responses::in_time;
 use crate::attacks::run::{Bench, replaced};
 use crate::support::setup::Setup;
 use crate::support::wire::Wire;

@@ -3,7 +3,7 @@
 
 use http::Request as H2Request;
 
-use crate::bad_answers::ok;
+use crate::bad_responses::ok;
 use crate::support::client::{Client, Request};
 use crate::support::h2::H2Client;
 use crate::support::setup::Setup;

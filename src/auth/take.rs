@@ -334,6 +334,13 @@ mod tests {
             kind: BodyKind::Json,
             text: "[".to_owned(),
         };
-        assert!(take_from_body(&mut body, &sources, &mut Taken::default()).is_err());
+        let refused = take_from_body(&mut body, &sources, &mut Taken::default());
+        assert!(
+            matches!(
+                refused,
+                Err(Error::BadRequest("the body is not a JSON object"))
+            ),
+            "{refused:?}"
+        );
     }
 }

@@ -246,6 +246,10 @@ mod tests {
             choose(&[("x-wx-app", "wx-b")], Some("a.example")).unwrap(),
             "b"
         );
-        assert!(choose(&[("x-wx-app", "nobody")], None).is_err());
+        let unknown = choose(&[("x-wx-app", "none")], None);
+        assert!(
+            matches!(unknown, Err(Error::BadRequest("unknown app"))),
+            "{unknown:?}"
+        );
     }
 }

@@ -310,6 +310,7 @@ mod tests {
                 assert_eq!(nickname.as_deref(), Some("Ann"));
             }
             let after = store.page_of(&ann.holder(), 0).await.unwrap().listed;
+            assert_eq!((before.len(), after.len()), (3, 3));
             for (before, after) in before.iter().zip(&after) {
                 // The one that is ending goes on to end, the others last as long as they did.
                 assert!(after.expires_in <= before.expires_in);

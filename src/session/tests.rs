@@ -1,5 +1,6 @@
 //! The rules both stores keep; each is tried on both.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{LoginClaim, Origin, SessionStore, Skey};
@@ -43,6 +44,34 @@ pub(super) async fn both(config: &config::Session) -> (RedisServer, [SessionStor
     let server = RedisServer::start().await;
     let redis = SessionStore::redis(server.link(), "gate:", config, &[app("wx1")]);
     (server, [redis, SessionStore::memory(config)])
+}
+
+/// The skey of Wafer 2's own server is the SHA-1 of appid, key and session_key. Here an skey is
+/// random, so a session_key that leaks opens no session.
+#[tokio::test]
+async fn an_skey_cannot_be_computed_from_a_session_key() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/wechat_crypto.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let vectors = all["wafer2_skey"].as_array().unwrap();
+    assert_eq!(vectors.len(), 1);
+    let session_key = Secret::new(vectors[0]["session_key"].as_str().unwrap());
+    let computed = Skey::parse(vectors[0]["skey"].as_str().unwrap()).expect("the form of an skey");
+    let ann = identity("o1");
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let mut skeys = BTreeSet::new();
+        for _ in 0..2 {
+            let remembered = store.remember_session_key("wx1", "o1", &session_key);
+            remembered.await.unwrap();
+            let new = store.create(&ann, &phone()).await.unwrap();
+            assert!(store.find(&new.skey).await.unwrap().is_some());
+            skeys.insert(new.skey.expose().to_owned());
+        }
+        // The same user and session_key: two logins have two skeys.
+        assert_eq!(skeys.len(), 2);
+        assert_eq!(store.find(&computed).await.unwrap(), None);
+    }
 }
 
 #[tokio::test]

@@ -116,7 +116,8 @@ fn limits_have_their_names() {
     let wide = format!("GET / HTTP/1.1\r\na: {}", "a".repeat(MAX));
     assert_eq!(read(&wide), Err(Refusal::HeadTooLarge));
     let many = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
-    assert!(read(&many(MAX_FIELDS)).is_ok());
+    let most = many(MAX_FIELDS);
+    assert_eq!(read(&most), Ok(Some((most.len(), Framing::Empty))));
     assert_eq!(read(&many(MAX_FIELDS + 1)), Err(Refusal::HeadTooLarge));
 }
 
@@ -124,7 +125,7 @@ fn limits_have_their_names() {
 fn a_refused_request_is_known_by_its_line() {
     let head = b"\r\nPOST /a/b?secret HTTP/1.1\r\nHost : g\r\n";
     let mut reader = HeadReader::default();
-    assert!(reader.read(head, MAX).is_err());
+    assert!(is_malformed(&reader.read(head, MAX)));
     assert_eq!(reader.line(head), Some((Method::POST, "/a/b".to_owned())));
 }
 

@@ -173,7 +173,8 @@ async fn the_oldest_sessions_over_the_limit_end_after_their_grace_despite_renewa
     // A renewal that read it before it was ended.
     let renewal = store.inner.renew(&first, &head, session, NOW + 600);
     renewal.await.unwrap();
-    assert!(seconds_left(&store, &first).await <= 30);
+    let left = seconds_left(&store, &first).await;
+    assert!((1..=30).contains(&left), "{left} s");
 }
 
 #[tokio::test]

@@ -217,8 +217,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
             shared.connections.fetch_add(1, Ordering::SeqCst);
             let shared = Arc::clone(&shared);
             connections.spawn(async move {
-                // A connection that breaks is something tests provoke.
-                let _ = Connection::new(stream, &shared).run().await;
+                let mut connection = Connection::new(stream, &shared);
+                // Tests provoke broken connections.
+                let _ = connection.run().await;
+                connection.close();
                 let _ = shared.seen.send(Seen::Closed);
             });
         }
@@ -230,6 +232,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
 struct Connection<'a> {
     wire: Wire<OwnedReadHalf>,
     writer: OwnedWriteHalf,
+    resets: bool,
     shared: &'a Shared,
 }
 
@@ -239,6 +242,7 @@ impl<'a> Connection<'a> {
         Self {
             wire: Wire::new(reader),
             writer,
+            resets: false,
             shared,
         }
     }
@@ -351,10 +355,18 @@ impl<'a> Connection<'a> {
     }
 
     /// Without lingering, closing sends RST instead of FIN.
-    fn reset(&self) -> Result<bool> {
+    fn reset(&mut self) -> Result<bool> {
         let stream: &TcpStream = self.writer.as_ref();
         socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+        self.resets = true;
         Err(Error::other("reset"))
+    }
+
+    fn close(self) {
+        if self.resets {
+            // Dropping a write half sends FIN, and then the client sees no reset.
+            self.writer.forget();
+        }
     }
 
     fn tell(&self, seen: Seen) {

@@ -213,7 +213,7 @@ async fn another_protocol_than_asked_for_opens_no_tunnel() {
 
 #[tokio::test]
 async fn http2_clients_get_no_partial_response_and_no_other_stream_suffers() {
-    let stack = open().await;
+    let mut stack = open().await;
     let client = H2Client::connect(stack.address()).await;
     let get = |target: &str| {
         let request = H2Request::get(format!("http://gateway.test{target}"));
@@ -232,6 +232,7 @@ async fn http2_clients_get_no_partial_response_and_no_other_stream_suffers() {
         let (mut torn, mut whole) = (client.clone(), client.clone());
         let broken = torn.try_send(get("/torn")).await;
         assert!(broken.is_err(), "{broken:?}");
+        while stack.upstream.head().await.target() != "/torn" {}
         assert_eq!(whole.send(get("/whole")).await.body().as_ref(), b"/whole");
     }
 }

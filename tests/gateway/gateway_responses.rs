@@ -303,6 +303,8 @@ async fn a_login_stores_a_bounded_description_of_the_client() {
 
     assert_eq!(answer.status, 200, "{}", answer.text());
     let dump = stack.redis().dump().await;
+    let text = String::from_utf8_lossy(&dump);
+    assert!(text.contains("skeygate:s:"), "no session in {text:?}");
     assert!(dump.len() < 4000, "{}", dump.len());
 }
 

@@ -80,6 +80,8 @@ async fn a_ping_between_requests_is_no_head_that_never_ends() {
     // The default idle_timeout is over a minute.
     let ended = tokio::time::timeout(4 * SHORT, client.some()).await;
     assert!(ended.is_err(), "{ended:?}");
+    client.write([ping.as_slice(), b"87654321"].concat()).await;
+    client.until("87654321").await;
 }
 
 #[tokio::test]

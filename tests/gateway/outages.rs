@@ -253,17 +253,23 @@ async fn a_login_never_hands_out_an_skey_that_was_not_stored() {
         }
     };
 
+    let before = stack.log_in(to, "early").await;
     for round in 0..3 {
         log_in(&stack, round);
         stack.redis().restart().await;
     }
     stack.redis().kill().await;
     log_in(&stack, 3);
-    let answers = logins.join_all().await;
+    let mut answers = logins.join_all().await;
+    answers.push(before);
     stack.redis().restart().await;
     wait_for_service(&stack).await;
 
-    assert_eq!(answers.len(), 80);
+    assert_eq!(answers.len(), 81);
+    let stored = answers.iter().filter(|answer| answer.status == 200);
+    let stored = stored.count();
+    // The one before the first restart, and none of the 20 without Redis.
+    assert!((1..=61).contains(&stored), "{stored}");
     for answer in &answers {
         if answer.status == 200 {
             let checked = stack.get("/x", &answer.field("skey")).await;
@@ -310,7 +316,8 @@ async fn with_redis_a_tenth_of_a_second_away_200_requests_share_the_way() {
     let took = started.elapsed();
     assert!(statuses.iter().all(|&status| status == 200), "{statuses:?}");
     // Eight connections with one command under way on each would take 200 / 8 * 100 ms; alone on a machine this takes 0.2 s.
-    assert!(took < Duration::from_millis(2500), "{took:?}");
+    let possible = Duration::from_millis(100)..Duration::from_millis(2500);
+    assert!(possible.contains(&took), "{took:?}");
 }
 
 #[tokio::test]

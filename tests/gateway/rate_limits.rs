@@ -333,7 +333,8 @@ async fn a_frozen_redis_lifts_no_limit_and_costs_its_timeout_a_few_times() {
     assert_eq!(without[..3], [200; 3]);
     assert_eq!(without[3..], [429; 17]);
     // Three commands of 300 ms, and a busy machine.
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    let possible = Duration::from_millis(300)..Duration::from_secs(4);
+    assert!(possible.contains(&took), "{took:?}");
 }
 
 #[tokio::test]

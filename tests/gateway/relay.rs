@@ -1,5 +1,7 @@
 //! `/wechat/<app>/<path>` on the admin listener: backends call WeChat and never hold a token.
 
+use std::time::Duration;
+
 use serde_json::json;
 use skeygate::fake_wechat::{DropWhen, Endpoint, Fault};
 
@@ -7,6 +9,7 @@ use crate::support::client::{Client, Request, Response};
 use crate::support::process::{GatewayProcess, run_to_end};
 use crate::support::setup::{APP, OTHER_APP, Setup};
 use crate::support::stack::Stack;
+use crate::support::within_limit;
 
 const TOKEN: &str = "the-admin-token-of-the-tests-3fQ8vZk1";
 /// What all of the fake's tokens begin with.
@@ -225,6 +228,8 @@ async fn a_download_passes_with_its_type_and_half_of_one_is_seen_to_be_half() {
     assert_eq!(whole.headers.get("content-type"), Some("image/jpeg"));
     assert_eq!(whole.body, vec![b'm'; 3 << 20]);
     assert!(half.is_err(), "{:?}", half.map(|half| half.body.len()));
+    assert_eq!(stack.wechat.calls(Endpoint::MediaGet), 2);
+    assert_eq!(send(&stack, get()).await.body.len(), 3 << 20);
 }
 
 #[tokio::test]
@@ -272,7 +277,9 @@ async fn a_request_body_that_stalls_holds_nothing_for_long() {
             path("/cgi-bin/media/upload")
         );
         client.write(&head).await;
-        let answer = client.response("POST").await;
+        // The defaults are 30 s.
+        let limit = Duration::from_secs(10);
+        let answer = within_limit(limit, "a refusal", client.response("POST")).await;
         assert!(matches!(answer.status, 408 | 504), "{}", answer.status);
     }
 }

@@ -17,6 +17,9 @@ use crate::support::within;
 
 const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n";
 
+/// More than the buffers of both kernels and of the gateway hold together.
+const LARGE: usize = 16 << 20;
+
 async fn stack(server: &str) -> Stack {
     Stack::start(Setup::new().memory().routes(OPEN).table("server", server)).await
 }
@@ -24,9 +27,10 @@ async fn stack(server: &str) -> Stack {
 #[tokio::test]
 async fn a_response_read_too_slowly_is_cut_and_its_upstream_is_released() {
     let mut stack = stack("body_timeout = \"500ms\"").await;
-    stack
-        .upstream
-        .always(|_| Answer::text(200, &"x".repeat(16 << 20)));
+    stack.upstream.always(|head| match head.target() {
+        "/large" => Answer::text(200, &"x".repeat(LARGE)),
+        _ => Answer::ok(),
+    });
     let socket = TcpSocket::new_v4().expect("a socket");
     // As slow-read attacks do: little lies in the client's own kernel.
     socket.set_recv_buffer_size(4096).expect("a small window");
@@ -36,16 +40,30 @@ async fn a_response_read_too_slowly_is_cut_and_its_upstream_is_released() {
         .await
         .expect("writing");
 
+    // 800 bytes a second.
     let reading = async {
-        let mut byte = [0; 16];
-        while client.read(&mut byte).await.is_ok_and(|read| read > 0) {
+        let mut bytes = [0; 16];
+        while client.read(&mut bytes).await.is_ok_and(|read| read > 0) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        // The end of the client's connection does not show that the upstream was released.
+        std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = within("the answer to be cut", stack.upstream.closed()) => {}
+        () = within("the upstream to be released", stack.upstream.closed()) => {}
         () = reading => {}
     }
+
+    let mut rest = Vec::new();
+    // Either end of the stream: the bytes in between are too few in both cases.
+    let ended = within("the client's end", client.read_to_end(&mut rest)).await;
+    assert!(
+        rest.len() < LARGE / 2,
+        "{ended:?} after {} bytes",
+        rest.len()
+    );
+    assert_eq!(stack.upstream.requests(), 1);
+    assert_eq!(stack.send(Request::get("/small")).await.text(), "ok");
 }
 
 #[tokio::test]

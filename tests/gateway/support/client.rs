@@ -205,6 +205,11 @@ impl Client {
         some.unwrap_or_default()
     }
 
+    /// As `some`; a connection that broke is an error.
+    pub(crate) async fn try_some(&mut self) -> Result<Vec<u8>> {
+        within("bytes of a body", self.wire.some()).await
+    }
+
     /// Reads on until this text came by.
     ///
     /// # Panics: when the other side ends first.

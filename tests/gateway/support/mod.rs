@@ -34,8 +34,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for `future`, at most `PATIENCE`; `what` names it in the failure.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
-        panic!("waited {PATIENCE:?} in vain for {what}");
+    within_limit(PATIENCE, what, future).await
+}
+
+/// As `within`, for events that would come in the end without the tested cause, too: `limit` is
+/// below the deadline that applies by default.
+pub(crate) async fn within_limit<F: Future>(limit: Duration, what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(limit, future).await else {
+        panic!("waited {limit:?} in vain for {what}");
     };
     output
 }

@@ -31,7 +31,9 @@ fn it_distinguishes_ready_from_redis_away_from_not_running() {
     assert_eq!((live.code, live.stdout.as_str()), (Some(0), "live\n"));
 
     drop(gateway);
-    assert_eq!(folder.skeygate(&["healthcheck", "--live"]).code, Some(1));
+    let gone = folder.skeygate(&["healthcheck", "--live"]);
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+    assert!(gone.stderr.contains("Connection refused"), "{gone:?}");
 }
 
 #[test]

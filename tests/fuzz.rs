@@ -1,5 +1,6 @@
-//! The fuzz targets without a fuzzer: each property holds for the whole corpus, and for a bounded number of inputs made from it,
-//! the same ones each time. How to look for new ones is in fuzz/README.md.
+//! The fuzz targets without a fuzzer: each property holds for the whole corpus, and for a bounded
+//! number of inputs made from it, the same ones each time. How to look for new ones is in
+//! fuzz/README.md.
 #![cfg(test)]
 
 #[path = "../fuzz/src/lib.rs"]
@@ -18,7 +19,7 @@ use self::targets::TARGETS;
 
 /// Inputs made from the corpus, for each target.
 const MADE: usize = 2000;
-/// Bytes of an input that is made, at most: the first of them say most.
+/// Maximum length of an input that is made, in bytes.
 const LONGEST: usize = 16 * 1024;
 
 macro_rules! smoke {

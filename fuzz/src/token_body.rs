@@ -1,5 +1,5 @@
-//! Finding the skey in a body: afterwards no field of that name is left for any reader, and the others say what they said.
-//! Input: `json` or `form`, then the body.
+//! Finding the skey in a body: afterwards no field of that name is left for any reader, and the
+//! others say what they said. Input: `json` or `form`, then the body.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,8 @@ pub fn check(data: &[u8]) {
         (BodyKind::Json, Err(error)) => {
             assert_eq!(error.answer().status.as_u16(), 400);
             let members: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(body);
-            // A map takes a key twice, which two readers read differently: the only object that is refused.
+            // A map accepts a key twice, which two readers read differently: the only object that
+            // is refused.
             if members.is_ok() {
                 let twice = |name: &str| body.matches(name).count() > 1 || body.contains('\\');
                 assert!(twice("skey") || twice("sid"), "an object was refused");

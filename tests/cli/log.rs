@@ -1,4 +1,4 @@
-//! What `run` writes to standard output: its form, and that nobody waits for its reader.
+//! The standard output of `run`: its form, and that a stalled reader delays nothing.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! `skeygate run`: what it says at its start, how it refuses to start, and its signals.
+//! `skeygate run`: its first log lines, its refusals to start, and its signals.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -20,14 +20,14 @@ fn with_redis(port: u16, routes: &str) -> String {
     )
 }
 
-/// A file that needs no Redis and forwards to this upstream without asking anybody.
+/// A file that needs no Redis and forwards to this upstream without auth.
 fn open(listen: &str, upstream: &str) -> String {
     format!(
         "{APP}[server]\nlisten = [\"{listen}\"]\n[admin]\nlisten = \"\"\n[session]\nstore = \"memory\"\n[upstreams.api]\nservers = [\"http://{upstream}\"]\n[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n"
     )
 }
 
-/// An upstream that tells when a request has come, and answers it when told.
+/// An upstream that reports the arrival of a request and responds on demand.
 struct Slow {
     address: SocketAddr,
     came: Receiver<()>,
@@ -292,7 +292,8 @@ fn a_second_signal_ends_it_at_once() {
     gateway.line("draining");
     gateway.signal("INT");
 
-    // The request would hang for the 20 s of server.shutdown.drain, and this says that it was not waited for.
+    // The request would hang for the 20 s of server.shutdown.drain, and this says that it was not
+    // waited for.
     let (code, output) = gateway.end();
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains("second signal: ending at once"), "{output}");

@@ -1,5 +1,5 @@
-//! `skeygate sessions` without anybody logged in: what it needs, and what it ends with. What it does to sessions is in
-//! `tests/gateway/session_control.rs`.
+//! `skeygate sessions` without sessions: its arguments and exit statuses. Its effect on sessions is
+//! tested in `tests/gateway/session_control.rs`.
 
 use crate::support::{APP, Folder, free_port, redis, redis_with};
 

@@ -1,5 +1,5 @@
-//! The binary, what it needs around it, and plain HTTP. No async runtime: a process is waited for by
-//! reading what it says.
+//! The binary, what it needs around it, and plain HTTP. No async runtime: the tests wait for a
+//! process by reading its output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,11 +13,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything that is going to happen may take on a machine that is busy with something
-/// else.
+/// Time limit for an event that is going to happen, on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What has the form of an skey.
+/// A well-formed skey.
 pub(crate) const SKEY: &str = "Zk3vT9-qLw_8RbYc2NfXhJ5mGs7DpAe4UoKi1tVyEa0";
 
 /// The start of every file that the tests write; keys of `[server]` or other tables may follow.
@@ -27,7 +26,7 @@ pub(crate) const APP: &str =
 /// A folder for one test, which is the current one of the commands that run in it.
 pub(crate) struct Folder(TempDir);
 
-/// What a command said, and how it ended.
+/// Output and exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// Exit status; `None` after a signal.
@@ -43,7 +42,7 @@ pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    /// Kept while standard output is to be held.
+    /// Dropped to resume reading standard output.
     held: Option<Sender<()>>,
     /// Disconnected at the end of standard error.
     complaining: Receiver<()>,
@@ -120,8 +119,8 @@ impl Running {
         Self::start_held(command, None)
     }
 
-    /// As `start`, but standard output is read only up to the first line that holds `held_at`, until
-    /// `release`: a log collector that stalls.
+    /// As `start`, but standard output is read only up to the first line that holds `held_at`,
+    /// until `release`: a log collector that stalls.
     pub(crate) fn start_held(command: &mut Command, held_at: Option<&'static str>) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -186,13 +185,13 @@ impl Running {
 
     /// Waits for its end while standard output stays held.
     pub(crate) fn held_end(mut self) -> Option<i32> {
-        // Disconnected when standard error is at its end, which nobody holds.
+        // Disconnected at the end of standard error, which is always read.
         let end = self.complaining.recv_timeout(PATIENCE);
         assert_eq!(end, Err(RecvTimeoutError::Disconnected), "it did not end");
         self.child.wait().expect("waiting").code()
     }
 
-    /// Waits for its end; gives its exit status and all that it said.
+    /// Waits for its end; gives its exit status and its whole output.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         self.release();
         loop {
@@ -224,10 +223,10 @@ fn forward(stream: impl Read, to: &Sender<String>, held: Option<(&str, Receiver<
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         let gate = held.take_if(|(text, _)| line.contains(*text));
-        // Nobody may be listening any more, but the pipe must not fill up.
+        // The receiver may be gone, but the pipe must not fill up.
         let _ = to.send(line);
         if let Some((_, gate)) = gate {
-            // Ends when the other side lets go.
+            // Ends when the sender is dropped.
             let _ = gate.recv();
         }
     }
@@ -257,7 +256,7 @@ pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     stream
 }
 
-/// A port that nobody listens on, below those that the kernel hands out by itself.
+/// A port without a listener, below those that the kernel hands out by itself.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 2_000;
@@ -287,7 +286,7 @@ pub(crate) fn redis_with(port: u16, options: &[&str]) -> Running {
     running
 }
 
-/// A Node service that tells what it was sent, and its URL.
+/// A Node service that returns the received request, and its URL.
 pub(crate) fn node() -> (Running, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/backends/server.js");
     let mut running = Running::start(Command::new("node").arg(script));

@@ -1,5 +1,5 @@
-//! `skeygate users` for users who are not logged in. What a ban does to sessions and logins is in
-//! `tests/gateway/session_control.rs`.
+//! `skeygate users` for users without sessions. The effect of a ban on sessions and logins is
+//! tested in `tests/gateway/session_control.rs`.
 
 use serde_json::{Value, json};
 
@@ -46,7 +46,7 @@ fn a_ban_is_made_shown_and_lifted_with_a_line_of_audit_for_each_change() {
     assert_eq!(audit["by"], "command");
     assert_eq!(shown["ban"]["reason"], "sells \u{1b}[31mfakes");
     assert!(shown["ban"]["since"].is_u64());
-    // Nobody colours the operator's terminal.
+    // Escapes cannot colour the operator's terminal.
     assert!(text.stdout.contains("sells \\u001b[31mfakes"), "{text:?}");
     assert!(lifted.stdout.starts_with("17 may log in again; "));
     let audit = parsed(&lifted.stderr);

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-/// What everything a test waits for may take.
+/// Time limit for an event that is going to happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A running program; killed when dropped.
@@ -68,7 +68,7 @@ pub(crate) fn ask(address: SocketAddr, line: &str, headers: &str, body: &str) ->
     answer
 }
 
-/// A port that nobody has just now.
+/// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     listener.local_addr().expect("its address").port()

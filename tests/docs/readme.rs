@@ -1,4 +1,5 @@
-//! README against the code: its files parse, its commands print what it says, its table of refusals is the code's.
+//! README against the code: its files parse, its commands print what it says, its table of refusals
+//! is the code's.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -185,7 +186,7 @@ fn every_link_leads_somewhere() {
     assert!(seen > 15, "only {seen} links");
 }
 
-/// What a heading is linked by: lower case, blanks as `-`, no marks.
+/// Anchors of headings: lower case, blanks as `-`, no punctuation.
 fn anchors(text: &str) -> Vec<String> {
     let titles = text.lines().filter(|line| line.starts_with('#'));
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');

@@ -1,5 +1,5 @@
-//! What upstreams answer, byte for byte: the caller gets one sound answer, a 502, or a connection
-//! that breaks; and whoever comes next gets his own answer.
+//! Upstream responses, byte for byte: the client gets one sound response, a 502, or a connection
+//! that breaks; and the next client gets its own response.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ async fn open() -> Stack {
     stack
 }
 
-/// What the first caller got, and whether the second one's request used the same connection.
+/// Outcome of the first request, and whether the second one used the same connection.
 async fn outcome(stack: &Stack, method: &str, answer: Answer) -> Result<Outcome, String> {
     stack.upstream.next(answer);
     let first = Request::new(method, "/first");
@@ -121,7 +121,7 @@ async fn a_head_in_small_pieces_is_read_as_in_one() {
     }
 }
 
-/// An upstream whose every byte is said by the test.
+/// An upstream whose every byte is written by the test.
 struct Manual(TcpListener);
 
 impl Manual {

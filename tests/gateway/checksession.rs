@@ -1,4 +1,5 @@
-//! `decrypt.checksession`: a dead session_key is told from bad data, and whoever sends bad data does not spend WeChat's quota.
+//! `decrypt.checksession`: a dead session_key is distinguished from bad data, and bad data does not
+//! spend WeChat's quota.
 
 use serde_json::{Value, json};
 use skeygate::fake_wechat::{DropWhen, Endpoint, Fault};
@@ -15,19 +16,19 @@ fn setup() -> Setup {
         .table("decrypt", "checksession = true")
 }
 
-/// How often WeChat was asked.
+/// Number of calls to WeChat.
 fn asked(parts: &Parts) -> u64 {
     parts.wechat.calls(Endpoint::Checksession)
 }
 
-/// Well-formed, and of no key.
+/// Well-formed, but encrypted under no known key.
 fn garbage() -> Value {
     let block = "AAAAAAAAAAAAAAAAAAAAAA==";
     json!({ "encryptedData": block, "iv": block })
 }
 
-/// A user who is logged in, and whose newest session_key the gateway does not have: his mini program called wx.login and kept
-/// the code.
+/// A logged-in user whose newest session_key the gateway lacks: the mini program called wx.login
+/// and kept the code.
 async fn ahead(stack: &Stack, user: &str) -> String {
     let skey = stack.login(user).await;
     stack.code(user);
@@ -125,7 +126,7 @@ async fn wechat_is_asked_once_for_any_data_of_a_user() {
     assert_eq!(asked(&stack), 2);
 }
 
-/// A difference would tell who tries which of his texts decrypt to what.
+/// A difference would be a padding oracle.
 #[tokio::test]
 async fn every_mismatch_of_a_session_key_is_checked_and_reported_alike() {
     let stack = Stack::start(setup().two_apps()).await;
@@ -323,7 +324,7 @@ async fn neither_session_key_nor_signature_nor_token_is_in_the_log_at_any_level(
 
     assert_eq!(asked(&parts), 3);
     assert!(log.contains("\"error\":\"session_key_expired\""), "{log}");
-    // What an operator can change is told, once; the rest is not.
+    // Failures that an operator can mend are logged, once; others are not.
     let told = "no answer to checksession (`decrypt.checksession`)";
     assert_eq!(log.matches(told).count(), 1, "{log}");
     assert!(log.contains("48001"), "{log}");

@@ -1,5 +1,4 @@
-//! More connections than there are places, for all or for one address, and more than there are
-//! descriptors.
+//! Connection limits, in total and per address, and exhausted file descriptors.
 
 use std::time::Duration;
 
@@ -197,7 +196,7 @@ async fn requests_over_the_upstream_queue_limit_are_refused_at_once() {
     under_way.write(Request::get("/a").bytes()).await;
     stack.upstream.head().await;
 
-    // One of both waits, the other is told at once: nothing of ours lasts long here.
+    // One of both waits in the queue, the other is refused at once.
     let mut both = [
         Client::connect(stack.address()).await,
         Client::connect(stack.address()).await,
@@ -230,7 +229,7 @@ async fn refusals_are_bounded_and_logged_once() {
     busy.write(Request::get("/hang").bytes()).await;
     parts.upstream.head().await;
 
-    // None of them goes away by itself.
+    // No client closes by itself.
     let mut refused = Vec::new();
     for _ in 0..200 {
         refused.push(Client::connect(gateway.address).await);
@@ -250,7 +249,7 @@ async fn refusals_are_bounded_and_logged_once() {
     gateway.program.exit().await;
     let log = gateway.program.output().await;
 
-    // 64 at a time; none has to wait for those before to have gone.
+    // 64 refusals at a time; further connections are closed without one.
     assert!((64..200).contains(&told), "{told}");
     assert_eq!(log.matches("connections are refused").count(), 1, "{log}");
 }

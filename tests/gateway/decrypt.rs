@@ -1,4 +1,5 @@
-//! `POST /_gateway/decrypt`: what WeChat encrypted for the user, and one refusal for whatever else.
+//! `POST /_gateway/decrypt`: data that WeChat encrypted for the user, and one refusal for all other
+//! data.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,7 @@ fn phone() -> Map<String, Value> {
     map(json!({ "phoneNumber": PHONE, "purePhoneNumber": PHONE, "countryCode": "86" }))
 }
 
-/// What the phone number button gives the page, under the user's newest session_key.
+/// Data of the phone number button, under the user's newest session_key.
 pub(crate) fn phone_data(parts: &Parts, user: &str) -> Value {
     let data = parts.wechat.encrypt(APP.0, user, phone());
     serde_json::to_value(data.expect("a session_key")).expect("JSON")

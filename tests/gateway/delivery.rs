@@ -1,4 +1,4 @@
-//! `decrypt.deliver = "upstream"`: the service gets what was decrypted, from nobody but the gateway.
+//! `decrypt.deliver = "upstream"`: the service gets the decrypted data, from the gateway only.
 
 use serde_json::json;
 

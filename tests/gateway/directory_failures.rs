@@ -1,4 +1,5 @@
-//! `users.store = "webhook"`, when the service of the operator's is away, slow, or says what cannot be read.
+//! `users.store = "webhook"`, when the operator's service is away, slow, or responds with invalid
+//! data.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::support::setup::login_request;
 use crate::support::steps::{Answer, Step};
 use crate::support::upstream::RecordingUpstream;
 
-/// What the service can do wrong, and what the log says of it.
+/// Faults of the service, and their log lines.
 fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
     let json = |text: &str| {
         let length = text.len();
@@ -104,7 +105,7 @@ async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_
             .await;
         assert_eq!(refusal(&refused), AWAY, "{words}");
         assert!(!refused.text().contains("hush"), "{}", refused.text());
-        // Once: what went out is not sent again.
+        // Once: a sent request is not repeated.
         service.request().await;
         expected.push(words);
     }
@@ -132,7 +133,8 @@ async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_
     assert_eq!(service.requests(), expected.len() - 1 + 3);
     // Where the redirect led.
     assert_eq!(parts.upstream.requests(), 1);
-    // The reason of a denial, once, at debug; nothing else that the service said, nor where on it we asked.
+    // The reason of a denial, once, at debug; nothing else that the service said, nor where on it
+    // we asked.
     let reasons: Vec<&str> = log.lines().filter(|line| line.contains("hush")).collect();
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     assert!(reasons[0].contains("\"DEBUG\"") && reasons[0].contains("hush-hush-of-the-reason"));

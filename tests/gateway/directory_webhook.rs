@@ -1,4 +1,5 @@
-//! `users.store = "webhook"`: a service of the operator's says who somebody is, and what upstreams are told of him.
+//! `users.store = "webhook"`: the operator's service identifies users and gives the attributes for
+//! upstreams.
 
 use std::net::SocketAddr;
 
@@ -18,7 +19,7 @@ use crate::support::upstream::{Recorded, RecordingUpstream};
 
 const HEADERS: &str = r#"headers = { "X-User-Id" = "{user_id}", "X-Role" = "{claim.role}", "X-Level" = "{claim.level}", "X-Vip" = "{claim.vip}" }"#;
 
-/// A gateway whose users a service at this address knows.
+/// A gateway with the user directory at this address.
 pub(crate) fn setup(service: &str) -> Setup {
     Setup::new()
         .table("users", "store = \"webhook\"")
@@ -65,7 +66,7 @@ async fn the_verification_code_of_the_reference_admits_only_our_signature() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.field("user_id"), "42");
         assert_eq!(answer.json()["is_new"], true);
-        // What we signed is good once more, and for no other body; what others sign is not.
+        // Our signature verifies again, but not for another body; other signatures do not verify.
         let at: SocketAddr = service.url["http://".len()..].parse().expect("an address");
         let mut heard = RecordingUpstream::start().await;
         heard.next(says(&json!({ "user_id": 1 })));
@@ -193,7 +194,7 @@ async fn the_service_identifies_each_login_and_upstreams_get_its_attributes() {
     assert_eq!(again.field("user_id"), "7");
     assert_eq!(again.json()["is_new"], true);
     asked(&mut service).await;
-    // Where nobody was to be made, whoever was is not let in.
+    // `create = false`: a user that the service created nevertheless is refused.
     service.next(says(&made));
     let code = json!({ "code": stack.code("ann") });
     let refused = stack.send(Request::post_json("/known/login", &code)).await;
@@ -250,7 +251,7 @@ async fn unknown_and_denied_users_are_refused_in_every_style_and_stay_new() {
             assert_ne!(refused.json()["code"], -1, "{style}");
             let (_, body) = asked(&mut service).await;
             assert_eq!(body["is_new"], true, "{style}");
-            // The same code again is told the same, and nobody is asked.
+            // A repeated code gets the same response, and the service is not called.
             assert_eq!(refusal(&stack.send(login).await), (status, Some(error)));
         }
     }

@@ -1,4 +1,4 @@
-//! HTTP/2 connections that only make work: each comes to its end, and others are served meanwhile.
+//! HTTP/2 floods: each such connection is closed, and others are served meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -119,8 +119,8 @@ async fn requests_taken_back_at_once_end_the_connection() {
 
 #[tokio::test]
 async fn requests_taken_back_once_the_upstream_has_them_end_the_connection() {
-    // Each is under way when it is reset: the library's limit, which is for those that nobody has
-    // looked at, never sees it.
+    // Each is in flight when it is reset: the library limits only streams that were not accepted
+    // yet.
     let mut stack = stack().await;
     let mut flood = RawH2::connect(stack.address()).await;
     let mut taken_back = 0;
@@ -281,7 +281,7 @@ async fn an_hpack_bomb_ends_the_connection() {
 async fn streams_over_the_limit_are_refused_one_by_one() {
     let mut stack = stack().await;
     let mut client = RawH2::connect(stack.address()).await;
-    // Settled first: until the client has seen the limit it may open more, and they are let be.
+    // The SETTINGS are acknowledged first: before that a client may open more streams.
     client.write(frame(SETTINGS, ACK, 0, [])).await;
     client.write(get(1, "/a")).await;
     client.next_of(HEADERS).await;
@@ -347,7 +347,7 @@ async fn unread_responses_take_little_memory() {
     assert_eq!(Request::get("/a").send(gateway.address).await.status, 200);
     let before = gateway.program.rss_kib();
 
-    // Windows as wide as they get, and nobody reads the socket.
+    // The widest windows, and the socket is not read.
     let mut unread = Vec::new();
     for _ in 0..2 {
         let stream = tokio::net::TcpStream::connect(gateway.address)

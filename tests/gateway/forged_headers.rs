@@ -1,5 +1,5 @@
-//! An identity that the caller made up never arrives: what is forwarded is compared, header list
-//! against header list, with what an honest request of the same caller brings.
+//! A forged identity never arrives: the forwarded header list is compared with that of an honest
+//! request of the same user.
 
 use http::Request as H2Request;
 

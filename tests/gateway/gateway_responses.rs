@@ -1,5 +1,5 @@
-//! The gateway's own answers: the same few headers, JSON, nothing of what the request said, nothing
-//! of what is inside; whatever goes wrong and in every style.
+//! The gateway's own responses: the same few headers, JSON, no part of the request and no
+//! internals, for every failure and in every style.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::support::setup::{APP, Setup, login_request};
 use crate::support::stack::Stack;
 use crate::support::steps::{Answer, Step};
 
-/// What every hostile input holds.
+/// Marker in every hostile input.
 const MARK: &str = "zq9mark";
 
 const STYLES: [(&str, &str); 7] = [
@@ -50,7 +50,7 @@ fn setup() -> Setup {
         .routes(&tables)
 }
 
-/// Whether an answer of ours says what it may and nothing else; gives its name.
+/// Asserts that a response of the gateway holds only permitted content; gives its name.
 fn judge(answer: &Response, what: &str) -> String {
     let name = answer.error().unwrap_or_default().to_owned();
     let all = format!("{:?} {}", answer.headers, answer.text()).to_lowercase();
@@ -333,7 +333,7 @@ async fn an_identity_of_odd_characters_is_one_header_line_of_visible_ascii() {
     assert_eq!(seen.get("x-unionid"), Some(format!("u{encoded}").as_str()));
     assert_eq!(seen.get("x-wx-appid"), Some(APP.0));
     assert_eq!(seen.all("x-user-id").len(), 1);
-    // What WeChat promises not to send is taken for no identity at all.
+    // Values that WeChat's documentation excludes are no identity.
     for openid in [
         "",
         "o\u{540d}",

@@ -1,4 +1,4 @@
-//! What the other tests take for granted about their own tools.
+//! Properties of the test tools that the other tests rely on.
 
 use std::io::ErrorKind;
 use std::time::Duration;

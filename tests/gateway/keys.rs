@@ -1,4 +1,4 @@
-//! Keys of gateway.toml that no other file here is about: each does what docs/CONFIGURATION.md says.
+//! Keys of gateway.toml without a test file of their own: each works as docs/CONFIGURATION.md says.
 
 use crate::support::client::Request;
 use crate::support::setup::Setup;
@@ -22,7 +22,7 @@ async fn unix_sockets_carry_requests_on_both_sides() {
     assert_eq!(answer.status, 200);
     let forwarded = behind.upstream.request().await.head;
     assert_eq!(forwarded.start, "GET /a?b=c HTTP/1.1");
-    // Whoever speaks over a socket has no address, and is not trusted to tell another's.
+    // A peer on a Unix socket has no address, and is not trusted to state another one.
     assert_eq!(forwarded.headers.get("x-forwarded-for"), None);
 }
 

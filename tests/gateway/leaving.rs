@@ -1,5 +1,5 @@
-//! Callers who leave, and deadlines that pass, at every place where the gateway waits: what comes
-//! afterwards is nobody's, and the next ones get their own answers.
+//! Disconnected clients and expired deadlines at every point where the gateway waits: late bytes
+//! reach no other request, and the next requests get their own responses.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::support::stack::Stack;
 use crate::support::steps::Answer;
 use crate::support::within;
 
-/// Each user asks over a connection of his own and over one that all share, and gets his own answer.
+/// Each user sends a request over a connection of their own and over a shared one, and gets their
+/// own response.
 async fn all_get_their_own(stack: &Stack, users: &[User], what: &str) {
     let shared = H2Client::connect(stack.address()).await;
     let asked = users.iter().enumerate().map(async |(number, user)| {
@@ -42,7 +43,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         drop(client);
         all_get_their_own(&stack, &users, "half a head").await;
 
-        // While Redis waits; its reply comes when nobody waits for it any more.
+        // While Redis waits; its reply comes after the client has left.
         let carried = stack.network().carried();
         stack.redis().pause();
         let mut client = Client::connect(stack.address()).await;
@@ -109,7 +110,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
     }
 }
 
-/// The upstream has the head of the request that is left alone.
+/// Waits until the upstream has the head of the request that will be abandoned.
 async fn left(stack: &mut Stack) {
     while stack.upstream.head().await.target() != "/left" {}
 }

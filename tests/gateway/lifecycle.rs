@@ -1,5 +1,5 @@
-//! The process: how it starts, how it refuses to, how it ends, and what it does when the system
-//! gives it nothing more.
+//! The process: how it starts, how it refuses to, how it ends, and how it survives exhausted
+//! descriptors.
 
 use std::io::ErrorKind;
 use std::time::Duration;
@@ -162,7 +162,7 @@ async fn a_process_without_descriptors_recovers_when_it_has_some() {
     for _ in 0..100 {
         crowd.push(Client::connect(gateway.address).await);
     }
-    // Who was there before is still served, over the upstream connection that is open already.
+    // The earlier connection is still served, over the upstream connection that is open already.
     assert_eq!(early.exchange(&Request::get("/a")).await.status, 200);
     drop(crowd);
 

@@ -63,7 +63,7 @@ async fn a_body_of_unknown_length_is_refused_where_it_passes_the_limit() {
         (answer.status, answer.error()),
         (413, Some("body_too_large"))
     );
-    // What was sent of it is broken off, so that it cannot be taken for the whole.
+    // The partial upload is cut, so that it cannot be taken for the whole.
     stack.upstream.closed().await;
 }
 
@@ -177,7 +177,7 @@ async fn a_quiet_websocket_outlives_the_deadlines_of_requests() {
     client.write("one").await;
     client.until("one").await;
 
-    // Nothing happens: that is what is tested.
+    // Silence is the case under test.
     tokio::time::sleep(Duration::from_secs(1)).await;
     client.write("two").await;
 

@@ -1,5 +1,5 @@
-//! Two users who turn out to be one while an operator keeps one of them out, or looks for one of them: whatever he is named by, it
-//! is the one that stays, and no session is left behind.
+//! Merges of two users while an operator bans or looks up one of them: by any of its ids it is the
+//! remaining user, and no session is left behind.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ enum Users {
 
 const EVERYWHERE: [Users; 3] = [Users::Redis, Users::OurTables, Users::AdoptedTable];
 
-/// One person who is two users as yet: skey and id of each, the older first.
+/// Two users that a merge will join: skey and id of each, the older first.
 type Two = [(String, String); 2];
 
 /// The database lives as long as the first value.
@@ -65,7 +65,8 @@ async fn login(stack: &Stack, appid: &str, user: &str) -> (String, String) {
     (answer.field("skey"), answer.field("user_id"))
 }
 
-/// The app of the one who has a unionid is the first to log in once both have one: the other's login finds that they are one.
+/// The app of the user with a unionid logs in first once both have one: the other login finds the
+/// merge.
 async fn two_users(stack: &Stack) -> Two {
     stack.wechat.set_account(OTHER_APP.0, None);
     let older = login(stack, APP.0, "ann").await;
@@ -75,7 +76,7 @@ async fn two_users(stack: &Stack) -> Two {
     [older, newer]
 }
 
-/// They are one by now, and both sessions are the older's.
+/// They are merged by now, and both sessions belong to the older id.
 async fn one_user(stack: &Stack) -> Two {
     let two = two_users(stack).await;
     let (_, joined) = login(stack, OTHER_APP.0, "ann").await;
@@ -193,7 +194,7 @@ async fn a_merged_user_is_banned_and_unbanned_by_every_id() {
     }
 }
 
-/// Until this version a ban by a name that was merged was put down where only the other openid's login found it.
+/// Until this version a ban by a merged id was stored where only the other openid's login found it.
 #[tokio::test]
 async fn a_ban_that_was_left_with_a_merged_row_ends_the_sessions_once_it_is_found() {
     let (_database, mut stack) = start(Users::AdoptedTable).await;
@@ -213,7 +214,7 @@ async fn a_ban_that_was_left_with_a_merged_row_ends_the_sessions_once_it_is_foun
     }
 }
 
-/// What the upstream is told of a caller: his id, and those that were merged into it.
+/// The forwarded identity: the user id, and the ids that were merged into it.
 async fn told(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
     assert!(!ended(stack, skey).await);
     let headers = stack.upstream.request().await.head.headers;
@@ -224,7 +225,7 @@ async fn told(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
     (user_id.to_owned(), ids)
 }
 
-/// Of ids of one millisecond chance decides which is the older.
+/// The order of two ids of one millisecond is random.
 async fn next_millisecond() {
     let now = unix_millis();
     while unix_millis() == now {
@@ -232,7 +233,7 @@ async fn next_millisecond() {
     }
 }
 
-/// The login that found the third and the second to be one died when the directory knew it.
+/// The login that merged the third into the second died once the directory had stored it.
 #[tokio::test]
 async fn every_merge_of_a_chain_is_told_after_an_interruption() {
     let mut service = RecordingUpstream::start().await;
@@ -279,8 +280,9 @@ async fn every_merge_of_a_chain_is_told_after_an_interruption() {
     assert_eq!(heard, merged);
 }
 
-/// Redis is 20 ms away from the gateway and near to the command, so that the ban is done while the merge is at the first of the newer's
-/// sessions: those that it has not come to yet are on neither list when the ban looks there.
+/// Redis is 20 ms away from the gateway and near to the command, so that the ban runs while the
+/// merge moves the first session of the newer id: the remaining ones are on neither list when the
+/// ban looks there.
 #[tokio::test]
 async fn a_ban_during_a_merge_leaves_no_session_behind() {
     for users in [Users::Redis, Users::AdoptedTable] {

@@ -1,4 +1,4 @@
-//! Two users who turn out to be one: whose their sessions are, and who is told.
+//! Merges of two users: the owner of their sessions, and the notices.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ async fn login(parts: &Parts, at: SocketAddr, appid: &str) -> (String, String) {
     (answer.field("skey"), answer.field("user_id"))
 }
 
-/// One person as two users: the sessions and ids of both, the older first.
+/// Two users before their merge: the sessions and ids of both, the older first.
 async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
     parts.wechat.set_account(APP.0, None);
     let older = login(parts, at, APP.0).await;
@@ -47,7 +47,7 @@ async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
     [older, newer]
 }
 
-/// What the upstream is told of a caller: his id, and the one that was merged into it.
+/// The forwarded identity: the user id, and the id that was merged into it.
 async fn told(parts: &mut Parts, at: SocketAddr, skey: &str) -> (String, Option<String>) {
     let request = Request::get("/x").header("skey", skey);
     let answer = request.send(at).await;
@@ -104,7 +104,7 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
                 assert_eq!(told(&mut stack, at, skey).await, is_told, "{kind:?}");
             }
         }
-        // All of them are his now, to operators too.
+        // All of them belong to the merged user now, for operators too.
         let all = ["sessions", "revoke", "--user", &older.1, "--all", "--json"];
         let said = skeygate(&stack, &all).await;
         assert_eq!(said.json(), [json!({ "revoked": 5 })], "{said:?}");
@@ -147,7 +147,7 @@ async fn users_of_an_existing_table_are_reported_once() {
         .sql("SELECT id FROM user WHERE union_id IS NOT NULL")
         .await;
     assert_eq!(rows, "1");
-    // Remembered by the session store, since the table is the same at each of his logins.
+    // Remembered by the session store, since the table is the same at each login of the user.
     let redis = stack.redis();
     assert_eq!(
         redis.command(&[b"EXISTS", b"skeygate:m:2:told"]).await,
@@ -218,7 +218,8 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
     }
 }
 
-/// Redis fails at every step in turn, as if the gateway had been killed there: the next login makes up for it.
+/// Redis fails at every step in turn, as if the gateway had been killed there: the next login
+/// completes the merge.
 #[tokio::test]
 async fn the_next_login_completes_an_interrupted_merge() {
     for step in [
@@ -235,7 +236,7 @@ async fn the_next_login_completes_an_interrupted_merge() {
             .replace("{newer}", &newer.1)
             .replace("{older}", &older.1);
         let key = format!("skeygate:{key}");
-        // Something that nobody expects there.
+        // A value of another type.
         let redis = stack.redis();
         redis.command(&[b"SADD", key.as_bytes(), b"x"]).await;
 
@@ -357,7 +358,7 @@ async fn a_service_that_was_away_is_told_later_by_any_replica() {
         {}
     })
     .await;
-    // Another merge is the next thing that it hears of.
+    // Another merge is the next notice.
     login(&parts, third.address, OTHER_APP.0).await;
     second.program.signal("TERM");
     second.program.exit().await;
@@ -389,7 +390,7 @@ async fn php_is_told_of_a_merge_and_forged_notices_are_not_sent() {
     );
 }
 
-/// A notice by somebody who may write to Redis and does not have our keys; due before every other.
+/// A notice forged by a writer to Redis without the seal keys; due before every other.
 async fn forge(redis: &RedisServer, notice: &str) {
     let queue = b"skeygate:q:{merged}".as_slice();
     let notices = b"skeygate:q:{merged}:notices".as_slice();

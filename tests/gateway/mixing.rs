@@ -1,6 +1,6 @@
-//! Two users are never mixed: many share few connections on both sides, some leave, Redis is slow
-//! and at times too slow, upstreams answer in every framing, and each answer is held against its own
-//! request.
+//! Two users are never mixed: many share few connections on both sides, some disconnect, Redis is
+//! slow and at times too slow, upstreams respond in every framing, and each response is compared
+//! with its own request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ const USERS: usize = 8;
 const CLIENTS: u64 = 12;
 const REQUESTS: u64 = 40;
 
-/// Who was told to be calling and what was asked, in one framing or another.
+/// The forwarded openid and the target, in one framing or another.
 pub(crate) fn tell(head: &Head) -> Answer {
     let openid = head.headers.get("x-openid").unwrap_or("nobody");
     let text = format!("{openid} {}", head.target());
@@ -97,7 +97,7 @@ async fn responses_match_their_users_on_shared_connections_with_aborted_requests
                     continue;
                 }
                 let answer = connection.exchange(&request).await;
-                // Too slow a Redis is an outage, never somebody else's session and never none.
+                // Too slow a Redis is an outage, never another user's session and never a logout.
                 assert!(matches!(answer.status, 200 | 503), "{answer:?}");
                 if answer.status == 200 {
                     assert_eq!(answer.text(), format!("{openid} {target}"));
@@ -114,7 +114,7 @@ async fn responses_match_their_users_on_shared_connections_with_aborted_requests
     assert!(answered > 0);
 }
 
-/// As `tell`, by an upstream that breaks in every way in turn.
+/// As `tell`, by an upstream that fails in every way in turn.
 fn tell_badly(head: &Head, number: usize) -> Answer {
     let Answer(mut steps) = tell(head);
     match number % 16 {
@@ -125,7 +125,8 @@ fn tell_badly(head: &Head, number: usize) -> Answer {
         }
         2 => return Answer::raw("HTTP/1.1 200 OK\r\nConten").then(Step::Close),
         3 => return Answer::raw("HTTP/1.1 200 OK\nContent-Length: 8\n\nnobody's"),
-        // In one piece: what comes later, when the next request is out, is that one's answer to every HTTP/1 client.
+        // In one piece: bytes that come after the next request was sent are its response to every
+        // HTTP/1 client.
         4 => {
             if let Some(Step::Write(last)) = steps.last_mut() {
                 last.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnobody's");
@@ -139,7 +140,7 @@ fn tell_badly(head: &Head, number: usize) -> Answer {
     Answer(steps)
 }
 
-/// Someone with a session.
+/// A user with a session.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) openid: String,
@@ -159,13 +160,14 @@ pub(crate) async fn users(stack: &Stack, count: usize) -> Vec<User> {
     users
 }
 
-/// Holds an answer against its own request: whether it was one of the upstream's, and not an honest refusal.
+/// Compares a response with its own request; true for one of the upstream, false for a refusal.
 pub(crate) fn judge(user: &User, target: &str, status: u16, text: &str) -> bool {
     if status == 200 {
         assert_eq!(text, format!("{} {target}", user.openid));
         return true;
     }
-    // Too slow a Redis and a broken upstream are outages; never somebody else's session, never none.
+    // Too slow a Redis and a broken upstream are outages; never another user's session, never a
+    // logout.
     assert!(matches!(status, 502..=504), "{status} {text} to {target}");
     false
 }

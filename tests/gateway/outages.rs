@@ -1,5 +1,5 @@
-//! Redis dies, freezes, comes back, moves far away: callers are told to come again, never that they
-//! are logged out.
+//! Redis dies, freezes, comes back, moves far away: clients get 503 with Retry-After, never a
+//! logout.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::steps::Answer;
 use crate::support::traffic::{Sample, Traffic, tally};
 use crate::support::within;
 
-/// What a machine with too much else to do may add to any promise about time.
+/// The delay that a busy machine may add to any promised time.
 const LOAD: Duration = Duration::from_secs(1);
 
-/// `redis.timeout` as it is by default, and what a refusal may add to it.
+/// `redis.timeout` as it is by default, and the time a refusal may add to it.
 const REFUSED_WITHIN: Duration = Duration::from_millis(350);
 
 /// A second after Redis is back, so is the service.
@@ -61,7 +61,7 @@ fn served(sample: &Sample) -> bool {
     sample.status == Some(200)
 }
 
-/// Everything was answered by 200 or 503, and there was some of both; gives what the 503s took,
+/// Asserts that all responses are 200 or 503, with some of both; gives the times of the 503s,
 /// sorted.
 fn only_200_and_503(samples: &[Sample]) -> Vec<Duration> {
     let tally = tally(samples);
@@ -315,7 +315,8 @@ async fn with_redis_a_tenth_of_a_second_away_200_requests_share_the_way() {
 
     let took = started.elapsed();
     assert!(statuses.iter().all(|&status| status == 200), "{statuses:?}");
-    // Eight connections with one command under way on each would take 200 / 8 * 100 ms; alone on a machine this takes 0.2 s.
+    // Eight connections with one command under way on each would take 200 / 8 * 100 ms; alone on a
+    // machine this takes 0.2 s.
     let possible = Duration::from_millis(100)..Duration::from_millis(2500);
     assert!(possible.contains(&took), "{took:?}");
 }
@@ -349,7 +350,7 @@ async fn aborted_requests_and_a_slow_redis_never_mix_two_users() {
         .far_redis(Duration::from_millis(10))
         .table("redis", "timeout = \"5s\"");
     let stack = Stack::start(setup).await;
-    // The upstream says who it was told is calling.
+    // The upstream returns the forwarded openid.
     stack.upstream.always(|head| {
         let openid = head.headers.get("x-openid").unwrap_or("nobody");
         Answer::text(200, openid)

@@ -1,5 +1,5 @@
-//! What users tell of themselves: `PATCH /_gateway/me` and what comes of it, on every replica and in real services. Databases are in
-//! `profile_stores.rs`.
+//! Profiles of users: `PATCH /_gateway/me` and its effect on every replica and in real services.
+//! Databases are in `profile_stores.rs`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use crate::support::stack::Stack;
 
 pub(crate) const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/a%20b/132?x=1&y=%E5%A4%B4";
 
-/// Four bytes, a family with joiners, flags of two kinds, a colour of skin, a rare character, and what would have to be quoted.
+/// Four bytes, a family with joiners, flags of two kinds, a colour of skin, a rare character, and
+/// characters that need quoting.
 pub(crate) const NAMES: [&str; 7] = [
     "\u{1f600} 小明",
     "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}",
@@ -28,7 +29,7 @@ pub(crate) const NAMES: [&str; 7] = [
     "O'Hara \\ \"%E5\" {nickname} ; -- +",
 ];
 
-/// Keeps everything, and tells services of it.
+/// Stores every field and forwards it.
 fn setup() -> Setup {
     let headers = "headers = { \"X-User-Id\" = \"{user_id}\", \"X-Nickname\" = \"{nickname}\", \"X-Avatar\" = \"{avatar}\", \"X-Phone\" = \"{phone}\" }";
     Setup::new()
@@ -46,7 +47,7 @@ pub(crate) fn setup_in(database: &Database, keys: &str) -> Setup {
         .table("users.sql", keys)
 }
 
-/// A team's table of users who have names, and what `[users.sql]` needs to be told of it.
+/// A team's table of users with names, and its keys in `[users.sql]`.
 pub(crate) async fn teams_table(database: &Database, column: &str) -> &'static str {
     let id = match database.kind() {
         Kind::MariaDb => "INT AUTO_INCREMENT PRIMARY KEY",
@@ -131,7 +132,7 @@ async fn a_change_is_forwarded_with_the_next_request_of_every_session_on_every_r
     let headers = stack.upstream.request().await.head.headers;
     Request::get("/x").header("skey", &bob).send(other).await;
     let bobs = stack.upstream.request().await.head.headers;
-    // A session of later.
+    // A later session.
     let later = stack.skey(other, "ann").await;
     stack.get("/x", &later).await;
     let laters = stack.upstream.request().await.head.headers;
@@ -362,7 +363,7 @@ async fn no_value_of_a_profile_is_in_the_log_at_any_level() {
     for body in bodies {
         patch_at(gateway.address, &skey, &body).await;
     }
-    // Somebody else has the number in the table, which lets nobody have it twice.
+    // Another user has the number in the table, where it is unique.
     let number = parts.wechat.phone_number("ann");
     let sql = format!("INSERT INTO member (openid, tel) VALUES ('o', '{number}')");
     database.sql(&sql).await;
@@ -429,7 +430,7 @@ async fn an_operator_sees_the_profile_and_names_cannot_colour_the_terminal() {
 
     let expected = json!({ "nickname": NAMES[1], "avatar": null, "phone": null });
     assert_eq!(as_json.json()[0]["profile"], expected);
-    // What is not seen is told.
+    // The rest is counted.
     let line = "nickname  \u{1f468}\\u200d\u{1f469}\\u200d\u{1f467}\\u200d\u{1f466}\n";
     assert!(text.stdout.contains(line), "{}", text.stdout);
     assert!(text.stdout.contains("avatar    -\n"), "{}", text.stdout);

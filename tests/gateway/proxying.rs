@@ -1,4 +1,4 @@
-//! What is forwarded and what comes back: bodies, headers, paths, time.
+//! Forwarding in both directions: bodies, headers, paths, time.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Limits of routes, by address and by user: who is counted with whom, what is told, and what a refusal costs.
+//! Limits of routes, by address and by user: the counting keys, the reported status, and the cost
+//! of a refusal.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn route(keys: &str) -> Setup {
     Setup::new().memory().routes(&route)
 }
 
-/// A route that asks nobody, three requests at once for each address.
+/// A route without auth, three requests at once for each address.
 fn open() -> Setup {
     route("auth = \"off\"\nrate_limit = { per_address = \"3/h\" }")
 }
@@ -41,7 +42,7 @@ async fn statuses(stack: &Stack, request: &Request, times: usize) -> Vec<u16> {
     statuses
 }
 
-/// What `RateLimit-Limit` and `-Remaining` say, where there is a `-Reset` too.
+/// The values of `RateLimit-Limit` and `-Remaining`, if there is a `-Reset` too.
 pub(crate) fn told(answer: &Response) -> Option<[u64; 2]> {
     let [limit, remaining, _] = ["limit", "remaining", "reset"].map(|name| {
         let [value] = answer.headers.all(&format!("ratelimit-{name}"))[..] else {
@@ -52,14 +53,14 @@ pub(crate) fn told(answer: &Response) -> Option<[u64; 2]> {
     reset(answer).and(Some([limit?, remaining?]))
 }
 
-/// What `RateLimit-Reset` says, in minutes: a busy machine may lose seconds.
+/// The value of `RateLimit-Reset` in minutes: a busy machine may lose seconds.
 fn reset(answer: &Response) -> Option<u64> {
     let value = answer.headers.get("ratelimit-reset")?;
     let seconds: u64 = value.parse().expect("whole seconds");
     Some(seconds.div_ceil(60))
 }
 
-/// What `Retry-After` says, in minutes.
+/// The value of `Retry-After` in minutes.
 fn retry_after(answer: &Response) -> u64 {
     let value = answer.headers.get("retry-after").expect("Retry-After");
     let seconds: u64 = value.parse().expect("whole seconds");

@@ -12,7 +12,7 @@ use crate::support::stack::Stack;
 use crate::support::within_limit;
 
 const TOKEN: &str = "the-admin-token-of-the-tests-3fQ8vZk1";
-/// What all of the fake's tokens begin with.
+/// Common prefix of the fake's tokens.
 const ACCESS_TOKEN: &str = "76_Zx0VbTq4";
 const PATHS: &str =
     r#"paths = ["/wxa/msg_sec_check", "/cgi-bin/media/*", "/cgi-bin/message/send"]"#;

@@ -32,7 +32,7 @@ async fn a_response_read_too_slowly_is_cut_and_its_upstream_is_released() {
         _ => Answer::ok(),
     });
     let socket = TcpSocket::new_v4().expect("a socket");
-    // As slow-read attacks do: little lies in the client's own kernel.
+    // As in slow-read attacks: the client's kernel buffers little.
     socket.set_recv_buffer_size(4096).expect("a small window");
     let mut client = socket.connect(stack.address()).await.expect("connecting");
     let request = Request::get("/large").bytes();
@@ -118,7 +118,7 @@ async fn an_http2_upload_that_never_ends_is_413_at_the_limit() {
     }
 
     assert_eq!(client.next_of(HEADERS).await.status(), Some(413));
-    // What was sent of it is broken off, so that it cannot be taken for the whole.
+    // The partial upload is cut, so that it cannot be taken for the whole.
     stack.upstream.closed().await;
     client.write(get(3, "/a")).await;
     assert_eq!(client.next_of(HEADERS).await.status(), Some(200));

@@ -1,11 +1,11 @@
-//! `skeygate check --connect` on databases: what is well, what is not, and what to change.
+//! `skeygate check --connect` on databases: sound tables, unsound ones, and the changes they need.
 
 use crate::sql_users::{KINDS, for_kind, setup, teams_table};
 use crate::support::database::{Database, Kind};
 use crate::support::process::{GatewayProcess, run_to_end};
 use crate::support::stack::Stack;
 
-/// What `skeygate check --connect` says of a table, and its exit status.
+/// The output of `skeygate check --connect` about a table, and its exit status.
 async fn checked(database: &Database, keys: &str) -> (Option<i32>, String) {
     let parts = setup(database).table("users.sql", keys).start().await;
     run_to_end("check --connect", &parts.toml).await
@@ -70,7 +70,7 @@ async fn check_names_the_changes_an_unfit_table_needs() {
         };
         assert_says(&said, 78, &["two rows with one `openid`", cure]);
 
-        // As it was told; what is left is a column without a default.
+        // As the output said; one fault is left: a column without a default.
         database.sql(cure).await;
         let said = checked(&database, "table = \"user\"").await;
         assert_says(
@@ -130,7 +130,7 @@ async fn check_names_the_rights_that_are_missing_and_run_needs_none_to_create() 
     let database = Database::start(Kind::Postgres).await;
     let parts = setup(&database).start().await;
     let toml = parts.toml.replace("postgres://app@", "postgres://gate@");
-    // The tables are made by somebody who may.
+    // The tables are created by a user with the right to do so.
     let made = Stack::start(setup(&database)).await;
     made.login("ann").await;
     database

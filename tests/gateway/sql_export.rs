@@ -1,4 +1,5 @@
-//! `skeygate users export` of directories in databases: more rows than one page has, in every kind of key.
+//! `skeygate users export` of directories in databases: more rows than one page has, in every kind
+//! of key.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +11,7 @@ use crate::support::setup::Setup;
 
 const KINDS: [Kind; 3] = [Kind::MariaDb, Kind::Postgres, Kind::Sqlite];
 
-/// What `users export --json` gives of a database with these keys of `[users.sql]`.
+/// The output of `users export --json` for a database with these keys of `[users.sql]`.
 async fn exported(database: &Database, keys: &str) -> Said {
     let setup = Setup::new();
     let setup = database

@@ -1,4 +1,4 @@
-//! A database that is away: logins wait no longer than they may, and nobody who has a session notices.
+//! A database that is away: logins fail within their deadlines, and sessions are not affected.
 
 use crate::sql_users::setup;
 use crate::support::client::Response;

@@ -19,7 +19,7 @@ fn verify(ca_file: &Path) -> String {
     format!("tls = \"verify\"\nca_file = \"{}\"", ca_file.display())
 }
 
-/// What `skeygate check --connect` says of the database, called by this name.
+/// The output of `skeygate check --connect` for the database under this name.
 async fn checked(database: &Database, name: &str, keys: &str) -> (Option<i32>, String) {
     let parts = setup(database, keys).start().await;
     let (before, after) = parts.toml.split_once("@127.0.0.1:").expect("a url");
@@ -82,7 +82,7 @@ async fn an_unverified_database_is_refused_and_the_error_names_the_reason() {
             assert_eq!(code, Some(69), "{kind:?} {keys}: {said}");
             assert!(said.contains(words), "{kind:?} {keys}: {said}");
         }
-        // By default whoever answers is believed, and one without TLS, too.
+        // By default any server is accepted, even one without TLS.
         let (code, said) = checked(&without, "localhost", "").await;
         assert_eq!(code, Some(0), "{kind:?}: {said}");
         assert!(said.contains(", in clear"), "{kind:?}: {said}");

@@ -19,7 +19,7 @@ pub(crate) fn setup(database: &Database) -> Setup {
     setup.table("users.sql", "connect_timeout = \"4s\"\ntimeout = \"4s\"")
 }
 
-/// A team's own table, as teams have it, and what `[users.sql]` needs to be told of it.
+/// A typical table of a team, and its keys in `[users.sql]`.
 pub(crate) async fn teams_table(database: &Database) -> &'static str {
     let sql = match database.kind() {
         Kind::MariaDb => {
@@ -49,7 +49,8 @@ async fn login(stack: &Stack, appid: &str, user: &str) -> Response {
     answer
 }
 
-/// A hundred logins of one user at once, over two replicas: each answer's user id and whether he was new.
+/// A hundred logins of one user at once, over two replicas: the user id and `is_new` of each
+/// response.
 async fn a_hundred_at_once(stack: &mut Stack, user: &str) -> Vec<(String, bool)> {
     let replicas = [stack.address(), stack.one_more().await];
     let logins: Vec<_> = (0..100)

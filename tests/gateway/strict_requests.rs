@@ -1,5 +1,5 @@
-//! What the gateway does with an HTTP/1 connection's bytes before they are a request: refusals that
-//! can be read and found in the log, and nothing of one request that becomes another.
+//! Strict reading of an HTTP/1 connection: refusals can be read by the client and found in the log,
+//! and no byte of one request becomes part of another.
 
 use std::time::Duration;
 
@@ -167,7 +167,7 @@ async fn bytes_after_an_upgrade_wait_for_the_response() {
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     let forged = "GET /b HTTP/1.1\r\nHost: g\r\nX-Openid: forged\r\n\r\n";
 
-    // Not switched: what came behind is a request like any other.
+    // Not switched: the bytes after it are a request like any other.
     let mut client = Client::connect(stack.address()).await;
     client.write(format!("{upgrade}{forged}")).await;
     assert_eq!(client.response("GET").await.status, 200);

@@ -1,5 +1,5 @@
-//! What stands between method and version: a path, alone or in a URL, is forwarded in its one spelling; any other form reaches no
-//! upstream; a query is forwarded byte for byte and routes nothing.
+//! Request targets: a path, alone or in a URL, is forwarded in its one spelling; any other form
+//! reaches no upstream; a query is forwarded byte for byte and never affects routing.
 
 use crate::support::client::{Client, Response};
 use crate::support::h2::{RawAnswer, raw_request};
@@ -199,7 +199,7 @@ async fn invalid_query_bytes_are_refused() {
         b"\"",
         b"<",
         b">",
-        // Not UTF-8, as of GBK; who has such texts encodes them.
+        // Not UTF-8, as of GBK; such texts have to be percent-encoded.
         b"a=\xc4\xe3",
         b"\xff",
     ] {

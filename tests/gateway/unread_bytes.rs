@@ -1,4 +1,4 @@
-//! Bytes that lie unread behind a request, or that are none, keep no answer back.
+//! Unread bytes after a request, or bytes that are no request, delay no response.
 
 use crate::support::client::{Client, Request};
 use crate::support::setup::Setup;

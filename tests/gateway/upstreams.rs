@@ -1,4 +1,4 @@
-//! Upstreams that misbehave, hang up, or speak something else than plain requests and answers.
+//! Upstreams that misbehave, close, or speak another protocol.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -110,7 +110,7 @@ async fn a_response_that_is_not_http_is_a_502() {
     for nonsense in [
         "220 mail.example.com ESMTP\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-        // An upgrade that nobody asked for would open a tunnel.
+        // An unrequested upgrade would open a tunnel.
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     ] {
         stack.upstream.next(Answer::raw(nonsense).then(Step::Close));
@@ -163,7 +163,8 @@ async fn a_response_before_the_body_was_read_is_passed_on() {
         .upstream
         .next(Answer(vec![Step::Write(early.to_vec()), Step::Hang]));
     let mut client = Client::connect(stack.address()).await;
-    // More than any socket buffer takes: who insists on sending it first never sees the answer.
+    // More than any socket buffer takes: a proxy that sends all of it first never sees the
+    // response.
     let length = 16 * 1024 * 1024;
     let head =
         format!("POST /a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n");
@@ -181,7 +182,8 @@ async fn an_upload_that_the_upstream_refuses_and_resets_gets_the_response() {
     let refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge";
     let upload = vec![b'x'; 4 * 1024 * 1024];
     for _ in 0..50 {
-        // Closed with most of the upload unread, so the kernel resets the connection behind the answer.
+        // Closed with most of the upload unread, so the kernel resets the connection behind the
+        // answer.
         let steps = vec![Step::Write(refusal.to_vec()), Step::Close];
         stack.upstream.next(Answer(steps));
 

@@ -1,4 +1,4 @@
-//! Who is the same user.
+//! Users of several apps: which logins share a user id.
 
 use serde_json::json;
 
@@ -157,7 +157,7 @@ async fn an_export_has_every_openid_unionid_and_merged_id() {
     let mut exported: Vec<String> = said.json().iter().map(ToString::to_string).collect();
     let mut expected = [
         json!({ "user_id": older, "appid": APP.0, "openid": openid(APP.0) }),
-        // Still the newer, which it had first; the last line says whose that is.
+        // Still the newer, which it had first; the last line has its owner.
         json!({ "user_id": newer, "appid": OTHER_APP.0, "openid": openid(OTHER_APP.0) }),
         json!({ "user_id": older, "unionid": unionid }),
         json!({ "user_id": newer, "merged_into": older }),

@@ -5,7 +5,7 @@ use tokio::process::Command;
 
 use super::stack::Stack;
 
-/// What a command said, and how it ended.
+/// Output and exit status of a command.
 #[derive(Debug)]
 pub(crate) struct Said {
     /// Exit status.
@@ -17,12 +17,12 @@ pub(crate) struct Said {
 }
 
 impl Said {
-    /// What it printed: one JSON object a line.
+    /// Standard output: one JSON object a line.
     pub(crate) fn json(&self) -> Vec<Value> {
         lines(&self.stdout)
     }
 
-    /// The audit: what it logged.
+    /// The audit events that it logged.
     pub(crate) fn audit(&self) -> Vec<Value> {
         lines(&self.stderr)
     }

@@ -14,7 +14,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::free_port;
 
-/// What the network does.
+/// State of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mood {
     Carries,
@@ -24,7 +24,7 @@ enum Mood {
     Breaks,
 }
 
-/// The network between someone and `target`. Ends when dropped.
+/// The network in front of `target`. Ends when dropped.
 pub(crate) struct FaultProxy {
     address: SocketAddr,
     mood: watch::Sender<Mood>,
@@ -62,7 +62,7 @@ impl FaultProxy {
         self.address
     }
 
-    /// From now on nothing arrives, and nobody is told.
+    /// From now on nothing arrives, and no connection is closed.
     pub(crate) fn swallow(&self) {
         self.mood.send_replace(Mood::Swallows);
     }
@@ -109,7 +109,7 @@ async fn accept(listener: TcpListener, link: Link) {
 impl Link {
     async fn carry(&self, near: TcpStream) {
         let mut moods = self.moods.clone();
-        // A connection made while nothing goes through is answered by nobody.
+        // A connection made while the network swallows bytes gets no reply until it is healed.
         let _ = moods.wait_for(|mood| *mood != Mood::Swallows).await;
         let Ok(far) = TcpStream::connect(self.target).await else {
             return;

@@ -1,4 +1,4 @@
-//! An upstream that records every byte it is sent and answers as it is told.
+//! An upstream that records every received byte and responds as scripted.
 
 use std::collections::VecDeque;
 use std::io::{Error, Result};
@@ -39,7 +39,7 @@ impl Recorded {
     }
 }
 
-/// What the upstream saw, in order.
+/// Events at the upstream, in order.
 pub(crate) enum Seen {
     /// The head of a request.
     Head(Head),
@@ -62,13 +62,13 @@ struct Shared {
     seen: mpsc::UnboundedSender<Seen>,
 }
 
-/// The upstream. Answers 200 `ok` until told otherwise; stops when dropped.
+/// The upstream. Responds with 200 `ok` by default; stops when dropped.
 pub(crate) struct RecordingUpstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     seen: mpsc::UnboundedReceiver<Seen>,
     running: Option<DropGuard>,
-    /// Keeps the port from others while nobody listens on it.
+    /// Reserves the port while the upstream does not listen.
     closed: Option<TcpSocket>,
 }
 
@@ -120,7 +120,7 @@ impl RecordingUpstream {
         self.closed = Some(socket);
     }
 
-    /// What a gateway's `servers` says.
+    /// The URL for `servers` of a gateway.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -140,7 +140,7 @@ impl RecordingUpstream {
         *self.shared.otherwise.lock().expect("lock") = Arc::new(respond);
     }
 
-    /// Closes connections without a word after they were idle for so long.
+    /// Closes connections that were idle for this time, without notice.
     pub(crate) fn close_idle_after(&self, time: Duration) {
         *self.shared.idle_timeout.lock().expect("lock") = Some(time);
     }
@@ -190,7 +190,7 @@ impl RecordingUpstream {
         .await;
     }
 
-    /// The next thing that was seen, whatever it is.
+    /// The next event of any kind.
     pub(crate) async fn next_seen(&mut self) -> Seen {
         self.wait("anything at the upstream", Some).await
     }
@@ -267,7 +267,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Does what the answer says; false when the connection is to end.
+    /// Runs the steps of the answer; false when the connection is to end.
     async fn answer(&mut self, head: Head, answer: Answer) -> Result<bool> {
         self.tell(Seen::Head(head.clone()));
         let mut recorded = Recorded {
@@ -282,7 +282,7 @@ impl<'a> Connection<'a> {
             {
                 self.read_body(framing, &mut recorded).await?;
             }
-            // Told before anything is answered: who saw the answer finds the request.
+            // Sent before the response, so that a test that has the response finds the request.
             if !reported {
                 self.tell(Seen::Request(recorded.clone()));
                 reported = true;

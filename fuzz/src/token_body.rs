@@ -10,7 +10,7 @@ use skeygate::http::body::BodyKind;
 
 use super::fields::{other_pairs, pair_values};
 use super::text;
-use super::token_head::says_what_stood_there;
+use super::token_head::reports_the_found_values;
 
 /// See the module.
 pub fn check(data: &[u8]) {
@@ -62,7 +62,7 @@ fn form(came: &str, goes: &str, taken: &Taken) {
         .filter(|value| !value.is_empty())
         .map(String::into_bytes)
         .collect();
-    says_what_stood_there(taken, &found);
+    reports_the_found_values(taken, &found);
     for name in ["skey", "sid"] {
         assert!(pair_values(goes, name).is_empty(), "`{name}` is left");
     }
@@ -94,6 +94,6 @@ fn json(came: &str, goes: &str, taken: &Taken) {
     if found.is_empty() && taken.skey.is_none() && expected.len() == members(came).len() {
         assert_eq!(came, goes, "nothing was found and something was changed");
     }
-    says_what_stood_there(taken, &found);
+    reports_the_found_values(taken, &found);
     assert_eq!(members(goes), expected, "another member was changed");
 }

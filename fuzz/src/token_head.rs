@@ -34,7 +34,7 @@ pub fn check(data: &[u8]) {
         query: &mut query,
     };
     let taken = take_from_head(&mut head, &route);
-    says_what_stood_there(&taken, &found(&came, came_query, &route));
+    reports_the_found_values(&taken, &found(&came, came_query, &route));
     for source in &route {
         let left = values(&headers, query.as_deref(), source);
         assert!(left.is_empty(), "{source:?} is not empty");
@@ -121,7 +121,7 @@ fn found(headers: &HeaderMap, query: Option<&str>, sources: &[TokenSource]) -> V
 }
 
 /// The only skey, a conflict, something malformed: by the values that were there.
-pub(crate) fn says_what_stood_there(taken: &Taken, found: &[Vec<u8>]) {
+pub(crate) fn reports_the_found_values(taken: &Taken, found: &[Vec<u8>]) {
     let skeys: BTreeSet<&Vec<u8>> = found.iter().filter(|value| is_skey(value)).collect();
     match &taken.skey {
         Some(skey) => {

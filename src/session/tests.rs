@@ -170,7 +170,7 @@ async fn the_newest_two_session_keys_are_kept_newest_first_and_each_once() {
 }
 
 #[tokio::test]
-async fn of_many_claims_of_one_code_one_wins_and_all_get_its_result() {
+async fn one_of_many_claims_of_a_code_wins_and_all_get_its_result() {
     let (_server, stores) = both(&session_config()).await;
     for store in stores {
         let claims = (0..50).map(|_| {

@@ -208,7 +208,7 @@ async fn a_profile_is_stored_field_by_field_for_its_user_only() {
 }
 
 #[tokio::test]
-async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_its_gaps() {
+async fn a_merge_keeps_the_older_profile_and_fills_its_gaps_from_the_newer() {
     let (_server, directories) = each().await;
     for users in directories {
         let profiles = Profiles::new(users.clone(), &ProfileField::ALL).unwrap();

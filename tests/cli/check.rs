@@ -97,9 +97,9 @@ fn the_environment_names_the_file_and_the_flag_beats_it() {
     folder.write("of-flag.toml", "[sever]\n");
 
     let mut command = folder.command(&["check"]);
-    let named = crate::support::said(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
+    let named = crate::support::output_of(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
     let mut command = folder.command(&["check", "--config", "of-flag.toml"]);
-    let beaten = crate::support::said(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
+    let beaten = crate::support::output_of(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
 
     assert!(
         named.stdout.starts_with("of-environment.toml: good"),
@@ -116,7 +116,7 @@ fn secrets_come_from_environment_and_files_and_are_never_shown() {
     folder.write("redis-password", "the-password-of-redis\n");
 
     let mut command = folder.command(&["check"]);
-    let said = crate::support::said(command.env("WX_SECRET", "the-appsecret-4Zq8"));
+    let said = crate::support::output_of(command.env("WX_SECRET", "the-appsecret-4Zq8"));
 
     assert_eq!(said.code, Some(78));
     // Only the misspelt table is wrong.

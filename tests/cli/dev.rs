@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Folder, Running, Said, ask, json, node, said};
+use crate::support::{CommandOutput, Folder, Running, ask, json, node, output_of};
 
 /// A running `dev`, its address and the three curl lines.
 struct Dev {
@@ -34,11 +34,11 @@ fn dev(arguments: &[&str]) -> Dev {
 
 impl Dev {
     /// Pastes the line of this number into a shell.
-    fn paste(&self, number: usize) -> Said {
+    fn paste(&self, number: usize) -> CommandOutput {
         let mut shell = Command::new("sh");
         // A proxy of the environment is not to be asked for 127.0.0.1.
         shell.args(["-c", &self.curls[number]]).env("no_proxy", "*");
-        said(&mut shell)
+        output_of(&mut shell)
     }
 }
 

@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::{
-    APP, Folder, PATIENCE, Running, ask, connect, free_port, json, redis, redis_with,
+    APP, EVENT_TIMEOUT, Folder, Running, ask, connect, free_port, json, redis, redis_with,
 };
 
 const RESPOND: &str = "[[routes]]\npath = \"/*\"\nrespond = {}\n";
@@ -60,7 +60,7 @@ impl Slow {
 
     /// Waits until the request is there.
     fn wait(&self) {
-        self.came.recv_timeout(PATIENCE).expect("a request");
+        self.came.recv_timeout(EVENT_TIMEOUT).expect("a request");
     }
 }
 

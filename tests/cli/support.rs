@@ -14,7 +14,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Time limit for an event that is going to happen, on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A well-formed skey.
 pub(crate) const SKEY: &str = "Zk3vT9-qLw_8RbYc2NfXhJ5mGs7DpAe4UoKi1tVyEa0";
@@ -28,7 +28,7 @@ pub(crate) struct Folder(TempDir);
 
 /// Output and exit status of a command.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     /// Exit status; `None` after a signal.
     pub(crate) code: Option<i32>,
     /// Standard output.
@@ -90,8 +90,8 @@ impl Folder {
     }
 
     /// Runs `skeygate` to its end.
-    pub(crate) fn skeygate(&self, arguments: &[&str]) -> Said {
-        said(&mut self.command(arguments))
+    pub(crate) fn skeygate(&self, arguments: &[&str]) -> CommandOutput {
+        output_of(&mut self.command(arguments))
     }
 
     /// Starts `skeygate run` and waits until it listens.
@@ -103,10 +103,10 @@ impl Folder {
 }
 
 /// Runs a command to its end.
-pub(crate) fn said(command: &mut Command) -> Said {
+pub(crate) fn output_of(command: &mut Command) -> CommandOutput {
     let output = command.output().expect("running a command");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Said {
+    CommandOutput {
         code: output.status.code(),
         stdout: text(output.stdout),
         stderr: text(output.stderr),
@@ -151,7 +151,7 @@ impl Running {
     /// Waits for the next line that holds `text`.
     pub(crate) fn line(&mut self, text: &str) -> String {
         loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+            let Ok(line) = self.lines.recv_timeout(EVENT_TIMEOUT) else {
                 panic!("no {text:?} in:\n{}", self.seen.join("\n"));
             };
             self.seen.push(line.clone());
@@ -186,7 +186,7 @@ impl Running {
     /// Waits for its end while standard output stays held.
     pub(crate) fn held_end(mut self) -> Option<i32> {
         // Disconnected at the end of standard error, which is always read.
-        let end = self.complaining.recv_timeout(PATIENCE);
+        let end = self.complaining.recv_timeout(EVENT_TIMEOUT);
         assert_eq!(end, Err(RecvTimeoutError::Disconnected), "it did not end");
         self.child.wait().expect("waiting").code()
     }
@@ -195,7 +195,7 @@ impl Running {
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         self.release();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(EVENT_TIMEOUT) {
                 Ok(line) => self.seen.push(line),
                 // Both of its outputs are closed.
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -249,10 +249,12 @@ pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, headers: &str
     answer
 }
 
-/// A connection on which nothing is waited for longer than `PATIENCE`.
+/// A connection on which nothing is waited for longer than `EVENT_TIMEOUT`.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("connecting");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+    stream
+        .set_read_timeout(Some(EVENT_TIMEOUT))
+        .expect("a deadline");
     stream
 }
 

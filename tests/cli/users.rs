@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::{APP, Folder, Said, free_port, json as parsed, redis};
+use crate::support::{APP, CommandOutput, Folder, free_port, json as parsed, redis};
 
 const ROUTE: &str = "[upstreams.api]\nservers = [\"http://127.0.0.1:8000\"]\n[[routes]]\npath = \"/*\"\nupstream = \"api\"\n";
 
@@ -13,7 +13,7 @@ fn folder(port: u16) -> Folder {
     ))
 }
 
-fn printed(said: &Said) -> Value {
+fn printed(said: &CommandOutput) -> Value {
     assert_eq!(said.code, Some(0), "{said:?}");
     parsed(&said.stdout)
 }

@@ -45,7 +45,7 @@ const ROUTES: &str = r#"
 "#;
 
 #[tokio::test]
-async fn the_mini_program_logs_in_when_it_has_to_and_once() {
+async fn the_mini_program_logs_in_once_when_needed() {
     run("session.test.js").await;
 }
 
@@ -55,7 +55,7 @@ async fn the_mini_program_sends_the_skey_with_files_and_sockets_and_nowhere_else
 }
 
 #[tokio::test]
-async fn an_outage_logs_no_mini_program_out() {
+async fn an_outage_ends_no_session_of_a_mini_program() {
     run("outages.test.js").await;
 }
 

@@ -28,7 +28,7 @@ async fn stack() -> Stack {
 }
 
 /// A flood is cut for its frames: connections of both protocols are served meanwhile.
-async fn others_are_served(stack: &Stack) {
+async fn assert_others_are_served(stack: &Stack) {
     assert_eq!(stack.send(Request::get("/a")).await.status, 200);
     let mut other = RawH2::connect(stack.address()).await;
     assert!(other.write(get(1, "/a")).await);
@@ -55,7 +55,7 @@ async fn frames_that_carry_nothing_end_the_connection() {
 
         let taken = flood.flood(1000, nothing.repeat(100)).await;
 
-        others_are_served(&stack).await;
+        assert_others_are_served(&stack).await;
         flood.end().await;
         assert!(taken < 900, "{what}: {taken}");
     }
@@ -69,7 +69,7 @@ async fn empty_data_ends_the_connection() {
 
     flood.flood(1000, frame(DATA, 0, 1, []).repeat(100)).await;
 
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     flood.end().await;
 }
 
@@ -96,7 +96,7 @@ async fn data_of_a_byte_a_frame_costs_a_request_and_nothing_more() {
         status = frame.status();
     }
     assert!(matches!(status, None | Some(413)), "{status:?}");
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
 }
 
 #[tokio::test]
@@ -112,7 +112,7 @@ async fn requests_taken_back_at_once_end_the_connection() {
     flood.write(attack).await;
 
     assert_eq!(flood.end().await, Some(ENHANCE_YOUR_CALM));
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     let forwarded = stack.upstream.requests();
     assert!(forwarded < 300, "{forwarded}");
 }
@@ -137,7 +137,7 @@ async fn requests_taken_back_once_the_upstream_has_them_end_the_connection() {
     }
 
     assert!((150..400).contains(&taken_back), "{taken_back}");
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
 }
 
 async fn ended(connection: &mut RawH2) {
@@ -195,7 +195,7 @@ async fn streams_that_we_are_made_to_reset_end_the_connection() {
     flood.write(attack).await;
 
     flood.end().await;
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     let forwarded = stack.upstream.requests();
     assert!(forwarded < 600, "{forwarded}");
 }
@@ -216,7 +216,7 @@ async fn a_header_block_that_never_ends_ends_the_connection() {
 
     assert!(taken < 900, "{taken}");
     assert_eq!(flood.end().await, Some(ENHANCE_YOUR_CALM));
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     // Those of the others.
     assert_eq!(stack.upstream.requests(), 2);
 }
@@ -302,7 +302,7 @@ async fn streams_over_the_limit_are_refused_one_by_one() {
     for _ in 0..128 {
         while stack.upstream.head().await.target() != "/hang" {}
     }
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
 }
 
 #[tokio::test]
@@ -323,7 +323,7 @@ async fn a_body_of_another_length_than_was_said_is_broken_off() {
             Some(PROTOCOL_ERROR)
         );
     }
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     // Nothing was taken for a whole request but the last one.
     assert_eq!(stack.upstream.request().await.head.target(), "/a");
 }

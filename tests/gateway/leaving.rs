@@ -13,7 +13,7 @@ use crate::support::within;
 
 /// Each user sends a request over a connection of their own and over a shared one, and gets their
 /// own response.
-async fn all_get_their_own(stack: &Stack, users: &[User], what: &str) {
+async fn assert_own_responses(stack: &Stack, users: &[User], what: &str) {
     let shared = H2Client::connect(stack.address()).await;
     let asked = users.iter().enumerate().map(async |(number, user)| {
         let mut client = Client::connect(stack.address()).await;
@@ -41,7 +41,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         let mut client = Client::connect(stack.address()).await;
         client.write(format!("GET {head}")).await;
         drop(client);
-        all_get_their_own(&stack, &users, "half a head").await;
+        assert_own_responses(&stack, &users, "half a head").await;
 
         // While Redis waits; its reply comes after the client has left.
         let carried = stack.network().carried();
@@ -56,7 +56,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         })
         .await;
         drop(client);
-        let asking = all_get_their_own(&stack, &users, "Redis waited");
+        let asking = assert_own_responses(&stack, &users, "Redis waited");
         let mut asking = Box::pin(asking);
         assert!(
             tokio::time::timeout(Duration::from_millis(20), &mut asking)
@@ -75,7 +75,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         left(&mut stack).await;
         drop(client);
         stack.upstream.closed().await;
-        all_get_their_own(&stack, &users, "half a body").await;
+        assert_own_responses(&stack, &users, "half a body").await;
 
         // While the upstream waits.
         let (gate, answer) = Answer::text(200, "nobody's").held();
@@ -88,9 +88,9 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
             // It may answer before or after the gateway has taken notice.
             gate.notify_one();
         }
-        all_get_their_own(&stack, &users, "the upstream waited").await;
+        assert_own_responses(&stack, &users, "the upstream waited").await;
         gate.notify_one();
-        all_get_their_own(&stack, &users, "the upstream answered").await;
+        assert_own_responses(&stack, &users, "the upstream answered").await;
 
         // While the answer streams.
         let (pieces, answer) = Answer::stream("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
@@ -103,10 +103,10 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         left(&mut stack).await;
         client.until("nobody's").await;
         drop(client);
-        all_get_their_own(&stack, &users, "half an answer").await;
+        assert_own_responses(&stack, &users, "half an answer").await;
         let _ = pieces.send(vec![b'x'; 92]);
         drop(pieces);
-        all_get_their_own(&stack, &users, "the rest of the answer").await;
+        assert_own_responses(&stack, &users, "the rest of the answer").await;
     }
 }
 

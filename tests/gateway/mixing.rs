@@ -115,7 +115,7 @@ async fn responses_match_their_users_on_shared_connections_with_aborted_requests
 }
 
 /// As `tell`, by an upstream that fails in every way in turn.
-fn tell_badly(head: &Head, number: usize) -> Answer {
+fn failing_response(head: &Head, number: usize) -> Answer {
     let Answer(mut steps) = tell(head);
     match number % 16 {
         0 => return Answer(vec![Step::ReadBody, Step::Reset]),
@@ -211,7 +211,7 @@ async fn hundreds_of_users_on_shared_connections_get_their_own_responses_from_a_
     let counter = AtomicUsize::new(0);
     stack
         .upstream
-        .always(move |head| tell_badly(head, counter.fetch_add(1, Ordering::Relaxed)));
+        .always(move |head| failing_response(head, counter.fetch_add(1, Ordering::Relaxed)));
     stack.upstream.close_idle_after(Duration::from_millis(10));
     let to = stack.address();
     let mut running = JoinSet::new();

@@ -68,7 +68,7 @@ async fn nickname(stack: &Stack, skey: &str) -> Value {
 }
 
 #[tokio::test]
-async fn of_two_changes_at_once_sessions_have_the_one_that_the_directory_has() {
+async fn concurrent_changes_leave_the_directorys_value_in_sessions() {
     let database = Database::start(Kind::MariaDb).await;
     let mut stack = start(&database).await;
     let skey = stack.login("ann").await;

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::command::{Said, skeygate_with};
+use crate::support::command::{CommandOutput, skeygate_with};
 use crate::support::database::{Database, Kind};
 use crate::support::setup::Setup;
 
 const KINDS: [Kind; 3] = [Kind::MariaDb, Kind::Postgres, Kind::Sqlite];
 
 /// The output of `users export --json` for a database with these keys of `[users.sql]`.
-async fn exported(database: &Database, keys: &str) -> Said {
+async fn exported(database: &Database, keys: &str) -> CommandOutput {
     let setup = Setup::new();
     let setup = database
         .tables()
@@ -34,7 +34,7 @@ async fn fill(database: &Database, table: &str, rows: &[String]) {
     }
 }
 
-fn assert_exported(said: &Said, expected: &[Value], kind: Kind) {
+fn assert_exported(said: &CommandOutput, expected: &[Value], kind: Kind) {
     assert_eq!(said.code, Some(0), "{kind:?}: {}", said.stderr);
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), expected.len(), "{kind:?}");
@@ -93,7 +93,7 @@ async fn our_tables_are_written_out_to_their_last_row() {
     }
 }
 
-fn assert_exported_nothing(said: &Said) {
+fn assert_exported_nothing(said: &CommandOutput) {
     assert_eq!(
         (said.code, said.stdout.as_str()),
         (Some(0), ""),

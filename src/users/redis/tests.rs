@@ -79,7 +79,7 @@ async fn a_ban_that_is_set_while_another_is_moved_is_not_lifted_with_it() {
 }
 
 #[tokio::test]
-async fn of_two_bans_that_become_one_the_longer_stays() {
+async fn a_merge_of_two_bans_keeps_the_longer() {
     let server = RedisServer::start().await;
     let users = users(&server);
     let bans = Bans::redis(server.link(), "gate:");

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 
 use super::case::Want;
 use super::judge::same;
-use crate::support::PATIENCE;
+use crate::support::EVENT_TIMEOUT;
 use crate::support::client::{Client, Request, Response};
 use crate::support::fields::Head;
 
@@ -91,6 +91,6 @@ pub(super) async fn exchange(client: &mut Client, request: &Request) -> Result<S
 
 /// Waits for an event that is going to happen.
 pub(super) async fn in_time<F: Future>(what: &str, future: F) -> Result<F::Output, String> {
-    let waited = tokio::time::timeout(PATIENCE, future).await;
+    let waited = tokio::time::timeout(EVENT_TIMEOUT, future).await;
     waited.map_err(|_| format!("waited in vain for {what}"))
 }

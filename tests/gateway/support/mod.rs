@@ -29,11 +29,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Time limit for an event that is going to happen, on a busy machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Waits for `future`, at most `PATIENCE`; `what` names it in the failure.
+/// Waits for `future`, at most `EVENT_TIMEOUT`; `what` names it in the failure.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    within_limit(PATIENCE, what, future).await
+    within_limit(EVENT_TIMEOUT, what, future).await
 }
 
 /// As `within`, for events that would come in the end without the tested cause, too: `limit` is

@@ -238,7 +238,7 @@ mod tests {
     /// Output of `printf '1700000000.{"a":1}' | openssl dgst -sha256 -hmac
     /// 0123456789abcdef0123456789abcdef`.
     #[test]
-    fn a_signature_is_what_others_compute() {
+    fn a_signature_matches_independent_vectors() {
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"0123456789abcdef0123456789abcdef");
         assert_eq!(
             signature(&key, 1_700_000_000, r#"{"a":1}"#),

@@ -1,5 +1,6 @@
-//! The fuzz targets without a fuzzer: each property holds for the whole corpus, and for a bounded number of inputs made from it,
-//! the same ones each time. How to look for new ones is in fuzz/README.md.
+//! The fuzz targets without a fuzzer: each property holds for the whole corpus, and for a bounded
+//! number of inputs made from it, the same ones each time. How to look for new ones is in
+//! fuzz/README.md.
 #![cfg(test)]
 
 #[path = "../fuzz/src/lib.rs"]
@@ -18,7 +19,7 @@ use self::targets::TARGETS;
 
 /// Inputs made from the corpus, for each target.
 const MADE: usize = 2000;
-/// Bytes of an input that is made, at most: the first of them say most.
+/// Maximum length of an input that is made, in bytes.
 const LONGEST: usize = 16 * 1024;
 
 macro_rules! smoke {
@@ -49,18 +50,18 @@ macro_rules! smoke {
 }
 
 smoke! {
-    answers: hyper_reads_what_passes_as_the_same_answer_and_half_a_one_as_none,
-    config: any_gateway_toml_is_accepted_or_reported_in_its_places,
-    framing: a_head_or_body_that_passes_says_one_thing_however_it_arrives,
-    headers: no_name_that_folds_to_an_identity_is_left_and_no_other_is_gone,
-    host: one_host_is_believed_and_every_place_names_it,
+    answers: hyper_parses_the_same_response_and_no_partial_one,
+    config: any_gateway_toml_is_accepted_or_reported_with_places,
+    framing: an_accepted_head_or_body_has_one_meaning_in_any_pieces,
+    headers: only_names_that_fold_to_an_identity_are_removed,
+    host: one_host_is_accepted_and_every_place_names_it,
     login_body: a_login_gives_a_code_within_bounds_or_a_refusal,
     path: a_canonical_path_has_one_spelling_and_no_dots_however_decoded,
-    request: what_is_forwarded_carries_one_identity_no_skey_and_one_path,
-    sealed: nothing_opens_but_what_was_sealed_under_this_key_and_name,
-    smuggling: hyper_reads_what_passes_as_the_same_requests_and_never_one_more,
-    token_body: no_skey_is_left_in_a_body_and_the_rest_says_what_it_said,
-    token_head: no_skey_is_left_in_a_head_and_the_rest_stays_as_it_came,
+    request: forwarded_requests_carry_one_identity_no_skey_and_one_path,
+    sealed: only_values_sealed_under_this_key_and_name_open,
+    smuggling: hyper_parses_the_same_requests_and_no_additional_one,
+    token_body: no_skey_is_left_in_a_body_and_the_rest_keeps_its_meaning,
+    token_head: no_skey_is_left_in_a_head_and_the_rest_is_unchanged,
 }
 
 #[test]

@@ -1,4 +1,4 @@
-"""One measured window: wrk against one contender, with the CPU time that everybody used meanwhile."""
+"""One measured window: wrk against one contender, with the CPU time of all processes meanwhile."""
 
 import json
 import pathlib

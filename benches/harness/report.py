@@ -63,7 +63,7 @@ def ratio(row, base, figure):
 
 
 def notes(rows):
-    """Says whose requests/s is not his own limit."""
+    """Names the contenders whose requests/s is not their own limit."""
     idle = [f"{name} ({row['busy']:.0%})" for name, row in rows.items() if row["busy"] < 0.9 and not row["failure"]]
     if not idle:
         return []

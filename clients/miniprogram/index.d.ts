@@ -1,26 +1,35 @@
-/** A client of one gateway; make one in app.js and share it. Throws a `GatewayError` with `code: "usage"` on a bad option. */
+/**
+ * A client of one gateway; make one in app.js and share it. Throws a `GatewayError` with `code:
+ * "usage"` on a bad option.
+ */
 export function createClient(options: ClientOptions): Client;
 
 export interface ClientOptions {
-  /** Where the gateway is, as mini programs reach it: `https://api.example.com`. The skey is sent there and nowhere else. */
+  /**
+   * URL of the gateway for mini programs: `https://api.example.com`. The skey is sent there and
+   * nowhere else.
+   */
   baseUrl: string;
   /** The `path` of the `[[login]]`. Default `/login`. */
   loginPath?: string;
   /** One of its `methods`. Default `POST`. */
   loginMethod?: 'GET' | 'POST';
-  /** Its `style`, or what finds the skey in a login answer of your own. Default `plain`. */
+  /** Its `style`, or a function that finds the skey in the login response. Default `plain`. */
   style?: Style | ((body: any) => string);
-  /** What carries the skey, and must be in `token_from` of the routes; `Authorization` sends `Bearer …`. Default `skey`. */
+  /**
+   * Header of the skey, which must be in `token_from` of the routes; `Authorization` sends
+   * `Bearer …`. Default `skey`.
+   */
   skeyHeader?: string;
-  /** Something that works as `wx` does. Default `wx`. */
+  /** An object with the methods of `wx`. Default `wx`. */
   wx?: object;
 }
 
 export type Style = 'plain' | 'token' | 'sessionid' | 'errcode200' | 'wafer1' | 'wafer2';
 
 /**
- * What a request asks of the user, as `auth` of a route: `required` logs in when there is no skey, `optional` sends the skey if
- * there is one, `off` sends none.
+ * Authentication of a request, as `auth` of a route: `required` logs in when there is no skey,
+ * `optional` sends the skey if there is one, `off` sends none.
  */
 export type Auth = 'required' | 'optional' | 'off';
 
@@ -28,7 +37,10 @@ export type Auth = 'required' | 'optional' | 'off';
 export type Options<T> = T & { url: string; header?: object; auth?: Auth };
 
 export interface Client {
-  /** `wx.request`. What the service answers is given, whatever its status; what the gateway refuses is a `GatewayError`. */
+  /**
+   * `wx.request`. Resolves with the service's response of any status; a refusal by the gateway is a
+   * `GatewayError`.
+   */
   request<Data = any>(options: Options<RequestOptions<Data>>): Task<RequestAnswer<Data>>;
   /** `wx.uploadFile`. */
   uploadFile(options: Options<UploadOptions>): Task<UploadAnswer>;
@@ -36,27 +48,39 @@ export interface Client {
   downloadFile(options: Options<DownloadOptions>): Task<DownloadAnswer>;
   /** `wx.connectSocket`; gives the SocketTask once it is open. */
   connectSocket(options: Options<SocketOptions>): Promise<SocketTask>;
-  /** Logs in, or joins the login that is under way; gives the body of the gateway's answer. Seldom needed: requests log in. */
+  /**
+   * Logs in, or joins the login in progress; gives the body of the gateway's response. Seldom
+   * needed: requests log in.
+   */
   login(): Promise<any>;
-  /** Ends the session at the gateway, then here. When the gateway cannot be reached it goes on, and `logout` can be repeated. */
+  /**
+   * Ends the session at the gateway, then here. If the gateway cannot be reached the session stays,
+   * and `logout` can be repeated.
+   */
   logout(): Promise<void>;
-  /** Who is logged in. Logs in if nobody is. */
+  /** The logged-in user. Logs in if there is no session. */
   me(): Promise<Me>;
   /**
-   * Changes what the user is called and where his picture is, where the gateway keeps them (`users.profile`); `null` and `""` take
-   * away, what is left out stays. An avatar is an https URL or an absolute path: upload the file of `chooseAvatar` first.
+   * Changes nickname and avatar, if the gateway keeps them (`users.profile`); `null` and `""`
+   * delete a field, absent fields stay. An avatar is an https URL or an absolute path: upload the
+   * file of `chooseAvatar` first.
    */
   updateProfile(profile: Profile): Promise<Me>;
-  /** The number behind `event.detail.code` of a phone button, where the gateway has `[phone] enabled`. The code is good once. */
+  /**
+   * The number behind `event.detail.code` of a phone button, where the gateway has `[phone]
+   * enabled`. The code is good once.
+   */
   phone(code: string): Promise<Phone>;
   /**
-   * What WeChat encrypted for this user, in clear, under `data`. Log in *before* what encrypts it: a login may change the key. On
-   * `session_key_expired` it has logged in again, and the data has to be asked for anew; `cause` is why that login failed, if so.
+   * Decrypts data that WeChat encrypted for this user; the clear text is under `data`. Log in
+   * *before* the data is encrypted: a login may change the key. On `session_key_expired` the client
+   * has logged in again, and the user has to press the button once more; `cause` is the error of
+   * that login, if it failed.
    */
   decrypt<Data = any>(encrypted: Encrypted): Promise<{ data: Data }>;
 }
 
-/** A promise that can do what the tasks of `wx` can. */
+/** A promise with the methods of the tasks of `wx`. */
 export interface Task<Answer> extends Promise<Answer> {
   /** Ends it with a `GatewayError` with `code: "aborted"`; a login that it waits for goes on. */
   abort(): void;
@@ -78,7 +102,7 @@ export interface RequestOptions<Data> extends Callbacks<RequestAnswer<Data>> {
   timeout?: number;
   dataType?: string;
   responseType?: string;
-  /** Whatever else `wx.request` takes. */
+  /** Further options of `wx.request`. */
   [option: string]: any;
 }
 
@@ -87,21 +111,21 @@ export interface UploadOptions extends Callbacks<UploadAnswer> {
   name: string;
   formData?: object;
   timeout?: number;
-  /** Whatever else `wx.uploadFile` takes. */
+  /** Further options of `wx.uploadFile`. */
   [option: string]: any;
 }
 
 export interface DownloadOptions extends Callbacks<DownloadAnswer> {
   filePath?: string;
   timeout?: number;
-  /** Whatever else `wx.downloadFile` takes. */
+  /** Further options of `wx.downloadFile`. */
   [option: string]: any;
 }
 
 export interface SocketOptions {
   protocols?: string[];
   timeout?: number;
-  /** Whatever else `wx.connectSocket` takes, without callbacks. */
+  /** Further options of `wx.connectSocket`, without callbacks. */
   [option: string]: any;
 }
 
@@ -171,7 +195,7 @@ export interface Phone {
   countryCode: string;
 }
 
-/** `event.detail` of a button, or what wx.getUserInfo and its like give. */
+/** `event.detail` of a button, or the result of wx.getUserInfo and its like. */
 export interface Encrypted {
   encryptedData: string;
   iv: string;
@@ -180,25 +204,28 @@ export interface Encrypted {
   signature?: string;
 }
 
-/** What every promise of a client is rejected with. */
+/** The reason of every rejected promise of a client. */
 export interface GatewayError extends Error {
   name: 'GatewayError';
   /**
-   * The name of the gateway's refusal (`not_logged_in`, `store_unavailable`, `rate_limited`, …), or one of our own. `network`: wx
-   * got no answer. `wx_login`: wx.login failed. `aborted`. `bad_answer`: a login without an skey, or what answered in place of the
-   * gateway to one of its own endpoints. `usage`: a mistake in the options.
+   * The gateway's error name (`not_logged_in`, `store_unavailable`, `rate_limited`, …), or one of
+   * the library. `network`: no response. `wx_login`: wx.login failed. `aborted`. `bad_answer`: a
+   * login response without an skey, or a response of another server to an endpoint of the gateway.
+   * `usage`: a mistake in the options.
    */
   code: string;
   /** As for `fail` of `wx`. */
   errMsg: string;
-  /** If there was an answer. */
+  /** If there was a response. */
   statusCode?: number;
-  /** What wx gave, unless it may hold an skey. */
+  /** The response of wx, unless it may hold an skey. */
   response?: any;
   /** Of a refusal: its number, the gateway's id of the request, and the seconds to wait. */
   errcode?: number;
   requestId?: string;
   retryAfter?: number;
-  /** What `fail` of `wx` was given; of `session_key_expired` the `GatewayError` of a login that failed. */
+  /**
+   * The argument of `fail` of `wx`; for `session_key_expired` the `GatewayError` of a failed login.
+   */
   cause?: any;
 }

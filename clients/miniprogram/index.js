@@ -1,15 +1,16 @@
 'use strict';
 
 /*
- * Requests of a mini program to a service behind skeygate. Each carries the skey; where the gateway says that nobody is logged
- * in, the client logs in, once for all requests that wait for it, and sends the request again, once. Nothing else ends a
- * session here: not a 503, not a network that is away, not a 401 of the service's own. One file, in ES2017, no dependencies.
+ * Requests of a mini program to a service behind skeygate. Each carries the skey. On the gateway's
+ * `not_logged_in` the client logs in, once for all waiting requests, and repeats the request once.
+ * No other failure ends a session here: no 503, no network failure, no 401 of the service itself.
+ * One file, in ES2017, no dependencies.
  *
- * wx.checkSession is not asked. It tells about WeChat's session_key, which stays in the gateway and ends at other times than the
- * skey; and whether the skey is good the gateway says with every answer.
+ * wx.checkSession is not used. It checks WeChat's session_key, which stays in the gateway and does
+ * not expire with the skey; every response of the gateway shows whether the skey is valid.
  */
 
-/** Where each style's login answer has the skey. */
+/** Place of the skey in each style's login response. */
 const SKEY_OF = {
   plain: (body) => body.skey,
   token: (body) => body.token,
@@ -21,16 +22,23 @@ const SKEY_OF = {
 
 const AUTH = ['required', 'optional', 'off'];
 
-/** The gateway gives a login 5 s; the rest is for slow networks. All requests of a mini program may wait for this one. */
+/**
+ * The gateway gives a login 5 s; the rest is for slow networks. All requests of a mini program may
+ * wait for this one.
+ */
 const LOGIN_TIMEOUT = 15000;
 
-/** For so long no new login answers the refusal of an skey that was refused right after its login. */
+/**
+ * Time without a new login after an skey was refused right after its login.
+ */
 const VAIN = 10000;
 
 /** wx, then storage key → session: several clients of one gateway log in once. */
 const sessions = new WeakMap();
 
-/** A client of one gateway; make one in app.js and share it. Throws when an option is not what it should be. */
+/**
+ * A client of one gateway; make one in app.js and share it. Throws on an invalid option.
+ */
 function createClient(options) {
   const given = Object.assign({ style: 'plain', skeyHeader: 'skey', loginPath: '/login', loginMethod: 'POST' }, options);
   const platform = given.wx || wx;
@@ -38,7 +46,7 @@ function createClient(options) {
   const base = baseUrl(given.baseUrl);
   const session = sharedSession(platform, `skeygate:${base}`);
 
-  /** Logs in, or joins the login that is under way. Gives the body of the gateway's answer. */
+  /** Logs in, or joins the login in progress. Gives the body of the gateway's response. */
   function login() {
     if (!session.login) {
       const ended = () => { session.login = null; };
@@ -68,10 +76,12 @@ function createClient(options) {
     });
   }
 
-  /** An skey for a request that was refused with `used`; `refusal` is what is thrown when there shall be none. */
+  /**
+   * An skey for a request that was refused with `used`; throws `refusal` if there shall be none.
+   */
   function another(used, refusal, logouts) {
     const vain = session.vain.skey === used && Math.abs(Date.now() - session.vain.at) < VAIN;
-    // Whoever logged out is not logged in again by a request that was still on its way.
+    // A request that was in flight during a logout does not log the user in again.
     if (vain || session.logouts !== logouts) {
       throw refusal;
     }
@@ -90,7 +100,7 @@ function createClient(options) {
         if (!asksForLogin(answer) || !skey) {
           return accepted(answer);
         }
-        // One that another copy of this file stored may be as dead as the first.
+        // An skey stored by another copy of this file may be dead, too.
         if (again && skey === session.earned) {
           session.vain = { skey, at: Date.now() };
           throw refused(answer);
@@ -113,11 +123,11 @@ function createClient(options) {
   /** One call of wx, to its end. */
   function once(api, request, skey, steer) {
     return new Promise((resolve, reject) => {
-      if (steer.isAborted) return; // Nobody waits for it.
+      if (steer.isAborted) return; // The caller has aborted.
       let header;
       const theirs = Object.assign({}, request, {
         header: withSkey(request.header, given.skeyHeader, skey),
-        // Those of files do not give the headers of the answer.
+        // Callbacks of file transfers lack the headers of the response.
         success: (answer) => resolve(answer.header || !header ? answer : Object.assign({}, answer, { header })),
         fail: (error) => reject(wxFailure('network', error)),
       });
@@ -145,20 +155,23 @@ function createClient(options) {
       });
       return Promise.resolve(skeyFor(auth)).then((skey) => open(skey).catch((error) => {
         if (!skey) throw error;
-        // What the gateway answered is told on no two platforms alike. So it is asked whether the skey is good, which logs in
-        // if it is not.
+        // Platforms report the gateway's response differently. So the gateway is asked whether the
+        // skey is valid, which logs in if it is not.
         const asked = own('me').catch(() => { throw error; });
         return asked.then(() => (session.get() === skey ? Promise.reject(error) : open(session.get())));
       }));
     });
   }
 
-  /** One of the gateway's own endpoints: the body of its answer. */
+  /** Calls an endpoint of the gateway itself; gives the body of its response. */
   function own(path, data) {
     return call('request', { url: `/_gateway/${path}`, method: data ? 'POST' : 'GET', data }).then(done);
   }
 
-  /** What WeChat encrypted. Of what was encrypted under a key that the gateway has not, none will ever open: only new data will. */
+  /**
+   * Decrypts data of WeChat. Data under a key that the gateway lacks will never open: only new data
+   * will.
+   */
   function decrypt({ encryptedData, iv, rawData, signature }) {
     const logouts = session.logouts;
     return own('decrypt', { encryptedData, iv, rawData, signature }).catch((error) => {
@@ -168,7 +181,9 @@ function createClient(options) {
     });
   }
 
-  /** Ends the session at the gateway, then here. If the gateway cannot be reached the session goes on, to be ended later. */
+  /**
+   * Ends the session at the gateway, then here. If the gateway cannot be reached the session stays.
+   */
   function logout() {
     session.logouts += 1;
     const settled = Promise.resolve(session.login).catch(() => {});
@@ -196,7 +211,9 @@ function createClient(options) {
   };
 }
 
-/** What clients of one gateway share: the skey, in memory and in storage, and the login under way. */
+/**
+ * State shared by clients of one gateway: the skey, in memory and storage, and the current login.
+ */
 function sharedSession(platform, key) {
   const known = sessions.get(platform) || {};
   sessions.set(platform, known);
@@ -216,7 +233,7 @@ function newSession(platform, key) {
     logouts: 0,
     /** The skey of the last login here. */
     earned: '',
-    /** The last one that was refused right after its login, and when. */
+    /** The last skey that was refused right after its login, and the time. */
     vain: { skey: '', at: 0 },
     get() {
       if (skey === undefined) {
@@ -229,10 +246,13 @@ function newSession(platform, key) {
       this.earned = fresh;
       attempt(() => platform.setStorageSync(key, fresh));
     },
-    /** Forgets an skey that is good no more, unless another took its place; gives that one or ''. */
+    /**
+     * Forgets a dead skey, unless another one has replaced it; gives that one or ''.
+     */
     drop(used) {
       if (skey === used) {
-        // A plugin or an independent subpackage has a copy of this file of its own, and may have logged in.
+        // A plugin or an independent subpackage has a copy of this file of its own, and may have
+        // logged in.
         const other = stored();
         skey = other === used ? '' : other;
         if (!skey) {
@@ -244,7 +264,9 @@ function newSession(platform, key) {
   };
 }
 
-/** The caller's hand on a request that may be several: abort and listeners reach the one that is under way. */
+/**
+ * Handle of a request that may be repeated: abort and listeners apply to the attempt in flight.
+ */
 function steering() {
   const listeners = [];
   let current = null;
@@ -253,7 +275,7 @@ function steering() {
   const hook = (name, listener) => {
     const call = current;
     if (call && call.task && typeof call.task[name] === 'function') {
-      // Of an answer that was refused, or that the caller will never see, nothing is told.
+      // Listeners hear nothing of a response that is not given to the caller.
       call.task[name]((event) => { if (errorName(call) === undefined) listener(event); });
     }
   };
@@ -307,7 +329,10 @@ function baseUrl(url) {
   return url.replace(/\/+$/, '');
 }
 
-/** The whole URL. The skey goes nowhere else: a URL that is not below `baseUrl` is the caller's mistake, or an attack. */
+/**
+ * The whole URL. The skey goes nowhere else: a URL that is not below `baseUrl` is the caller's
+ * mistake, or an attack.
+ */
 function belowBase(base, url) {
   const text = String(url);
   if (text.charAt(0) === '/') {
@@ -333,24 +358,24 @@ function isSkey(value) {
   return typeof value === 'string' && /^[A-Za-z0-9_-]{20,128}$/.test(value);
 }
 
-/** A header of an answer; some platforms spell its name as it came, some in capitals. */
+/** A header of a response; some platforms keep the spelling of its name, some use capitals. */
 function field(answer, name) {
   const header = Object(answer.header);
   const key = Object.keys(header).find((spelling) => spelling.toLowerCase() === name);
   return key === undefined ? undefined : String(header[key]);
 }
 
-/** The name of the gateway's refusal. What the service answers has none, whatever its status. */
+/** The gateway's error name. A response of the service has none, with any status. */
 function errorName(answer) {
   return field(answer, 'x-gateway-error');
 }
 
 function asksForLogin(answer) {
-  // Before base library 2.1.0 nobody tells the headers of uploads and downloads.
+  // Before base library 2.1.0 there are no headers of uploads and downloads.
   return answer.header ? errorName(answer) === 'not_logged_in' : answer.statusCode === 401;
 }
 
-/** The answer, unless the gateway refused. */
+/** The response, unless it is a refusal by the gateway. */
 function accepted(answer) {
   if (errorName(answer) !== undefined || (!answer.header && answer.statusCode === 401)) {
     throw refused(answer);
@@ -358,7 +383,9 @@ function accepted(answer) {
   return answer;
 }
 
-/** The body of an answer of the gateway's own endpoints; that of a load balancer without a gateway is none. */
+/**
+ * The body of a response of the gateway's own endpoints; one of a load balancer is an error.
+ */
 function done(answer) {
   const { data, statusCode } = accepted(answer);
   if (statusCode < 200 || statusCode > 299) {
@@ -380,7 +407,7 @@ function refused(answer) {
   });
 }
 
-/** What the action gives; undefined when it throws. */
+/** The result of the action; undefined when it throws. */
 function attempt(action) {
   try {
     return action();
@@ -394,7 +421,7 @@ function wxFailure(code, cause) {
 }
 
 function failure(code, text, statusCode) {
-  // What fail callbacks of wx are given is an errMsg.
+  // Fail callbacks of wx get an errMsg.
   return Object.assign(new Error(text), { name: 'GatewayError', code, errMsg: text, statusCode });
 }
 

@@ -1,6 +1,6 @@
-//! An upstream's bytes as our reading cuts out its answer, against what hyper's client reads from the very bytes that were let
-//! through: the same status, headers and body, whole or not at all. Input: the method, sizes of the pieces in which the bytes
-//! arrive, then the bytes.
+//! A response as the gateway's reader delimits it, against the response that hyper's client reads
+//! from the same bytes: the same status, headers and body, whole or not at all. Input: the method,
+//! sizes of the pieces in which the bytes arrive, then the bytes.
 
 use std::cell::RefCell;
 use std::io;
@@ -22,7 +22,7 @@ thread_local! {
     static RUNTIME: RefCell<Option<Runtime>> = const { RefCell::new(None) };
 }
 
-/// What became of a connection's bytes.
+/// Outcome of a connection's bytes.
 #[derive(Debug, PartialEq, Eq)]
 struct Outcome {
     /// How many were let through.
@@ -32,7 +32,7 @@ struct Outcome {
     refused: bool,
 }
 
-/// An answer that a reader took for whole.
+/// A response that a reader took for whole.
 #[derive(Debug, PartialEq, Eq)]
 struct Answer {
     status: u16,
@@ -99,9 +99,10 @@ fn cut(method: &Method, bytes: &[u8], sizes: &[u8]) -> Outcome {
     }
 }
 
-/// What a plain reader makes of bytes.
+/// The bytes as a plain reader interprets them.
 enum Reading {
-    /// With its end, where it has one before the connection's, and nothing was announced that is not there.
+    /// With its end, where it has one before the connection's, and nothing was announced that is
+    /// not there.
     Whole(Answer, Option<usize>),
     Switched,
 }

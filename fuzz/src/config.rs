@@ -1,5 +1,6 @@
-//! gateway.toml: any text gives a configuration or a report, each line of the report is about a place in the text, no secret is in
-//! it, and what is accepted is what the rest of the gateway relies on. Input: the file.
+//! gateway.toml: any text gives a configuration or a report, each line of the report is about a
+//! place in the text, no secret is in it, and an accepted file satisfies the invariants of the rest
+//! of the gateway. Input: the file.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use skeygate::http::path::CanonicalPath;
 use skeygate::route::{Found, RouteTable};
 
 const NAME: &str = "gateway.toml";
-/// What the environment holds; a report that shows it has shown a secret.
+/// The environment; a report that shows a value has shown a secret.
 const VALUE: &str = "value-of-the-environment-0123456789";
 
 /// See the module.
@@ -47,7 +48,7 @@ pub fn check(data: &[u8]) {
 /// Each problem is about a place in the file and readable in a terminal.
 fn report(text: &str, problems: &[Problem], severity: Severity) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    // A file that ends with a line end has a last, empty line: what is missing at the end is missing there.
+    // A file that ends with a line end has a last, empty line: a missing part is reported there.
     let lines: Vec<&str> = text.split('\n').collect();
     let mut before = 0;
     for problem in problems {
@@ -111,7 +112,7 @@ fn accepted(config: &Config) {
     routes(config);
 }
 
-/// Each route is found by its own path and host, and its secrets of routing are the file's.
+/// Each route is found by its own path and host.
 fn routes(config: &Config) {
     let all: Vec<Arc<Route>> = config.routes.iter().cloned().map(Arc::new).collect();
     let table = RouteTable::new(&all);
@@ -155,7 +156,7 @@ fn auth(route: &Route) -> &'static str {
     }
 }
 
-/// In the one spelling that requests are compared in; else the route would never match.
+/// In the canonical spelling of requests; else the route would never match.
 fn is_canonical(path: &str) {
     let canonical = CanonicalPath::parse(path);
     let same = canonical

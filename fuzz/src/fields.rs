@@ -1,4 +1,4 @@
-//! Pairs, cookies and members as other readers find them: what the token targets compare by.
+//! Pairs, cookies and members as other readers find them, for the comparisons of the token targets.
 
 use hyper::HeaderMap;
 

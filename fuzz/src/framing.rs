@@ -1,5 +1,6 @@
-//! Framing: a head that passes says one thing to every reader, however its bytes arrive, and a chunked body ends where a plain
-//! reading of RFC 9112 says. Input: sizes of the pieces in which the bytes arrive, then a request.
+//! Framing: a head that passes says one thing to every reader, however its bytes arrive, and a
+//! chunked body ends where a plain reading of RFC 9112 says. Input: sizes of the pieces in which
+//! the bytes arrive, then a request.
 
 use skeygate::http::framing::{Chunks, Framing, HeadReader, MAX_FIELDS, Refusal};
 
@@ -27,7 +28,7 @@ pub fn check(data: &[u8]) {
             let message = Message::of(head);
             assert_eq!(message.framing(), framing, "framed otherwise");
             httparse_agrees(head, &message);
-            // What is behind a head changes nothing in it.
+            // Bytes after a head change nothing in it.
             let alone = HeadReader::default().read(head, MAX_HEAD);
             assert_eq!(alone, Ok(Some((length, framing))));
             chunked(behind, sizes);
@@ -53,7 +54,8 @@ fn in_pieces(bytes: &[u8], sizes: &[u8]) -> Option<Option<(usize, Framing)>> {
     }
 }
 
-/// The end of a chunked body, once found, is where another reader finds it, and where it is found in pieces.
+/// The end of a chunked body, once found, is where another reader finds it, and where it is found
+/// in pieces.
 fn chunked(bytes: &[u8], sizes: &[u8]) {
     let whole = Chunks::default().read(bytes);
     let mut reader = Chunks::default();
@@ -143,8 +145,8 @@ impl<'a> Message<'a> {
         }
     }
 
-    /// What every reader must take for the framing: there is one length, or one `chunked`, or neither; at most one host; and
-    /// no name that some server takes for one of them.
+    /// The framing for every reader: one length, or one `chunked`, or neither; at most one host;
+    /// and no name that some server folds to one of them.
     pub(crate) fn framing(&self) -> Framing {
         let mut framing = Framing::Empty;
         let mut seen = Vec::new();
@@ -186,7 +188,7 @@ impl<'a> Message<'a> {
     }
 }
 
-/// What may stand behind the digits of a chunk's size.
+/// Bytes allowed after the digits of a chunk size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Padding {
     /// Nothing.

@@ -1,5 +1,5 @@
-//! Stripping: no name is left that folds to an identity name, nothing else is gone, and what is set says who the caller is.
-//! Input: `drop` or `keep`, then headers, one a line.
+//! Stripping: no name is left that folds to an identity name, nothing else is gone, and the
+//! identity that is set is the true one. Input: `drop` or `keep`, then headers, one a line.
 
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
@@ -31,7 +31,7 @@ pub(crate) const IDENTITY: [&str; 13] = [
     "x-uid-legacy",
 ];
 
-/// About one connection, so nobody else's.
+/// Fields about one connection, never forwarded.
 pub(crate) const HOP_BY_HOP: [&str; 9] = [
     "connection",
     "keep-alive",
@@ -106,7 +106,8 @@ pub fn check(data: &[u8]) {
     inject(policy, stripped, after);
 }
 
-/// What is set replaces what stands there, is visible ASCII, and decodes to what the identity says.
+/// A header that is set replaces the one that was there, is visible ASCII, and decodes to the
+/// identity's value.
 fn inject(policy: &HeaderPolicy, mut headers: HeaderMap, data: &[u8]) {
     let openid = String::from_utf8_lossy(data).into_owned();
     let identity = Identity {
@@ -144,7 +145,7 @@ fn connection_names(headers: &HeaderMap) -> BTreeSet<String> {
         .collect()
 }
 
-/// What a direct client may not say: the names as PHP and CGI read them.
+/// Headers that a direct client may not send: the names as PHP and CGI read them.
 pub(crate) fn is_forwarded(name: &str) -> bool {
     let name = folded(name);
     name.starts_with("x-forwarded-")

@@ -1,5 +1,5 @@
-//! The host rule: at most one host is believed, it is the one that every place names, and routing sees it in one spelling.
-//! Input: version and target, then headers, one a line.
+//! The host rule: at most one host is believed, it is the one that every place names, and routing
+//! sees it in one spelling. Input: version and target, then headers, one a line.
 
 use std::net::Ipv6Addr;
 
@@ -61,7 +61,7 @@ pub fn check(data: &[u8]) {
     assert_eq!(found.as_deref(), Some(name.as_str()));
 }
 
-/// Whatever place a server behind looks at, it finds the same host.
+/// A server behind finds the same host in every place.
 fn names_agree(parts: &Parts, name: &str) {
     let header = parts
         .headers

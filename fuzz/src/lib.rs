@@ -1,6 +1,7 @@
-//! What must hold for any bytes: one plain function per target, `fn(&[u8])`, which panics where a property does not hold.
-//! libFuzzer calls them from `fuzz_targets/`, the smoke run of the package's tests calls them on the corpus (`tests/fuzz.rs`).
-//! Inputs are text where that is possible, so that the corpus can be read and a dictionary helps.
+//! Properties that hold for any bytes: one plain function per target, `fn(&[u8])`, which panics
+//! where a property does not hold. libFuzzer calls them from `fuzz_targets/`, the smoke run of the
+//! package's tests calls them on the corpus (`tests/fuzz.rs`). Inputs are text where that is
+//! possible, so that the corpus can be read and a dictionary helps.
 
 pub mod answers;
 pub mod config;

@@ -1,5 +1,6 @@
-//! A login's request: reading it stops at the limit, and what is found in it is a code within WeChat's bounds, or a refusal that
-//! does not repeat it. Input: kind of body and sizes of its pieces, the query, the `X-Wx-Code`, then the body.
+//! A login's request: reading stops at the limit, and gives a code within WeChat's bounds or a
+//! refusal that does not repeat it. Input: kind of body and sizes of its pieces, the query, the
+//! `X-Wx-Code`, then the body.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -90,7 +91,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// The first text that stands where a code may be, in the order of the sources, as other readers find it.
+/// The first text that stands where a code may be, in the order of the sources, as other readers
+/// find it.
 fn expected(
     headers: &HeaderMap,
     query: Option<&str>,
@@ -116,7 +118,8 @@ fn is_code(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|byte| (b' '..=b'~').contains(&byte))
 }
 
-/// The body as the gateway reads it, from pieces of the given sizes: all of it, or not a byte when it is longer than the limit.
+/// The body as the gateway reads it, from pieces of the given sizes: all of it, or not a byte when
+/// it is longer than the limit.
 fn read(body: &[u8], sizes: &[u8]) -> Option<String> {
     let mut pieces = Pieces::cut(body, sizes);
     let read = RUNTIME.with_borrow_mut(|runtime| {

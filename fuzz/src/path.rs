@@ -1,5 +1,5 @@
-//! The path canonicaliser: what it accepts has one spelling, means what came, and holds no dot segment however often a server
-//! behind decodes it. Input: a path.
+//! The path canonicaliser: an accepted path has one spelling, keeps its meaning, and holds no dot
+//! segment however often a server behind decodes it. Input: a path.
 
 use hyper::http::uri::PathAndQuery;
 use skeygate::http::path::CanonicalPath;
@@ -15,7 +15,7 @@ pub fn check(data: &[u8]) {
     let path = match CanonicalPath::parse(raw) {
         Ok(path) => path,
         Err(problem) => {
-            // What the client is told holds nothing that it sent.
+            // The error text repeats no byte of the request.
             let said = problem.to_string();
             assert!(said.bytes().all(|byte| (b' '..=b'~').contains(&byte)));
             return;
@@ -48,7 +48,8 @@ pub fn check(data: &[u8]) {
         assert!(!once.contains(&b'%'), "decoding twice would find more");
         has_no_dots(&once);
     }
-    // A route that lets `%25` in answers for an upstream that decodes twice, not for one that decodes once.
+    // A route that lets `%25` in answers for an upstream that decodes twice, not for one that
+    // decodes once.
     has_no_dots(&decoded(text));
     let both = [EncodedByte::Slash, EncodedByte::Percent];
     assert_eq!(path.check_encoded(&both), Ok(()));
@@ -66,7 +67,8 @@ fn is_well_formed(text: &str) {
     }
 }
 
-/// Without an opted-in escape a path is the same path to a server that decodes not at all, once, or over and over.
+/// Without an opted-in escape a path is the same path to a server that decodes not at all, once, or
+/// over and over.
 fn is_plain_however_decoded(text: &str) {
     let once = decoded(text);
     assert!(

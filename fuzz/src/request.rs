@@ -1,5 +1,6 @@
-//! A request's head through all steps: what would be forwarded carries the true identity or none, no skey, one canonical path, and
-//! the same head in another spelling is treated the same. Input: method and target, then headers, one a line.
+//! A request's head through all steps: the forwarded head carries the true identity or none, no
+//! skey, one canonical path, and the same head in another spelling is treated the same. Input:
+//! method and target, then headers, one a line.
 
 use std::sync::{Arc, LazyLock};
 
@@ -233,7 +234,8 @@ fn forwarded(forwarding: &Forwarding, explained: &Explanation, auth: Auth) {
     }
 }
 
-/// Slashes doubled and letters escaped: the same path, so the same route, the same question, the same target.
+/// Slashes doubled and letters escaped: the same path, so the same route, the same question, the
+/// same target.
 fn same_in_another_spelling(
     explained: &Explanation,
     method: &Method,

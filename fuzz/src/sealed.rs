@@ -1,5 +1,6 @@
-//! Sealed values: what was sealed opens under its own key and name alone; whatever was changed, cut, prolonged, copied or made
-//! up does not. Input: `raw` and a value as it may lie in the store, or `seal` and a plaintext; then a place to change.
+//! Sealed values: a value opens under its own key and name alone; a changed, cut, prolonged, copied
+//! or forged one does not. Input: `raw` and a value as it may lie in the store, or `seal` and a
+//! plaintext; then a place to change.
 
 use std::sync::LazyLock;
 
@@ -107,7 +108,7 @@ fn sealed(plain: &[u8], place: usize, mark: &[u8]) {
     assert_ne!(value[5..HEAD], whole[5..HEAD], "a nonce twice");
 }
 
-/// What lies under the seal: a session or nothing, and a session as it was written.
+/// The content of the seal: a session or nothing, and a session as it was written.
 fn written(plain: &[u8]) {
     let Some(session) = record::read(plain) else {
         return;

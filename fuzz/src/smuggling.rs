@@ -1,5 +1,6 @@
-//! A connection's bytes as our framing cuts them, against what hyper reads from the very bytes that were let through: the same
-//! requests, one for one, with the same bodies, and never one more. Input: the bytes of a connection.
+//! The requests of a connection as the gateway's framing delimits them, against those that hyper
+//! reads from the same bytes: the same requests, one for one, with the same bodies, and never one
+//! more. Input: the bytes of a connection.
 
 use std::cell::RefCell;
 use std::convert::Infallible;
@@ -53,7 +54,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// The requests of a connection, and how many bytes they take: what is let through.
+/// The requests of a connection that pass, and their length in bytes.
 fn cut(data: &[u8]) -> (Vec<Whole>, usize) {
     let mut wholes = Vec::new();
     let mut at = 0;
@@ -146,7 +147,7 @@ fn read_by_hyper(bytes: &[u8]) -> Vec<Whole> {
     seen.take()
 }
 
-/// A socket from which these bytes come, and then its end; what is written is lost.
+/// A socket that reads these bytes and then its end, and discards writes.
 struct Wire(Bytes);
 
 impl Read for Wire {

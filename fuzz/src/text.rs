@@ -1,4 +1,5 @@
-//! Reading an input: lines of a head, and what the properties compare by, written apart from the code they hold to account.
+//! Reading an input: lines of a head, and the comparisons of the properties, written apart from the
+//! code under test.
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
@@ -6,7 +7,8 @@ use hyper::header::{HeaderName, HeaderValue};
 /// As many lines as a head may have.
 const MOST_LINES: usize = 100;
 
-/// The input's first line and the rest after it. Lines end with `\n`: a `\r` before it belongs to the line.
+/// The input's first line and the rest after it. Lines end with `\n`: a `\r` before it belongs to
+/// the line.
 pub(crate) fn first_line(data: &[u8]) -> (&[u8], &[u8]) {
     match data.iter().position(|byte| *byte == b'\n') {
         Some(at) => (&data[..at], &data[at + 1..]),
@@ -14,8 +16,8 @@ pub(crate) fn first_line(data: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// The headers of an input, one `name: value` a line, up to an empty line; and what comes after that. Lines that are no
-/// header are passed over.
+/// The headers of an input, one `name: value` a line, up to an empty line; and what comes after
+/// that. Lines that are no header are passed over.
 pub(crate) fn headers(data: &[u8]) -> (HeaderMap, &[u8]) {
     let mut map = HeaderMap::new();
     let mut rest = data;
@@ -65,8 +67,8 @@ pub(crate) fn is_skey(text: &[u8]) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
 }
 
-/// The headers that `kept` says yes to, in the order of `before`, are all that `after` holds. The order across names is no
-/// property of a header map.
+/// The headers that `kept` says yes to, in the order of `before`, are all that `after` holds. The
+/// order across names is no property of a header map.
 pub(crate) fn assert_only_removed(
     before: &HeaderMap,
     after: &HeaderMap,

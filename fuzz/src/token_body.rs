@@ -1,5 +1,5 @@
-//! Finding the skey in a body: afterwards no field of that name is left for any reader, and the others say what they said.
-//! Input: `json` or `form`, then the body.
+//! Finding the skey in a body: afterwards no field of that name is left for any reader, and the
+//! others say what they said. Input: `json` or `form`, then the body.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use skeygate::http::body::BodyKind;
 
 use super::fields::{other_pairs, pair_values};
 use super::text;
-use super::token_head::says_what_stood_there;
+use super::token_head::reports_the_found_values;
 
 /// See the module.
 pub fn check(data: &[u8]) {
@@ -44,7 +44,8 @@ pub fn check(data: &[u8]) {
         (BodyKind::Json, Err(error)) => {
             assert_eq!(error.answer().status.as_u16(), 400);
             let members: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(body);
-            // A map takes a key twice, which two readers read differently: the only object that is refused.
+            // A map accepts a key twice, which two readers read differently: the only object that
+            // is refused.
             if members.is_ok() {
                 let twice = |name: &str| body.matches(name).count() > 1 || body.contains('\\');
                 assert!(twice("skey") || twice("sid"), "an object was refused");
@@ -61,7 +62,7 @@ fn form(came: &str, goes: &str, taken: &ExtractedToken) {
         .filter(|value| !value.is_empty())
         .map(String::into_bytes)
         .collect();
-    says_what_stood_there(taken, &found);
+    reports_the_found_values(taken, &found);
     for name in ["skey", "sid"] {
         assert!(pair_values(goes, name).is_empty(), "`{name}` is left");
     }
@@ -93,6 +94,6 @@ fn json(came: &str, goes: &str, taken: &ExtractedToken) {
     if found.is_empty() && taken.skey.is_none() && expected.len() == members(came).len() {
         assert_eq!(came, goes, "nothing was found and something was changed");
     }
-    says_what_stood_there(taken, &found);
+    reports_the_found_values(taken, &found);
     assert_eq!(members(goes), expected, "another member was changed");
 }

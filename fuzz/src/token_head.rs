@@ -1,5 +1,6 @@
-//! Finding the skey in a head: afterwards none is left in any place that some route names, and everything else stands as it came.
-//! Input: letters of the route's sources (`h`, `x`, `b`, `c`, `q`), the query, then headers, one a line.
+//! Finding the skey in a head: afterwards none is left in any place that some route names, and
+//! everything else stands as it came. Input: letters of the route's sources (`h`, `x`, `b`, `c`,
+//! `q`), the query, then headers, one a line.
 
 use std::collections::BTreeSet;
 
@@ -33,7 +34,7 @@ pub fn check(data: &[u8]) {
         query: &mut query,
     };
     let taken = take_from_head(&mut head, &route);
-    says_what_stood_there(&taken, &found(&came, came_query, &route));
+    reports_the_found_values(&taken, &found(&came, came_query, &route));
     for source in &route {
         let left = values(&headers, query.as_deref(), source);
         assert!(left.is_empty(), "{source:?} is not empty");
@@ -54,7 +55,7 @@ pub fn check(data: &[u8]) {
     rest_stays(&came, &headers);
     query_stays(came_query, query.as_deref());
 
-    // Nothing more to find: what is forwarded would be forwarded again.
+    // Nothing more to find: a second run would forward the same.
     let (once, once_query) = (headers.clone(), query.clone());
     let mut head = Head {
         headers: &mut headers,
@@ -74,7 +75,7 @@ pub(crate) fn source(letter: u8) -> TokenSource {
     }
 }
 
-/// What stands in a place. Of `Authorization` only what is ours.
+/// The value of a place. Of `Authorization` only a bearer with the form of an skey.
 pub(crate) fn values(
     headers: &HeaderMap,
     query: Option<&str>,
@@ -119,8 +120,8 @@ fn found(headers: &HeaderMap, query: Option<&str>, sources: &[TokenSource]) -> V
     all.filter(|value| !value.is_empty()).collect()
 }
 
-/// The only skey, a conflict, something malformed: by what stood there, and never by what did not.
-pub(crate) fn says_what_stood_there(taken: &ExtractedToken, found: &[Vec<u8>]) {
+/// The only skey, a conflict, something malformed: by the values that were there.
+pub(crate) fn reports_the_found_values(taken: &ExtractedToken, found: &[Vec<u8>]) {
     let skeys: BTreeSet<&Vec<u8>> = found.iter().filter(|value| is_skey(value)).collect();
     match &taken.skey {
         Some(skey) => {
@@ -135,7 +136,8 @@ pub(crate) fn says_what_stood_there(taken: &ExtractedToken, found: &[Vec<u8>]) {
     }
     assert_eq!(taken.conflicting, skeys.len() > 1);
     let malformed = found.iter().any(|value| !is_skey(value));
-    // A value that is no ASCII counts as malformed from a header and as empty from a cookie, where others share the line.
+    // A value that is no ASCII counts as malformed from a header and as empty from a cookie, where
+    // others share the line.
     if found.iter().all(|value| value.is_ascii()) {
         assert_eq!(taken.malformed, malformed);
     }
@@ -156,7 +158,8 @@ fn rest_stays(came: &HeaderMap, goes: &HeaderMap) {
             .get(..7)
             .is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
     };
-    // Only a bearer of ours takes the header away, and then all of it: two credentials in one request are nobody's.
+    // Only a bearer with the form of an skey removes the header, and then all of it: a request has
+    // at most one credential.
     if values(came, None, &TokenSource::Bearer).is_empty() {
         let lines = |headers: &HeaderMap| -> Vec<Vec<u8>> {
             let lines = headers.get_all("authorization").iter();

@@ -170,7 +170,7 @@ mod tests {
 
     /// The answer to a look may be lost with its connection, and the look be repeated.
     #[tokio::test]
-    async fn whose_turn_it_is_may_be_asked_twice() {
+    async fn a_renewal_turn_may_be_claimed_twice_by_its_holder() {
         let redis = RedisServer::start().await;
         let link = redis.link();
         let look = async |mark: &str| {

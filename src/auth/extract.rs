@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_skey_is_malformed_and_nothing_is_missing() {
+    fn an_invalid_skey_is_malformed_and_an_empty_one_is_not() {
         assert!(take(&[("skey", "short")], "").0.malformed);
         assert!(take(&[("skey", &"a*".repeat(20))], "").0.malformed);
         assert!(!take(&[("skey", "")], "skey=").0.malformed);
@@ -337,6 +337,13 @@ mod tests {
             kind: BodyKind::Json,
             text: "[".to_owned(),
         };
-        assert!(take_from_body(&mut body, &sources, &mut ExtractedToken::default()).is_err());
+        let refused = take_from_body(&mut body, &sources, &mut ExtractedToken::default());
+        assert!(
+            matches!(
+                refused,
+                Err(Error::BadRequest("the body is not a JSON object"))
+            ),
+            "{refused:?}"
+        );
     }
 }

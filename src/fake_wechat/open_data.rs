@@ -85,7 +85,7 @@ mod tests {
     use crate::wechat::open_data::{Encrypted, is_signed, open};
 
     #[test]
-    fn what_is_sealed_opens_with_its_key_and_is_signed() {
+    fn sealed_data_opens_with_its_key_and_is_signed() {
         let key = ids::session_key("wx1", "ann", 1);
         let profile = profile("wx1", "ann", Some("u"));
         let sealed = seal(profile.clone(), "wx1", &key).unwrap();

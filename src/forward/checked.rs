@@ -268,7 +268,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn an_answer_is_read_the_same_in_whatever_pieces_it_comes(
+        fn a_response_is_parsed_the_same_in_any_pieces(
             answer in answers(),
             sizes in prop::collection::vec(1_usize..20, 1..40),
             room in 1_usize..30,
@@ -292,7 +292,7 @@ mod tests {
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic_or_pass_what_is_no_answer(
+        fn no_bytes_make_the_reader_panic_or_pass_an_invalid_response(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
         ) {
             let (passed, _, complete) = seen(VecDeque::from([bytes]), 64);

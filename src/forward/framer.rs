@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_ends_where_it_says_and_what_follows_spoils_the_connection() {
+    fn a_response_ends_at_its_length_and_extra_bytes_spoil_the_connection() {
         for answer in [
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
@@ -327,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_to_head_has_no_body_and_a_declared_one_where_none_may_be_ends_the_connection() {
+    fn a_response_to_head_has_no_body_and_an_illegal_declared_body_ends_the_connection() {
         let mut framer = asked(&Method::HEAD);
         framer.read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
         assert!(framer.is_between_answers());

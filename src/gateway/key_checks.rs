@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_asked_about_once_in_ten_seconds_whatever_his_key() {
+    fn a_user_is_checked_once_in_ten_seconds_with_any_key() {
         let mut recent = Recent::default();
         let (old, new) = (Secret::new("old"), Secret::new("new"));
         let start = Instant::now();

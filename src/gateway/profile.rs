@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_changed_is_refused_by_a_constant() {
+    fn an_unchangeable_field_is_refused_with_a_constant_text() {
         for (body, expected) in [
             (
                 r#"{"phone":"1"}"#,
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_form_of_another_page_can_send_changes_nothing() {
+    fn a_cross_site_form_changes_nothing() {
         for kind in [None, Some(BodyKind::Form)] {
             let asked = changes(kind, br#"{"nickname":"x=y"}"#, &ProfileField::ALL);
             assert!(matches!(asked, Err(Error::BadRequest(_))), "{kind:?}");
@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn null_and_the_empty_text_delete_and_what_is_left_out_stays() {
+    fn null_and_empty_text_delete_and_absent_fields_stay() {
         let asked = |body: &str| {
             let kind = Some(BodyKind::Json);
             changes(kind, body.as_bytes(), &ProfileField::ALL).unwrap()

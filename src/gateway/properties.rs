@@ -190,7 +190,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
-    fn what_is_forwarded_takes_the_same_route_again_and_is_not_changed(raw in hostile()) {
+    fn a_forwarded_path_takes_the_same_route_again_unchanged(raw in hostile()) {
         if let Some((path, route)) = routed(&raw) {
             let Ok(forwarded) = target(&route, &path, None) else {
                 prop_assert!(route.strip_prefix.is_some() || route.add_prefix.is_some());

@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn an_untrusted_peer_is_the_client_whatever_it_claims() {
+    fn an_untrusted_peer_is_the_client_despite_its_claims() {
         assert_eq!(
             client("203.0.113.9", &["1.1.1.1"], &["10.0.0.0/8"]),
             "203.0.113.9"

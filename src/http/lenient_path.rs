@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_a_service_may_take_for_it_is_one_path() {
+    fn all_lenient_readings_of_a_path_are_one_path() {
         for path in [
             "/admin/secret",
             "/admin/secret/",
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn a_script_and_what_is_behind_it_are_read_apart() {
+    fn a_script_and_its_path_info_are_separated() {
         assert_eq!(script_readings("/a/b.php"), None);
         assert_eq!(
             script_readings("/a/index.php/b/c.php/d"),
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_a_second_decoding_shows_is_found() {
+    fn a_segment_hidden_by_double_encoding_is_found() {
         for path in [
             "/a/%252e%252E/b",
             "/a/.%252e",

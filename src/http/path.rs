@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn what_servers_read_differently_is_refused() {
+    fn ambiguous_paths_are_refused() {
         for (raw, problem) in [
             ("api", PathProblem::NotAbsolute),
             ("/a/../b", PathProblem::DotSegment),

@@ -62,7 +62,7 @@ async fn routes_and_logins_without_a_limit_are_not_counted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refusal_tells_what_is_left_and_when_to_come_again() {
+async fn a_refusal_reports_remaining_and_retry_after() {
     let config = config("rate_limit = { per_address = \"2/m\", burst = 3 }", "");
     let limits = Limits::new(None);
     let route = limits.of_route(&config.routes[0]).unwrap();
@@ -107,7 +107,7 @@ async fn replicas_count_together_and_each_caller_apart() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn replicas_at_once_let_through_the_burst_and_no_more() {
+async fn concurrent_replicas_admit_the_burst_and_no_more() {
     let server = RedisServer::start().await;
     let link = server.link();
     let mut running = tokio::task::JoinSet::new();
@@ -152,7 +152,7 @@ async fn a_key_lives_until_its_bucket_is_full_again() {
 }
 
 #[tokio::test]
-async fn in_redis_time_gives_back_what_the_rate_says() {
+async fn a_bucket_in_redis_refills_at_its_rate() {
     let server = RedisServer::start().await;
     let replica = Replica::new("\"20/s\", burst = 1", &server.link());
     replica.count("192.0.2.1").await.unwrap();
@@ -210,7 +210,7 @@ async fn retries_of_a_refused_caller_cost_redis_nothing() {
 }
 
 #[tokio::test]
-async fn without_redis_a_replica_goes_on_from_what_it_knows() {
+async fn without_redis_a_replica_continues_from_its_last_counts() {
     let mut server = RedisServer::start().await;
     let link = server.link();
     let (one, other) = (
@@ -243,7 +243,7 @@ async fn without_redis_a_replica_goes_on_from_what_it_knows() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_not_ours_is_as_good_as_no_redis() {
+async fn a_foreign_value_at_a_key_counts_as_a_redis_outage() {
     let server = RedisServer::start().await;
     let link = server.link();
     let replica = Replica::new("\"2/h\"", &link);

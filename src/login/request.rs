@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_tells_device_version_and_address() {
+    fn a_login_records_device_version_and_address() {
         let mut headers = HeaderMap::new();
         assert_eq!(origin(&headers, None), Origin::default());
         let page = "https://servicewechat.com/wx-b/12/page-frame.html";
@@ -247,6 +247,10 @@ mod tests {
             choose(&[("x-wx-app", "wx-b")], Some("a.example")).unwrap(),
             "b"
         );
-        assert!(choose(&[("x-wx-app", "nobody")], None).is_err());
+        let unknown = choose(&[("x-wx-app", "none")], None);
+        assert!(
+            matches!(unknown, Err(Error::BadRequest("unknown app"))),
+            "{unknown:?}"
+        );
     }
 }

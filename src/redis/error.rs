@@ -79,7 +79,7 @@ mod tests {
     use deadpool_redis::redis::make_extension_error;
 
     #[test]
-    fn an_unknown_command_is_told_without_its_arguments() {
+    fn an_unknown_command_is_reported_without_its_arguments() {
         let error = make_extension_error(
             "ERR".to_owned(),
             Some("unknown command 'GET', with args beginning with: 'skeygate:s:abc'".to_owned()),

@@ -223,7 +223,7 @@ mod tests {
     use crate::request_log::tests::record;
 
     #[test]
-    fn a_line_is_one_json_object_whatever_the_client_sends() {
+    fn a_line_is_one_json_object_for_any_client_input() {
         let mut record = record();
         record.path = "/a\"\n\\\u{1b}[31m\u{2028}\u{202e}\u{feff}\u{540d}".to_owned();
         record.user_id = Some("4\r2".to_owned());
@@ -246,13 +246,23 @@ mod tests {
         record.host = Some("h".repeat(5000));
         record.method = hyper::Method::from_bytes("M".repeat(5000).as_bytes()).unwrap();
         record.error = Some(("upstream_protocol", "c".repeat(5000)));
-        for (write, bound) in [
-            (Record::json as fn(&_, &mut _, _) -> _, 2900),
-            (Record::text, 2600),
+        let written = ["\u{540d}\u{540d}", "MMMM", "cccc", "hhhh"];
+        for (write, bound, starts) in [
+            (
+                Record::json as fn(&_, &mut _, _) -> _,
+                2900,
+                written.as_slice(),
+            ),
+            // Text has no host.
+            (Record::text, 2600, &written[..3]),
         ] {
             let mut line = String::new();
             write(&record, &mut line, Level::INFO).unwrap();
             assert!(line.len() < bound, "{}", line.len());
+            // Cut, and not left out.
+            for start in starts {
+                assert!(line.contains(start), "no {start} in {line}");
+            }
         }
     }
 }

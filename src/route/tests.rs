@@ -178,7 +178,7 @@ fn a_slash_at_the_end_opens_nothing() {
 }
 
 #[test]
-fn what_a_less_exact_service_takes_for_a_stricter_routes_path_takes_no_route() {
+fn a_path_a_lenient_service_reads_as_a_stricter_route_is_not_routed() {
     let table = table(&[
         ("all", "path = \"/*\"\nauth = \"off\""),
         ("admin", "path = \"/admin/*\""),

@@ -300,7 +300,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_nobody_reads_is_cut_after_body_timeout() {
+    async fn an_unread_response_is_cut_after_body_timeout() {
         let (_client, server) = tokio::io::duplex(64);
         let mut watched = Watched::new(server, LIMITS, Activity::new());
         let started = Instant::now();
@@ -333,7 +333,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_read_below_a_kib_a_second_is_cut_though_something_always_moves() {
+    async fn a_response_read_below_one_kib_per_second_is_cut_despite_progress() {
         assert_eq!(read_at(64).await, Some(35));
         assert_eq!(read_at(4 * 1024).await, Some(35));
         assert_eq!(read_at(6 * 1024).await, None);
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_read_slowly_is_not_idling() {
+    async fn a_slowly_read_response_is_not_idle() {
         let (mut client, server) = tokio::io::duplex(16 * 1024);
         let limits = Limits {
             idle: Duration::from_secs(5),

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_others_take_long_newcomers_are_more() {
+    fn the_rounds_grow_with_the_time_of_other_work() {
         let mut newcomers = Newcomers::default();
         for number in 0..9 {
             newcomers.push(None, number);
@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn in_the_end_nobody_is_left_waiting() {
+    fn draining_returns_every_queued_connection() {
         let mut newcomers = Newcomers::default();
         for number in 0..5 {
             newcomers.push(None, number);

@@ -196,7 +196,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_nobody_fetches_is_given_up_and_the_others_go_on() {
+    async fn an_unread_stream_is_reset_and_the_others_continue() {
         let activity = Activity::new();
         let mut stalled = watched(&activity, 10);
         tokio::time::advance(LIMIT).await;
@@ -223,7 +223,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_fetched_below_a_kib_a_second_is_given_up_though_something_always_moves() {
+    async fn a_stream_read_below_one_kib_per_second_is_reset_despite_progress() {
         assert_eq!(pieces_fetched_every(LIMIT).await, Some(2));
         assert_eq!(pieces_fetched_every(Duration::from_secs(20)).await, Some(2));
         assert_eq!(pieces_fetched_every(Duration::from_secs(15)).await, None);

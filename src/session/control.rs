@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_sessions_of_a_user_end_and_nobody_elses() {
+    async fn all_sessions_of_a_user_end_and_no_others() {
         let (_server, stores) = both(&session_config()).await;
         for store in stores {
             let (ann, mut bob) = (identity("o1"), identity("o2"));
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn every_session_comes_up_when_all_are_looked_through() {
+    async fn a_full_scan_lists_every_session() {
         let (_server, stores) = both(&session_config()).await;
         for store in stores {
             let mut expected = Vec::new();
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn all_sessions_of_a_user_are_changed_and_found_with_whom_they_are_of_then() {
+    async fn all_sessions_of_a_user_are_updated_and_found_under_the_new_owner() {
         let mut config = session_config();
         config.max_per_user = 2;
         let (_server, stores) = both(&config).await;
@@ -310,6 +310,7 @@ mod tests {
                 assert_eq!(nickname.as_deref(), Some("Ann"));
             }
             let after = store.page_of(&ann.holder(), 0).await.unwrap().listed;
+            assert_eq!((before.len(), after.len()), (3, 3));
             for (before, after) in before.iter().zip(&after) {
                 // The one that is ending goes on to end, the others last as long as they did.
                 assert!(after.expires_in <= before.expires_in);

@@ -150,7 +150,7 @@ mod tests {
     const DAY: Option<Duration> = Some(Duration::from_secs(86_400));
 
     #[tokio::test]
-    async fn the_header_tells_every_id_that_was_merged_into_one_the_last_first() {
+    async fn the_header_lists_every_merged_id_the_last_first() {
         let (_server, stores) = both(&session_config()).await;
         for store in stores {
             assert_eq!(store.merged_from("1").await.unwrap(), None);
@@ -184,7 +184,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_merge_is_told_once_into_each_id_by_one_login() {
+    async fn a_merge_is_reported_once_per_id_by_one_login() {
         let (_server, stores) = both(&session_config()).await;
         for store in stores {
             let claim = async || store.claim_merge(&["2".to_owned()], "1").await.unwrap();

@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_else_is_known_of_the_caller_is_kept() {
+    fn the_optional_attributes_of_a_caller_are_kept() {
         let mut session = read(br#"{"a":"wx1","o":"o1","c":1,"r":2}"#).unwrap();
         session.identity.attributes = Attributes {
             claims: BTreeMap::from([("role".to_owned(), "ed\"itor".to_owned())]),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_that_names_nobody_is_no_session() {
+    fn a_record_without_a_user_is_no_session() {
         assert_eq!(read(br#"{"a":"wx1","o":"","c":1,"r":2}"#), None);
         assert_eq!(read(b"[]"), None);
         assert_eq!(read(b""), None);

@@ -265,9 +265,18 @@ mod tests {
         let both = Sealer::new(&keys, &[app("wx1")]);
         let only_one = Sealer::new(std::slice::from_ref(one), &[app("wx1")]);
         let only_two = Sealer::new(std::slice::from_ref(two), &[]);
-        assert!(only_one.open("n", &mut sealed(&both, "n")).is_ok());
-        assert!(both.open("n", &mut sealed(&only_two, "n")).is_ok());
-        assert!(only_two.open("n", &mut sealed(&both, "n")).is_err());
+        assert_eq!(
+            only_one.open("n", &mut sealed(&both, "n")).unwrap(),
+            b"hello"
+        );
+        assert_eq!(
+            both.open("n", &mut sealed(&only_two, "n")).unwrap(),
+            b"hello"
+        );
+        assert_eq!(
+            only_two.open("n", &mut sealed(&both, "n")),
+            Err(OpenError::UnknownKey)
+        );
     }
 
     #[test]

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_an_skey_is_refused() {
+    fn malformed_skeys_are_refused() {
         assert!(Skey::parse(&"a".repeat(19)).is_none());
         assert!(Skey::parse(&"a".repeat(129)).is_none());
         assert!(Skey::parse(&format!("{}*", "a".repeat(30))).is_none());

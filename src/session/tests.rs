@@ -1,5 +1,6 @@
 //! The rules both stores keep; each is tried on both.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::{LoginClaim, Origin, SessionStore, Skey};
@@ -45,6 +46,34 @@ pub(super) async fn both(config: &config::Session) -> (RedisServer, [SessionStor
     (server, [redis, SessionStore::memory(config)])
 }
 
+/// The skey of Wafer 2's own server is the SHA-1 of appid, key and session_key. Here an skey is
+/// random, so a session_key that leaks opens no session.
+#[tokio::test]
+async fn an_skey_cannot_be_computed_from_a_session_key() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/wechat_crypto.json");
+    let text = std::fs::read_to_string(file).unwrap();
+    let all: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let vectors = all["wafer2_skey"].as_array().unwrap();
+    assert_eq!(vectors.len(), 1);
+    let session_key = Secret::new(vectors[0]["session_key"].as_str().unwrap());
+    let computed = Skey::parse(vectors[0]["skey"].as_str().unwrap()).expect("the form of an skey");
+    let ann = identity("o1");
+    let (_server, stores) = both(&session_config()).await;
+    for store in stores {
+        let mut skeys = BTreeSet::new();
+        for _ in 0..2 {
+            let remembered = store.remember_session_key("wx1", "o1", &session_key);
+            remembered.await.unwrap();
+            let new = store.create(&ann, &phone()).await.unwrap();
+            assert!(store.find(&new.skey).await.unwrap().is_some());
+            skeys.insert(new.skey.expose().to_owned());
+        }
+        // The same user and session_key: two logins have two skeys.
+        assert_eq!(skeys.len(), 2);
+        assert_eq!(store.find(&computed).await.unwrap(), None);
+    }
+}
+
 #[tokio::test]
 async fn a_session_is_found_until_it_is_revoked() {
     let (_server, stores) = both(&session_config()).await;
@@ -82,7 +111,7 @@ async fn a_login_never_ends_other_sessions_when_there_is_no_limit() {
 }
 
 #[tokio::test]
-async fn users_without_an_id_are_told_apart_by_app_and_openid() {
+async fn users_without_an_id_are_distinguished_by_app_and_openid() {
     let mut config = session_config();
     config.max_per_user = 1;
     let (_server, stores) = both(&config).await;
@@ -141,7 +170,7 @@ async fn the_newest_two_session_keys_are_kept_newest_first_and_each_once() {
 }
 
 #[tokio::test]
-async fn of_many_claims_of_one_code_one_wins_and_all_get_its_result() {
+async fn one_of_many_claims_of_a_code_wins_and_all_get_its_result() {
     let (_server, stores) = both(&session_config()).await;
     for store in stores {
         let claims = (0..50).map(|_| {
@@ -167,7 +196,7 @@ async fn of_many_claims_of_one_code_one_wins_and_all_get_its_result() {
 }
 
 #[tokio::test]
-async fn a_released_code_can_be_claimed_again_and_a_late_release_frees_nobody_elses() {
+async fn a_released_code_can_be_claimed_again_and_a_late_release_frees_no_other_claim() {
     let (_server, stores) = both(&session_config()).await;
     for store in stores {
         let claim = async || store.claim_login("wx1", "code").await.unwrap();

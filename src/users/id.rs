@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_was_written_is_read() {
+    fn only_the_written_form_of_an_id_is_parsed() {
         let id = UserId::draw(1_800_000_000_000).unwrap();
         assert_eq!(UserId::parse(&id.to_string()), Some(id));
         for text in [

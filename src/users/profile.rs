@@ -374,10 +374,12 @@ mod tests {
             "/a'b",
             "/<a>",
             "https://cdn.example.com/a\r\nX: y",
-            &format!("{longest}a"),
         ] {
-            assert!(Change::avatar(bad).is_err(), "{bad}");
+            let refused = Change::avatar(bad).unwrap_err();
+            assert!(refused.contains("no https URL"), "{bad}: {refused}");
         }
+        let refused = Change::avatar(&format!("{longest}a")).unwrap_err();
+        assert!(refused.contains("longer than 512"), "{refused}");
     }
 
     #[test]
@@ -385,6 +387,7 @@ mod tests {
         let mut profile = Profile::default();
         profile.set(ProfileField::Phone, Some("13800000000".to_owned()));
         let shown = format!("{profile:?} {:?}", Change::phone("13800000000"));
+        assert!(shown.contains("Profile") && shown.contains("Change"));
         assert!(!shown.contains("138"), "{shown}");
     }
 }

@@ -209,7 +209,7 @@ async fn a_profile_is_kept_field_by_field_and_per_user() {
 }
 
 #[tokio::test]
-async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_its_gaps() {
+async fn a_merge_keeps_the_older_profile_and_fills_its_gaps_from_the_newer() {
     let (_server, directories) = each().await;
     for users in directories {
         let profiles = Profiles::new(users.clone(), &ProfileField::ALL).unwrap();
@@ -255,7 +255,7 @@ async fn of_two_profiles_that_become_one_the_olders_stays_and_the_newers_fills_i
 
 /// Merges in Redis and databases are tested in their modules.
 #[tokio::test]
-async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
+async fn in_memory_a_ban_of_the_newer_id_survives_a_merge() {
     let bans = Bans::memory();
     let users = UserDirectory::memory(bans.clone());
     let older = id(&users, "wx1", "o1", None).await;
@@ -277,7 +277,7 @@ async fn in_memory_too_a_ban_of_the_newer_id_holds_once_two_ids_are_one_person()
 }
 
 #[tokio::test]
-async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
+async fn a_merge_is_reported_at_each_login_of_either_until_it_is_settled() {
     let (_server, directories) = each().await;
     for users in directories {
         let merged = async |appid: &str, openid: &str, unionid: Option<&str>| {
@@ -318,7 +318,7 @@ async fn a_merge_is_said_at_each_login_of_either_until_it_is_settled() {
 }
 
 #[tokio::test]
-async fn of_a_chain_of_merges_every_id_on_the_way_is_said() {
+async fn a_chain_of_merges_reports_every_id_on_the_way() {
     let (_server, directories) = each().await;
     for users in directories {
         let merged = async |appid: &str, openid: &str, unionid: &str| {

@@ -19,7 +19,7 @@ fn a_good_file_is_summed_up() {
 }
 
 #[test]
-fn several_problems_are_told_at_once_each_with_its_place_and_cure() {
+fn several_problems_are_reported_at_once_with_place_and_cure() {
     let toml = "[server]\nheader_timeout = 10\nmax_boddy = \"20MiB\"\n\n[[apps]]\nappid = \"wx00000000000000a1\"\nsecret = \"${WX_SECRET_OF_NOBODY}\"\n\n[upstreams.api]\nservers = [\"10.0.0.7:8000\"]\n\n[[routes]]\npath = \"/*\"\nupstream = \"apu\"\n";
     let folder = Folder::with(toml);
 
@@ -63,7 +63,7 @@ fn several_problems_are_told_at_once_each_with_its_place_and_cure() {
 }
 
 #[test]
-fn warnings_are_told_and_the_file_is_good() {
+fn warnings_are_printed_and_the_file_is_valid() {
     let folder = Folder::with(&format!("{APP}{ROUTE}auth = \"off\"\n"));
 
     let said = folder.skeygate(&["check"]);
@@ -79,7 +79,7 @@ fn warnings_are_told_and_the_file_is_good() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_told_with_the_way_to_get_one() {
+fn a_missing_file_is_reported_with_the_command_to_create_one() {
     for command in ["check", "run", "healthcheck"] {
         let said = Folder::new().skeygate(&[command]);
 
@@ -97,9 +97,9 @@ fn the_environment_names_the_file_and_the_flag_beats_it() {
     folder.write("of-flag.toml", "[sever]\n");
 
     let mut command = folder.command(&["check"]);
-    let named = crate::support::said(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
+    let named = crate::support::output_of(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
     let mut command = folder.command(&["check", "--config", "of-flag.toml"]);
-    let beaten = crate::support::said(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
+    let beaten = crate::support::output_of(command.env("SKEYGATE_CONFIG", "of-environment.toml"));
 
     assert!(
         named.stdout.starts_with("of-environment.toml: good"),
@@ -116,7 +116,7 @@ fn secrets_come_from_environment_and_files_and_are_never_shown() {
     folder.write("redis-password", "the-password-of-redis\n");
 
     let mut command = folder.command(&["check"]);
-    let said = crate::support::said(command.env("WX_SECRET", "the-appsecret-4Zq8"));
+    let said = crate::support::output_of(command.env("WX_SECRET", "the-appsecret-4Zq8"));
 
     assert_eq!(said.code, Some(78));
     // Only the misspelt table is wrong.

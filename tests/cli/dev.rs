@@ -5,7 +5,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::support::{Folder, Running, Said, ask, json, node, said};
+use crate::support::{CommandOutput, Folder, Running, ask, json, node, output_of};
 
 /// A running `dev`, its address and the three curl lines.
 struct Dev {
@@ -34,16 +34,16 @@ fn dev(arguments: &[&str]) -> Dev {
 
 impl Dev {
     /// Pastes the line of this number into a shell.
-    fn paste(&self, number: usize) -> Said {
+    fn paste(&self, number: usize) -> CommandOutput {
         let mut shell = Command::new("sh");
         // A proxy of the environment is not to be asked for 127.0.0.1.
         shell.args(["-c", &self.curls[number]]).env("no_proxy", "*");
-        said(&mut shell)
+        output_of(&mut shell)
     }
 }
 
 #[test]
-fn the_three_lines_log_in_ask_as_alice_and_are_refused_as_nobody() {
+fn the_three_lines_log_in_call_as_alice_and_are_refused_without_an_skey() {
     let dev = dev(&[]);
 
     let login = json(&dev.paste(0).stdout);
@@ -61,7 +61,7 @@ fn the_three_lines_log_in_ask_as_alice_and_are_refused_as_nobody() {
 }
 
 #[test]
-fn public_paths_let_nobody_in_and_every_request_is_a_line_to_read() {
+fn public_paths_give_no_identity_and_every_request_is_logged() {
     let mut dev = dev(&[]);
 
     let answer = ask(dev.address, "GET", "/public/x", "X-Openid: forged\r\n");
@@ -85,7 +85,7 @@ fn it_is_loud_about_production_and_only_this_machine_can_reach_it() {
 }
 
 #[test]
-fn it_stands_in_front_of_a_service_of_ones_own() {
+fn it_proxies_to_a_given_service() {
     let (_node, url) = node();
     let dev = dev(&["--to", &url]);
 
@@ -104,7 +104,7 @@ fn it_stands_in_front_of_a_service_of_ones_own() {
 }
 
 #[test]
-fn what_cannot_be_a_service_is_explained() {
+fn an_invalid_service_address_is_explained() {
     for (to, what, help) in [
         (
             "127.0.0.1:3000",
@@ -139,7 +139,7 @@ fn what_cannot_be_a_service_is_explained() {
 }
 
 #[test]
-fn a_port_that_is_taken_is_told_with_the_way_out() {
+fn a_port_in_use_is_reported_with_the_cure() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let address = taken.local_addr().expect("an address");
 

@@ -9,7 +9,7 @@ fn toml(admin: &str, redis_port: u16) -> String {
 }
 
 #[test]
-fn it_tells_ready_from_redis_away_from_not_running() {
+fn it_distinguishes_ready_from_redis_away_from_not_running() {
     let redis_port = free_port();
     let store = redis(redis_port);
     let folder = Folder::with(&toml(&format!("127.0.0.1:{}", free_port()), redis_port));
@@ -31,11 +31,13 @@ fn it_tells_ready_from_redis_away_from_not_running() {
     assert_eq!((live.code, live.stdout.as_str()), (Some(0), "live\n"));
 
     drop(gateway);
-    assert_eq!(folder.skeygate(&["healthcheck", "--live"]).code, Some(1));
+    let gone = folder.skeygate(&["healthcheck", "--live"]);
+    assert_eq!(gone.code, Some(1), "{gone:?}");
+    assert!(gone.stderr.contains("Connection refused"), "{gone:?}");
 }
 
 #[test]
-fn without_an_admin_listener_there_is_nobody_to_ask() {
+fn without_an_admin_listener_healthcheck_fails() {
     let said = Folder::with(&toml("", 6379)).skeygate(&["healthcheck"]);
 
     assert_eq!(said.code, Some(78));

@@ -49,7 +49,7 @@ fn no_line_of_a_help_is_wider_than_100_columns() {
 }
 
 #[test]
-fn the_help_of_a_command_says_with_what_it_ends() {
+fn the_help_of_a_command_lists_its_exit_statuses() {
     let folder = Folder::new();
     let ends = [
         ("run", vec!["0 after SIGTERM", "78", "69", "second signal"]),

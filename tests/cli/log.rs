@@ -1,4 +1,4 @@
-//! What `run` writes to standard output: its form, and that nobody waits for its reader.
+//! The standard output of `run`: its form, and that a stalled reader delays nothing.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;
@@ -56,7 +56,7 @@ fn as_text_a_line_is_for_reading() {
 }
 
 #[test]
-fn a_level_hides_what_is_below_it() {
+fn a_level_hides_lower_levels() {
     // An upstream that no route uses draws a warning.
     let unused = "[upstreams.unused]\nservers = [\"http://127.0.0.1:8000\"]";
     let folder = folder(&format!("level = \"warn\"\n{unused}"));

@@ -1,5 +1,5 @@
-//! The built binary as its user meets it: what each command says, where it says it, and its exit
-//! status. What the gateway does with requests is in `tests/gateway`.
+//! The built binary from the command line: the output of each command, its stream, and its exit
+//! status. Requests are tested in `tests/gateway`.
 #![cfg(test)]
 
 mod check;

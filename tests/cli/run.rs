@@ -1,4 +1,4 @@
-//! `skeygate run`: what it says at its start, how it refuses to start, and its signals.
+//! `skeygate run`: its first log lines, its refusals to start, and its signals.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use std::thread;
 use serde_json::Value;
 
 use crate::support::{
-    APP, Folder, PATIENCE, Running, ask, connect, free_port, json, redis, redis_with,
+    APP, EVENT_TIMEOUT, Folder, Running, ask, connect, free_port, json, redis, redis_with,
 };
 
 const RESPOND: &str = "[[routes]]\npath = \"/*\"\nrespond = {}\n";
@@ -20,14 +20,14 @@ fn with_redis(port: u16, routes: &str) -> String {
     )
 }
 
-/// A file that needs no Redis and forwards to this upstream without asking anybody.
+/// A file that needs no Redis and forwards to this upstream without auth.
 fn open(listen: &str, upstream: &str) -> String {
     format!(
         "{APP}[server]\nlisten = [\"{listen}\"]\n[admin]\nlisten = \"\"\n[session]\nstore = \"memory\"\n[upstreams.api]\nservers = [\"http://{upstream}\"]\n[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n"
     )
 }
 
-/// An upstream that tells when a request has come, and answers it when told.
+/// An upstream that reports the arrival of a request and responds on demand.
 struct Slow {
     address: SocketAddr,
     came: Receiver<()>,
@@ -60,7 +60,7 @@ impl Slow {
 
     /// Waits until the request is there.
     fn wait(&self) {
-        self.came.recv_timeout(PATIENCE).expect("a request");
+        self.came.recv_timeout(EVENT_TIMEOUT).expect("a request");
     }
 }
 
@@ -140,7 +140,7 @@ fn the_first_lines_tell_routes_redis_listeners_and_warnings() {
 }
 
 #[test]
-fn a_redis_that_keeps_what_it_holds_is_not_warned_about() {
+fn a_redis_with_persistence_draws_no_warning() {
     let port = free_port();
     let folder = Folder::with(&with_redis(port, RESPOND));
     let path = folder.path("");
@@ -155,7 +155,7 @@ fn a_redis_that_keeps_what_it_holds_is_not_warned_about() {
 }
 
 #[test]
-fn a_port_that_is_taken_ends_it_with_69_and_the_last_line_says_what_to_do() {
+fn a_port_in_use_exits_69_and_the_last_line_names_the_cure() {
     let taken = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     let address = taken.local_addr().expect("an address").to_string();
 
@@ -204,7 +204,7 @@ fn a_redis_that_is_away_ends_it_with_69_and_the_last_line_names_it_and_the_cure(
 }
 
 #[test]
-fn a_redis_that_wants_a_password_is_not_said_to_be_silent() {
+fn a_redis_that_requires_a_password_is_not_reported_as_silent() {
     let port = free_port();
     let _store = redis_with(port, &["--requirepass", "the-password-of-redis"]);
     let folder = Folder::with(&with_redis(port, RESPOND));
@@ -257,7 +257,7 @@ fn sigterm_while_redis_is_waited_for_ends_it() {
 }
 
 #[test]
-fn sigterm_lets_a_request_under_way_finish() {
+fn sigterm_lets_a_request_in_flight_finish() {
     let upstream = Slow::start();
     let folder = Folder::with(&open("127.0.0.1:0", &upstream.address.to_string()));
     let (mut gateway, address) = folder.run();
@@ -292,14 +292,15 @@ fn a_second_signal_ends_it_at_once() {
     gateway.line("draining");
     gateway.signal("INT");
 
-    // The request would hang for the 20 s of server.shutdown.drain, and this says that it was not waited for.
+    // The request would hang for the 20 s of server.shutdown.drain, and this says that it was not
+    // waited for.
     let (code, output) = gateway.end();
     assert_eq!(code, Some(1), "{output}");
     assert!(output.contains("second signal: ending at once"), "{output}");
 }
 
 #[test]
-fn sighup_is_told_of_and_not_died_of() {
+fn sighup_is_logged_and_does_not_end_the_process() {
     let folder = Folder::with(&open("127.0.0.1:0", "127.0.0.1:1"));
     let (mut gateway, address) = folder.run();
 

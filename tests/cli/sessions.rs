@@ -1,5 +1,5 @@
-//! `skeygate sessions` without anybody logged in: what it needs, and what it ends with. What it does to sessions is in
-//! `tests/gateway/session_control.rs`.
+//! `skeygate sessions` without sessions: its arguments and exit statuses. Its effect on sessions is
+//! tested in `tests/gateway/session_control.rs`.
 
 use crate::support::{APP, Folder, free_port, redis, redis_with};
 
@@ -13,7 +13,7 @@ fn folder(port: u16) -> Folder {
 }
 
 #[test]
-fn nobody_logged_in_is_an_empty_list_and_nothing_to_end() {
+fn without_sessions_the_list_is_empty_and_nothing_is_ended() {
     let port = free_port();
     let _redis = redis(port);
     let folder = folder(port);
@@ -41,7 +41,7 @@ fn nobody_logged_in_is_an_empty_list_and_nothing_to_end() {
 }
 
 #[test]
-fn sessions_in_memory_are_out_of_reach_and_that_is_said() {
+fn sessions_in_memory_are_reported_as_out_of_reach() {
     let folder = Folder::with(&format!("[session]\nstore = \"memory\"\n{APP}{ROUTE}"));
 
     for arguments in [
@@ -78,7 +78,7 @@ fn a_redis_that_is_away_or_asks_for_a_password_is_69_with_its_reason() {
 }
 
 #[test]
-fn what_was_not_meant_is_refused_before_redis_is_asked() {
+fn ambiguous_commands_are_refused_before_redis_is_asked() {
     let folder = folder(free_port());
 
     for (arguments, part) in [
@@ -99,7 +99,7 @@ fn what_was_not_meant_is_refused_before_redis_is_asked() {
 }
 
 #[test]
-fn nobody_logs_everybody_out_by_a_forgotten_option() {
+fn a_missing_option_never_logs_all_users_out() {
     let port = free_port();
     let _redis = redis(port);
 

@@ -1,5 +1,5 @@
-//! The binary, what it needs around it, and plain HTTP. No async runtime: a process is waited for by
-//! reading what it says.
+//! The binary, what it needs around it, and plain HTTP. No async runtime: the tests wait for a
+//! process by reading its output.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -13,11 +13,10 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// How long anything that is going to happen may take on a machine that is busy with something
-/// else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for an event that is going to happen, on a busy machine.
+pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What has the form of an skey.
+/// A well-formed skey.
 pub(crate) const SKEY: &str = "Zk3vT9-qLw_8RbYc2NfXhJ5mGs7DpAe4UoKi1tVyEa0";
 
 /// The start of every file that the tests write; keys of `[server]` or other tables may follow.
@@ -27,9 +26,9 @@ pub(crate) const APP: &str =
 /// A folder for one test, which is the current one of the commands that run in it.
 pub(crate) struct Folder(TempDir);
 
-/// What a command said, and how it ended.
+/// Output and exit status of a command.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     /// Exit status; `None` after a signal.
     pub(crate) code: Option<i32>,
     /// Standard output.
@@ -43,7 +42,7 @@ pub(crate) struct Running {
     child: Child,
     lines: Receiver<String>,
     seen: Vec<String>,
-    /// Kept while standard output is to be held.
+    /// Dropped to resume reading standard output.
     held: Option<Sender<()>>,
     /// Disconnected at the end of standard error.
     complaining: Receiver<()>,
@@ -91,8 +90,8 @@ impl Folder {
     }
 
     /// Runs `skeygate` to its end.
-    pub(crate) fn skeygate(&self, arguments: &[&str]) -> Said {
-        said(&mut self.command(arguments))
+    pub(crate) fn skeygate(&self, arguments: &[&str]) -> CommandOutput {
+        output_of(&mut self.command(arguments))
     }
 
     /// Starts `skeygate run` and waits until it listens.
@@ -104,10 +103,10 @@ impl Folder {
 }
 
 /// Runs a command to its end.
-pub(crate) fn said(command: &mut Command) -> Said {
+pub(crate) fn output_of(command: &mut Command) -> CommandOutput {
     let output = command.output().expect("running a command");
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
-    Said {
+    CommandOutput {
         code: output.status.code(),
         stdout: text(output.stdout),
         stderr: text(output.stderr),
@@ -120,8 +119,8 @@ impl Running {
         Self::start_held(command, None)
     }
 
-    /// As `start`, but standard output is read only up to the first line that holds `held_at`, until
-    /// `release`: a log collector that stalls.
+    /// As `start`, but standard output is read only up to the first line that holds `held_at`,
+    /// until `release`: a log collector that stalls.
     pub(crate) fn start_held(command: &mut Command, held_at: Option<&'static str>) -> Self {
         let mut child = command
             .stdin(Stdio::null())
@@ -152,7 +151,7 @@ impl Running {
     /// Waits for the next line that holds `text`.
     pub(crate) fn line(&mut self, text: &str) -> String {
         loop {
-            let Ok(line) = self.lines.recv_timeout(PATIENCE) else {
+            let Ok(line) = self.lines.recv_timeout(EVENT_TIMEOUT) else {
                 panic!("no {text:?} in:\n{}", self.seen.join("\n"));
             };
             self.seen.push(line.clone());
@@ -186,17 +185,17 @@ impl Running {
 
     /// Waits for its end while standard output stays held.
     pub(crate) fn held_end(mut self) -> Option<i32> {
-        // Disconnected when standard error is at its end, which nobody holds.
-        let end = self.complaining.recv_timeout(PATIENCE);
+        // Disconnected at the end of standard error, which is always read.
+        let end = self.complaining.recv_timeout(EVENT_TIMEOUT);
         assert_eq!(end, Err(RecvTimeoutError::Disconnected), "it did not end");
         self.child.wait().expect("waiting").code()
     }
 
-    /// Waits for its end; gives its exit status and all that it said.
+    /// Waits for its end; gives its exit status and its whole output.
     pub(crate) fn end(mut self) -> (Option<i32>, String) {
         self.release();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(EVENT_TIMEOUT) {
                 Ok(line) => self.seen.push(line),
                 // Both of its outputs are closed.
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -224,10 +223,10 @@ fn forward(stream: impl Read, to: &Sender<String>, held: Option<(&str, Receiver<
     for line in BufReader::new(stream).lines() {
         let Ok(line) = line else { return };
         let gate = held.take_if(|(text, _)| line.contains(*text));
-        // Nobody may be listening any more, but the pipe must not fill up.
+        // The receiver may be gone, but the pipe must not fill up.
         let _ = to.send(line);
         if let Some((_, gate)) = gate {
-            // Ends when the other side lets go.
+            // Ends when the sender is dropped.
             let _ = gate.recv();
         }
     }
@@ -250,14 +249,16 @@ pub(crate) fn ask(address: SocketAddr, method: &str, target: &str, headers: &str
     answer
 }
 
-/// A connection on which nothing is waited for longer than `PATIENCE`.
+/// A connection on which nothing is waited for longer than `EVENT_TIMEOUT`.
 pub(crate) fn connect(address: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(address).expect("connecting");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a deadline");
+    stream
+        .set_read_timeout(Some(EVENT_TIMEOUT))
+        .expect("a deadline");
     stream
 }
 
-/// A port that nobody listens on, below those that the kernel hands out by itself.
+/// A port without a listener, below those that the kernel hands out by itself.
 pub(crate) fn free_port() -> u16 {
     const FIRST: u16 = 10_000;
     const COUNT: u16 = 2_000;
@@ -287,7 +288,7 @@ pub(crate) fn redis_with(port: u16, options: &[&str]) -> Running {
     running
 }
 
-/// A Node service that tells what it was sent, and its URL.
+/// A Node service that returns the received request, and its URL.
 pub(crate) fn node() -> (Running, String) {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/backends/server.js");
     let mut running = Running::start(Command::new("node").arg(script));

@@ -1,9 +1,9 @@
-//! `skeygate users` for users who are not logged in. What a ban does to sessions and logins is in
-//! `tests/gateway/session_control.rs`.
+//! `skeygate users` for users without sessions. The effect of a ban on sessions and logins is
+//! tested in `tests/gateway/session_control.rs`.
 
 use serde_json::{Value, json};
 
-use crate::support::{APP, Folder, Said, free_port, json as parsed, redis};
+use crate::support::{APP, CommandOutput, Folder, free_port, json as parsed, redis};
 
 const ROUTE: &str = "[upstreams.api]\nservers = [\"http://127.0.0.1:8000\"]\n[[routes]]\npath = \"/*\"\nupstream = \"api\"\n";
 
@@ -13,7 +13,7 @@ fn folder(port: u16) -> Folder {
     ))
 }
 
-fn printed(said: &Said) -> Value {
+fn printed(said: &CommandOutput) -> Value {
     assert_eq!(said.code, Some(0), "{said:?}");
     parsed(&said.stdout)
 }
@@ -46,7 +46,7 @@ fn a_ban_is_made_shown_and_lifted_with_a_line_of_audit_for_each_change() {
     assert_eq!(audit["by"], "command");
     assert_eq!(shown["ban"]["reason"], "sells \u{1b}[31mfakes");
     assert!(shown["ban"]["since"].is_u64());
-    // Nobody colours the operator's terminal.
+    // Escapes cannot colour the operator's terminal.
     assert!(text.stdout.contains("sells \\u001b[31mfakes"), "{text:?}");
     assert!(lifted.stdout.starts_with("17 may log in again; "));
     let audit = parsed(&lifted.stderr);
@@ -59,7 +59,7 @@ fn a_ban_is_made_shown_and_lifted_with_a_line_of_audit_for_each_change() {
 }
 
 #[test]
-fn a_ban_with_an_end_tells_when() {
+fn a_temporary_ban_reports_its_end() {
     let port = free_port();
     let _redis = redis(port);
     let folder = folder(port);
@@ -119,7 +119,7 @@ fn an_export_is_of_a_directory_that_a_command_can_reach() {
 }
 
 #[test]
-fn without_redis_nothing_is_done_and_that_is_said() {
+fn without_redis_nothing_is_done_and_the_reason_is_reported() {
     let away = folder(free_port());
     let memory = Folder::with(&format!("[session]\nstore = \"memory\"\n{APP}{ROUTE}"));
 

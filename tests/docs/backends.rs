@@ -1,4 +1,5 @@
-//! The services that README names are what it says: they run by its commands and read the caller from the gateway's headers.
+//! The services in README work as it says: they run by its commands and read the user from the
+//! gateway's headers.
 
 use std::net::SocketAddr;
 use std::process::Command;
@@ -23,7 +24,7 @@ fn the_node_service_runs_and_reads_the_caller() {
 }
 
 #[test]
-fn what_readme_says_of_their_code_is_in_their_code() {
+fn code_quoted_in_the_readmes_of_backends_is_in_their_source() {
     let readme = file("README.md");
     let said: Vec<&str> = code_words(section(&readme, "## The real thing"))
         .into_iter()
@@ -52,7 +53,7 @@ fn start(command: &str, port: u16) -> Program {
             .args(["-c", &command])
             .current_dir(root()),
     );
-    // Each says in its own words that it listens, and on which port.
+    // Each logs the port that it listens on, in its own words.
     while !program.line().contains(&port) {}
     program
 }

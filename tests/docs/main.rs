@@ -1,4 +1,5 @@
-//! Holds what is written for people to the code: README, the documents, gateway.toml; and the source tree to its layers.
+//! Compares the texts for people with the code: README, the documents, gateway.toml; and the source
+//! tree with its layers.
 
 #![expect(
     clippy::expect_used,

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-/// What everything a test waits for may take.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Time limit for an event that is going to happen, on a busy machine.
+const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A running program; killed when dropped.
 pub(crate) struct Program {
@@ -54,8 +54,11 @@ pub(crate) fn skeygate(folder: &Path) -> Command {
 
 /// Sends a request as it stands, with what every request needs, and gives the whole answer.
 pub(crate) fn ask(address: SocketAddr, line: &str, headers: &str, body: &str) -> String {
-    let mut stream = TcpStream::connect_timeout(&address, PATIENCE).expect("it takes connections");
-    stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let mut stream =
+        TcpStream::connect_timeout(&address, EVENT_TIMEOUT).expect("it takes connections");
+    stream
+        .set_read_timeout(Some(EVENT_TIMEOUT))
+        .expect("a timeout");
     let length = body.len();
     let request = format!(
         "{line} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n{headers}\r\n{body}"
@@ -68,7 +71,7 @@ pub(crate) fn ask(address: SocketAddr, line: &str, headers: &str, body: &str) ->
     answer
 }
 
-/// A port that nobody has just now.
+/// A port that was free a moment ago.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
     listener.local_addr().expect("its address").port()

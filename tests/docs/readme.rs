@@ -1,4 +1,5 @@
-//! README against the code: its files parse, its commands print what it says, its table of refusals is the code's.
+//! README against the code: its files parse, its commands print what it says, its table of refusals
+//! is the code's.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -45,7 +46,7 @@ fn the_recipe_in_a_sentence_is_good_in_the_first_files_route() {
 }
 
 #[test]
-fn the_commands_print_what_is_shown() {
+fn the_commands_print_the_shown_output() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("gateway.toml"), smallest()).expect("a file");
     let shown = blocks(&file("README.md"), "console");
@@ -61,7 +62,7 @@ fn the_commands_print_what_is_shown() {
 }
 
 #[test]
-fn the_three_lines_of_dev_are_those_it_prints_and_do_what_is_said() {
+fn the_three_lines_of_dev_match_its_output_and_work() {
     let folder = tempfile::tempdir().expect("a folder");
     let mut dev = Program::start(skeygate(folder.path()).args(["dev", "--port", "0"]));
     let mut printed = Vec::new();
@@ -185,7 +186,7 @@ fn every_link_leads_somewhere() {
     assert!(seen > 15, "only {seen} links");
 }
 
-/// What a heading is linked by: lower case, blanks as `-`, no marks.
+/// Anchors of headings: lower case, blanks as `-`, no punctuation.
 fn anchors(text: &str) -> Vec<String> {
     let titles = text.lines().filter(|line| line.starts_with('#'));
     let kept = |c: &char| c.is_alphanumeric() || matches!(c, '-' | '_' | ' ');

@@ -1,4 +1,4 @@
-//! docs/REQUEST-LOG.md against what is written: by the source, and by a gateway that runs.
+//! docs/REQUEST-LOG.md against the source and against the log of a running gateway.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -117,7 +117,7 @@ fn examples(kind: &str) -> Vec<String> {
     lines
 }
 
-/// The lines of a login, a request with its skey, and one with an skey of nobody.
+/// The lines of a login, a request with its skey, and one with an unknown skey.
 async fn lines(format: &str) -> Vec<String> {
     let wechat = FakeWechat::start(
         (Ipv4Addr::LOCALHOST, 0).into(),

@@ -78,7 +78,7 @@ fn every_key_that_is_named_is_in_the_reference() {
 }
 
 #[test]
-fn it_can_be_found_and_says_how_to_report() {
+fn the_document_is_linked_and_names_how_to_report() {
     assert!(file("README.md").contains("(docs/SECURITY.md)"));
     assert!(file("docs/ARCHITECTURE.md").contains("(SECURITY.md)"));
     let text = file(DOCUMENT);

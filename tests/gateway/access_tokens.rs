@@ -1,4 +1,5 @@
-//! The keeper of the access_token, seen through phone numbers: one token for all replicas, renewed once, never a dead one.
+//! The access_token, observed through phone numbers: one token for all replicas, renewed once, and
+//! never a dead one in use.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -30,7 +31,7 @@ fn fetched(stack: &Stack) -> u64 {
     stack.wechat.calls(Endpoint::StableToken)
 }
 
-/// Time passes where it is counted: at WeChat, and for what Redis keeps of tokens.
+/// Advances time at WeChat and for the tokens in Redis.
 async fn pass(stack: &mut Stack, time: Duration) {
     stack.wechat.advance(time);
     let time = i64::try_from(time.as_millis()).expect("a short time");
@@ -49,7 +50,7 @@ async fn pass(stack: &mut Stack, time: Duration) {
     }
 }
 
-/// Waits until nobody is renewing the token.
+/// Waits until no replica renews the token.
 async fn settled(stack: &mut Stack) {
     let turn = format!("{KEPT}:turn");
     let nobody = async {
@@ -82,7 +83,8 @@ async fn three_replicas_share_each_token_for_its_two_hours_and_fetch_thirteen_in
         pass(&mut stack, STEP).await;
     }
 
-    // 500 steps are a day. A token is good for 7200 s and renewed in its last 290: 40 steps of 173 s.
+    // 500 steps are a day. A token is good for 7200 s and renewed in its last 290: 40 steps of 173
+    // s.
     assert_eq!(fetched(&stack), 13);
     assert_eq!(
         fetches,
@@ -115,7 +117,7 @@ async fn sixty_first_uses_on_three_replicas_fetch_one_token() {
 }
 
 #[tokio::test]
-async fn a_token_that_somebody_else_ended_is_replaced_and_nobody_notices() {
+async fn a_token_ended_elsewhere_is_replaced_without_a_failed_call() {
     let stack = Stack::start(setup()).await;
     let skey = stack.login("ann").await;
     assert_eq!(ask(&stack, stack.address(), &skey, "ann").await.status, 200);

@@ -1,5 +1,4 @@
-//! Real services behind the gateway read the identity the way their own documentation tells them
-//! to.
+//! Real services behind the gateway read the identity as their own documentation says.
 
 use serde_json::Value;
 
@@ -8,7 +7,7 @@ use crate::support::client::{Request, Response};
 use crate::support::setup::{APP, Setup};
 use crate::support::stack::Stack;
 
-/// Logs in and asks the backend, as oneself and as a liar.
+/// Logs in and calls the backend, with and without forged identity headers.
 async fn ask(backend: &Backend) -> (Stack, Response, String) {
     let stack = Stack::start(Setup::new().upstream(&backend.url())).await;
     let login = stack.log_in(stack.address(), "ann").await;

@@ -1,13 +1,13 @@
-//! What upstreams answer, byte for byte: the caller gets one sound answer, a 502, or a connection
-//! that breaks; and whoever comes next gets his own answer.
+//! Upstream responses, byte for byte: the client gets one sound response, a 502, or a connection
+//! that breaks; and the next client gets its own response.
 
 use std::time::Duration;
 
 use http::Request as H2Request;
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::bad_answers::Outcome::{self, Closed, Kept, Reset, Torn, Unsound};
-use crate::bad_answers::{POISON, answers, answers_to_head, chunked, last_answers, ok};
+use crate::bad_responses::Outcome::{self, Closed, Kept, Reset, Torn, Unsound};
+use crate::bad_responses::{POISON, answers, answers_to_head, chunked, last_answers, ok};
 use crate::support::client::{Client, Request};
 use crate::support::h2::H2Client;
 use crate::support::setup::Setup;
@@ -28,7 +28,7 @@ async fn open() -> Stack {
     stack
 }
 
-/// What the first caller got, and whether the second one's request used the same connection.
+/// Outcome of the first request, and whether the second one used the same connection.
 async fn outcome(stack: &Stack, method: &str, answer: Answer) -> Result<Outcome, String> {
     stack.upstream.next(answer);
     let first = Request::new(method, "/first");
@@ -80,17 +80,17 @@ async fn check(
 }
 
 #[tokio::test]
-async fn every_answer_is_one_sound_answer_or_a_502_or_breaks_and_spoils_no_other() {
+async fn every_upstream_response_is_relayed_whole_or_cut_or_a_502_and_spoils_no_other() {
     check(&open().await, "GET", answers(), None).await;
 }
 
 #[tokio::test]
-async fn what_an_upstream_leaves_unsaid_when_it_closes_is_never_made_up() {
+async fn a_response_cut_by_the_upstream_is_never_completed() {
     check(&open().await, "GET", last_answers(), Some(|| Step::Close)).await;
 }
 
 #[tokio::test]
-async fn a_body_behind_an_answer_to_head_reaches_nobody() {
+async fn a_body_after_a_response_to_head_is_not_forwarded() {
     check(&open().await, "HEAD", answers_to_head(), None).await;
 }
 
@@ -121,7 +121,7 @@ async fn a_head_in_small_pieces_is_read_as_in_one() {
     }
 }
 
-/// An upstream whose every byte is said by the test.
+/// An upstream whose every byte is written by the test.
 struct Manual(TcpListener);
 
 impl Manual {
@@ -142,7 +142,7 @@ impl Manual {
 }
 
 #[tokio::test]
-async fn bytes_that_come_between_two_requests_answer_neither() {
+async fn bytes_between_two_requests_belong_to_neither() {
     let (manual, stack) = Manual::stack().await;
     let mut client = Client::connect(stack.address()).await;
     client.write(Request::get("/first").bytes()).await;
@@ -166,7 +166,7 @@ async fn bytes_that_come_between_two_requests_answer_neither() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_answers_before_the_body_is_sent_gets_no_second_request() {
+async fn an_upstream_that_responds_before_the_body_is_sent_gets_no_second_request() {
     let (manual, stack) = Manual::stack().await;
     let mut client = Client::connect(stack.address()).await;
     client
@@ -212,8 +212,8 @@ async fn another_protocol_than_asked_for_opens_no_tunnel() {
 }
 
 #[tokio::test]
-async fn http2_callers_get_no_half_answer_and_no_other_stream_suffers() {
-    let stack = open().await;
+async fn http2_clients_get_no_partial_response_and_no_other_stream_suffers() {
+    let mut stack = open().await;
     let client = H2Client::connect(stack.address()).await;
     let get = |target: &str| {
         let request = H2Request::get(format!("http://gateway.test{target}"));
@@ -232,6 +232,7 @@ async fn http2_callers_get_no_half_answer_and_no_other_stream_suffers() {
         let (mut torn, mut whole) = (client.clone(), client.clone());
         let broken = torn.try_send(get("/torn")).await;
         assert!(broken.is_err(), "{broken:?}");
+        while stack.upstream.head().await.target() != "/torn" {}
         assert_eq!(whole.send(get("/whole")).await.body().as_ref(), b"/whole");
     }
 }

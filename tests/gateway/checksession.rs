@@ -1,4 +1,5 @@
-//! `decrypt.checksession`: a dead session_key is told from bad data, and whoever sends bad data does not spend WeChat's quota.
+//! `decrypt.checksession`: a dead session_key is distinguished from bad data, and bad data does not
+//! spend WeChat's quota.
 
 use serde_json::{Value, json};
 use skeygate::fake_wechat::{DropWhen, Endpoint, Fault};
@@ -15,19 +16,19 @@ fn setup() -> Setup {
         .table("decrypt", "checksession = true")
 }
 
-/// How often WeChat was asked.
+/// Number of calls to WeChat.
 fn asked(parts: &Parts) -> u64 {
     parts.wechat.calls(Endpoint::Checksession)
 }
 
-/// Well-formed, and of no key.
+/// Well-formed, but encrypted under no known key.
 fn garbage() -> Value {
     let block = "AAAAAAAAAAAAAAAAAAAAAA==";
     json!({ "encryptedData": block, "iv": block })
 }
 
-/// A user who is logged in, and whose newest session_key the gateway does not have: his mini program called wx.login and kept
-/// the code.
+/// A logged-in user whose newest session_key the gateway lacks: the mini program called wx.login
+/// and kept the code.
 async fn ahead(stack: &Stack, user: &str) -> String {
     let skey = stack.login(user).await;
     stack.code(user);
@@ -58,7 +59,7 @@ fn assert_undecryptable(answer: &Response, what: &str) {
 }
 
 #[tokio::test]
-async fn a_dead_session_key_is_told_and_new_data_opens_after_a_login() {
+async fn a_dead_session_key_is_reported_and_new_data_opens_after_a_login() {
     let stack = Stack::start(setup()).await;
     let skey = ahead(&stack, "ann").await;
     let data = phone_data(&stack, "ann");
@@ -76,7 +77,7 @@ async fn a_dead_session_key_is_told_and_new_data_opens_after_a_login() {
 }
 
 #[tokio::test]
-async fn nobody_is_asked_by_default_or_when_data_opens_or_has_not_its_form() {
+async fn wechat_is_not_asked_by_default_or_for_data_that_opens_or_is_malformed() {
     let off = Stack::start(Setup::new().memory()).await;
     let skey = ahead(&off, "ann").await;
     let answer = off.send(order(&skey, &garbage())).await;
@@ -110,7 +111,7 @@ async fn nobody_is_asked_by_default_or_when_data_opens_or_has_not_its_form() {
 }
 
 #[tokio::test]
-async fn whatever_a_user_sends_wechat_is_asked_once() {
+async fn wechat_is_asked_once_for_any_data_of_a_user() {
     let stack = Stack::start(setup()).await;
     let live = stack.login("ann").await;
     let dead = ahead(&stack, "bob").await;
@@ -125,9 +126,9 @@ async fn whatever_a_user_sends_wechat_is_asked_once() {
     assert_eq!(asked(&stack), 2);
 }
 
-/// A difference would tell who tries which of his texts decrypt to what.
+/// A difference would be a padding oracle.
 #[tokio::test]
-async fn each_way_in_which_a_key_does_not_fit_is_asked_about_and_told_alike() {
+async fn every_mismatch_of_a_session_key_is_checked_and_reported_alike() {
     let stack = Stack::start(setup().two_apps()).await;
     for (index, (appid, of)) in [(OTHER_APP.0, "own"), (APP.0, "bob"), ("", "")]
         .iter()
@@ -190,7 +191,7 @@ async fn a_client_that_leaves_does_not_make_the_next_one_ask_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_somebody_else_ended_is_replaced_once() {
+async fn a_token_ended_elsewhere_is_replaced_once() {
     let stack = Stack::start(setup()).await;
     let first = ahead(&stack, "ann").await;
     assert_dead(&stack.send(order(&first, &garbage())).await, "ann");
@@ -205,7 +206,7 @@ async fn a_token_that_somebody_else_ended_is_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_wechat_that_cannot_tell_leaves_the_answer_as_it_was() {
+async fn an_inconclusive_checksession_leaves_the_response_unchanged() {
     let stack = Stack::start(setup()).await;
     let dropped = |drop| Fault {
         drop: Some(drop),
@@ -253,7 +254,7 @@ async fn a_wechat_that_cannot_tell_leaves_the_answer_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_slow_answer_is_not_waited_for_and_known_to_the_next_and_no_login_suffers() {
+async fn a_slow_checksession_is_not_awaited_and_its_result_serves_the_next_request() {
     let stack = Stack::start(setup()).await;
     let mut skeys = Vec::new();
     for number in 0..6 {
@@ -279,7 +280,7 @@ async fn a_slow_answer_is_not_waited_for_and_known_to_the_next_and_no_login_suff
 }
 
 #[tokio::test]
-async fn a_user_without_a_session_key_has_to_log_in_and_nobody_is_asked() {
+async fn a_user_without_a_session_key_must_log_in_and_wechat_is_not_asked() {
     let mut stack = Stack::start(Setup::new().table("decrypt", "checksession = true")).await;
     let skey = stack.login("ann").await;
     let ring = format!(
@@ -323,7 +324,7 @@ async fn neither_session_key_nor_signature_nor_token_is_in_the_log_at_any_level(
 
     assert_eq!(asked(&parts), 3);
     assert!(log.contains("\"error\":\"session_key_expired\""), "{log}");
-    // What an operator can change is told, once; the rest is not.
+    // Failures that an operator can mend are logged, once; others are not.
     let told = "no answer to checksession (`decrypt.checksession`)";
     assert_eq!(log.matches(told).count(), 1, "{log}");
     assert!(log.contains("48001"), "{log}");

@@ -1,5 +1,5 @@
-//! The mini program's library, `clients/miniprogram/`, by its own tests: Node runs them with a stand-in for `wx` against this
-//! gateway, a real Redis and the fake WeChat.
+//! The mini program's library, `clients/miniprogram/`, by its own tests: Node runs them with a
+//! stand-in for `wx` against this gateway, a real Redis and the fake WeChat.
 
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ const ROUTES: &str = r#"
 "#;
 
 #[tokio::test]
-async fn the_mini_program_logs_in_when_it_has_to_and_once() {
+async fn the_mini_program_logs_in_once_when_needed() {
     run("session.test.js").await;
 }
 
@@ -55,16 +55,16 @@ async fn the_mini_program_sends_the_skey_with_files_and_sockets_and_nowhere_else
 }
 
 #[tokio::test]
-async fn an_outage_logs_no_mini_program_out() {
+async fn an_outage_ends_no_session_of_a_mini_program() {
     run("outages.test.js").await;
 }
 
 #[tokio::test]
-async fn what_is_written_about_the_library_is_true() {
+async fn the_documentation_of_the_library_is_true() {
     run("readme.test.js").await;
 }
 
-/// By WeChat's own typings: what is written for `wx.request` can be given to the library's.
+/// By WeChat's own typings: options typed for `wx.request` fit the library.
 #[tokio::test]
 async fn the_librarys_declarations_fit_those_of_wx() {
     let fits = node_tool("typescript/bin/tsc", |tsc, modules| {
@@ -88,7 +88,7 @@ async fn the_library_is_written_for_old_phones() {
     assert_eq!(parses.await, Ok(()));
 }
 
-/// Runs a tool that tests/run installs; gives what it said when it was not content.
+/// Runs a tool that tests/run installs; gives its output when it failed.
 async fn node_tool(
     script: &str,
     arguments: impl FnOnce(&mut Command, &Path),
@@ -120,7 +120,7 @@ async fn run(file: &str) {
     let line = service.line("listening on ").await;
     let (_, address) = line.split_at("listening on ".len());
     let setup = Setup::new()
-        // How long an outage's victims wait; a busy machine is not one.
+        // The wait in an outage; a busy machine is no outage.
         .table("redis", "timeout = \"2s\"")
         .table("phone", "enabled = true")
         .table("decrypt", "checksession = true")
@@ -142,7 +142,7 @@ async fn run(file: &str) {
         .env("APPID", APP.0)
         .env("REDIS_ADDRESS", stack.redis().address().to_string());
     let mut node = Program::start(command);
-    // Each line has its own patience: on a busy machine all of them may take longer.
+    // Each line has its own time limit: on a busy machine all of them may take longer.
     while !node.line("").await.starts_with("# duration_ms") {}
     let status = node.exit().await;
 

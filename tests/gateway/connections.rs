@@ -1,5 +1,4 @@
-//! More connections than there are places, for all or for one address, and more than there are
-//! descriptors.
+//! Connection limits, in total and per address, and exhausted file descriptors.
 
 use std::time::Duration;
 
@@ -46,7 +45,7 @@ async fn refusal(client: &mut Client) -> Response {
 }
 
 #[tokio::test]
-async fn a_newcomer_gets_the_place_of_the_connection_that_has_idled_longest() {
+async fn a_new_connection_replaces_the_longest_idle_one() {
     let stack = stack("max_connections = 3\nmax_connections_per_address = 3").await;
     let mut first = used(&stack).await;
     let mut second = used(&stack).await;
@@ -72,7 +71,7 @@ async fn a_connection_that_never_spoke_makes_room_too() {
 }
 
 #[tokio::test]
-async fn what_is_under_way_or_half_sent_keeps_its_place_and_the_newcomer_is_told() {
+async fn requests_in_flight_or_half_sent_keep_their_connections_and_new_ones_get_503() {
     let mut stack = stack("max_connections = 3\nmax_connections_per_address = 4").await;
     let mut socket = Client::connect(stack.address()).await;
     let upgrade = Request::get("/socket")
@@ -98,7 +97,7 @@ async fn what_is_under_way_or_half_sent_keeps_its_place_and_the_newcomer_is_told
 }
 
 #[tokio::test]
-async fn an_idle_http2_connection_leaves_with_goaway_when_its_place_is_needed() {
+async fn an_idle_http2_connection_is_closed_with_goaway_at_the_limit() {
     let stack = stack("max_connections = 1").await;
     let mut idle = RawH2::connect(stack.address()).await;
     idle.write(get(1, "/a")).await;
@@ -114,7 +113,7 @@ async fn an_idle_http2_connection_leaves_with_goaway_when_its_place_is_needed() 
 }
 
 #[tokio::test]
-async fn who_is_told_to_go_and_asks_on_is_cut() {
+async fn requests_after_goaway_are_closed() {
     let stack = stack("max_connections = 1").await;
     let mut stays = RawH2::connect(stack.address()).await;
     stays.write(get(1, "/a")).await;
@@ -187,7 +186,7 @@ async fn a_trusted_proxy_may_hold_more_than_one_address_may() {
 }
 
 #[tokio::test]
-async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
+async fn requests_over_the_upstream_queue_limit_are_refused_at_once() {
     let setup = Setup::new().memory().routes(OPEN);
     let mut stack = Stack::start(setup.table("upstreams.api", "max_in_flight = 1")).await;
     let (gate, held) = Answer::ok().held();
@@ -196,7 +195,7 @@ async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
     under_way.write(Request::get("/a").bytes()).await;
     stack.upstream.head().await;
 
-    // One of both waits, the other is told at once: nothing of ours lasts long here.
+    // One of both waits in the queue, the other is refused at once.
     let mut both = [
         Client::connect(stack.address()).await,
         Client::connect(stack.address()).await,
@@ -218,7 +217,7 @@ async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
 }
 
 #[tokio::test]
-async fn refusals_are_bounded_and_told_in_the_log_once() {
+async fn refusals_are_bounded_and_logged_once() {
     let setup = Setup::new().memory().routes(OPEN);
     let mut parts = setup.table("server", "max_connections = 1").start().await;
     parts
@@ -229,7 +228,7 @@ async fn refusals_are_bounded_and_told_in_the_log_once() {
     busy.write(Request::get("/hang").bytes()).await;
     parts.upstream.head().await;
 
-    // None of them goes away by itself.
+    // No client closes by itself.
     let mut refused = Vec::new();
     for _ in 0..200 {
         refused.push(Client::connect(gateway.address).await);
@@ -249,7 +248,7 @@ async fn refusals_are_bounded_and_told_in_the_log_once() {
     gateway.program.exit().await;
     let log = gateway.program.output().await;
 
-    // 64 at a time; none has to wait for those before to have gone.
+    // 64 refusals at a time; further connections are closed without one.
     assert!((64..200).contains(&told), "{told}");
     assert_eq!(log.matches("connections are refused").count(), 1, "{log}");
 }

@@ -1,4 +1,5 @@
-//! `POST /_gateway/decrypt`: what WeChat encrypted for the user, and one refusal for whatever else.
+//! `POST /_gateway/decrypt`: data that WeChat encrypted for the user, and one refusal for all other
+//! data.
 
 use serde_json::{Map, Value, json};
 
@@ -20,7 +21,7 @@ fn phone() -> Map<String, Value> {
     map(json!({ "phoneNumber": PHONE, "purePhoneNumber": PHONE, "countryCode": "86" }))
 }
 
-/// What the phone number button gives the page, under the user's newest session_key.
+/// Data of the phone number button, under the user's newest session_key.
 pub(crate) fn phone_data(parts: &Parts, user: &str) -> Value {
     let data = parts.wechat.encrypt(APP.0, user, phone());
     serde_json::to_value(data.expect("a session_key")).expect("JSON")
@@ -84,7 +85,7 @@ async fn data_of_the_previous_session_key_decrypts_after_a_new_login_and_older_d
 }
 
 #[tokio::test]
-async fn whatever_does_not_decrypt_is_one_refusal() {
+async fn every_decryption_failure_is_one_refusal() {
     let stack = Stack::start(Setup::new().two_apps()).await;
     let skey = stack.login("ann").await;
     stack.login("bob").await;
@@ -166,7 +167,7 @@ async fn forms_are_taken_and_skeys_in_bodies() {
 }
 
 #[tokio::test]
-async fn what_is_no_order_is_refused_by_name() {
+async fn an_invalid_decrypt_request_is_refused_by_name() {
     let stack = Stack::start(Setup::new()).await;
     let skey = stack.login("ann").await;
     let good = phone_data(&stack, "ann");
@@ -215,7 +216,7 @@ async fn what_is_no_order_is_refused_by_name() {
 }
 
 #[tokio::test]
-async fn a_stranger_is_refused_before_his_body_is_read() {
+async fn an_unauthenticated_request_is_refused_before_its_body_is_read() {
     let stack = Stack::start(Setup::new()).await;
     let mut client = Client::connect(stack.address()).await;
 
@@ -233,7 +234,7 @@ async fn a_stranger_is_refused_before_his_body_is_read() {
 }
 
 #[tokio::test]
-async fn it_answers_and_refuses_in_the_first_logins_style() {
+async fn responses_and_refusals_have_the_style_of_the_first_login() {
     let stack = Stack::start(Setup::new().routes(
         "[[login]]\nstyle = \"wafer2\"\nrate_limit = { per_address = \"1/h\", burst = 4 }\n\
          [[routes]]\npath = \"/*\"\nupstream = \"api\"\n",
@@ -265,7 +266,7 @@ async fn it_answers_and_refuses_in_the_first_logins_style() {
 }
 
 #[tokio::test]
-async fn the_log_tells_why_and_nothing_of_what_was_decrypted() {
+async fn the_log_names_the_reason_and_no_decrypted_value() {
     let setup = Setup::new().table("log", "level = \"trace\"\nformat = \"json\"");
     let parts = setup.start().await;
     let mut gateway = GatewayProcess::start(&parts.toml).await;

@@ -1,4 +1,5 @@
-//! `users.store = "webhook"`, when the service of the operator's is away, slow, or says what cannot be read.
+//! `users.store = "webhook"`, when the operator's service is away, slow, or responds with invalid
+//! data.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::support::setup::login_request;
 use crate::support::steps::{Answer, Step};
 use crate::support::upstream::RecordingUpstream;
 
-/// What the service can do wrong, and what the log says of it.
+/// Faults of the service, and their log lines.
 fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
     let json = |text: &str| {
         let length = text.len();
@@ -82,7 +83,7 @@ fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_answer_that_cannot_be_read_is_told_in_the_log_without_a_value_and_nobody_is_let_in() {
+async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_login() {
     let mut service = RecordingUpstream::start().await;
     let parts = setup(&service.url())
         .table("log", "level = \"trace\"\nformat = \"json\"")
@@ -104,7 +105,7 @@ async fn an_answer_that_cannot_be_read_is_told_in_the_log_without_a_value_and_no
             .await;
         assert_eq!(refusal(&refused), AWAY, "{words}");
         assert!(!refused.text().contains("hush"), "{}", refused.text());
-        // Once: what went out is not sent again.
+        // Once: a sent request is not repeated.
         service.request().await;
         expected.push(words);
     }
@@ -132,7 +133,8 @@ async fn an_answer_that_cannot_be_read_is_told_in_the_log_without_a_value_and_no
     assert_eq!(service.requests(), expected.len() - 1 + 3);
     // Where the redirect led.
     assert_eq!(parts.upstream.requests(), 1);
-    // The reason of a denial, once, at debug; nothing else that the service said, nor where on it we asked.
+    // The reason of a denial, once, at debug; nothing else that the service said, nor where on it
+    // we asked.
     let reasons: Vec<&str> = log.lines().filter(|line| line.contains("hush")).collect();
     assert_eq!(reasons.len(), 1, "{reasons:?}");
     assert!(reasons[0].contains("\"DEBUG\"") && reasons[0].contains("hush-hush-of-the-reason"));
@@ -142,7 +144,7 @@ async fn an_answer_that_cannot_be_read_is_told_in_the_log_without_a_value_and_no
 }
 
 #[tokio::test]
-async fn a_service_that_is_slow_refuses_logins_within_its_time_and_nobody_who_has_a_session() {
+async fn a_slow_service_refuses_logins_within_its_timeout_and_leaves_sessions_alone() {
     let mut service = RecordingUpstream::start().await;
     let setup = setup(&service.url());
     let parts = setup.start().await;

@@ -1,4 +1,5 @@
-//! `users.store = "webhook"`: a service of the operator's says who somebody is, and what upstreams are told of him.
+//! `users.store = "webhook"`: the operator's service identifies users and gives the attributes for
+//! upstreams.
 
 use std::net::SocketAddr;
 
@@ -18,7 +19,7 @@ use crate::support::upstream::{Recorded, RecordingUpstream};
 
 const HEADERS: &str = r#"headers = { "X-User-Id" = "{user_id}", "X-Role" = "{claim.role}", "X-Level" = "{claim.level}", "X-Vip" = "{claim.vip}" }"#;
 
-/// A gateway whose users a service at this address knows.
+/// A gateway with the user directory at this address.
 pub(crate) fn setup(service: &str) -> Setup {
     Setup::new()
         .table("users", "store = \"webhook\"")
@@ -51,7 +52,7 @@ async fn asked(service: &mut RecordingUpstream) -> (Recorded, Value) {
 }
 
 #[tokio::test]
-async fn the_lines_of_the_reference_let_in_what_we_signed_and_nobody_else() {
+async fn the_verification_code_of_the_reference_admits_only_our_signature() {
     let then = "echo json_encode(['user_id' => 42, 'claims' => [], 'is_new' => $asked['is_new']]);";
     let php = Service::php(SECRET, then).await;
     let other_php = Service::php(&SECRET.to_uppercase(), then).await;
@@ -65,7 +66,7 @@ async fn the_lines_of_the_reference_let_in_what_we_signed_and_nobody_else() {
         assert_eq!(answer.status, 200, "{}", answer.text());
         assert_eq!(answer.field("user_id"), "42");
         assert_eq!(answer.json()["is_new"], true);
-        // What we signed is good once more, and for no other body; what others sign is not.
+        // Our signature verifies again, but not for another body; other signatures do not verify.
         let at: SocketAddr = service.url["http://".len()..].parse().expect("an address");
         let mut heard = RecordingUpstream::start().await;
         heard.next(says(&json!({ "user_id": 1 })));
@@ -142,7 +143,7 @@ require('node:https').createServer({ key, cert }, (request, response) => {
 }
 
 #[tokio::test]
-async fn the_service_is_asked_who_logs_in_and_upstreams_are_told_what_it_says() {
+async fn the_service_identifies_each_login_and_upstreams_get_its_attributes() {
     let mut service = RecordingUpstream::start().await;
     let setup = setup(&service.url()).routes(
         "[[routes]]\npath = \"/*\"\nupstream = \"api\"\n[[login]]\nrate_limit = \"none\"\n\
@@ -193,7 +194,7 @@ async fn the_service_is_asked_who_logs_in_and_upstreams_are_told_what_it_says() 
     assert_eq!(again.field("user_id"), "7");
     assert_eq!(again.json()["is_new"], true);
     asked(&mut service).await;
-    // Where nobody was to be made, whoever was is not let in.
+    // `create = false`: a user that the service created nevertheless is refused.
     service.next(says(&made));
     let code = json!({ "code": stack.code("ann") });
     let refused = stack.send(Request::post_json("/known/login", &code)).await;
@@ -217,7 +218,7 @@ async fn the_service_is_asked_who_logs_in_and_upstreams_are_told_what_it_says() 
 }
 
 #[tokio::test]
-async fn who_is_nobody_or_denied_is_refused_in_every_style_and_stays_new() {
+async fn unknown_and_denied_users_are_refused_in_every_style_and_stay_new() {
     let mut service = RecordingUpstream::start().await;
     let mut routes = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\n".to_owned();
     let styles = [
@@ -250,7 +251,7 @@ async fn who_is_nobody_or_denied_is_refused_in_every_style_and_stays_new() {
             assert_ne!(refused.json()["code"], -1, "{style}");
             let (_, body) = asked(&mut service).await;
             assert_eq!(body["is_new"], true, "{style}");
-            // The same code again is told the same, and nobody is asked.
+            // A repeated code gets the same response, and the service is not called.
             assert_eq!(refusal(&stack.send(login).await), (status, Some(error)));
         }
     }
@@ -307,7 +308,7 @@ async fn a_claim_cannot_be_forged_in_any_spelling() {
 }
 
 #[tokio::test]
-async fn bans_and_sessions_go_by_user_id_and_the_directory_is_said_to_be_elsewhere() {
+async fn bans_and_sessions_use_the_user_id_and_the_directory_is_reported_as_external() {
     let service = RecordingUpstream::start().await;
     service.always(|_| says(&json!({ "user_id": "u-7" })));
     let stack = Stack::start(setup(&service.url())).await;
@@ -343,7 +344,7 @@ async fn bans_and_sessions_go_by_user_id_and_the_directory_is_said_to_be_elsewhe
 }
 
 #[tokio::test]
-async fn check_asks_the_service_and_says_what_is_wrong_with_it() {
+async fn check_calls_the_service_and_reports_its_fault() {
     let mut service = RecordingUpstream::start().await;
     let parts = setup(&service.url())
         .table("users.merged", "header_for = \"none\"")

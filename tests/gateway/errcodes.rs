@@ -1,4 +1,5 @@
-//! Every errcode of WeChat's that is known, tests/data/wechat_errcodes.json, said by the fake to each call that the gateway makes.
+//! Every errcode of WeChat's that is known, tests/data/wechat_errcodes.json, said by the fake to
+//! each call that the gateway makes.
 
 use std::path::Path;
 
@@ -41,7 +42,7 @@ fn errcodes() -> Vec<Errcode> {
 }
 
 impl Errcode {
-    /// WeChat says so, once; 0 beside what it says when all is well.
+    /// The errcode, once; 0 in a success.
     fn fault(&self) -> Fault {
         if self.errcode == 0 {
             return Fault {
@@ -71,7 +72,7 @@ impl Errcode {
             (40226, _) => ("login_user_blocked", 40226),
             (45011, _) => ("rate_limited", 45011),
             (45009, _) => ("wechat_busy", 503),
-            // Of another call: nobody knows what it is to this one.
+            // It belongs to another call: unknown here.
             (87009, _) => return (502, Some("wechat_misconfigured"), 502, 1),
             (_, 500) => ("internal", 500),
             (_, 502) => ("wechat_misconfigured", 502),
@@ -80,10 +81,10 @@ impl Errcode {
         (self.http, Some(name), errcode, 1)
     }
 
-    /// Whether somebody must act when a login is told so.
+    /// Whether an operator must act when a login gets this.
     fn alarms_at_a_login(&self) -> bool {
         let unknown_here = REFUSED_TOKEN.contains(&self.errcode) || self.errcode == 87009;
-        // The quota of the whole app: nothing but an operator gets more of it.
+        // The quota of the whole app: only an operator can raise it.
         self.operator_alarm || unknown_here || self.errcode == 45009
     }
 
@@ -111,7 +112,7 @@ fn assert_hides(answer: &Response, errcode: &Errcode) {
 }
 
 #[tokio::test]
-async fn each_errcode_has_its_answer_to_a_login_and_its_tries() {
+async fn each_errcode_has_its_login_response_and_number_of_tries() {
     let parts = Setup::new()
         .memory()
         .table("log", "format = \"json\"")
@@ -155,7 +156,7 @@ async fn each_errcode_has_its_answer_to_a_login_and_its_tries() {
             _ => None,
         };
         assert_eq!(answer.headers.get("retry-after"), wait, "{what}");
-        // The next one is asked again, and let in.
+        // The next login calls WeChat again and succeeds.
         let next = login_request(&parts.code("ann"))
             .send(gateway.address)
             .await;
@@ -174,7 +175,7 @@ async fn each_errcode_has_its_answer_to_a_login_and_its_tries() {
     }
 }
 
-/// A gateway of one style that asks for phone numbers and about session_keys, and somebody who is logged in.
+/// A gateway of one style with phone numbers and checksession, and a logged-in user.
 async fn with_a_token(style: &str) -> (Stack, String) {
     let setup = Setup::new()
         .memory()
@@ -200,7 +201,7 @@ async fn log_in(stack: &Stack, user: &str) -> String {
     skey.expect("an skey").to_owned()
 }
 
-/// An SDK must not take it for the end of its session, whatever WeChat's number was.
+/// An SDK must not take it for the end of its session, with any errcode of WeChat.
 fn assert_ends_no_session(answer: &Response, errcode: i64) {
     let body = answer.json();
     assert_eq!(body.get(MAGIC), None, "{errcode}: {body}");

@@ -1,4 +1,5 @@
-//! Many logins of one person at once, who was never seen before, over two replicas: one user in Redis. For databases see `sql_users`.
+//! Many first logins of one user at once over two replicas: one user in Redis. For databases see
+//! `sql_users`.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! HTTP/2 connections that only make work: each comes to its end, and others are served meanwhile.
+//! HTTP/2 floods: each such connection is closed, and others are served meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,8 +27,12 @@ async fn stack() -> Stack {
     stack
 }
 
-async fn others_are_served(stack: &Stack) {
+/// A flood is cut for its frames: connections of both protocols are served meanwhile.
+async fn assert_others_are_served(stack: &Stack) {
     assert_eq!(stack.send(Request::get("/a")).await.status, 200);
+    let mut other = RawH2::connect(stack.address()).await;
+    assert!(other.write(get(1, "/a")).await);
+    assert_eq!(other.next_of(HEADERS).await.status(), Some(200));
 }
 
 #[tokio::test]
@@ -51,7 +55,7 @@ async fn frames_that_carry_nothing_end_the_connection() {
 
         let taken = flood.flood(1000, nothing.repeat(100)).await;
 
-        others_are_served(&stack).await;
+        assert_others_are_served(&stack).await;
         flood.end().await;
         assert!(taken < 900, "{what}: {taken}");
     }
@@ -65,7 +69,7 @@ async fn empty_data_ends_the_connection() {
 
     flood.flood(1000, frame(DATA, 0, 1, []).repeat(100)).await;
 
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     flood.end().await;
 }
 
@@ -92,7 +96,7 @@ async fn data_of_a_byte_a_frame_costs_a_request_and_nothing_more() {
         status = frame.status();
     }
     assert!(matches!(status, None | Some(413)), "{status:?}");
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
 }
 
 #[tokio::test]
@@ -108,15 +112,15 @@ async fn requests_taken_back_at_once_end_the_connection() {
     flood.write(attack).await;
 
     assert_eq!(flood.end().await, Some(ENHANCE_YOUR_CALM));
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     let forwarded = stack.upstream.requests();
     assert!(forwarded < 300, "{forwarded}");
 }
 
 #[tokio::test]
 async fn requests_taken_back_once_the_upstream_has_them_end_the_connection() {
-    // Each is under way when it is reset: the library's limit, which is for those that nobody has
-    // looked at, never sees it.
+    // Each is in flight when it is reset: the library limits only streams that were not accepted
+    // yet.
     let mut stack = stack().await;
     let mut flood = RawH2::connect(stack.address()).await;
     let mut taken_back = 0;
@@ -133,7 +137,7 @@ async fn requests_taken_back_once_the_upstream_has_them_end_the_connection() {
     }
 
     assert!((150..400).contains(&taken_back), "{taken_back}");
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
 }
 
 async fn ended(connection: &mut RawH2) {
@@ -141,7 +145,7 @@ async fn ended(connection: &mut RawH2) {
 }
 
 #[tokio::test]
-async fn a_client_that_takes_some_requests_back_goes_on() {
+async fn a_client_that_cancels_some_requests_continues() {
     let mut stack = stack().await;
     let mut client = RawH2::connect(stack.address()).await;
     let mut numbers = streams();
@@ -159,7 +163,7 @@ async fn a_client_that_takes_some_requests_back_goes_on() {
 }
 
 #[tokio::test]
-async fn a_trusted_proxy_may_take_back_what_its_many_users_do() {
+async fn a_trusted_proxy_may_cancel_requests_of_its_many_users() {
     let setup = Setup::new().memory().routes(OPEN);
     let trusted = "trusted_proxies = [\"127.0.0.1/32\"]";
     let mut stack = Stack::start(setup.table("server", trusted)).await;
@@ -191,7 +195,7 @@ async fn streams_that_we_are_made_to_reset_end_the_connection() {
     flood.write(attack).await;
 
     flood.end().await;
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     let forwarded = stack.upstream.requests();
     assert!(forwarded < 600, "{forwarded}");
 }
@@ -212,8 +216,9 @@ async fn a_header_block_that_never_ends_ends_the_connection() {
 
     assert!(taken < 900, "{taken}");
     assert_eq!(flood.end().await, Some(ENHANCE_YOUR_CALM));
-    others_are_served(&stack).await;
-    assert_eq!(stack.upstream.requests(), 1);
+    assert_others_are_served(&stack).await;
+    // Those of the others.
+    assert_eq!(stack.upstream.requests(), 2);
 }
 
 #[tokio::test]
@@ -276,7 +281,7 @@ async fn an_hpack_bomb_ends_the_connection() {
 async fn streams_over_the_limit_are_refused_one_by_one() {
     let mut stack = stack().await;
     let mut client = RawH2::connect(stack.address()).await;
-    // Settled first: until the client has seen the limit it may open more, and they are let be.
+    // The SETTINGS are acknowledged first: before that a client may open more streams.
     client.write(frame(SETTINGS, ACK, 0, [])).await;
     client.write(get(1, "/a")).await;
     client.next_of(HEADERS).await;
@@ -297,7 +302,7 @@ async fn streams_over_the_limit_are_refused_one_by_one() {
     for _ in 0..128 {
         while stack.upstream.head().await.target() != "/hang" {}
     }
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
 }
 
 #[tokio::test]
@@ -318,13 +323,13 @@ async fn a_body_of_another_length_than_was_said_is_broken_off() {
             Some(PROTOCOL_ERROR)
         );
     }
-    others_are_served(&stack).await;
+    assert_others_are_served(&stack).await;
     // Nothing was taken for a whole request but the last one.
     assert_eq!(stack.upstream.request().await.head.target(), "/a");
 }
 
 #[tokio::test]
-async fn answers_that_nobody_reads_take_little_memory() {
+async fn unread_responses_take_little_memory() {
     let setup = Setup::new().memory().routes(OPEN);
     // An upstream that has to write all this needs its time; how long is not the question here.
     let setup = setup.table("upstreams.api", "response_timeout = \"5m\"");
@@ -342,7 +347,7 @@ async fn answers_that_nobody_reads_take_little_memory() {
     assert_eq!(Request::get("/a").send(gateway.address).await.status, 200);
     let before = gateway.program.rss_kib();
 
-    // Windows as wide as they get, and nobody reads the socket.
+    // The widest windows, and the socket is not read.
     let mut unread = Vec::new();
     for _ in 0..2 {
         let stream = tokio::net::TcpStream::connect(gateway.address)

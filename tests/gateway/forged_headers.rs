@@ -1,5 +1,5 @@
-//! An identity that the caller made up never arrives: what is forwarded is compared, header list
-//! against header list, with what an honest request of the same caller brings.
+//! A forged identity never arrives: the forwarded header list is compared with that of an honest
+//! request of the same user.
 
 use http::Request as H2Request;
 
@@ -79,7 +79,7 @@ fn forge_all(mut request: Request) -> Request {
 }
 
 #[tokio::test]
-async fn a_caller_is_who_the_session_says_in_every_spelling() {
+async fn the_session_overrides_every_spelling_of_a_forged_identity() {
     let mut stack = Stack::start(Setup::new().routes(ROUTES)).await;
     let login = stack.log_in(stack.address(), "ann").await;
     let honest = Request::get("/a").header("skey", &login.field("skey"));
@@ -137,7 +137,7 @@ async fn connection_lines_cannot_remove_the_identity() {
 }
 
 #[tokio::test]
-async fn routes_that_ask_nobody_carry_no_identity() {
+async fn routes_without_auth_carry_no_identity() {
     let mut stack = Stack::start(Setup::new().routes(ROUTES)).await;
     let skey = stack.login("ann").await;
 
@@ -157,7 +157,7 @@ async fn routes_that_ask_nobody_carry_no_identity() {
 }
 
 #[tokio::test]
-async fn an_optional_route_tells_who_is_logged_in_and_nobody_else() {
+async fn an_optional_route_carries_the_identity_of_logged_in_users_only() {
     let mut stack = Stack::start(Setup::new().routes(ROUTES)).await;
     let skey = stack.login("ann").await;
     let honest = Request::get("/optional/a").header("skey", &skey);

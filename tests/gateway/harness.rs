@@ -1,5 +1,6 @@
-//! What the other tests take for granted about their own tools.
+//! Properties of the test tools that the other tests rely on.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -38,15 +39,14 @@ async fn the_upstream_records_spelling_order_and_repetition() {
 async fn the_upstream_can_reset_and_refuse() {
     let mut upstream = RecordingUpstream::start().await;
     upstream.next(Answer(vec![Step::ReadBody, Step::Reset]));
-    assert!(
-        Request::get("/")
-            .try_send(upstream.address())
-            .await
-            .is_err()
-    );
+    let reset = Request::get("/").try_send(upstream.address()).await;
+    let reset = reset.expect_err("a reset");
+    assert_eq!(reset.kind(), ErrorKind::ConnectionReset);
 
     upstream.refuse().await;
-    assert!(Client::try_connect(upstream.address()).await.is_err());
+    let refused = Client::try_connect(upstream.address()).await;
+    let refused = refused.expect_err("refused");
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 
     upstream.listen().await;
     assert_eq!(Request::get("/").send(upstream.address()).await.status, 200);
@@ -111,7 +111,7 @@ async fn the_network_can_swallow_and_break() {
 }
 
 #[tokio::test]
-async fn the_real_backends_answer() {
+async fn the_real_backends_respond() {
     for backend in [
         Backend::php().await,
         Backend::node().await,

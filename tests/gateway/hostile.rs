@@ -1,5 +1,5 @@
-//! Requests made to be read in two ways: answered or refused, but never without an answer, never
-//! around a route's rules, never with the skey for somebody else.
+//! Ambiguous requests: forwarded or refused, but never without a response, never around a route's
+//! rules, and never with the skey in the forwarded request.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::support::steps::{Answer, chunk};
 
 const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n";
 
-/// The status line of whatever comes first; empty when the connection just ends.
+/// The first status line; empty when the connection just ends.
 async fn first_line(stack: &Stack, bytes: &[u8]) -> String {
     let mut client = Client::connect(stack.address()).await;
     client.write(bytes).await;
@@ -22,7 +22,8 @@ async fn first_line(stack: &Stack, bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_last_request_is_answered_though_more_bytes_came_behind_it() {
-    // With hyper's `pipeline_flush` the answer stayed in the buffer for as long as unread bytes did.
+    // With hyper's `pipeline_flush` the answer stayed in the buffer for as long as unread bytes
+    // did.
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     for request in [
         "GET /a HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\nGET /b HTTP/1.1\r\nHost: g\r\n\r\n",
@@ -36,7 +37,7 @@ async fn a_last_request_is_answered_though_more_bytes_came_behind_it() {
 }
 
 #[tokio::test]
-async fn an_answer_is_not_held_back_by_half_a_request_behind_it() {
+async fn a_response_is_not_delayed_by_half_a_request_after_it() {
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     let mut client = Client::connect(stack.address()).await;
     client
@@ -72,7 +73,7 @@ async fn events_are_passed_on_though_the_next_request_waits() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_read_is_refused_and_not_just_dropped() {
+async fn unparsable_bytes_are_refused_with_a_response() {
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     let long = format!(
         "GET /a HTTP/1.1\r\nHost: g\r\nA: {}\r\n\r\n",
@@ -132,7 +133,7 @@ async fn path_parameters_do_not_lead_around_a_route() {
     let routes = format!("{OPEN}\n[[routes]]\npath = \"/admin/*\"\nupstream = \"api\"\n");
     let stack = Stack::start(Setup::new().memory().routes(&routes)).await;
 
-    // Java servers cut `;…` off each segment before they look for who serves the path.
+    // Java servers cut `;…` off each segment before they dispatch the path.
     for target in [
         "/admin;x/secret",
         "/admin;/secret",
@@ -208,7 +209,7 @@ async fn a_cookie_with_other_letters_beside_it_is_still_the_skey() {
 }
 
 #[tokio::test]
-async fn a_login_style_of_ones_own_is_json_also_without_a_user_id() {
+async fn a_custom_login_style_is_json_also_without_a_user_id() {
     let routes = format!(
         "{OPEN}\n[[login]]\npath = \"/login\"\nstyle = {}\n",
         r#"{ login = "{\"token\":\"{skey}\",\"id\":\"{user_id}\"}" }"#
@@ -246,8 +247,8 @@ async fn a_malformed_http2_path_puts_no_skey_into_the_log_at_any_level() {
     assert!(log.contains("listening") && !log.contains(&secret), "{log}");
 }
 
-/// What an HTTP/2 client with prior knowledge sends for a GET, with nothing compressed, so that any
-/// path can be asked for.
+/// The bytes of an HTTP/2 client with prior knowledge for a GET, uncompressed, so that any path can
+/// be sent.
 pub(crate) fn http2_get(path: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [

@@ -1,4 +1,5 @@
-//! Whom a request is for: one well-formed host, the same wherever it is named; routes for other hosts never take it.
+//! The host of a request: one well-formed host, the same in every place; routes for other hosts
+//! never match.
 
 use bytes::Bytes;
 
@@ -239,7 +240,7 @@ async fn no_other_header_chooses_the_host() {
 }
 
 #[tokio::test]
-async fn the_upstream_is_told_the_host_that_was_routed_by() {
+async fn the_upstream_gets_the_host_used_for_routing() {
     let mut stack = stack().await;
     for (request, host) in [
         (
@@ -262,7 +263,7 @@ async fn the_upstream_is_told_the_host_that_was_routed_by() {
         );
         assert_eq!(head.target(), "/forwarded");
     }
-    // Nobody named one: the upstream's own.
+    // The request names none: the upstream's own.
     let own = stack.upstream.address().to_string();
     assert_eq!(
         send(&stack, "GET /forwarded HTTP/1.0\r\n").await.status,

@@ -1,4 +1,4 @@
-//! Keys of gateway.toml that no other file here is about: each does what docs/CONFIGURATION.md says.
+//! Keys of gateway.toml without a test file of their own: each works as docs/CONFIGURATION.md says.
 
 use crate::support::client::Request;
 use crate::support::setup::Setup;
@@ -22,7 +22,7 @@ async fn unix_sockets_carry_requests_on_both_sides() {
     assert_eq!(answer.status, 200);
     let forwarded = behind.upstream.request().await.head;
     assert_eq!(forwarded.start, "GET /a?b=c HTTP/1.1");
-    // Whoever speaks over a socket has no address, and is not trusted to tell another's.
+    // A peer on a Unix socket has no address, and is not trusted to state another one.
     assert_eq!(forwarded.headers.get("x-forwarded-for"), None);
 }
 
@@ -51,7 +51,7 @@ async fn a_route_lets_through_the_encoded_bytes_it_names_and_no_others() {
 }
 
 #[tokio::test]
-async fn the_cloud_run_preset_tells_what_the_platform_would() {
+async fn the_cloud_run_preset_sends_the_headers_of_the_platform() {
     let setup = Setup::new().memory();
     let mut stack = Stack::start(setup.table("identity", "preset = \"wxcloudrun\"")).await;
     let skey = stack.login("ann").await;
@@ -100,7 +100,7 @@ async fn the_host_is_the_clients_the_upstreams_or_a_fixed_one() {
 }
 
 #[tokio::test]
-async fn header_rules_change_what_is_forwarded_and_what_is_answered() {
+async fn header_rules_change_requests_and_responses() {
     let rules = "request_headers = { set = { \"X-Added\" = \"1\" }, remove = [\"X-Gone\"] }\n\
                  response_headers = { set = { \"X-Frame-Options\" = \"DENY\" }, remove = [\"X-Powered-By\"] }";
     let mut stack = Stack::start(route(rules)).await;

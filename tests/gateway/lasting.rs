@@ -1,5 +1,5 @@
-//! What goes on for long: tunnels live as long as both ends do, and nobody holds a place by doing
-//! nothing.
+//! Long-lived connections: tunnels live as long as both ends do, and an idle peer never holds an
+//! upstream slot.
 
 use std::time::Duration;
 
@@ -80,11 +80,14 @@ async fn a_ping_between_requests_is_no_head_that_never_ends() {
     // The default idle_timeout is over a minute.
     let ended = tokio::time::timeout(4 * SHORT, client.some()).await;
     assert!(ended.is_err(), "{ended:?}");
+    client.write([ping.as_slice(), b"87654321"].concat()).await;
+    client.until("87654321").await;
 }
 
 #[tokio::test]
 async fn http2_streams_that_are_not_read_do_not_close_the_upstream_for_others() {
-    // Without a window nothing is written, so the write deadline never began. Then the whole connection was cut.
+    // Without a window nothing is written, so the write deadline never began. Then the whole
+    // connection was cut.
     let setup = Setup::new().memory().routes(OPEN);
     let setup = setup.table("server", "body_timeout = \"200ms\"");
     let setup = setup.table(

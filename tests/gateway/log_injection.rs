@@ -1,5 +1,5 @@
-//! Nobody writes into the log but the gateway: whatever a client, a proxy, WeChat or an upstream
-//! says, each event is one line of bounded length, and JSON stays JSON.
+//! Log injection: for any bytes of a client, a proxy, WeChat or an upstream each event is one line
+//! of bounded length, and JSON stays JSON.
 
 use serde_json::{Value, json};
 use skeygate::fake_wechat::{Endpoint, Fault};
@@ -14,7 +14,7 @@ use crate::support::within;
 const DECEPTIVE: &str =
     "\u{1b}[31m\u{7}\u{7f}\u{85}\u{9b}2J\u{2028}\u{2029}\u{202e}\u{2066}\u{200b}\u{feff}";
 
-/// A line of somebody's own.
+/// A forged log line.
 const FORGED: &str = "\r\n{\"level\":\"ERROR\",\"message\":\"request\",\"forged\":true}\r\n";
 
 /// Requests, each over a connection of its own.
@@ -95,8 +95,8 @@ fn hostile() -> Vec<Vec<u8>> {
     requests
 }
 
-/// Sends what is hostile, to a gateway that logs everything; gives the ids of the requests that were
-/// answered, and the log.
+/// Sends the hostile input to a gateway that logs everything; gives the ids of the requests with a
+/// response, and the log.
 async fn log_of(format: &str) -> (Vec<String>, Vec<String>) {
     let route = |path: &str, auth: &str| {
         format!("[[routes]]\npath = \"{path}\"\nupstream = \"api\"\nauth = \"{auth}\"\n")
@@ -123,7 +123,7 @@ async fn log_of(format: &str) -> (Vec<String>, Vec<String>) {
     for request in hostile() {
         ask(&request).await;
     }
-    // WeChat's words.
+    // Texts of WeChat.
     for errcode in [-1, 40029, 40125, 45011, 12345] {
         let fault = Fault {
             errcode: Some(errcode),
@@ -135,7 +135,7 @@ async fn log_of(format: &str) -> (Vec<String>, Vec<String>) {
         let answer = ask(&login_request(&parts.code("ann")).bytes()).await;
         assert!(answer.status >= 400, "{}", answer.text());
     }
-    // An upstream's.
+    // Bytes of an upstream.
     for bytes in [
         format!("HTTP/1.1 200 {DECEPTIVE}\r\n\r\n"),
         format!("{DECEPTIVE}{FORGED}"),
@@ -166,7 +166,7 @@ fn is_sound(line: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_line_is_one_event_in_json_whatever_anybody_says() {
+async fn every_json_line_is_one_event_for_any_input() {
     let (ids, lines) = log_of("json").await;
 
     let events: Vec<Value> = lines
@@ -190,7 +190,7 @@ async fn every_line_is_one_event_in_json_whatever_anybody_says() {
 }
 
 #[tokio::test]
-async fn every_line_is_one_event_in_text_whatever_anybody_says() {
+async fn every_text_line_is_one_event_for_any_input() {
     let (ids, lines) = log_of("text").await;
 
     for line in &lines {

@@ -86,7 +86,7 @@ async fn logout_and_me_are_refused_as_the_first_login_would_be() {
     assert_eq!(stack.get("/a", &skey).await.status, 200);
 }
 
-/// Sends so many logins without a code, which cost nothing; gives the log.
+/// Sends this many logins without a code, which cost nothing; gives the log.
 async fn log_of_logins(setup: Setup, forwarded_for: &[&str]) -> String {
     let parts = setup.start().await;
     let mut gateway = GatewayProcess::start(&parts.toml).await;

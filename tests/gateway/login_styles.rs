@@ -96,7 +96,7 @@ async fn errcode200_logs_in_and_refuses_with_status_200() {
 }
 
 #[tokio::test]
-async fn a_style_of_ones_own_logs_in_and_refuses() {
+async fn a_custom_style_logs_in_and_refuses() {
     let own = r#"{ login = '{"errno":0,"data":{"token":"{skey}"}}', refusal_status = 200, refusal = '{"errno":501,"errmsg":"{errmsg}"}' }"#;
     let (login, refusal) = round(style(own), |login| &login["data"]["token"]).await;
 
@@ -180,7 +180,7 @@ async fn logins_without_a_good_code_are_refused_by_name() {
 }
 
 #[tokio::test]
-async fn who_am_i_tells_the_user_id_and_refuses_strangers() {
+async fn me_returns_the_user_id_and_refuses_strangers() {
     let stack = Stack::start(Setup::new()).await;
     let login = stack.log_in(stack.address(), "ann").await;
 

@@ -1,5 +1,5 @@
-//! Two users who turn out to be one while an operator keeps one of them out, or looks for one of them: whatever he is named by, it
-//! is the one that stays, and no session is left behind.
+//! Merges of two users while an operator bans or looks up one of them: by any of its ids it is the
+//! remaining user, and no session is left behind.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ enum Users {
 
 const EVERYWHERE: [Users; 3] = [Users::Redis, Users::OurTables, Users::AdoptedTable];
 
-/// One person who is two users as yet: skey and id of each, the older first.
+/// Two users that a merge will join: skey and id of each, the older first.
 type Two = [(String, String); 2];
 
 /// The database lives as long as the first value.
@@ -63,7 +63,8 @@ async fn login(stack: &Stack, appid: &str, user: &str) -> (String, String) {
     (answer.field("skey"), answer.field("user_id"))
 }
 
-/// The app of the one who has a unionid is the first to log in once both have one: the other's login finds that they are one.
+/// The app of the user with a unionid logs in first once both have one: the other login finds the
+/// merge.
 async fn two_users(stack: &Stack) -> Two {
     stack.wechat.set_account(OTHER_APP.0, None);
     let older = login(stack, APP.0, "ann").await;
@@ -73,7 +74,7 @@ async fn two_users(stack: &Stack) -> Two {
     [older, newer]
 }
 
-/// They are one by now, and both sessions are the older's.
+/// They are merged by now, and both sessions belong to the older id.
 async fn one_user(stack: &Stack) -> Two {
     let two = two_users(stack).await;
     let (_, joined) = login(stack, OTHER_APP.0, "ann").await;
@@ -94,7 +95,7 @@ fn is_banned(answer: &Response) -> bool {
 }
 
 #[tokio::test]
-async fn a_merge_with_somebody_who_is_banned_ends_the_sessions_of_both() {
+async fn a_merge_with_a_banned_user_ends_the_sessions_of_both() {
     for users in EVERYWHERE {
         for banned in [0, 1] {
             let (_database, stack) = start(users).await;
@@ -117,7 +118,7 @@ async fn a_merge_with_somebody_who_is_banned_ends_the_sessions_of_both() {
 }
 
 #[tokio::test]
-async fn whoever_was_merged_is_listed_and_logged_out_by_every_name_of_his() {
+async fn a_merged_user_is_listed_and_logged_out_by_every_id() {
     for users in EVERYWHERE {
         let (_database, stack) = start(users).await;
         let [older, newer] = one_user(&stack).await;
@@ -163,7 +164,7 @@ async fn whoever_was_merged_is_listed_and_logged_out_by_every_name_of_his() {
 }
 
 #[tokio::test]
-async fn whoever_was_merged_is_banned_and_let_in_again_by_every_name_of_his() {
+async fn a_merged_user_is_banned_and_unbanned_by_every_id() {
     for users in EVERYWHERE {
         let (_database, stack) = start(users).await;
         let [older, newer] = one_user(&stack).await;
@@ -191,7 +192,7 @@ async fn whoever_was_merged_is_banned_and_let_in_again_by_every_name_of_his() {
     }
 }
 
-/// Until this version a ban by a name that was merged was put down where only the other openid's login found it.
+/// Until this version a ban by a merged id was stored where only the other openid's login found it.
 #[tokio::test]
 async fn a_ban_that_was_left_with_a_merged_row_ends_the_sessions_once_it_is_found() {
     let (_database, mut stack) = start(Users::AdoptedTable).await;
@@ -211,7 +212,7 @@ async fn a_ban_that_was_left_with_a_merged_row_ends_the_sessions_once_it_is_foun
     }
 }
 
-/// What the upstream is told of a caller: his id, and those that were merged into it.
+/// The forwarded identity: the user id, and the ids that were merged into it.
 async fn told(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
     assert!(!ended(stack, skey).await);
     let headers = stack.upstream.request().await.head.headers;
@@ -222,7 +223,7 @@ async fn told(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
     (user_id.to_owned(), ids)
 }
 
-/// Of ids of one millisecond chance decides which is the older.
+/// The order of two ids of one millisecond is random.
 async fn next_millisecond() {
     let now = unix_millis();
     while unix_millis() == now {
@@ -230,9 +231,9 @@ async fn next_millisecond() {
     }
 }
 
-/// The login that found the third and the second to be one died when the directory knew it.
+/// The login that merged the third into the second died once the directory had stored it.
 #[tokio::test]
-async fn of_a_chain_of_merges_everybody_hears_though_one_was_left_undone() {
+async fn every_merge_of_a_chain_is_told_after_an_interruption() {
     let mut stack = Stack::start(Setup::new().two_apps()).await;
     stack.wechat.set_account(APP.0, None);
     let first = login(&stack, APP.0, "ann").await;
@@ -258,10 +259,11 @@ async fn of_a_chain_of_merges_everybody_hears_though_one_was_left_undone() {
     }
 }
 
-/// Redis is 20 ms away from the gateway and near to the command, so that the ban is done while the merge is at the first of the newer's
-/// sessions: those that it has not come to yet are on neither list when the ban looks there.
+/// Redis is 20 ms away from the gateway and near to the command, so that the ban runs while the
+/// merge moves the first session of the newer id: the remaining ones are on neither list when the
+/// ban looks there.
 #[tokio::test]
-async fn a_ban_that_falls_into_a_merge_leaves_no_session_behind() {
+async fn a_ban_during_a_merge_leaves_no_session_behind() {
     for users in [Users::Redis, Users::AdoptedTable] {
         for banned in [0, 1] {
             let (_database, setup) = setup(users).await;

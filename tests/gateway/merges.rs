@@ -33,7 +33,7 @@ async fn login(parts: &Parts, at: SocketAddr, appid: &str) -> (String, String) {
     (answer.field("skey"), answer.field("user_id"))
 }
 
-/// One person as two users: the sessions and ids of both, the older first.
+/// Two users before their merge: the sessions and ids of both, the older first.
 async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
     parts.wechat.set_account(APP.0, None);
     let older = login(parts, at, APP.0).await;
@@ -43,7 +43,7 @@ async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
     [older, newer]
 }
 
-/// What the upstream is told of a caller: his id, and the one that was merged into it.
+/// The forwarded identity: the user id, and the id that was merged into it.
 async fn told(parts: &mut Parts, at: SocketAddr, skey: &str) -> (String, Option<String>) {
     let request = Request::get("/x").header("skey", skey);
     let answer = request.send(at).await;
@@ -94,7 +94,7 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
                 assert_eq!(told(&mut stack, at, skey).await, is_told, "{kind:?}");
             }
         }
-        // All of them are his now, to operators too.
+        // All of them belong to the merged user now, for operators too.
         let all = ["sessions", "revoke", "--user", &older.1, "--all", "--json"];
         let said = skeygate(&stack, &all).await;
         assert_eq!(said.json(), [json!({ "revoked": 5 })], "{said:?}");
@@ -104,7 +104,7 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
 }
 
 #[tokio::test]
-async fn users_of_an_adopted_table_are_told_of_once() {
+async fn users_of_an_existing_table_are_reported_once() {
     let database = Database::start(Kind::Sqlite).await;
     let table = "CREATE TABLE user (id INTEGER PRIMARY KEY, openid TEXT NOT NULL UNIQUE, union_id TEXT UNIQUE)";
     database.sql(table).await;
@@ -130,7 +130,7 @@ async fn users_of_an_adopted_table_are_told_of_once() {
         .sql("SELECT id FROM user WHERE union_id IS NOT NULL")
         .await;
     assert_eq!(rows, "1");
-    // Remembered by the session store, since the table is the same at each of his logins.
+    // Remembered by the session store, since the table is the same at each login of the user.
     let redis = stack.redis();
     assert_eq!(
         redis.command(&[b"EXISTS", b"skeygate:m:2:told"]).await,
@@ -153,7 +153,7 @@ async fn in_memory_it_is_the_same() {
 }
 
 #[tokio::test]
-async fn the_header_ends_with_its_time_and_where_there_is_none_the_sessions_are_his_all_the_same() {
+async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
     for (header_for, is_told) in [("2s", true), ("none", false)] {
         let keys = format!("header_for = \"{header_for}\"");
         let setup = Setup::new().two_apps().table("users.merged", &keys);
@@ -190,9 +190,10 @@ async fn the_header_ends_with_its_time_and_where_there_is_none_the_sessions_are_
     }
 }
 
-/// Redis fails at every step in turn, as if the gateway had been killed there: the next login makes up for it.
+/// Redis fails at every step in turn, as if the gateway had been killed there: the next login
+/// completes the merge.
 #[tokio::test]
-async fn what_a_merge_left_undone_the_next_login_does() {
+async fn the_next_login_completes_an_interrupted_merge() {
     for step in ["m:{newer}:into", "m:{older}", "m:{newer}:told"] {
         let mut stack = Stack::start(Setup::new().two_apps()).await;
         let at = stack.address();
@@ -201,7 +202,7 @@ async fn what_a_merge_left_undone_the_next_login_does() {
             .replace("{newer}", &newer.1)
             .replace("{older}", &older.1);
         let key = format!("skeygate:{key}");
-        // Something that nobody expects there.
+        // A value of another type.
         let redis = stack.redis();
         redis.command(&[b"SADD", key.as_bytes(), b"x"]).await;
 
@@ -277,7 +278,7 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
 }
 
 #[tokio::test]
-async fn who_writes_a_merge_into_redis_becomes_nobody_else() {
+async fn a_merge_forged_in_redis_changes_no_identity() {
     let mut stack = Stack::start(Setup::new().two_apps()).await;
     let at = stack.address();
     let [_, mallory] = two_users(&stack, at).await;

@@ -1,4 +1,4 @@
-//! Which methods pass, and that no header makes another of them than the one that was checked.
+//! Methods that pass, and that no header overrides the checked one.
 
 use bytes::Bytes;
 
@@ -11,7 +11,7 @@ use crate::support::stack::Stack;
 
 const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n";
 
-/// Whoever likes may create; one has to be logged in to delete, and patches are not taken.
+/// POST needs no session, DELETE needs one, and PATCH is not allowed.
 const BY_METHOD: &str = r#"
     [[routes]]
     path = "/items/*"
@@ -92,7 +92,8 @@ async fn other_methods_reach_no_upstream_over_either_protocol() {
             let allow = answer.headers.get("allow").unwrap_or_default().to_owned();
             assert!(allow.contains("GET") && !allow.contains("TRACE"), "{allow}");
         }
-        // The client's library sends no CONNECT with a path, and neither knows a method with a blank.
+        // The client's library sends no CONNECT with a path, and neither knows a method with a
+        // blank.
         if let Ok(known) = http::Method::from_bytes(method.as_bytes())
             && known != http::Method::CONNECT
             && method.len() < 1000
@@ -243,7 +244,7 @@ async fn wx_request_which_knows_no_patch_can_patch_by_a_post() {
 }
 
 #[tokio::test]
-async fn php_is_told_of_no_override_that_was_not_checked() {
+async fn php_gets_only_checked_method_overrides() {
     let backend = Backend::php().await;
     let setup = Setup::new().memory().upstream(&backend.url());
     let stack = Stack::start(setup.routes(BY_METHOD)).await;

@@ -1,6 +1,6 @@
-//! Two users are never mixed: many share few connections on both sides, some leave, Redis is slow
-//! and at times too slow, upstreams answer in every framing, and each answer is held against its own
-//! request.
+//! Two users are never mixed: many share few connections on both sides, some disconnect, Redis is
+//! slow and at times too slow, upstreams respond in every framing, and each response is compared
+//! with its own request.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -21,7 +21,7 @@ const USERS: usize = 8;
 const CLIENTS: u64 = 12;
 const REQUESTS: u64 = 40;
 
-/// Who was told to be calling and what was asked, in one framing or another.
+/// The forwarded openid and the target, in one framing or another.
 pub(crate) fn tell(head: &Head) -> Answer {
     let openid = head.headers.get("x-openid").unwrap_or("nobody");
     let text = format!("{openid} {}", head.target());
@@ -59,7 +59,7 @@ async fn log_in(stack: &Stack, user: &str) -> String {
 }
 
 #[tokio::test]
-async fn each_answer_is_its_own_users_on_shared_connections_with_callers_who_leave() {
+async fn responses_match_their_users_on_shared_connections_with_aborted_requests() {
     let setup = Setup::new()
         .far_redis(Duration::from_millis(5))
         .table("redis", "timeout = \"40ms\"")
@@ -97,7 +97,7 @@ async fn each_answer_is_its_own_users_on_shared_connections_with_callers_who_lea
                     continue;
                 }
                 let answer = connection.exchange(&request).await;
-                // Too slow a Redis is an outage, never somebody else's session and never none.
+                // Too slow a Redis is an outage, never another user's session and never a logout.
                 assert!(matches!(answer.status, 200 | 503), "{answer:?}");
                 if answer.status == 200 {
                     assert_eq!(answer.text(), format!("{openid} {target}"));
@@ -114,8 +114,8 @@ async fn each_answer_is_its_own_users_on_shared_connections_with_callers_who_lea
     assert!(answered > 0);
 }
 
-/// As `tell`, by an upstream that breaks in every way in turn.
-fn tell_badly(head: &Head, number: usize) -> Answer {
+/// As `tell`, by an upstream that fails in every way in turn.
+fn failing_response(head: &Head, number: usize) -> Answer {
     let Answer(mut steps) = tell(head);
     match number % 16 {
         0 => return Answer(vec![Step::ReadBody, Step::Reset]),
@@ -125,7 +125,8 @@ fn tell_badly(head: &Head, number: usize) -> Answer {
         }
         2 => return Answer::raw("HTTP/1.1 200 OK\r\nConten").then(Step::Close),
         3 => return Answer::raw("HTTP/1.1 200 OK\nContent-Length: 8\n\nnobody's"),
-        // In one piece: what comes later, when the next request is out, is that one's answer to every HTTP/1 client.
+        // In one piece: bytes that come after the next request was sent are its response to every
+        // HTTP/1 client.
         4 => {
             if let Some(Step::Write(last)) = steps.last_mut() {
                 last.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnobody's");
@@ -139,7 +140,7 @@ fn tell_badly(head: &Head, number: usize) -> Answer {
     Answer(steps)
 }
 
-/// Someone with a session.
+/// A user with a session.
 #[derive(Clone)]
 pub(crate) struct User {
     pub(crate) openid: String,
@@ -159,13 +160,14 @@ pub(crate) async fn users(stack: &Stack, count: usize) -> Vec<User> {
     users
 }
 
-/// Holds an answer against its own request: whether it was one of the upstream's, and not an honest refusal.
+/// Compares a response with its own request; true for one of the upstream, false for a refusal.
 pub(crate) fn judge(user: &User, target: &str, status: u16, text: &str) -> bool {
     if status == 200 {
         assert_eq!(text, format!("{} {target}", user.openid));
         return true;
     }
-    // Too slow a Redis and a broken upstream are outages; never somebody else's session, never none.
+    // Too slow a Redis and a broken upstream are outages; never another user's session, never a
+    // logout.
     assert!(matches!(status, 502..=504), "{status} {text} to {target}");
     false
 }
@@ -198,8 +200,7 @@ pub(crate) async fn over_http1(
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hundreds_of_users_on_shared_connections_get_their_own_answers_from_an_upstream_that_breaks()
- {
+async fn hundreds_of_users_on_shared_connections_get_their_own_responses_from_a_failing_upstream() {
     const USERS: usize = 240;
     let setup = Setup::new().far_redis(Duration::from_millis(1)).table(
         "upstreams.api",
@@ -210,7 +211,7 @@ async fn hundreds_of_users_on_shared_connections_get_their_own_answers_from_an_u
     let counter = AtomicUsize::new(0);
     stack
         .upstream
-        .always(move |head| tell_badly(head, counter.fetch_add(1, Ordering::Relaxed)));
+        .always(move |head| failing_response(head, counter.fetch_add(1, Ordering::Relaxed)));
     stack.upstream.close_idle_after(Duration::from_millis(10));
     let to = stack.address();
     let mut running = JoinSet::new();

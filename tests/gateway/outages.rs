@@ -1,5 +1,5 @@
-//! Redis dies, freezes, comes back, moves far away: callers are told to come again, never that they
-//! are logged out.
+//! Redis dies, freezes, comes back, moves far away: clients get 503 with Retry-After, never a
+//! logout.
 
 use std::time::Duration;
 
@@ -14,10 +14,10 @@ use crate::support::steps::Answer;
 use crate::support::traffic::{Sample, Traffic, tally};
 use crate::support::within;
 
-/// What a machine with too much else to do may add to any promise about time.
+/// The delay that a busy machine may add to any promised time.
 const LOAD: Duration = Duration::from_secs(1);
 
-/// `redis.timeout` as it is by default, and what a refusal may add to it.
+/// `redis.timeout` as it is by default, and the time a refusal may add to it.
 const REFUSED_WITHIN: Duration = Duration::from_millis(350);
 
 /// A second after Redis is back, so is the service.
@@ -61,7 +61,7 @@ fn served(sample: &Sample) -> bool {
     sample.status == Some(200)
 }
 
-/// Everything was answered by 200 or 503, and there was some of both; gives what the 503s took,
+/// Asserts that all responses are 200 or 503, with some of both; gives the times of the 503s,
 /// sorted.
 fn only_200_and_503(samples: &[Sample]) -> Vec<Duration> {
     let tally = tally(samples);
@@ -77,7 +77,7 @@ fn only_200_and_503(samples: &[Sample]) -> Vec<Duration> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_redis_logs_nobody_out_and_is_used_again_within_a_second() {
+async fn a_killed_redis_ends_no_session_and_is_used_again_within_a_second() {
     let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
@@ -95,7 +95,7 @@ async fn a_killed_redis_logs_nobody_out_and_is_used_again_within_a_second() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frozen_redis_is_answered_for_in_time_and_after_a_while_at_once() {
+async fn a_frozen_redis_costs_its_timeout_and_then_fails_at_once() {
     let mut stack = Stack::start(Setup::new().default_deadlines()).await;
     let mut traffic = traffic(&stack).await;
 
@@ -135,7 +135,7 @@ async fn a_redis_restarted_in_between_costs_at_most_a_second() {
 }
 
 #[tokio::test]
-async fn a_refusal_in_an_outage_says_when_to_come_again() {
+async fn a_refusal_in_an_outage_has_retry_after() {
     let mut stack = Stack::start(Setup::new().default_deadlines().routes(ROUTES)).await;
     let skey = stack.login("ann").await;
     stack.redis().kill().await;
@@ -253,17 +253,23 @@ async fn a_login_never_hands_out_an_skey_that_was_not_stored() {
         }
     };
 
+    let before = stack.log_in(to, "early").await;
     for round in 0..3 {
         log_in(&stack, round);
         stack.redis().restart().await;
     }
     stack.redis().kill().await;
     log_in(&stack, 3);
-    let answers = logins.join_all().await;
+    let mut answers = logins.join_all().await;
+    answers.push(before);
     stack.redis().restart().await;
     wait_for_service(&stack).await;
 
-    assert_eq!(answers.len(), 80);
+    assert_eq!(answers.len(), 81);
+    let stored = answers.iter().filter(|answer| answer.status == 200);
+    let stored = stored.count();
+    // The one before the first restart, and none of the 20 without Redis.
+    assert!((1..=61).contains(&stored), "{stored}");
     for answer in &answers {
         if answer.status == 200 {
             let checked = stack.get("/x", &answer.field("skey")).await;
@@ -309,8 +315,10 @@ async fn with_redis_a_tenth_of_a_second_away_200_requests_share_the_way() {
 
     let took = started.elapsed();
     assert!(statuses.iter().all(|&status| status == 200), "{statuses:?}");
-    // Eight connections with one command under way on each would take 200 / 8 * 100 ms; alone on a machine this takes 0.2 s.
-    assert!(took < Duration::from_millis(2500), "{took:?}");
+    // Eight connections with one command under way on each would take 200 / 8 * 100 ms; alone on a
+    // machine this takes 0.2 s.
+    let possible = Duration::from_millis(100)..Duration::from_millis(2500);
+    assert!(possible.contains(&took), "{took:?}");
 }
 
 #[tokio::test]
@@ -337,12 +345,12 @@ async fn a_network_that_swallows_everything_is_noticed_and_survived() {
 }
 
 #[tokio::test]
-async fn callers_who_leave_and_a_slow_redis_never_mix_two_users() {
+async fn aborted_requests_and_a_slow_redis_never_mix_two_users() {
     let setup = Setup::new()
         .far_redis(Duration::from_millis(10))
         .table("redis", "timeout = \"5s\"");
     let stack = Stack::start(setup).await;
-    // The upstream says who it was told is calling.
+    // The upstream returns the forwarded openid.
     stack.upstream.always(|head| {
         let openid = head.headers.get("x-openid").unwrap_or("nobody");
         Answer::text(200, openid)

@@ -1,5 +1,5 @@
-//! What real services make of a path is the route that was checked: without an skey nobody reads a page that lies behind one,
-//! whatever its path is spelled like, and with one the answer came by the route that asks for it.
+//! Real services read a path as the route that was checked: without an skey no spelling of a path
+//! reaches a protected page, and with one the response came by the route that requires it.
 
 use std::net::SocketAddr;
 
@@ -8,7 +8,8 @@ use crate::support::setup::Setup;
 use crate::support::sites::{PUBLIC, SECRET, Site};
 use crate::support::stack::Stack;
 
-/// Everything is open but what lies below `/admin`; then one page alone is closed; then also with encoded bytes let through.
+/// Everything is open but what lies below `/admin`; then one page alone is closed; then also with
+/// encoded bytes let through.
 const ROUTES: [&str; 3] = [
     r#"
     [[routes]]
@@ -192,7 +193,8 @@ const TARGETS: [&str; 137] = [
     "http://other.test/admin/secret",
 ];
 
-/// What PHP takes for a page and its `PATH_INFO`. A route for one exact path does not guard what is below it, and says so.
+/// A page and its `PATH_INFO` in PHP. A route for one exact path does not protect paths below it,
+/// and `check` says so.
 const BELOW: [&str; 2] = ["/admin/secret/x", "/admin/secret/index.php"];
 
 struct Answer {
@@ -249,8 +251,8 @@ fn targets(name: &str, routes: &str) -> Vec<String> {
         .collect()
 }
 
-/// Sends every target through every gateway. Alone the service must take many of them for the secret page, or the table would
-/// prove nothing: 48 to 117 when this was written.
+/// Sends every target through every gateway. Alone the service must take many of them for the
+/// secret page, or the table would prove nothing: 48 to 117 when this was written.
 async fn hold(site: Site, names: &[&str]) {
     let mut served_alone = 0;
     for (number, routes) in ROUTES.into_iter().enumerate() {

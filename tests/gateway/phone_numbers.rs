@@ -10,7 +10,7 @@ use crate::support::setup::{APP, Setup};
 use crate::support::stack::Stack;
 
 #[tokio::test]
-async fn a_phone_code_gives_the_number_of_the_user_who_is_logged_in() {
+async fn a_phone_code_gives_the_number_of_the_logged_in_user() {
     let stack = Stack::start(setup()).await;
     let skey = stack.login("ann").await;
     let number = stack.wechat.phone_number("ann");
@@ -40,7 +40,7 @@ async fn a_code_beside_an_skey_in_the_body_is_found() {
 }
 
 #[tokio::test]
-async fn nobody_gets_a_number_by_default_or_without_a_session() {
+async fn phone_numbers_are_refused_by_default_and_without_a_session() {
     let off = Stack::start(Setup::new().memory()).await;
     let skey = off.login("ann").await;
     let answer = ask(&off, off.address(), &skey, "ann").await;
@@ -56,7 +56,7 @@ async fn nobody_gets_a_number_by_default_or_without_a_session() {
 }
 
 #[tokio::test]
-async fn a_code_that_is_not_the_users_own_fresh_phone_code_is_told_in_one_way() {
+async fn every_invalid_phone_code_gets_one_refusal() {
     let stack = Stack::start(setup().memory()).await;
     let skey = stack.login("ann").await;
     let used = stack.wechat.new_phone_code(APP.0, "ann");
@@ -89,7 +89,7 @@ async fn a_code_that_is_not_the_users_own_fresh_phone_code_is_told_in_one_way() 
 }
 
 #[tokio::test]
-async fn what_wechat_says_to_a_phone_code_has_the_status_of_its_kind() {
+async fn each_wechat_error_for_a_phone_code_has_its_status() {
     let stack = Stack::start(setup().memory()).await;
     let skey = stack.login("ann").await;
     for (errcode, status, name) in [

@@ -1,5 +1,5 @@
-//! What users tell of themselves: `PATCH /_gateway/me` and what comes of it, on every replica and in real services. Databases are in
-//! `profile_stores.rs`.
+//! Profiles of users: `PATCH /_gateway/me` and its effect on every replica and in real services.
+//! Databases are in `profile_stores.rs`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -17,7 +17,8 @@ use crate::support::stack::Stack;
 
 pub(crate) const AVATAR: &str = "https://thirdwx.qlogo.cn/mmopen/a%20b/132?x=1&y=%E5%A4%B4";
 
-/// Four bytes, a family with joiners, flags of two kinds, a colour of skin, a rare character, and what would have to be quoted.
+/// Four bytes, a family with joiners, flags of two kinds, a colour of skin, a rare character, and
+/// characters that need quoting.
 pub(crate) const NAMES: [&str; 7] = [
     "\u{1f600} 小明",
     "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}\u{200d}\u{1f466}",
@@ -28,7 +29,7 @@ pub(crate) const NAMES: [&str; 7] = [
     "O'Hara \\ \"%E5\" {nickname} ; -- +",
 ];
 
-/// Keeps everything, and tells services of it.
+/// Stores every field and forwards it.
 fn setup() -> Setup {
     let headers = "headers = { \"X-User-Id\" = \"{user_id}\", \"X-Nickname\" = \"{nickname}\", \"X-Avatar\" = \"{avatar}\", \"X-Phone\" = \"{phone}\" }";
     Setup::new()
@@ -103,7 +104,7 @@ async fn php_and_node_read_a_profile_back_byte_for_byte() {
 }
 
 #[tokio::test]
-async fn a_change_is_told_with_the_next_request_of_every_session_on_every_replica() {
+async fn a_change_is_forwarded_with_the_next_request_of_every_session_on_every_replica() {
     let mut stack = Stack::start(setup()).await;
     let other = stack.one_more().await;
     let (first, second) = (stack.login("ann").await, stack.login("ann").await);
@@ -115,7 +116,7 @@ async fn a_change_is_told_with_the_next_request_of_every_session_on_every_replic
     let headers = stack.upstream.request().await.head.headers;
     Request::get("/x").header("skey", &bob).send(other).await;
     let bobs = stack.upstream.request().await.head.headers;
-    // A session of later.
+    // A later session.
     let later = stack.skey(other, "ann").await;
     stack.get("/x", &later).await;
     let laters = stack.upstream.request().await.head.headers;
@@ -168,7 +169,7 @@ async fn changes_and_logins_at_once_on_two_replicas_end_with_one_name_in_all_ses
 }
 
 #[tokio::test]
-async fn a_post_changes_too_and_answers_as_me_does_with_what_is_kept() {
+async fn a_post_changes_the_profile_and_responds_as_me_does() {
     let stack = Stack::start(setup().memory()).await;
     let skey = stack.login("ann").await;
 
@@ -197,7 +198,7 @@ async fn a_post_changes_too_and_answers_as_me_does_with_what_is_kept() {
 }
 
 #[tokio::test]
-async fn who_is_not_logged_in_and_what_is_no_profile_is_refused_and_changes_nothing() {
+async fn strangers_and_invalid_profiles_are_refused_and_change_nothing() {
     let stack = Stack::start(setup().memory()).await;
     let skey = stack.login("ann").await;
     patch(
@@ -311,7 +312,7 @@ async fn a_directory_that_is_away_keeps_sessions_and_their_profile_and_loses_no_
 }
 
 #[tokio::test]
-async fn the_log_counts_what_came_though_the_skey_was_taken_out_of_it() {
+async fn the_log_counts_received_bytes_before_the_skey_is_removed() {
     let places = "token_from = [\"header:skey\", \"json:skey\"]";
     let setup = setup().table("session", places);
     let parts = setup.table("log", "format = \"json\"").start().await;
@@ -353,7 +354,7 @@ async fn no_value_of_a_profile_is_in_the_log_at_any_level() {
     for body in bodies {
         patch_at(gateway.address, &skey, &body).await;
     }
-    // Somebody else has the number in the table, which lets nobody have it twice.
+    // Another user has the number in the table, where it is unique.
     let number = parts.wechat.phone_number("ann");
     let sql = format!("INSERT INTO skeygate_profiles (user_id, phone) VALUES (1, '{number}')");
     database.sql(&sql).await;
@@ -380,7 +381,7 @@ async fn no_value_of_a_profile_is_in_the_log_at_any_level() {
 }
 
 #[tokio::test]
-async fn of_two_who_become_one_the_olders_profile_stays_with_what_it_lacks_from_the_newers() {
+async fn a_merge_keeps_the_older_profile_and_fills_gaps_from_the_newer() {
     let stack = Stack::start(setup().two_apps()).await;
     stack.wechat.set_account(APP.0, None);
     let login = async |appid: &str| {
@@ -409,7 +410,7 @@ async fn of_two_who_become_one_the_olders_profile_stays_with_what_it_lacks_from_
 }
 
 #[tokio::test]
-async fn an_operator_sees_the_profile_and_no_name_colours_his_terminal() {
+async fn an_operator_sees_the_profile_and_names_cannot_colour_the_terminal() {
     let stack = Stack::start(setup()).await;
     let login = stack.log_in(stack.address(), "ann").await;
     let user = login.field("user_id");
@@ -420,7 +421,7 @@ async fn an_operator_sees_the_profile_and_no_name_colours_his_terminal() {
 
     let expected = json!({ "nickname": NAMES[1], "avatar": null, "phone": null });
     assert_eq!(as_json.json()[0]["profile"], expected);
-    // What is not seen is told.
+    // The rest is counted.
     let line = "nickname  \u{1f468}\\u200d\u{1f469}\\u200d\u{1f467}\\u200d\u{1f466}\n";
     assert!(text.stdout.contains(line), "{}", text.stdout);
     assert!(text.stdout.contains("avatar    -\n"), "{}", text.stdout);

@@ -1,5 +1,5 @@
-//! Changes of a profile that meet a login or each other half-way: the directory has the last word in every session. Redis and the
-//! database are stopped at the very step.
+//! Changes of a profile that meet a login or each other half-way: the directory has the last word
+//! in every session. Redis and the database are stopped at the very step.
 
 use serde_json::{Value, json};
 use skeygate::fake_wechat::Endpoint;
@@ -37,7 +37,7 @@ async fn until_statements(database: &Database, number: u64) {
     within("the gateway's statements", seen).await;
 }
 
-/// What another replica does that is done with it.
+/// Another replica finishes the change.
 async fn write_past(database: &Database, name: &str) {
     let sql = format!("UPDATE skeygate_profiles SET nickname = '{name}'");
     database.sql(&sql).await;
@@ -68,7 +68,7 @@ async fn nickname(stack: &Stack, skey: &str) -> Value {
 }
 
 #[tokio::test]
-async fn of_two_changes_at_once_sessions_have_the_one_that_the_directory_has() {
+async fn concurrent_changes_leave_the_directorys_value_in_sessions() {
     let database = Database::start(Kind::MariaDb).await;
     let mut stack = start(&database).await;
     let skey = stack.login("ann").await;
@@ -107,7 +107,7 @@ async fn a_login_that_a_change_did_not_find_has_it_all_the_same() {
     let each = statements(&database).await - before;
     let start = statements(&database).await;
 
-    // Stopped when WeChat has been asked, before it knows who it is.
+    // Stopped after the call to WeChat, before the user is known.
     let asked = stack.exchanges();
     database.pause();
     let code = stack.wechat.new_code(APP.0, "ann");

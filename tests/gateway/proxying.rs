@@ -1,4 +1,4 @@
-//! What is forwarded and what comes back: bodies, headers, paths, time.
+//! Forwarding in both directions: bodies, headers, paths, time.
 
 use std::time::Duration;
 
@@ -122,7 +122,7 @@ async fn trailers_go_both_ways() {
 }
 
 #[tokio::test]
-async fn a_body_is_asked_for_only_after_the_caller_was_let_in() {
+async fn a_body_is_requested_only_after_authorization() {
     let (mut stack, skey) = logged_in().await;
     let expecting = |skey: &str| {
         format!(
@@ -313,7 +313,7 @@ async fn prefixes_are_cut_and_put_before_the_path() {
 }
 
 #[tokio::test]
-async fn a_route_can_answer_by_itself() {
+async fn a_route_can_respond_by_itself() {
     let respond = "respond = { status = 418, body = \"short\", content_type = \"text/html\" }";
     let stack = Stack::start(route(respond)).await;
 
@@ -351,7 +351,7 @@ async fn a_body_over_the_limit_is_refused() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_says_nothing_is_given_up_after_the_routes_time() {
+async fn a_silent_upstream_is_abandoned_after_the_route_timeout() {
     let stack = Stack::start(route("upstream = \"api\"\ntimeout = \"200ms\"")).await;
     stack
         .upstream
@@ -366,7 +366,7 @@ async fn an_upstream_that_says_nothing_is_given_up_after_the_routes_time() {
 }
 
 #[tokio::test]
-async fn an_answer_that_is_slow_but_in_time_is_passed_on() {
+async fn a_slow_response_within_the_deadline_is_passed_on() {
     let stack = Stack::start(route("upstream = \"api\"\ntimeout = \"10s\"")).await;
     let slow = Answer(vec![Step::Slow(Duration::from_millis(300))]);
     let body = Step::Write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec());

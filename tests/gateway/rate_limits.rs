@@ -1,4 +1,5 @@
-//! Limits of routes, by address and by user: who is counted with whom, what is told, and what a refusal costs.
+//! Limits of routes, by address and by user: the counting keys, the reported status, and the cost
+//! of a refusal.
 
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ fn route(keys: &str) -> Setup {
     Setup::new().memory().routes(&route)
 }
 
-/// A route that asks nobody, three requests at once for each address.
+/// A route without auth, three requests at once for each address.
 fn open() -> Setup {
     route("auth = \"off\"\nrate_limit = { per_address = \"3/h\" }")
 }
@@ -41,7 +42,7 @@ async fn statuses(stack: &Stack, request: &Request, times: usize) -> Vec<u16> {
     statuses
 }
 
-/// What `RateLimit-Limit` and `-Remaining` say, where there is a `-Reset` too.
+/// The values of `RateLimit-Limit` and `-Remaining`, if there is a `-Reset` too.
 pub(crate) fn told(answer: &Response) -> Option<[u64; 2]> {
     let [limit, remaining, _] = ["limit", "remaining", "reset"].map(|name| {
         let [value] = answer.headers.all(&format!("ratelimit-{name}"))[..] else {
@@ -52,14 +53,14 @@ pub(crate) fn told(answer: &Response) -> Option<[u64; 2]> {
     reset(answer).and(Some([limit?, remaining?]))
 }
 
-/// What `RateLimit-Reset` says, in minutes: a busy machine may lose seconds.
+/// The value of `RateLimit-Reset` in minutes: a busy machine may lose seconds.
 fn reset(answer: &Response) -> Option<u64> {
     let value = answer.headers.get("ratelimit-reset")?;
     let seconds: u64 = value.parse().expect("whole seconds");
     Some(seconds.div_ceil(60))
 }
 
-/// What `Retry-After` says, in minutes.
+/// The value of `Retry-After` in minutes.
 fn retry_after(answer: &Response) -> u64 {
     let value = answer.headers.get("retry-after").expect("Retry-After");
     let seconds: u64 = value.parse().expect("whole seconds");
@@ -79,7 +80,7 @@ async fn each_address_is_limited_by_itself() {
 }
 
 #[tokio::test]
-async fn who_has_one_ipv6_address_has_its_whole_network() {
+async fn ipv6_addresses_of_one_network_share_a_limit() {
     let stack = Stack::start(trusting(open())).await;
 
     for host in ["::1", "::2", ":dead:beef:1:2"] {
@@ -103,7 +104,7 @@ async fn an_address_that_the_client_made_up_is_not_counted_instead_of_its_own() 
 }
 
 #[tokio::test]
-async fn what_stands_left_of_the_proxys_own_word_is_not_counted_either() {
+async fn forwarded_entries_before_the_trusted_proxys_own_are_not_counted() {
     let stack = Stack::start(trusting(open())).await;
 
     for claimed in ["192.0.2.1", "192.0.2.2", "nonsense"] {
@@ -115,7 +116,7 @@ async fn what_stands_left_of_the_proxys_own_word_is_not_counted_either() {
 }
 
 #[tokio::test]
-async fn each_user_is_limited_by_himself_over_all_his_sessions() {
+async fn each_user_has_one_limit_over_all_sessions() {
     let stack = Stack::start(route("rate_limit = { per_user = \"2/h\" }")).await;
     let (ann, again) = (stack.login("ann").await, stack.login("ann").await);
     let bob = stack.login("bob").await;
@@ -198,7 +199,7 @@ async fn a_refusal_costs_no_body_and_no_connection() {
 }
 
 #[tokio::test]
-async fn answers_tell_how_it_stands() {
+async fn responses_report_the_limit_status() {
     let mut stack = Stack::start(route("rate_limit = { per_address = \"3/h\" }")).await;
     let skey = stack.login("ann").await;
 
@@ -219,7 +220,7 @@ async fn answers_tell_how_it_stands() {
 }
 
 #[tokio::test]
-async fn of_two_limits_the_nearer_one_is_told() {
+async fn the_nearer_of_two_limits_is_reported() {
     let limit = "rate_limit = { per_user = \"2/h\", per_address = \"4/h\" }";
     let stack = Stack::start(route(limit)).await;
     let (ann, bob) = (stack.login("ann").await, stack.login("bob").await);
@@ -309,7 +310,7 @@ async fn two_gateways_that_do_not_share_count_each_for_itself() {
 }
 
 #[tokio::test]
-async fn a_killed_redis_sets_nobody_free_and_refuses_nobody() {
+async fn a_killed_redis_lifts_no_limit_and_refuses_no_caller() {
     let mut stack = Stack::start(shared()).await;
     assert_eq!(statuses(&stack, &Request::get("/a"), 1).await, [200]);
 
@@ -320,7 +321,7 @@ async fn a_killed_redis_sets_nobody_free_and_refuses_nobody() {
 }
 
 #[tokio::test]
-async fn a_frozen_redis_sets_nobody_free_and_costs_its_deadline_a_few_times() {
+async fn a_frozen_redis_lifts_no_limit_and_costs_its_timeout_a_few_times() {
     let mut stack = Stack::start(shared()).await;
     assert_eq!(statuses(&stack, &Request::get("/a"), 1).await, [200]);
 
@@ -333,11 +334,12 @@ async fn a_frozen_redis_sets_nobody_free_and_costs_its_deadline_a_few_times() {
     assert_eq!(without[..3], [200; 3]);
     assert_eq!(without[3..], [429; 17]);
     // Three commands of 300 ms, and a busy machine.
-    assert!(took < Duration::from_secs(4), "{took:?}");
+    let possible = Duration::from_millis(300)..Duration::from_secs(4);
+    assert!(possible.contains(&took), "{took:?}");
 }
 
 #[tokio::test]
-async fn over_a_unix_socket_nobody_is_counted() {
+async fn requests_over_a_unix_socket_are_not_counted() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("gateway.sock");
     let behind = Stack::start(open().socket(&socket)).await;

@@ -1,5 +1,7 @@
 //! `/wechat/<app>/<path>` on the admin listener: backends call WeChat and never hold a token.
 
+use std::time::Duration;
+
 use serde_json::json;
 use skeygate::fake_wechat::{DropWhen, Endpoint, Fault};
 
@@ -7,9 +9,10 @@ use crate::support::client::{Client, Request, Response};
 use crate::support::process::{GatewayProcess, run_to_end};
 use crate::support::setup::{APP, OTHER_APP, Setup};
 use crate::support::stack::Stack;
+use crate::support::within_limit;
 
 const TOKEN: &str = "the-admin-token-of-the-tests-3fQ8vZk1";
-/// What all of the fake's tokens begin with.
+/// Common prefix of the fake's tokens.
 const ACCESS_TOKEN: &str = "76_Zx0VbTq4";
 const PATHS: &str =
     r#"paths = ["/wxa/msg_sec_check", "/cgi-bin/media/*", "/cgi-bin/message/send"]"#;
@@ -60,7 +63,7 @@ async fn a_backend_calls_wechat_without_a_token() {
 }
 
 #[tokio::test]
-async fn only_who_knows_the_admin_token_may_call_and_only_what_is_listed() {
+async fn only_the_admin_token_and_listed_paths_are_admitted() {
     let stack = Stack::start(setup()).await;
     let good = path("/wxa/msg_sec_check");
     let bare = || Request::post_json(&good, &json!({}));
@@ -135,7 +138,7 @@ async fn a_dead_token_is_replaced_and_a_short_call_repeated() {
 }
 
 #[tokio::test]
-async fn an_answer_that_refuses_the_new_token_too_is_wechats_own() {
+async fn a_response_that_refuses_the_new_token_too_is_passed_on() {
     let stack = Stack::start(setup()).await;
     let refused = Fault {
         errcode: Some(40001),
@@ -225,10 +228,12 @@ async fn a_download_passes_with_its_type_and_half_of_one_is_seen_to_be_half() {
     assert_eq!(whole.headers.get("content-type"), Some("image/jpeg"));
     assert_eq!(whole.body, vec![b'm'; 3 << 20]);
     assert!(half.is_err(), "{:?}", half.map(|half| half.body.len()));
+    assert_eq!(stack.wechat.calls(Endpoint::MediaGet), 2);
+    assert_eq!(send(&stack, get()).await.body.len(), 3 << 20);
 }
 
 #[tokio::test]
-async fn a_wechat_that_fails_is_told_by_name() {
+async fn each_failure_of_wechat_has_its_name() {
     let stack = Stack::start(setup().table("relay", "timeout = \"300ms\"")).await;
     let call = || check(&path("/wxa/msg_sec_check"));
     assert_eq!(send(&stack, call()).await.status, 200);
@@ -272,7 +277,9 @@ async fn a_request_body_that_stalls_holds_nothing_for_long() {
             path("/cgi-bin/media/upload")
         );
         client.write(&head).await;
-        let answer = client.response("POST").await;
+        // The defaults are 30 s.
+        let limit = Duration::from_secs(10);
+        let answer = within_limit(limit, "a refusal", client.response("POST")).await;
         assert!(matches!(answer.status, 408 | 504), "{}", answer.status);
     }
 }
@@ -312,7 +319,7 @@ async fn the_relay_logs_neither_token() {
 }
 
 #[tokio::test]
-async fn a_relay_that_anybody_could_use_or_that_gives_out_tokens_is_refused() {
+async fn an_open_relay_or_a_relayed_token_endpoint_is_refused() {
     let check = async |admin: &str, relay: &str| {
         let setup = Setup::new().memory().admin();
         let parts = setup

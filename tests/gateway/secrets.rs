@@ -190,7 +190,7 @@ impl Run {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_secret_is_in_log_answers_or_redis_after_every_error() {
+async fn no_secret_is_in_log_responses_or_redis_after_every_error() {
     let setup = Setup::new()
         .two_apps()
         .table("log", "level = \"trace\"\nformat = \"json\"")

@@ -1,5 +1,4 @@
-//! What an operator does to sessions and users, by the built command, and what their callers then
-//! meet on every replica.
+//! Operations on sessions and users by the built command, and their effect on every replica.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -261,7 +260,7 @@ async fn a_ban_reaches_the_sessions_of_every_id_that_was_merged_into_the_user() 
     assert_eq!(joined.field("user_id"), older.field("user_id"));
     assert_ne!(newer.field("user_id"), older.field("user_id"));
 
-    // By the id that is none of his any more.
+    // By an id that was merged away.
     let ban = [
         "users",
         "ban",
@@ -326,7 +325,7 @@ async fn logins_that_race_a_ban_leave_no_session_behind() {
 }
 
 #[tokio::test]
-async fn a_login_is_not_let_in_when_its_ban_cannot_be_looked_up() {
+async fn a_login_is_refused_when_its_ban_cannot_be_looked_up() {
     let mut stack = Stack::start(Setup::new()).await;
     let user = login(&stack, APP.0, "ann").await.field("user_id");
     // Something that is no ban, under its name.

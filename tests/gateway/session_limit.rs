@@ -1,4 +1,5 @@
-//! `session.max_per_user` over two replicas: who is over it has 30 s, for requests that are under way.
+//! `session.max_per_user` over two replicas: sessions over the limit end after 30 s, for requests
+//! in flight.
 
 use crate::support::client::Request;
 use crate::support::redis::Reply;
@@ -6,7 +7,7 @@ use crate::support::setup::Setup;
 use crate::support::stack::Stack;
 
 #[tokio::test]
-async fn the_oldest_sessions_over_the_limit_end_in_30_s_whichever_replica_made_them() {
+async fn the_oldest_sessions_over_the_limit_end_in_30_s_on_any_replica() {
     let setup = Setup::new().table("session", "max_per_user = 2");
     let mut stack = Stack::start(setup).await;
     let replicas = [stack.address(), stack.one_more().await];
@@ -16,7 +17,8 @@ async fn the_oldest_sessions_over_the_limit_end_in_30_s_whichever_replica_made_t
     }
     let another = stack.login("bob").await;
 
-    // Twelve requests of one page log in twelve times: the first of them must not fail for the last.
+    // Twelve requests of one page log in twelve times: the first of them must not fail for the
+    // last.
     for (at, skey) in skeys.iter().chain([&another]).enumerate() {
         let request = Request::get("/x").header("skey", skey);
         assert_eq!(request.send(replicas[at % 2]).await.status, 200);

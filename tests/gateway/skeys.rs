@@ -1,5 +1,5 @@
-//! What may stand where an skey should: nothing, too much, bytes meant for Redis, two of them. Each
-//! is answered alike, and Redis is asked about nothing that cannot be an skey.
+//! Malformed skeys: nothing, too much, bytes meant for Redis, two of them. All get the same
+//! response, and Redis is never asked about a malformed skey.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -37,7 +37,7 @@ fn with(place: &str, value: &str) -> Option<Request> {
     })
 }
 
-/// An answer without what differs in every one.
+/// A response without its variable parts.
 fn constant(answer: &Response) -> String {
     let mut headers = answer.headers.clone();
     let id = headers.get("x-request-id").unwrap_or_default().to_owned();
@@ -48,7 +48,8 @@ fn constant(answer: &Response) -> String {
     format!("{} {headers:?} {body}", answer.status)
 }
 
-/// The commands that Redis was given since `forget`, but for the gateway's pings and this test's own.
+/// The commands that Redis was given since `forget`, but for the gateway's pings and this test's
+/// own.
 async fn commands(stack: &mut Stack) -> BTreeMap<String, String> {
     let reply = stack.redis().command(&[b"INFO", b"commandstats"]).await;
     let Reply::Text(text) = reply else {
@@ -72,7 +73,7 @@ async fn forget(stack: &mut Stack) {
 }
 
 #[tokio::test]
-async fn what_cannot_be_an_skey_is_refused_alike_and_redis_is_not_asked() {
+async fn malformed_skeys_are_refused_alike_and_redis_is_not_asked() {
     let mut stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     stack.login("ann").await;
     forget(&mut stack).await;
@@ -132,13 +133,13 @@ async fn what_cannot_be_an_skey_is_refused_alike_and_redis_is_not_asked() {
     assert_eq!(answers.len(), 1, "{answers:?}");
     assert_eq!(commands(&mut stack).await, BTreeMap::new());
     assert_eq!(stack.upstream.requests(), 0);
-    // What can be one is looked up: the counting counts.
+    // A well-formed skey is looked up: the counter works.
     assert_eq!(stack.get("/a", &"u".repeat(43)).await.status, 401);
     assert_ne!(commands(&mut stack).await, BTreeMap::new());
 }
 
 #[tokio::test]
-async fn unknown_revoked_and_expired_are_one_answer_at_one_cost() {
+async fn unknown_revoked_and_expired_skeys_get_one_response_at_one_cost() {
     let mut stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     let revoked = stack.login("ann").await;
     let logout = Request::new("POST", "/_gateway/logout").header("skey", &revoked);
@@ -182,7 +183,7 @@ async fn unknown_revoked_and_expired_are_one_answer_at_one_cost() {
 /// Two skeys in two places, as one request.
 fn with_two(first: (&str, &str), second: (&str, &str)) -> Option<Request> {
     let mut places = [first, second];
-    // What has a body comes first: the other place is added to it.
+    // The request with a body comes first: the other place is added to it.
     places.sort_by_key(|(place, _)| !matches!(*place, "form" | "json"));
     let [(place, value), (other, another)] = places;
     let (cookie, bearer) = (format!("sid={another}"), format!("Bearer {another}"));
@@ -237,7 +238,7 @@ async fn two_skeys_are_one_user_or_refused_wherever_they_stand() {
                 (400, Some("conflicting_skeys")),
                 "{place} {other}"
             );
-            // What cannot be an skey is nobody's.
+            // A malformed skey belongs to no user.
             assert_eq!(
                 tolerated.status,
                 200,
@@ -261,7 +262,7 @@ async fn two_skeys_are_one_user_or_refused_wherever_they_stand() {
 }
 
 #[tokio::test]
-async fn a_json_body_that_holds_the_field_twice_is_nobodys() {
+async fn a_json_body_with_the_field_twice_is_not_authenticated() {
     let stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     let ann = stack.login("ann").await;
     let body = format!("{{\"skey\":\"{ann}\",\"skey\":\"{ann}\"}}");

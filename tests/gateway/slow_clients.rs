@@ -17,18 +17,22 @@ use crate::support::within;
 
 const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n";
 
+/// More than the buffers of both kernels and of the gateway hold together.
+const LARGE: usize = 16 << 20;
+
 async fn stack(server: &str) -> Stack {
     Stack::start(Setup::new().memory().routes(OPEN).table("server", server)).await
 }
 
 #[tokio::test]
-async fn an_answer_that_is_read_by_drops_is_cut_and_its_upstream_is_free_again() {
+async fn a_response_read_too_slowly_is_cut_and_its_upstream_is_released() {
     let mut stack = stack("body_timeout = \"500ms\"").await;
-    stack
-        .upstream
-        .always(|_| Answer::text(200, &"x".repeat(16 << 20)));
+    stack.upstream.always(|head| match head.target() {
+        "/large" => Answer::text(200, &"x".repeat(LARGE)),
+        _ => Answer::ok(),
+    });
     let socket = TcpSocket::new_v4().expect("a socket");
-    // As slow-read attacks do: little lies in the client's own kernel.
+    // As in slow-read attacks: the client's kernel buffers little.
     socket.set_recv_buffer_size(4096).expect("a small window");
     let mut client = socket.connect(stack.address()).await.expect("connecting");
     let request = Request::get("/large").bytes();
@@ -36,20 +40,34 @@ async fn an_answer_that_is_read_by_drops_is_cut_and_its_upstream_is_free_again()
         .await
         .expect("writing");
 
+    // 800 bytes a second.
     let reading = async {
-        let mut byte = [0; 16];
-        while client.read(&mut byte).await.is_ok_and(|read| read > 0) {
+        let mut bytes = [0; 16];
+        while client.read(&mut bytes).await.is_ok_and(|read| read > 0) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+        // The end of the client's connection does not show that the upstream was released.
+        std::future::pending::<()>().await;
     };
     tokio::select! {
-        () = within("the answer to be cut", stack.upstream.closed()) => {}
+        () = within("the upstream to be released", stack.upstream.closed()) => {}
         () = reading => {}
     }
+
+    let mut rest = Vec::new();
+    // Either end of the stream: the bytes in between are too few in both cases.
+    let ended = within("the client's end", client.read_to_end(&mut rest)).await;
+    assert!(
+        rest.len() < LARGE / 2,
+        "{ended:?} after {} bytes",
+        rest.len()
+    );
+    assert_eq!(stack.upstream.requests(), 1);
+    assert_eq!(stack.send(Request::get("/small")).await.text(), "ok");
 }
 
 #[tokio::test]
-async fn events_that_come_seldom_outlive_every_deadline_of_the_client() {
+async fn infrequent_events_outlive_every_client_deadline() {
     let mut stack =
         stack("body_timeout = \"200ms\"\nheader_timeout = \"200ms\"\nidle_timeout = \"200ms\"")
             .await;
@@ -100,14 +118,14 @@ async fn an_http2_upload_that_never_ends_is_413_at_the_limit() {
     }
 
     assert_eq!(client.next_of(HEADERS).await.status(), Some(413));
-    // What was sent of it is broken off, so that it cannot be taken for the whole.
+    // The partial upload is cut, so that it cannot be taken for the whole.
     stack.upstream.closed().await;
     client.write(get(3, "/a")).await;
     assert_eq!(client.next_of(HEADERS).await.status(), Some(200));
 }
 
 #[tokio::test]
-async fn an_http2_connection_that_idles_is_told_to_go() {
+async fn an_idle_http2_connection_gets_goaway() {
     let stack = stack("idle_timeout = \"200ms\"").await;
     let mut client = RawH2::connect(stack.address()).await;
     client.write(get(1, "/a")).await;
@@ -123,7 +141,7 @@ async fn an_http2_connection_that_idles_is_told_to_go() {
 }
 
 #[tokio::test]
-async fn an_http2_client_that_says_hello_or_half_a_head_and_no_more_is_let_go() {
+async fn an_http2_client_that_stops_after_its_preface_or_half_a_head_is_closed() {
     let stack = stack("idle_timeout = \"200ms\"").await;
     let mut silent = RawH2::connect(stack.address()).await;
     let mut half = RawH2::connect(stack.address()).await;

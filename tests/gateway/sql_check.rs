@@ -1,11 +1,11 @@
-//! `skeygate check --connect` on databases: what is well, what is not, and what to change.
+//! `skeygate check --connect` on databases: sound tables, unsound ones, and the changes they need.
 
 use crate::sql_users::{KINDS, for_kind, setup, teams_table};
 use crate::support::database::{Database, Kind};
 use crate::support::process::{GatewayProcess, run_to_end};
 use crate::support::stack::Stack;
 
-/// What `skeygate check --connect` says of a table, and its exit status.
+/// The output of `skeygate check --connect` about a table, and its exit status.
 async fn checked(database: &Database, keys: &str) -> (Option<i32>, String) {
     let parts = setup(database).table("users.sql", keys).start().await;
     run_to_end("check --connect", &parts.toml).await
@@ -49,7 +49,7 @@ async fn check_finds_good_tables_good_and_leaves_nothing_in_them() {
 }
 
 #[tokio::test]
-async fn check_says_what_to_change_in_a_table_that_will_not_do() {
+async fn check_names_the_changes_an_unfit_table_needs() {
     for kind in KINDS {
         let database = Database::start(kind).await;
         let keys = "table = \"user\"\ncolumns = { created = \"create_time\" }";
@@ -70,7 +70,7 @@ async fn check_says_what_to_change_in_a_table_that_will_not_do() {
         };
         assert_says(&said, 78, &["two rows with one `openid`", cure]);
 
-        // As it was told; what is left is a column without a default.
+        // As the output said; one fault is left: a column without a default.
         database.sql(cure).await;
         let said = checked(&database, "table = \"user\"").await;
         assert_says(
@@ -82,7 +82,7 @@ async fn check_says_what_to_change_in_a_table_that_will_not_do() {
 }
 
 #[tokio::test]
-async fn check_tells_of_names_that_hold_no_emoji_and_tables_without_transactions() {
+async fn check_warns_of_columns_without_emoji_and_tables_without_transactions() {
     let database = Database::start(Kind::MariaDb).await;
     database
         .sql(
@@ -112,7 +112,7 @@ async fn check_tells_of_names_that_hold_no_emoji_and_tables_without_transactions
 }
 
 #[tokio::test]
-async fn check_tells_a_database_that_is_away_from_one_that_will_not_do() {
+async fn check_distinguishes_an_unreachable_database_from_an_unfit_one() {
     let mut database = Database::start(Kind::MariaDb).await;
     database.kill().await;
 
@@ -130,7 +130,7 @@ async fn check_names_the_rights_that_are_missing_and_run_needs_none_to_create() 
     let database = Database::start(Kind::Postgres).await;
     let parts = setup(&database).start().await;
     let toml = parts.toml.replace("postgres://app@", "postgres://gate@");
-    // The tables are made by somebody who may.
+    // The tables are created by a user with the right to do so.
     let made = Stack::start(setup(&database)).await;
     made.login("ann").await;
     database

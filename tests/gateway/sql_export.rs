@@ -1,17 +1,18 @@
-//! `skeygate users export` of directories in databases: more rows than one page has, in every kind of key.
+//! `skeygate users export` of directories in databases: more rows than one page has, in every kind
+//! of key.
 
 use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::support::command::{Said, skeygate_with};
+use crate::support::command::{CommandOutput, skeygate_with};
 use crate::support::database::{Database, Kind};
 use crate::support::setup::Setup;
 
 const KINDS: [Kind; 3] = [Kind::MariaDb, Kind::Postgres, Kind::Sqlite];
 
-/// What `users export --json` gives of a database with these keys of `[users.sql]`.
-async fn exported(database: &Database, keys: &str) -> Said {
+/// The output of `users export --json` for a database with these keys of `[users.sql]`.
+async fn exported(database: &Database, keys: &str) -> CommandOutput {
     let setup = Setup::new();
     let setup = database
         .tables()
@@ -33,7 +34,7 @@ async fn fill(database: &Database, table: &str, rows: &[String]) {
     }
 }
 
-fn assert_exported(said: &Said, expected: &[Value], kind: Kind) {
+fn assert_exported(said: &CommandOutput, expected: &[Value], kind: Kind) {
     assert_eq!(said.code, Some(0), "{kind:?}: {}", said.stderr);
     let lines: Vec<&str> = said.stdout.lines().collect();
     assert_eq!(lines.len(), expected.len(), "{kind:?}");
@@ -92,7 +93,7 @@ async fn our_tables_are_written_out_to_their_last_row() {
     }
 }
 
-fn assert_exported_nothing(said: &Said) {
+fn assert_exported_nothing(said: &CommandOutput) {
     assert_eq!(
         (said.code, said.stdout.as_str()),
         (Some(0), ""),
@@ -102,7 +103,7 @@ fn assert_exported_nothing(said: &Said) {
 }
 
 #[tokio::test]
-async fn an_adopted_table_is_written_out_row_by_row_whatever_its_ids_are() {
+async fn an_existing_table_is_exported_row_by_row_with_any_ids() {
     // The type of the id, and the id of a number.
     type Id = (&'static str, fn(u32) -> String);
     let number: fn(u32) -> String = |number| number.to_string();

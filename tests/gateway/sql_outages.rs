@@ -1,4 +1,4 @@
-//! A database that is away: logins wait no longer than they may, and nobody who has a session notices.
+//! A database that is away: logins fail within their deadlines, and sessions are not affected.
 
 use crate::sql_users::setup;
 use crate::support::client::Response;
@@ -17,7 +17,7 @@ fn assert_away(answer: &Response, kind: Kind) {
 }
 
 #[tokio::test]
-async fn a_killed_database_refuses_logins_and_nobody_who_has_a_session() {
+async fn a_killed_database_refuses_logins_and_leaves_sessions_alone() {
     for kind in SERVERS {
         let mut database = Database::start(kind).await;
         let stack = Stack::start(setup(&database)).await;
@@ -55,7 +55,7 @@ async fn a_frozen_database_refuses_logins_within_its_deadlines() {
 }
 
 #[tokio::test]
-async fn a_file_that_is_held_keeps_new_users_waiting_and_nobody_else() {
+async fn a_locked_file_delays_new_users_only() {
     let database = Database::start(Kind::Sqlite).await;
     let stack = Stack::start(setup(&database)).await;
     let skey = stack.login("ann").await;

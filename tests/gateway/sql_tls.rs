@@ -19,7 +19,7 @@ fn verify(ca_file: &Path) -> String {
     format!("tls = \"verify\"\nca_file = \"{}\"", ca_file.display())
 }
 
-/// What `skeygate check --connect` says of the database, called by this name.
+/// The output of `skeygate check --connect` for the database under this name.
 async fn checked(database: &Database, name: &str, keys: &str) -> (Option<i32>, String) {
     let parts = setup(database, keys).start().await;
     let (before, after) = parts.toml.split_once("@127.0.0.1:").expect("a url");
@@ -27,7 +27,7 @@ async fn checked(database: &Database, name: &str, keys: &str) -> (Option<i32>, S
 }
 
 #[tokio::test]
-async fn a_connection_is_encrypted_by_default_and_with_verify_only_to_who_it_is() {
+async fn a_connection_is_encrypted_by_default_and_verify_checks_the_server() {
     let authority = Authority::new();
     let certificate = authority.certificate("IP:127.0.0.1,DNS:localhost");
     let verify = verify(&authority.file());
@@ -52,7 +52,7 @@ async fn a_connection_is_encrypted_by_default_and_with_verify_only_to_who_it_is(
 }
 
 #[tokio::test]
-async fn whoever_is_not_the_database_is_refused_and_the_words_say_why() {
+async fn an_unverified_database_is_refused_and_the_error_names_the_reason() {
     let authority = Authority::new();
     let certificate = authority.certificate("DNS:localhost");
     let (known, other) = (verify(&authority.file()), Authority::new());
@@ -82,7 +82,7 @@ async fn whoever_is_not_the_database_is_refused_and_the_words_say_why() {
             assert_eq!(code, Some(69), "{kind:?} {keys}: {said}");
             assert!(said.contains(words), "{kind:?} {keys}: {said}");
         }
-        // By default whoever answers is believed, and one without TLS, too.
+        // By default any server is accepted, even one without TLS.
         let (code, said) = checked(&without, "localhost", "").await;
         assert_eq!(code, Some(0), "{kind:?}: {said}");
         assert!(said.contains(", in clear"), "{kind:?}: {said}");

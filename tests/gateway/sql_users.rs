@@ -19,7 +19,7 @@ pub(crate) fn setup(database: &Database) -> Setup {
     setup.table("users.sql", "timeout = \"4s\"")
 }
 
-/// A team's own table, as teams have it, and what `[users.sql]` needs to be told of it.
+/// A typical table of a team, and its keys in `[users.sql]`.
 pub(crate) async fn teams_table(database: &Database) -> &'static str {
     let sql = match database.kind() {
         Kind::MariaDb => {
@@ -49,7 +49,8 @@ async fn login(stack: &Stack, appid: &str, user: &str) -> Response {
     answer
 }
 
-/// A hundred logins of one user at once, over two replicas: each answer's user id and whether he was new.
+/// A hundred logins of one user at once, over two replicas: the user id and `is_new` of each
+/// response.
 async fn a_hundred_at_once(stack: &mut Stack, user: &str) -> Vec<(String, bool)> {
     let replicas = [stack.address(), stack.one_more().await];
     let logins: Vec<_> = (0..100)
@@ -121,7 +122,7 @@ async fn a_unionid_that_shows_up_later_joins_two_rows_under_the_older_id() {
 }
 
 #[tokio::test]
-async fn a_table_of_ten_thousand_users_is_adopted_and_each_keeps_his_id() {
+async fn a_table_of_ten_thousand_users_is_used_and_each_keeps_its_id() {
     for kind in KINDS {
         let database = Database::start(kind).await;
         let table = teams_table(&database).await;
@@ -212,7 +213,7 @@ async fn an_adopted_table_with_a_unionid_keeps_the_older_id() {
 }
 
 #[tokio::test]
-async fn a_collation_makes_nobody_another_user() {
+async fn a_collation_never_confuses_two_users() {
     let database = Database::start(Kind::MariaDb).await;
     let table = teams_table(&database).await;
     let stack = Stack::start(setup(&database).table("users.sql", table)).await;

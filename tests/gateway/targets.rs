@@ -1,5 +1,5 @@
-//! What stands between method and version: a path, alone or in a URL, is forwarded in its one spelling; any other form reaches no
-//! upstream; a query is forwarded byte for byte and routes nothing.
+//! Request targets: a path, alone or in a URL, is forwarded in its one spelling; any other form
+//! reaches no upstream; a query is forwarded byte for byte and never affects routing.
 
 use crate::support::client::{Client, Response};
 use crate::support::h2::{RawAnswer, raw_request};
@@ -55,7 +55,7 @@ async fn a_path_is_forwarded_in_its_one_spelling_alone_or_in_a_url() {
 }
 
 #[tokio::test]
-async fn what_is_no_path_reaches_no_upstream() {
+async fn invalid_targets_reach_no_upstream() {
     let stack = stack().await;
     for (line, status) in [
         ("OPTIONS * HTTP/1.1", 400),
@@ -95,7 +95,7 @@ async fn what_is_no_path_reaches_no_upstream() {
 }
 
 #[tokio::test]
-async fn what_has_no_canonical_path_reaches_no_upstream() {
+async fn targets_without_a_canonical_path_reach_no_upstream() {
     let stack = stack().await;
     for target in [
         "/a/../b",
@@ -185,7 +185,7 @@ async fn a_query_is_forwarded_byte_for_byte_and_routes_nothing() {
 }
 
 #[tokio::test]
-async fn what_cannot_stand_in_a_query_is_refused() {
+async fn invalid_query_bytes_are_refused() {
     let stack = stack().await;
     for query in [
         b"\0".as_slice(),
@@ -199,7 +199,7 @@ async fn what_cannot_stand_in_a_query_is_refused() {
         b"\"",
         b"<",
         b">",
-        // Not UTF-8, as of GBK; who has such texts encodes them.
+        // Not UTF-8, as of GBK; such texts have to be percent-encoded.
         b"a=\xc4\xe3",
         b"\xff",
     ] {

@@ -1,4 +1,4 @@
-//! Bytes that lie unread behind a request, or that are none, keep no answer back.
+//! Unread bytes after a request, or bytes that are no request, delay no response.
 
 use crate::support::client::{Client, Request};
 use crate::support::setup::Setup;
@@ -11,7 +11,7 @@ const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\
 // unread, and what it had not flushed was lost when the connection closed.
 
 #[tokio::test]
-async fn a_head_that_is_none_is_refused_with_an_answer() {
+async fn a_malformed_head_is_refused_with_a_response() {
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     let long = "a".repeat(40_000);
     for (head, status) in [
@@ -36,7 +36,7 @@ async fn a_head_that_is_none_is_refused_with_an_answer() {
 }
 
 #[tokio::test]
-async fn an_answer_does_not_wait_for_the_rest_of_the_next_request() {
+async fn a_response_does_not_wait_for_the_rest_of_the_next_request() {
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     let mut client = Client::connect(stack.address()).await;
     let mut bytes = Request::get("/a").bytes();

@@ -1,4 +1,4 @@
-//! Who is the same user.
+//! Users of several apps: which logins share a user id.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ async fn two_apps_with_one_unionid_give_one_user_id() {
 }
 
 #[tokio::test]
-async fn different_people_have_different_user_ids() {
+async fn different_users_have_different_user_ids() {
     let stack = Stack::start(Setup::new().two_apps()).await;
 
     let ann = login(&stack, APP.0, "ann").await;
@@ -126,7 +126,7 @@ async fn strangers_are_refused_where_users_are_not_created() {
 }
 
 #[tokio::test]
-async fn with_users_off_the_openid_alone_is_told() {
+async fn with_users_off_only_the_openid_is_forwarded() {
     let mut stack = Stack::start(Setup::new().table("users", "store = \"off\"")).await;
     let skey = stack.login("ann").await;
 
@@ -157,7 +157,7 @@ async fn an_export_has_every_openid_unionid_and_merged_id() {
     let mut exported: Vec<String> = said.json().iter().map(ToString::to_string).collect();
     let mut expected = [
         json!({ "user_id": older, "appid": APP.0, "openid": openid(APP.0) }),
-        // Still the newer, which it had first; the last line says whose that is.
+        // Still the newer, which it had first; the last line has its owner.
         json!({ "user_id": newer, "appid": OTHER_APP.0, "openid": openid(OTHER_APP.0) }),
         json!({ "user_id": older, "unionid": unionid }),
         json!({ "user_id": newer, "merged_into": older }),

@@ -1,4 +1,4 @@
-//! Tencent's wafer client SDKs, 1 and 2, as npm has them, and what they say on the wire.
+//! Tencent's wafer client SDKs, 1 and 2, as npm has them, with their requests on the wire.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use crate::support::program::Program;
 use crate::support::setup::{APP, Setup};
 use crate::support::stack::Stack;
 
-/// A login and routes of one style; one login without a code to be found, one upstream that is not there.
+/// A login and routes of one style; one login without a code to be found, one upstream that is not
+/// there.
 fn setup(style: &str) -> Setup {
     Setup::new()
         .table(
@@ -26,7 +27,7 @@ fn setup(style: &str) -> Setup {
         ))
 }
 
-/// What the page with the SDK tells.
+/// The output of the page with the SDK.
 async fn page(stack: &Stack, sdk: &str) -> Value {
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/gateway/clients/wafer.js");
     let modules = Path::new(env!("CARGO_TARGET_TMPDIR")).join("node/node_modules");
@@ -92,7 +93,7 @@ async fn the_sdk_of_wafer1_logs_in_repeats_once_and_keeps_its_session_in_an_outa
 
     let told = page(&stack, "wafer-client-sdk").await;
 
-    // Its user info is what wx.getUserInfo said.
+    // Its user info comes from wx.getUserInfo.
     assert_eq!(told["login"]["ok"]["nickName"], "微信用户", "{told}");
     assert_eq!(told["get"], json!({ "ok": 200 }));
     assert_eq!(told["ended"], json!({ "ok": 200 }));

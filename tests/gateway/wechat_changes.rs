@@ -1,4 +1,5 @@
-//! What changes at WeChat while the gateway runs: an AppSecret is reset, WeChat goes away. Nobody is kept from what does not need it.
+//! Changes at WeChat while the gateway runs: an AppSecret is reset, WeChat goes away. Requests that
+//! do not need WeChat are served.
 
 use std::net::SocketAddr;
 
@@ -21,7 +22,7 @@ async fn phone(parts: &Parts, at: SocketAddr, skey: &str) -> Response {
 }
 
 #[tokio::test]
-async fn an_appsecret_is_changed_under_two_replicas_and_nobody_notices() {
+async fn an_appsecret_is_changed_under_two_replicas_without_a_failed_request() {
     let setup = Setup::new().table("phone", "enabled = true");
     let parts = setup.start().await;
     let old = format!("secret = \"{}\"", APP.1);
@@ -36,7 +37,7 @@ async fn an_appsecret_is_changed_under_two_replicas_and_nobody_notices() {
         GatewayProcess::start(&known).await,
     ];
     drop(first);
-    // 2. He resets it in the WeChat console, in the middle of logins.
+    // 2. They reset it in the WeChat console, in the middle of logins.
     for login in 0..20 {
         if login == 10 {
             parts.wechat.set_secret(APP.0, NEW_SECRET);
@@ -56,7 +57,7 @@ async fn an_appsecret_is_changed_under_two_replicas_and_nobody_notices() {
         parts.skey(replica.address, "ann").await;
     }
     assert_eq!(parts.exchanges() - exchanges, 2);
-    // 3. He writes it down, and the old one for what it sealed.
+    // 3. They make it current, and keep the old one for values that it sealed.
     let done = secrets(format!(
         "secret = \"{NEW_SECRET}\"\nsecret_previous = \"{}\"",
         APP.1
@@ -70,7 +71,7 @@ async fn an_appsecret_is_changed_under_two_replicas_and_nobody_notices() {
 }
 
 #[tokio::test]
-async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_session() {
+async fn an_outage_of_wechat_is_logged_at_once_and_affects_no_other_app_and_no_session() {
     let wechat = "timeout = \"300ms\"";
     let setup = Setup::new().memory().two_apps().table("wechat", wechat);
     let stack = Stack::start(setup).await;
@@ -92,7 +93,7 @@ async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_sessi
     let many = (0..50).map(|_| stack.log_in(stack.address(), "bob"));
     let answers = futures_util::future::join_all(many).await;
 
-    // One a second tries whether WeChat is back, should this machine be so slow.
+    // One probe a second, should this machine be so slow.
     let tries = stack.exchanges() - asked;
     assert!(tries <= began.elapsed().as_secs(), "{tries} tries");
     for answer in &answers {
@@ -101,7 +102,7 @@ async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_sessi
         assert!(refused || tries > 0 && got == unanswered, "{got:?}");
     }
     assert_eq!(stack.get("/x", &skey).await.status, 200);
-    // Another app's login is another matter: it is asked.
+    // Logins of another app are not affected: WeChat is called.
     let code = stack.wechat.new_code(OTHER_APP.0, "ann");
     let other = login_request(&code).header("X-Wx-App", OTHER_APP.0);
     let other = stack.send(other).await;
@@ -114,8 +115,7 @@ async fn an_outage_of_wechat_is_told_at_once_and_costs_no_other_app_and_no_sessi
 }
 
 #[tokio::test]
-async fn an_appid_that_is_not_the_mini_programs_is_told_once_and_bad_codes_after_a_good_one_never()
-{
+async fn an_appid_of_another_mini_program_is_logged_once_and_bad_codes_after_a_good_one_never() {
     const WARNING: &str = "check that `apps.appid` is the appid of the mini program";
     for is_the_mini_programs in [false, true] {
         let parts = Setup::new().memory().two_apps().start().await;

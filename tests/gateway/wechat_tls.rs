@@ -1,4 +1,4 @@
-//! TLS to WeChat: the authorities of the system are believed, and nobody else gets the AppSecret.
+//! TLS to WeChat: the system's authorities are trusted, and no other server gets the AppSecret.
 
 use std::path::Path;
 
@@ -9,7 +9,8 @@ use crate::support::process::GatewayProcess;
 use crate::support::program::Program;
 use crate::support::setup::{APP, Parts, Setup};
 
-/// The fake behind TLS with this certificate, by node with these flags; and gateway.toml with its URL.
+/// The fake behind TLS with this certificate, by node with these flags; and gateway.toml with its
+/// URL.
 async fn behind_tls(certificate: &Certificate, node: &[&str]) -> (Parts, Program, String) {
     let log = "level = \"trace\"\nformat = \"json\"";
     let parts = Setup::new().memory().table("log", log).start().await;
@@ -55,7 +56,7 @@ async fn a_wechat_with_a_certificate_of_the_systems_authorities_is_believed() {
 }
 
 #[tokio::test]
-async fn whoever_poses_as_wechat_gets_no_appsecret_and_the_log_says_why() {
+async fn an_impostor_of_wechat_gets_no_appsecret_and_the_log_names_the_reason() {
     let authority = Authority::new();
     let here = authority.certificate("DNS:localhost");
     let (parts, mut tls, toml) = behind_tls(&here, &[]).await;
@@ -78,7 +79,7 @@ async fn refused(parts: &Parts, tls: &mut Program, gateway: &mut GatewayProcess,
         "{why}"
     );
     assert!(!answer.text().contains("localhost"), "{}", answer.text());
-    // Seen by the one who posed, as well.
+    // Seen by the impostor, as well.
     tls.line("refused: ").await;
     assert_eq!(parts.exchanges(), 0, "{why}");
     gateway.program.signal("TERM");

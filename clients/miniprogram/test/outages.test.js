@@ -4,7 +4,7 @@ const assert = require('node:assert/strict');
 const { test } = require('node:test');
 const { miniProgram, redis, rejection, openid, fault, end } = require('./support.js');
 
-/** Freezes Redis until the test is over, or what this gives is called. */
+/** Freezes Redis until the end of the test; the returned function resumes it. */
 async function withoutRedis(t) {
   const [, pid] = /process_id:(\d+)/.exec(await redis('INFO server'));
   const resume = () => process.kill(Number(pid), 'SIGCONT');
@@ -26,7 +26,7 @@ async function eventually(request) {
   }
 }
 
-test('a store that is away costs nobody his session', async (t) => {
+test('an unavailable store ends no session', async (t) => {
   const { client, wx, skey } = miniProgram();
   await client.request({ url: '/a' });
   const before = skey();
@@ -45,7 +45,7 @@ test('a store that is away costs nobody his session', async (t) => {
   assert.equal(skey(), before);
 });
 
-test('a refused upload and a refused socket log nobody in while the store is away', async (t) => {
+test('a refused upload and a refused socket cause no login while the store is unavailable', async (t) => {
   const { client, wx, skey } = miniProgram();
   await client.login();
   const before = skey();
@@ -76,7 +76,7 @@ test('a logout that does not reach the gateway is an error, and can be repeated'
   assert.equal(skey(), '');
 });
 
-test('a busy WeChat is told with the time to wait, and the next request logs in', async () => {
+test('a busy WeChat is an error with retryAfter, and the next request logs in', async () => {
   const { client, wx, skey } = miniProgram();
   await fault([{ errcode: 45009, errmsg: 'quota', times: 1 }]);
 
@@ -87,7 +87,7 @@ test('a busy WeChat is told with the time to wait, and the next request logs in'
   assert.equal((await client.request({ url: '/a' })).statusCode, 200);
 });
 
-test('a network that is away costs nobody his session', async () => {
+test('a network failure ends no session', async () => {
   const { client, wx, skey } = miniProgram();
   await client.login();
   const before = skey();
@@ -102,7 +102,7 @@ test('a network that is away costs nobody his session', async () => {
   assert.deepEqual([wx.logins, skey()], [1, before]);
 });
 
-test('a network that goes away during the login fails those who wait, and no skey is left', async () => {
+test('a network failure during the login fails the waiting requests, and no skey is left', async () => {
   const { client, wx, skey } = miniProgram();
   await client.login();
   await end(skey());
@@ -115,7 +115,7 @@ test('a network that goes away during the login fails those who wait, and no ske
   assert.deepEqual([wx.logins, skey()], [2, '']);
 });
 
-test('a load balancer that has no gateway behind it ends no session, and is no answer to me', async () => {
+test('a response of a load balancer ends no session, and is no result of me', async () => {
   const { client, wx, skey, user } = miniProgram();
   await client.login();
   const before = skey();

@@ -17,7 +17,7 @@ function blocks(file) {
   return text.split('```js\n').slice(1).map((rest) => rest.split('```')[0].replaceAll('https://api.example.com', url));
 }
 
-/** What a mini program has, and `seen`: a list that tells when it is long enough. */
+/** The globals of a mini program, and `until`: waits until `seen` has this many values. */
 function surroundings(wx, more) {
   const seen = [];
   let enough;
@@ -75,7 +75,7 @@ test("the library's README shows code that works", async () => {
   assert.equal(wx.logins, 1);
 });
 
-test('a browser of the package gets the library, its declarations and what to read', () => {
+test('the package holds the library, its declarations, README and LICENSE', () => {
   const folder = path.join(__dirname, '..');
   const manifest = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8'));
 
@@ -89,7 +89,7 @@ test('a browser of the package gets the library, its declarations and what to re
   );
 });
 
-test('the declarations name what a client has', () => {
+test('the declarations list the members of a client', () => {
   const text = fs.readFileSync(path.join(__dirname, '../index.d.ts'), 'utf8');
   const body = (name) => text.split(`interface ${name} {`)[1].split('\n}')[0];
   const members = (name) => [...body(name).matchAll(/^ {2}(\w+)\??[(<:]/gm)].map(([, member]) => member);

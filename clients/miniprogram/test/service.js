@@ -1,8 +1,9 @@
 'use strict';
 
 /*
- * The service behind the gateway: tells as JSON what it was asked, with the status at the end of `…/says/STATUS`. Who opens a
- * WebSocket is told who he is. `/slow` is answered when a request to `/release` comes.
+ * The service behind the gateway: returns the received request as JSON, with the status at the end
+ * of `…/says/STATUS`. A WebSocket gets the user's openid as its first message. `/slow` gets its
+ * response when a request to `/release` comes.
  */
 
 const http = require('node:http');

@@ -106,7 +106,7 @@ test('a request that is refused after its login fails, and no login follows for 
   assert.match(skey(), /./);
 });
 
-test('all who wait for a login that fails get its error, and the next request tries again', async () => {
+test('all requests waiting for a failed login get its error, and the next request tries again', async () => {
   const { client, wx } = miniProgram();
   await fault([{ errcode: 40013, errmsg: 'invalid appid', times: 1 }]);
 
@@ -121,7 +121,7 @@ test('all who wait for a login that fails get its error, and the next request tr
   assert.equal(wx.logins, 2);
 });
 
-test('a wx.login that fails is told', async () => {
+test('a failed wx.login is an error', async () => {
   const { client, wx, sentTo } = miniProgram();
   wx.loginFails = new Error('system error');
 
@@ -142,7 +142,7 @@ test("a 401 of the service's own is an answer like any other", async () => {
   assert.equal(sentTo('/says/401').length, 1);
 });
 
-test('what the service answers is given as it is, what the gateway refuses is an error', async () => {
+test('a response of the service is given unchanged, a refusal by the gateway is an error', async () => {
   const { client } = miniProgram();
 
   const unavailable = await client.request({ url: '/says/503' });
@@ -153,7 +153,7 @@ test('what the service answers is given as it is, what the gateway refuses is an
   assert.equal(refused.response.data.error, 'ambiguous_path');
 });
 
-test('an optional page is shown to nobody in particular, without a login', async () => {
+test('an optional page is served anonymously, without a login', async () => {
   const { client, wx } = miniProgram();
 
   const answer = await client.request({ url: '/public/news', auth: 'optional' });
@@ -163,7 +163,7 @@ test('an optional page is shown to nobody in particular, without a login', async
   assert.equal(wx.logins, 0);
 });
 
-test('an optional page knows who is logged in', async () => {
+test('an optional page gets the identity of the logged-in user', async () => {
   const { client, wx, user } = miniProgram();
   await client.login();
 
@@ -218,7 +218,7 @@ test('logout ends the session here and at the gateway', async () => {
   assert.equal(wx.logins, 2);
 });
 
-test('logout without a session, or of one that is over, asks nobody for a login', async () => {
+test('logout without a session, or of an ended one, causes no login', async () => {
   const { client, wx, skey } = miniProgram();
   await client.logout();
   assert.equal(wx.sent.length, 0);
@@ -231,7 +231,7 @@ test('logout without a session, or of one that is over, asks nobody for a login'
   assert.equal(wx.logins, 1);
 });
 
-test('a request that was under way when the user logged out does not log him in again', async () => {
+test('a request in flight during a logout does not log the user in again', async () => {
   const { client, wx, skey } = miniProgram();
   await client.login();
   await end(skey());
@@ -244,7 +244,7 @@ test('a request that was under way when the user logged out does not log him in 
   assert.equal(skey(), '');
 });
 
-test('me tells who is logged in', async () => {
+test('me gives the logged-in user', async () => {
   const { client, user } = miniProgram();
 
   const me = await client.me();
@@ -252,7 +252,7 @@ test('me tells who is logged in', async () => {
   assert.equal(me.openid, await openid(user));
 });
 
-test('a profile is changed field by field, also after a login, and told to the service', async () => {
+test('a profile is changed field by field, also after a login, and forwarded to the service', async () => {
   const { client, wx, skey } = miniProgram();
   await client.login();
   await end(skey());
@@ -271,7 +271,7 @@ test('a profile is changed field by field, also after a login, and told to the s
   assert.equal(wx.logins, 2);
 });
 
-test('decrypt gives what WeChat encrypted for the user', async () => {
+test('decrypt gives the data that WeChat encrypted for the user', async () => {
   const { client, user } = miniProgram();
   await client.login();
   const detail = await encrypted(user, { phoneNumber: '13800000000' });
@@ -281,7 +281,7 @@ test('decrypt gives what WeChat encrypted for the user', async () => {
   assert.equal(data.phoneNumber, '13800000000');
 });
 
-test('what was encrypted before the skey died is decrypted after one login', async () => {
+test('data encrypted before the skey died is decrypted after one login', async () => {
   const { client, wx, user, skey } = miniProgram();
   await client.login();
   const detail = await encrypted(user, { phoneNumber: '13800000000' });
@@ -293,7 +293,7 @@ test('what was encrypted before the skey died is decrypted after one login', asy
   assert.equal(wx.logins, 2);
 });
 
-test('what was encrypted for another user is refused, and costs no login', async () => {
+test('data encrypted for another user is refused, and causes no login', async () => {
   const { client, wx } = miniProgram();
   const other = miniProgram();
   await Promise.all([client.login(), other.client.login()]);
@@ -326,7 +326,7 @@ test('data of a session_key that the gateway has not makes a login, and new data
   assert.equal(sentTo('/_gateway/decrypt').length, 2);
 });
 
-test('a login that fails after a dead session_key is the cause that is told', async () => {
+test('a failed login after a dead session_key is the cause of the error', async () => {
   const { client, wx, user, skey } = miniProgram();
   await client.login();
   await wx.codes();
@@ -339,7 +339,7 @@ test('a login that fails after a dead session_key is the cause that is told', as
   assert.match(skey(), /./);
 });
 
-test('whoever logged out is not logged in again for data that does not open', async () => {
+test('data that does not open causes no login after a logout', async () => {
   const { client, wx, user, skey } = miniProgram();
   await client.login();
   await wx.codes();
@@ -370,7 +370,7 @@ test('phone gives the number behind the code of a button, once, and also after a
   assert.equal(wx.logins, 2);
 });
 
-test('login gives what the gateway answered', async () => {
+test("login gives the gateway's response", async () => {
   const { client, wx } = miniProgram();
 
   const [first, second] = await Promise.all([client.login(), client.login()]);
@@ -453,7 +453,7 @@ test('a storage that does not work costs nothing but logins after a restart', as
   assert.equal(wx.logins, 1);
 });
 
-test('what is no skey is not sent, whatever storage holds', async () => {
+test('a malformed skey in storage is not sent', async () => {
   const { client, wx, key } = miniProgram();
   wx.setStorageSync(key, { skey: 'an older version' });
 

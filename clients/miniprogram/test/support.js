@@ -1,6 +1,8 @@
 'use strict';
 
-/* What the tests share. They are run by tests/gateway/client_library.rs, which starts everything around them. */
+/*
+ * Support of the tests, which tests/gateway/client_library.rs runs with everything around them.
+ */
 
 const net = require('node:net');
 const { createClient } = require('..');
@@ -56,7 +58,7 @@ function redis(command) {
   });
 }
 
-/** What a promise is rejected with. */
+/** The reason of a rejected promise. */
 async function rejection(promise) {
   let value;
   try {
@@ -67,18 +69,18 @@ async function rejection(promise) {
   throw new Error(`not rejected, but ${JSON.stringify(value)}`);
 }
 
-/** What WeChat calls this user. */
+/** The openid of this user. */
 function openid(user) {
   return post(`${wechat}/_mock/identity`, { appid, user }).then((identity) => identity.openid);
 }
 
-/** What WeChat encrypts for this user, as a button's `event.detail` has it. */
+/** Data that WeChat encrypts for this user, as in `event.detail` of a button. */
 async function encrypted(user, data) {
   const sealed = await post(`${wechat}/_mock/userinfo`, { appid, user, data });
   return { errMsg: 'getPhoneNumber:ok', ...sealed };
 }
 
-/** What WeChat gives for a press on the phone button: its code, and the number behind it. */
+/** The code of a press on the phone button, and the number behind it. */
 function phone(user) {
   return post(`${wechat}/_mock/phone`, { appid, user });
 }

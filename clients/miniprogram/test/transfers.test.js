@@ -59,7 +59,7 @@ test('a download that the gateway refuses is an error, though wx calls it a succ
   assert.deepEqual([error.code, error.statusCode], ['ambiguous_path', 400]);
 });
 
-test('an old base library that tells no headers of uploads logs in on 401', async () => {
+test('an old base library without headers of uploads logs in on 401', async () => {
   const { client, user, wx, skey } = miniProgram();
   const { uploadFile } = wx;
   wx.uploadFile = (options) => ({ abort: uploadFile(options).abort });
@@ -151,7 +151,7 @@ test('the skey goes to the gateway alone, however the URL is written', async () 
   assert.equal(wx.sent.length, 1);
 });
 
-test("the caller's headers are sent, but no skey of his", async () => {
+test("the caller's headers are sent, except an skey", async () => {
   const { client, wx, skey } = miniProgram();
   const header = { 'X-Page': 'orders', SKEY: 'old' };
 
@@ -162,7 +162,7 @@ test("the caller's headers are sent, but no skey of his", async () => {
   assert.deepEqual(header, { 'X-Page': 'orders', SKEY: 'old' });
 });
 
-test('abort ends a request that is under way', async () => {
+test('abort ends a request in flight', async () => {
   const { client } = miniProgram();
   await client.login();
 
@@ -188,7 +188,7 @@ test('abort ends the wait for a login, and not the login of the others', async (
   assert.deepEqual(sentTo('/given-up'), []);
 });
 
-test('listeners hear the request that counts, not the one that was refused', async () => {
+test('listeners hear the final attempt, not the refused one', async () => {
   const { client, skey } = miniProgram();
   await client.login();
   await end(skey());
@@ -219,7 +219,7 @@ test('callbacks are called as those of wx', async () => {
   ]);
 });
 
-test('a mistake in the options is told at once', () => {
+test('a mistake in the options is an error at once', () => {
   const { wx } = miniProgram();
   const urls = [undefined, '', 'api.example.com', 'https://', 'https://a@b', 'https://a?b', 'ws://a', 'https://a\\b', 'https://a b'];
 

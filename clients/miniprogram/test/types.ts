@@ -1,4 +1,4 @@
-// Compiled, never run: what the declarations promise, beside WeChat's own typings.
+// Compiled, never run: the declarations together with WeChat's own typings.
 import { createClient, Client, GatewayError } from '..';
 
 const gateway: Client = createClient({ baseUrl: 'https://api.example.com', style: (body) => body.data.token, wx });
@@ -30,13 +30,13 @@ gateway.me().then((me): string | null => me.user_id);
 gateway.updateProfile({ nickname: '\u{1f600}', avatar: null }).then((me) => me.nickname!.length);
 gateway.logout().catch((error: GatewayError) => error.code === 'store_unavailable' && error.requestId);
 
-// @ts-expect-error: an auth that there is not.
+// @ts-expect-error: an unknown auth.
 gateway.request({ url: '/a', auth: 'maybe' });
-// @ts-expect-error: nowhere to go.
+// @ts-expect-error: no url.
 gateway.request({});
 // @ts-expect-error: numbers come from WeChat alone.
 gateway.updateProfile({ phone: '13800000000' });
 // @ts-expect-error: a file without its name.
 gateway.uploadFile({ url: '/photos', filePath: 'wxfile://photo' });
-// @ts-expect-error: a style that there is not.
+// @ts-expect-error: an unknown style.
 createClient({ baseUrl: 'https://api.example.com', style: 'plane' });

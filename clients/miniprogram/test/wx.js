@@ -1,9 +1,10 @@
 'use strict';
 
 /*
- * A stand-in for `wx` in Node, as a mini program sees it: any HTTP status is a success, ten requests at most are in flight,
- * methods are in capitals, JSON is parsed, there is no cookie jar, uploads and downloads give no headers but by their tasks, and
- * callbacks never come before the call has returned. Login codes come from the fake WeChat.
+ * A stand-in for `wx` in Node, as a mini program sees it: any HTTP status is a success, ten
+ * requests at most are in flight, methods are in capitals, JSON is parsed, there is no cookie jar,
+ * uploads and downloads give no headers but by their tasks, and callbacks never come before the
+ * call has returned. Login codes come from the fake WeChat.
  */
 
 const fs = require('node:fs');
@@ -15,7 +16,7 @@ const IN_FLIGHT = 10;
 const METHODS = ['OPTIONS', 'GET', 'HEAD', 'POST', 'PUT', 'DELETE', 'TRACE', 'CONNECT'];
 
 class Wx {
-  /** `codes` gives what wx.login() gives; `storage` is what a restart of the mini program keeps. */
+  /** `codes` gives login codes; `storage` survives a restart of the mini program. */
   constructor({ codes, storage = new Map() }) {
     this.codes = codes;
     this.storage = storage;
@@ -169,7 +170,7 @@ class Wx {
   }
 }
 
-/** Tells the callbacks, later. */
+/** Calls the callbacks, later. */
 function answer(outcome, { success, fail, complete }, api = 'login') {
   const tell = (callback) => (value) => setImmediate(() => {
     if (callback) callback(value);
@@ -195,7 +196,7 @@ function send({ url, method, header, body }) {
   return { request, reply };
 }
 
-/** As iOS spells names: each word with a capital, whatever the server wrote. */
+/** Names as iOS spells them: each word with a capital. */
 function spelled(raw) {
   const header = {};
   for (let at = 0; at < raw.length; at += 2) {

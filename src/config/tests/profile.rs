@@ -20,7 +20,7 @@ fn nothing_is_kept_by_default_and_each_field_once() {
 }
 
 #[test]
-fn what_no_directory_could_keep_is_refused() {
+fn profile_fields_no_directory_can_store_are_refused() {
     assert_eq!(
         said("[users]\nprofile = [\"nicknam\"]"),
         ["users.profile: `nicknam` is not known here | did you mean `nickname`?"]
@@ -44,7 +44,7 @@ fn what_no_directory_could_keep_is_refused() {
 }
 
 #[test]
-fn what_is_told_and_never_known_is_warned_of() {
+fn attributes_that_never_have_a_value_draw_a_warning() {
     let header = "[identity]\nheaders = { \"X-Name\" = \"n:{nickname}\" }";
     assert_eq!(
         said(header),

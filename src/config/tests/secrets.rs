@@ -40,7 +40,7 @@ fn a_secret_file_is_found_beside_the_configuration_and_loses_one_line_end() {
 }
 
 #[test]
-fn a_secret_file_that_everybody_can_read_draws_a_warning() {
+fn a_world_readable_secret_file_draws_a_warning() {
     let folder = tempfile::tempdir().expect("a folder");
     let loaded = with_secret_file(folder.path(), b"abc\n", 0o644).expect("the file is good");
     let expected = "3:15 warning app `wx1234567890abcdef`: secret_file: every user of this machine can read `secret` | \
@@ -65,14 +65,9 @@ fn a_secret_file_that_cannot_hold_a_secret_is_refused() {
         refusal(&large),
         format!("{start}is larger than 64 KiB, so it is not a secret's file")
     );
-    assert!(
-        with_secret_file(
-            tempfile::tempdir().expect("a folder").path(),
-            &large[1..],
-            0o600
-        )
-        .is_ok()
-    );
+    let folder = tempfile::tempdir().expect("a folder");
+    let loaded = with_secret_file(folder.path(), &large[1..], 0o600).expect("64 KiB are taken");
+    assert_eq!(loaded.config.apps[0].secret.expose().len(), 64 * 1024);
 }
 
 #[test]
@@ -209,6 +204,7 @@ fn no_piece_of_a_variable_is_in_a_message_about_the_text_it_was_filled_into() {
 fn debug_of_a_configuration_shows_no_secret() {
     let config = good_with("[redis]\npassword = \"hunter2\"\nurl = \"redis://h\"");
     let debug = format!("{config:?}");
+    assert!(debug.contains("wx1234567890abcdef"), "{debug}");
     assert!(
         !debug.contains("hunter2") && !debug.contains("0123456789abcdef"),
         "{debug}"

@@ -69,7 +69,7 @@ fn a_url_is_taken_apart_and_its_escapes_are_decoded() {
 }
 
 #[test]
-fn what_is_no_database_is_refused_and_never_quoted() {
+fn an_invalid_database_url_is_refused_and_never_quoted() {
     let shape = "write mysql://user@host:3306/database, postgres://user@host:5432/database or sqlite:/path/users.db";
     for (url, what) in [
         ("oracle://a:s3cret@b/c", "is not the URL of a database"),
@@ -118,7 +118,7 @@ fn what_is_no_database_is_refused_and_never_quoted() {
 }
 
 #[test]
-fn a_database_that_is_not_used_is_told_of() {
+fn an_unused_database_draws_a_warning() {
     let said = reports(&format!(
         "{GOOD}\n[users.sql]\nurl = \"sqlite:/var/lib/users.db\"\n"
     ));
@@ -224,7 +224,7 @@ fn a_webhook_has_a_url_and_a_secret_of_its_own() {
 }
 
 #[test]
-fn what_is_no_webhook_is_refused_and_never_quoted() {
+fn an_invalid_webhook_is_refused_and_never_quoted() {
     let shape = "write https://host/path, or http:// inside your own network";
     for (url, what) in [
         ("users.internal/s3cret", "is not a URL of http or https"),

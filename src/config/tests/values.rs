@@ -192,7 +192,7 @@ fn templates_keep_text_around_what_is_filled_in() {
 }
 
 #[test]
-fn styles_of_ones_own_are_read() {
+fn custom_styles_are_parsed() {
     let style = &good_with(
         r#"style = { login = '{"t":"{skey}","n":{expires_in}}', refusal_status = 200 }"#,
     )
@@ -208,7 +208,7 @@ fn styles_of_ones_own_are_read() {
 }
 
 #[test]
-fn a_route_may_answer_by_itself() {
+fn a_route_may_respond_by_itself() {
     let config =
         good_with("[[routes]]\npath = \"/ping\"\nauth = \"off\"\nrespond = { body = \"pong\" }");
     let Action::Respond(respond) = &config.routes[1].action else {
@@ -221,7 +221,7 @@ fn a_route_may_answer_by_itself() {
 }
 
 #[test]
-fn keys_of_later_versions_may_say_what_is_done_without_them() {
+fn keys_of_later_versions_are_accepted_with_their_present_effect() {
     good_with(
         "[server]\ntls = { cert_file = \"\" }\nshutdown = { not_ready_for = \"0s\" }\n\
         [redis]\nmode = \"standalone\"\non_outage = \"reject\"\n[session]\ncache = { size = 0 }\n[cors]\norigins = []",

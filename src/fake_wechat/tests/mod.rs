@@ -67,7 +67,7 @@ async fn order(fake: &FakeWechat, name: &str, order: Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_fresh_code_gives_what_can_be_computed() {
+async fn a_fresh_code_gives_the_computable_ids() {
     let fake = start().await;
     let code = fake.new_code(APP, "alice");
     let answer = exchange(&fake, APP, &code).await;
@@ -235,7 +235,7 @@ async fn faults_come_in_their_order_and_number() {
 }
 
 #[tokio::test]
-async fn a_truncated_answer_breaks_off_where_it_was_told_to() {
+async fn a_truncated_response_ends_at_the_chosen_byte() {
     let fake = start().await;
     fake.push_fault(CALL, fault(json!({ "truncate": 5, "body": "0123456789" })));
     let (head, body) = ask(&fake, "GET", "/sns/jscode2session", "").await;
@@ -259,7 +259,7 @@ async fn a_call_that_waits_is_counted_and_can_be_waited_for() {
 }
 
 #[tokio::test]
-async fn the_controls_do_what_the_methods_do() {
+async fn the_controls_match_the_methods() {
     let fake = start().await;
     let code = order(&fake, "code", json!({ "appid": APP, "user": "alice" })).await;
     let answer = exchange(&fake, APP, code["code"].as_str().unwrap()).await;
@@ -377,7 +377,7 @@ async fn dropping_the_fake_closes_its_port_and_its_connections() {
     open.write_all(b"GET / HTTP/1.1\r\nHost: fake\r\n\r\n")
         .await
         .unwrap();
-    assert!(open.read_u8().await.is_ok());
+    assert_eq!(open.read_u8().await.unwrap(), b'H');
     drop(fake);
     let mut rest = Vec::new();
     // Ends when the other side closes, or resets with unread data.

@@ -23,7 +23,7 @@ fn refused(places: &Arc<Places>, address: &str) -> Option<Refused> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_one_that_has_idled_longest_goes_first_and_a_busy_one_never() {
+async fn the_longest_idle_connection_is_closed_first_and_a_busy_one_never() {
     let places = places(3, 3);
     let busy = from(&places, "192.0.2.1").unwrap();
     let _request = busy.activity.begin();
@@ -43,7 +43,7 @@ async fn the_one_that_has_idled_longest_goes_first_and_a_busy_one_never() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_nobody_idles_the_newcomer_is_refused_until_somebody_does() {
+async fn a_full_server_refuses_new_connections_until_one_idles() {
     let places = places(1, 9);
     let first = from(&places, "192.0.2.1").unwrap();
     let request = first.activity.begin();
@@ -63,7 +63,7 @@ async fn when_nobody_idles_the_newcomer_is_refused_until_somebody_does() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_is_held_back_and_others_and_trusted_proxies_are_not() {
+async fn a_crowded_address_is_limited_and_others_and_trusted_proxies_are_not() {
     let places = places(100, 2);
     let crowd = [1, 2].map(|_| from(&places, "192.0.2.1").unwrap());
     let _requests = crowd.each_ref().map(|place| place.activity.begin());
@@ -80,7 +80,7 @@ async fn a_crowd_is_held_back_and_others_and_trusted_proxies_are_not() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_crowd_gives_up_its_own_idle_connections_and_nobody_elses() {
+async fn a_crowded_address_loses_only_its_own_idle_connections() {
     let places = places(100, 1);
     let other = from(&places, "192.0.2.2").unwrap();
     tokio::time::advance(Duration::from_secs(1)).await;
@@ -104,7 +104,7 @@ async fn addresses_of_one_ipv6_subscriber_count_together() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn those_that_were_told_to_end_and_stay_are_bounded() {
+async fn connections_that_outstay_their_notice_are_bounded() {
     let places = places(1, usize::MAX);
     let stay: Vec<_> = (0..=MOST_LEAVING)
         .map(|_| from(&places, "192.0.2.1").unwrap())

@@ -145,7 +145,7 @@ async fn many_renewals_and_a_revocation_at_once_leave_no_session() {
 }
 
 #[tokio::test]
-async fn the_oldest_sessions_over_the_limit_end_after_their_grace_whatever_renews_them() {
+async fn the_oldest_sessions_over_the_limit_end_after_their_grace_despite_renewals() {
     let server = RedisServer::start().await;
     let store = sessions(&server, 2);
     let mut skeys = Vec::new();
@@ -173,7 +173,8 @@ async fn the_oldest_sessions_over_the_limit_end_after_their_grace_whatever_renew
     // A renewal that read it before it was ended.
     let renewal = store.inner.renew(&first, &head, session, NOW + 600);
     renewal.await.unwrap();
-    assert!(seconds_left(&store, &first).await <= 30);
+    let left = seconds_left(&store, &first).await;
+    assert!((1..=30).contains(&left), "{left} s");
 }
 
 #[tokio::test]

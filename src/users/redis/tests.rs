@@ -39,7 +39,7 @@ async fn ban_of(server: &RedisServer, user_id: &str) -> Option<Ban> {
 }
 
 #[tokio::test]
-async fn a_banned_user_who_turns_out_to_be_an_older_one_stays_banned() {
+async fn a_banned_user_merged_into_an_older_one_stays_banned() {
     let server = RedisServer::start().await;
     let users = users(&server);
     let bans = Bans::redis(server.link(), "gate:");
@@ -81,7 +81,7 @@ async fn a_ban_that_is_set_while_another_is_moved_is_not_lifted_with_it() {
 }
 
 #[tokio::test]
-async fn of_two_bans_that_become_one_the_longer_stays() {
+async fn a_merge_of_two_bans_keeps_the_longer() {
     let server = RedisServer::start().await;
     let users = users(&server);
     let bans = Bans::redis(server.link(), "gate:");
@@ -196,7 +196,7 @@ async fn a_hundred_logins_of_one_user_over_two_replicas_give_one_id() {
 }
 
 #[tokio::test]
-async fn a_hundred_logins_of_one_person_in_many_apps_over_two_replicas_give_one_id() {
+async fn a_hundred_logins_of_one_user_in_many_apps_over_two_replicas_give_one_id() {
     let server = RedisServer::start().await;
     let logins = (0..100)
         .map(|number| {
@@ -274,7 +274,7 @@ async fn ids_are_claimed_so_that_a_lost_user_table_gives_none_out_twice() {
 }
 
 #[tokio::test]
-async fn what_is_not_an_id_and_aliases_in_a_circle_are_corrupt() {
+async fn invalid_ids_and_alias_cycles_are_corrupt() {
     let server = RedisServer::start().await;
     let users = users(&server);
     for (name, value) in [

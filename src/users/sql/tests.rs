@@ -49,7 +49,7 @@ async fn two(users: &SqlUsers) -> [(String, &'static str, &'static str); 2] {
 }
 
 #[tokio::test]
-async fn a_ban_of_the_newer_id_holds_once_two_ids_are_one_person() {
+async fn a_ban_of_the_newer_id_survives_a_merge() {
     for keys in ["", EXISTING] {
         let folder = tempfile::tempdir().unwrap();
         let (users, bans) = users(&folder, keys);

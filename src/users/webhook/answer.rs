@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_told_by_what_is_wrong_and_no_value() {
+    fn an_invalid_lookup_response_is_reported_by_key_without_values() {
         let many: Vec<String> = (0..17).map(|n| format!("\"c{n}\":1")).collect();
         let many = format!(r#"{{"user_id":1,"claims":{{{}}}}}"#, many.join(","));
         let long = format!(r#"{{"user_id":1,"claims":{{"a":"{}"}}}}"#, "é".repeat(129));

@@ -69,7 +69,8 @@ fn the_older_of_two_session_keys_decrypts_too() {
     let openid = text(&vector["expect"], "openId");
     let newer = Secret::new("AAECAwQFBgcICQoLDA0ODw==".to_owned());
     let [older] = keys(vector);
-    assert!(open_vector(vector, &[newer.clone(), older], openid).is_ok());
+    let opened = open_vector(vector, &[newer.clone(), older], openid).unwrap();
+    assert_eq!(Some(&opened), vector["expect"].as_object());
     assert_eq!(
         open_vector(vector, &[newer], openid),
         Err(Undecryptable::Padding)
@@ -140,18 +141,6 @@ fn a_session_signature_proves_the_session_key() {
             text(&vector, "signature"),
             "{}",
             text(&vector, "name")
-        );
-    }
-}
-
-#[test]
-fn an_skey_cannot_be_computed_from_a_session_key() {
-    // The skey of Wafer 2's own server is the SHA-1 of appid, key and session_key; ours is random.
-    for vector in vectors("wafer2_skey") {
-        let skey = crate::session::Skey::parse(text(&vector, "skey"));
-        assert!(
-            skey.is_some(),
-            "looked up like any other, and found nowhere"
         );
     }
 }

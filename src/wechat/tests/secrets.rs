@@ -91,7 +91,7 @@ async fn neither_error_nor_trace_log_shows_secret_code_or_session_key() {
 }
 
 #[tokio::test]
-async fn errmsg_is_one_short_line_without_what_must_not_be_shown() {
+async fn errmsg_is_one_short_line_without_secrets() {
     let pair = Pair::start().await;
     let code = pair.fake.new_code(APPID, "alice");
     let errmsg = format!("bad {code}\r\nwith {SECRET} \u{1b}[31m{}", "x".repeat(5000));

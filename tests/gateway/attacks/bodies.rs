@@ -1,4 +1,5 @@
-//! Two framings at once (CL.TE, TE.CL), bodies where none is expected (CL.0, 0.CL), and requests hidden in them.
+//! Two framings at once (CL.TE, TE.CL), bodies where none is expected (CL.0, 0.CL), and requests
+//! hidden in them.
 
 use super::case::{Case, Clean};
 use super::{SMUGGLED, post};
@@ -172,7 +173,7 @@ fn hidden() -> Vec<Case> {
     cases
 }
 
-/// Refused before the body is read: what is left of it is never taken for a request.
+/// Refused before the body is read: the rest of it is never taken for a request.
 fn unread() -> Vec<Case> {
     let lengthy = format!(
         "Host: g\r\nContent-Length: {}\r\n\r\n{SMUGGLED}",

@@ -1,6 +1,7 @@
-//! One attack: the bytes that are sent, what the client must be told, and what the upstream may have seen of it.
+//! One attack: the bytes sent, the response due to the client, and the requests the upstream may
+//! see.
 
-/// What stands for the skey of a user who is logged in, in the bytes of a case.
+/// Placeholder for the skey of a logged-in user in the bytes of a case.
 pub(super) const SKEY: &str = "{skey}";
 
 /// One attack over HTTP/1.
@@ -14,22 +15,23 @@ pub(super) struct Case {
     pub(super) finishes: bool,
     /// The answers, in order.
     pub(super) answers: Vec<Want>,
-    /// What becomes of the connection.
+    /// State of the connection afterwards.
     pub(super) end: End,
-    /// What reached the upstream whole, in order.
+    /// The requests that reached the upstream whole, in order.
     pub(super) saw: Vec<Clean>,
     /// One more head may have reached it, of a request that never became whole.
     pub(super) may_be_cut: bool,
 }
 
-/// What becomes of a connection behind the last answer.
+/// State of the connection after the last response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     /// It serves the next request.
     Open,
     /// It is closed, without another byte.
     Closed,
-    /// One of both: whether a body that nobody wants is read or the connection given up depends on how much of it has come.
+    /// Either: the gateway reads an unwanted body or closes the connection, depending on how much
+    /// has arrived.
     Either,
 }
 
@@ -38,7 +40,8 @@ pub(super) enum End {
 pub(super) enum Want {
     /// The gateway's own refusal: status, `X-Gateway-Error`.
     Refusal(u16, &'static str),
-    /// A refusal, or nothing but the end of the connection: what came was cut off, so that nobody may be left to read.
+    /// A refusal, or only the end of the connection: the request was cut off, so the client may be
+    /// gone.
     RefusalOrEnd(u16, &'static str),
     /// The upstream's, to this method and target.
     Passed(&'static str, String),
@@ -124,13 +127,15 @@ impl Case {
         self
     }
 
-    /// Refused before its body was read: no byte of that becomes a request, whether it is read or the connection given up.
+    /// Refused before its body was read: no byte of that becomes a request, whether it is read or
+    /// the connection given up.
     pub(super) fn unread(mut self, status: u16, error: &'static str) -> Self {
         self.end = End::Either;
         self.turned_down(status, error)
     }
 
-    /// Damaged in its body: 400 and closed. The head may be at the upstream by then; the request never is.
+    /// Damaged in its body: 400 and closed. The head may be at the upstream by then; the request
+    /// never is.
     pub(super) fn damaged(mut self) -> Self {
         self.may_be_cut = true;
         self.bad()

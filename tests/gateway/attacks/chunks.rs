@@ -1,5 +1,5 @@
-//! Chunked bodies: sizes, extensions, ends, trailers (RFC 9112, 7.1). What is damaged never becomes a whole request upstream, and
-//! no extension passes.
+//! Chunked bodies: sizes, extensions, ends, trailers (RFC 9112, 7.1). A damaged body never becomes
+//! a whole request upstream, and no extension passes.
 
 use super::case::{Case, Clean};
 use super::{SMUGGLED, post};
@@ -199,14 +199,14 @@ fn trailers() -> Vec<Case> {
     ] {
         let field = line.split(':').next().expect("a name");
         let bytes = declared(field, &format!("{line}\r\n"));
-        // The list of what may come is passed on; what may not come does not.
+        // `Trailer` is passed on; forbidden trailer fields are not.
         let clean = clean().header("trailer", field);
         cases.push(Case::new(format!("a trailer with {name} is dropped"), bytes).passed(clean));
     }
     cases
 }
 
-/// What is good, so that not everything is refused; none of its extensions passes.
+/// Valid bodies, so that a gateway that refuses everything fails; no extension passes.
 fn good() -> Vec<Case> {
     vec![
         good_one("a plain chunk", "5\r\nhello\r\n0\r\n\r\n"),

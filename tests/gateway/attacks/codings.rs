@@ -1,5 +1,5 @@
-//! `Transfer-Encoding`: one `chunked` over HTTP/1.1, or nothing (RFC 9112, 6.1). TE.TE is the same header twice, or in a form that
-//! one server sees and the next does not.
+//! `Transfer-Encoding`: one `chunked` over HTTP/1.1, or nothing (RFC 9112, 6.1). TE.TE is the same
+//! header twice, or in a form that one server sees and the next does not.
 
 use super::case::{Case, Clean};
 use super::post;
@@ -251,7 +251,7 @@ pub(super) fn mutated() -> Vec<Case> {
     cases
 }
 
-/// What a line is by the RFC.
+/// Kind of a header line by the RFC.
 enum Meaning {
     /// No line at all.
     Malformed,

@@ -1,4 +1,4 @@
-//! Fields about one connection (RFC 9110, 7.6.1), and those that only a proxy in front may say.
+//! Fields about one connection (RFC 9110, 7.6.1), and fields reserved to a proxy in front.
 
 use super::case::{Case, Clean};
 
@@ -35,7 +35,7 @@ fn hop_by_hop() -> Vec<Case> {
     .to_vec()
 }
 
-/// A list that names what we set removes nothing of it.
+/// A `Connection` list that names headers of the gateway removes none of them.
 fn listed() -> Vec<Case> {
     let mut cases = Vec::new();
     for name in [
@@ -97,7 +97,7 @@ fn listed() -> Vec<Case> {
     cases
 }
 
-/// Nobody but a trusted proxy says where a request came from, or where it is to go.
+/// Only a trusted proxy may state the origin of a request or its destination.
 fn forwarded() -> Vec<Case> {
     [
         "X-Forwarded-For: 1.2.3.4",

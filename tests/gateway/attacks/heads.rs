@@ -106,7 +106,7 @@ fn controls() -> Vec<Case> {
     cases
 }
 
-/// A name is a token; what separates tokens elsewhere is no part of it.
+/// A field name is a token: delimiters are not part of it.
 fn names() -> Vec<Case> {
     let mut cases: Vec<Case> = "\"(),/;<=>?@[\\]{}"
         .chars()
@@ -168,7 +168,7 @@ fn lines() -> Vec<Case> {
     .to_vec()
 }
 
-/// What is good, so that not everything is refused.
+/// Valid requests, so that a gateway that refuses everything fails.
 fn good() -> Vec<Case> {
     let clean = || Clean::get("/open/a");
     let value = b"GET /open/a HTTP/1.1\r\nHost: g\r\nX-A: \xe5\x90\x8d \xff\r\n\r\n";
@@ -195,7 +195,7 @@ fn good() -> Vec<Case> {
     ]
 }
 
-/// Over the limits: an answer that says which.
+/// Over the limits: the response names the limit.
 fn limits() -> Vec<Case> {
     let long = "a".repeat(40 * 1024);
     let many = |count: usize| "X-A: b\r\n".repeat(count);

@@ -1,8 +1,9 @@
-//! Identity headers in every spelling that some server reads as the name we set: none arrives, and the true ones do.
+//! Identity headers in every spelling that a server may fold to a name the gateway sets: no forged
+//! one arrives, and the true ones do.
 
 use super::case::{Case, Clean};
 
-/// What a token may hold in place of a hyphen (RFC 9110, 5.6.2).
+/// Characters of a token other than the hyphen (RFC 9110, 5.6.2).
 const SEPARATORS: &str = "-!#$%&'*+.^_`|~";
 
 /// The names by default, and those that other gateways of this platform set.
@@ -57,7 +58,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// With an skey the caller is who the session says; without one nobody.
+/// With an skey the identity is that of the session; without one there is none.
 fn on_both_routes(what: &str, lines: &str) -> [Case; 2] {
     let ask =
         |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: g\r\n{lines}{more}\r\n");

@@ -1,10 +1,10 @@
-//! Holds what the upstream was sent against what it may be sent. Reads the bytes by itself and strictly: nothing is trimmed,
-//! folded or forgiven.
+//! Compares the bytes sent to the upstream with the requests it may receive. Reads the bytes by
+//! itself and strictly: nothing is trimmed, folded or forgiven.
 
 use super::case::{Clean, Told};
 use crate::support::upstream::Recorded;
 
-/// Who the user of the cases is: what his requests carry.
+/// The user of the cases and the identity headers of their requests.
 #[derive(Debug, Clone)]
 pub(super) struct Known {
     /// Under which names, in lower case.
@@ -63,7 +63,7 @@ pub(super) fn is_well_formed(head: &[u8]) -> Result<(), String> {
     same("hop-by-hop headers", &count(&hop), &0)
 }
 
-/// The headers of an honest request, sorted: what the client may say, and what the gateway writes.
+/// The headers of an honest request, sorted: those of the client, and those of the gateway.
 fn expected_lines(want: &Clean, known: &Known) -> Lines {
     let mut lines: Lines = vec![
         ("x-forwarded-for".to_owned(), b"127.0.0.1".to_vec()),
@@ -102,7 +102,8 @@ fn read(raw: &[u8]) -> Result<(String, Lines), String> {
     Ok((start.clone(), lines.collect::<Result<Lines, String>>()?))
 }
 
-/// Every line ends with CR LF, the head with an empty one, and neither character stands anywhere else.
+/// Every line ends with CR LF, the head with an empty one, and neither character stands anywhere
+/// else.
 fn split_lines(raw: &[u8]) -> Result<Vec<&[u8]>, String> {
     let wrong = || format!("line ends in {:?}", String::from_utf8_lossy(raw));
     let body = raw.strip_suffix(b"\r\n\r\n").ok_or_else(wrong)?;
@@ -122,7 +123,8 @@ fn split_lines(raw: &[u8]) -> Result<Vec<&[u8]>, String> {
     Ok(lines)
 }
 
-/// `name: value` as hyper writes it: a token in lower case without `_`, one blank, no blanks around the value.
+/// `name: value` as hyper writes it: a token in lower case without `_`, one blank, no blanks around
+/// the value.
 fn header(line: &[u8]) -> Result<(String, Vec<u8>), String> {
     let wrong = |what: &str| format!("{what} in {:?}", String::from_utf8_lossy(line));
     let colon = line.iter().position(|byte| *byte == b':');

@@ -3,7 +3,7 @@
 use super::case::{Case, Clean};
 use super::{SMUGGLED, post};
 
-/// What no two parsers have to agree about.
+/// Numbers that parsers may read differently.
 const ODD: [&str; 40] = [
     "+3", "-1", "-0", "0x3", "0X3", "0b11", "0o3", "3 3", "3\t3", "3,3", "3, 3", "3,", ",3",
     "3, 4", "03", "003", "00", "3.0", "3.", ".3", "1e1", "3e0", "3;", "3; a=b", "\"3\"", "'3'",
@@ -51,7 +51,7 @@ fn overflowing() -> Vec<Case> {
     cases
 }
 
-/// CL.CL: which of them counts is anybody's guess, also when they agree.
+/// CL.CL: servers disagree which of them counts, and equal ones are refused, too.
 fn several() -> Vec<Case> {
     let whole = SMUGGLED.len();
     [
@@ -135,7 +135,7 @@ fn disguised() -> Vec<Case> {
     cases
 }
 
-/// What is good, so that not everything is refused.
+/// Valid requests, so that a gateway that refuses everything fails.
 fn plain() -> Vec<Case> {
     [
         ("a plain length", "Content-Length: 3\r\n"),

@@ -1,4 +1,5 @@
-//! Request lines: method, blank, target, blank, HTTP/1.0 or HTTP/1.1 (RFC 9112, 3); and what is another protocol altogether.
+//! Request lines: method, blank, target, blank, HTTP/1.0 or HTTP/1.1 (RFC 9112, 3); and other
+//! protocols.
 
 use super::case::{Case, Clean};
 
@@ -115,7 +116,7 @@ fn others() -> Vec<Case> {
     cases.map(case).map(Case::bad).to_vec()
 }
 
-/// One that nobody knows is the upstream's affair, in capitals: some services take `get` for GET.
+/// An unknown method passes if it is in capitals: some services take `get` for GET.
 fn methods() -> Vec<Case> {
     let ask = |method: &str| {
         let bytes = line(&format!("{method} /open/a HTTP/1.1"));

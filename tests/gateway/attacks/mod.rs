@@ -1,11 +1,10 @@
-//! Attacks, byte for byte: each case says what is sent, what the client must be told, and what the upstream may have seen of it,
-//! which is nothing or requests that are clean in every header. What is not HTTP by RFC 9110, 9112 and 9113, or what two servers
-//! could read differently, is refused.
+//! Attacks, byte for byte: each case has the bytes sent, the response due to the client, and the
+//! requests the upstream may see: none, or requests that are clean in every header. Bytes that are
+//! not HTTP by RFC 9110, 9112 and 9113, or that two servers could read differently, are refused.
 //!
-//! `case` and `http2::case` say what a case is, `run` and `http2::run` do it, `answers` and `judge` hold what the client is told
-//! and what the upstream saw against what they may; the other files are the tables.
+//! `case` and `http2::case` define a case, `run` and `http2::run` run it, `responses` checks the
+//! client's side and `judge` the upstream's; the other files are the tables.
 
-mod answers;
 mod bodies;
 mod case;
 mod chunks;
@@ -17,6 +16,7 @@ mod identity;
 mod judge;
 mod lengths;
 mod lines;
+mod responses;
 mod run;
 mod skeys;
 mod streams;
@@ -26,10 +26,10 @@ use std::collections::BTreeSet;
 
 use self::case::Case;
 
-/// A request that the sender of a body hopes to get executed.
+/// A request hidden in a body, which must never be executed.
 const SMUGGLED: &str = "GET /open/smuggled HTTP/1.1\r\nHost: g\r\nX-Openid: forged\r\n\r\n";
 
-/// A POST to a route that is open to everybody, with further header lines and what comes behind the head.
+/// A POST to a route without auth, with further header lines and the bytes after the head.
 fn post(lines: &str, behind: &str) -> String {
     format!("POST /open/a HTTP/1.1\r\nHost: g\r\n{lines}\r\n{behind}")
 }
@@ -95,7 +95,7 @@ async fn a_forged_identity_never_arrives_in_any_bytes() {
 }
 
 #[tokio::test]
-async fn redis_is_asked_once_for_what_can_be_an_skey_and_never_for_anything_else() {
+async fn redis_is_asked_once_for_a_possible_skey_and_never_otherwise() {
     run::run_counting(skeys::cases()).await;
 }
 

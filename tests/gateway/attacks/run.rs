@@ -1,9 +1,10 @@
-//! Runs the cases of one group against one installation, each twice: as it is written, and byte by byte. A request of our own
-//! after each shows, without waiting for nothing, that no byte of the case became anything more.
+//! Runs the cases of one group against one installation, each twice: as it is written, and byte by
+//! byte. A request of our own after each shows, without waiting for nothing, that no byte of the
+//! case became anything more.
 
-use super::answers::{answer, exchange, in_time};
 use super::case::{Case, End, SKEY};
 use super::judge::{self, Known, same};
+use super::responses::{answer, exchange, in_time};
 use crate::support::client::{Client, Request};
 use crate::support::fields::Head;
 use crate::support::redis::Reply;
@@ -12,7 +13,7 @@ use crate::support::stack::Stack;
 use crate::support::steps::Answer;
 use crate::support::upstream::{Recorded, Seen};
 
-/// Where everybody is let in, and where only a user is.
+/// A route without auth, and one that requires a session.
 const ROUTES: &str = r#"
     [[routes]]
     path = "/known/*"
@@ -32,7 +33,7 @@ const ROUTES: &str = r#"
 /// Limits that the cases go over; all else is as by default.
 pub(super) const MAX_BODY: usize = 64 * 1024;
 
-/// What Redis is asked by the harness and by the supervisors of its links.
+/// Commands of the harness and of the link supervisors.
 const HOUSEKEEPING: [&str; 6] = ["client", "command", "config", "hello", "info", "ping"];
 
 /// How the bytes of a case go out.
@@ -44,7 +45,8 @@ enum Pace {
     Dripping,
 }
 
-/// A gateway, an upstream that answers with what it was asked for, a user, and a connection for our own requests.
+/// A gateway, an upstream that answers with what it was asked for, a user, and a connection for our
+/// own requests.
 pub(super) struct Bench {
     /// The parts.
     pub(super) stack: Stack,
@@ -54,7 +56,7 @@ pub(super) struct Bench {
     sentinels: usize,
 }
 
-/// What the upstream saw of one case.
+/// The requests that the upstream saw during one case.
 #[derive(Default)]
 struct Witnessed {
     heads: Vec<Head>,
@@ -98,7 +100,7 @@ pub(super) async fn run(cases: Vec<Case>) {
         for pace in [Pace::AsWritten, Pace::Dripping] {
             if let Err(problem) = bench.attack(case, pace).await {
                 failures.push(format!("{} ({pace:?}): {problem}", case.name));
-                // What is left of it must not be taken for the next one's.
+                // Late events of this case must not count for the next one.
                 bench = Bench::start(Setup::new().memory()).await;
             }
         }
@@ -174,7 +176,7 @@ impl Bench {
                 )?;
                 exchange(&mut self.control, &sentinel).await
             }
-            // What it tells of a connection that was closed does not matter.
+            // Events of the closed connection do not matter.
             End::Either => match in_time("an end", client.try_exchange(&sentinel)).await? {
                 Ok(answer) => Ok(answer.text()),
                 Err(_) => exchange(&mut self.control, &sentinel).await,
@@ -207,7 +209,7 @@ impl Bench {
         (target, request)
     }
 
-    /// Commands about keys that Redis was sent so far; what keeps the link in order is none.
+    /// Commands about keys that Redis received so far, without those that supervise the link.
     async fn lookups(&mut self) -> u64 {
         let reply = self
             .stack
@@ -232,7 +234,7 @@ impl Bench {
         exchange(&mut self.control, request).await
     }
 
-    /// What the upstream saw up to the request for this target, which is left out.
+    /// The requests seen by the upstream before the one for this target.
     async fn witness(&mut self, target: &str) -> Result<Witnessed, String> {
         let mut seen = Witnessed::default();
         let upstream = &mut self.stack.upstream;
@@ -246,7 +248,7 @@ impl Bench {
                 Seen::Closed => seen.ended += 1,
             }
         }
-        // A request that is not whole by now must never be: its connection ends.
+        // A request that is still partial must never become whole: its connection ends.
         while seen.heads.len() > seen.whole.len() + seen.ended {
             match in_time("the end of a cut request", upstream.next_seen()).await? {
                 Seen::Closed => seen.ended += 1,
@@ -282,14 +284,15 @@ impl Bench {
         cut.try_for_each(|head| judge::is_well_formed(&head.raw))
     }
 
-    /// As `attack` for cases that are not over HTTP/1: what the upstream saw, once our own request was answered.
+    /// As `attack` for cases that are not over HTTP/1: the requests seen by the upstream before the
+    /// harness's own.
     pub(super) async fn saw(&mut self, case: &Case, target: &str) -> Result<(), String> {
         let witnessed = self.witness(target).await?;
         self.judge(case, &witnessed)
     }
 }
 
-/// What the upstream of the cases does, by the target it is asked for.
+/// Behaviour of the upstream by target.
 fn respond(head: &Head) -> Answer {
     let target = head.target();
     match target.rsplit('/').next() {

@@ -1,5 +1,5 @@
-//! What stands where an skey may stand. Redis is asked once for what can be one, never for anything else, and nothing of it goes
-//! further.
+//! Values in each place of an skey. Redis is asked once for a well-formed skey and never for
+//! anything else, and no part of the value is forwarded.
 
 use super::case::{Case, Clean};
 
@@ -60,7 +60,7 @@ fn impossible() -> Vec<(Case, u64)> {
     cases
 }
 
-/// Could be one, and is none.
+/// Well-formed, but not stored.
 fn unknown() -> Vec<(Case, u64)> {
     [20, 43, 128]
         .map(|length| {
@@ -71,7 +71,7 @@ fn unknown() -> Vec<(Case, u64)> {
         .to_vec()
 }
 
-/// A user's, in each place; it is in no place any more at the upstream.
+/// The skey of a user, in each place; the upstream gets it in none.
 fn good() -> Vec<(Case, u64)> {
     let places = |target: &str| Clean::get(target).known();
     let post = |kind: &str, body: &str, length: usize| {
@@ -160,7 +160,7 @@ fn good() -> Vec<(Case, u64)> {
     ]
 }
 
-/// More than one place: the same, or nobody is asked.
+/// More than one place: equal values are one skey, different ones are refused without a look-up.
 fn several() -> Vec<(Case, u64)> {
     let other = "a".repeat(43);
     let conflicting = |name: &str, target: &str, lines: &str| {

@@ -1,4 +1,5 @@
-//! Several requests on one connection: pipelining, HTTP/1.0, `Expect`, upgrades. No byte of one becomes another.
+//! Several requests on one connection: pipelining, HTTP/1.0, `Expect`, upgrades. No byte of one
+//! becomes another.
 
 use super::case::{Case, Clean};
 use super::{SMUGGLED, get, post};
@@ -23,7 +24,7 @@ fn clean() -> Clean {
     Clean::get("/open/a")
 }
 
-/// Answered in order; behind a bad one nothing is done.
+/// Requests get their responses in order; after a bad one nothing is processed.
 fn pipelined() -> Vec<Case> {
     let good = get("");
     let second = "GET /open/b HTTP/1.1\r\nHost: g\r\n\r\n";
@@ -90,7 +91,7 @@ fn pipelined() -> Vec<Case> {
     ]
 }
 
-/// Behind the last request of a connection nothing is done.
+/// After the last request of a connection nothing is processed.
 fn ended() -> Vec<Case> {
     let behind = |connection: &str| format!("{}{SMUGGLED}", get(connection));
     [
@@ -150,7 +151,7 @@ fn old() -> Vec<Case> {
     ]
 }
 
-/// `Expect`, which we answer ourselves: it never passes.
+/// `Expect` is handled by the gateway and never passes.
 fn expecting() -> Vec<Case> {
     let post = |expect: &str, behind: &str| {
         post(
@@ -191,7 +192,8 @@ fn socket(target: &str) -> Clean {
         .header("upgrade", "websocket")
 }
 
-/// Bytes behind an upgrade belong to the tunnel if there is one, and are requests like any if there is none.
+/// Bytes behind an upgrade belong to the tunnel if there is one, and are requests like any if there
+/// is none.
 fn sockets() -> Vec<Case> {
     let ask =
         |target: &str, lines: &str| format!("GET {target} HTTP/1.1\r\nHost: g\r\n{lines}\r\n");
@@ -267,7 +269,7 @@ fn sockets() -> Vec<Case> {
     ]
 }
 
-/// Upgrades that never pass: what is inside would reach the upstream unchecked.
+/// Upgrades that never pass: the tunnelled bytes would reach the upstream unchecked.
 fn other_upgrades() -> Vec<Case> {
     let ask = |lines: &str| format!("{}{SMUGGLED}", get(lines));
     let mut cases: Vec<Case> = [

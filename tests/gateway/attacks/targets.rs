@@ -1,4 +1,5 @@
-//! Targets and hosts (RFC 9112, 3.2; RFC 9110, 7.2): a selection; what backends make of paths is in other tests.
+//! Targets and hosts (RFC 9112, 3.2; RFC 9110, 7.2): a selection; `paths` has the interpretations
+//! of real backends.
 
 use super::case::{Case, Clean};
 
@@ -11,7 +12,7 @@ fn asks(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: g\r\n\r\n")
 }
 
-/// Forms of a target that name nothing here.
+/// Forms of a target that are no resource of the gateway.
 fn forms() -> Vec<Case> {
     let mut cases: Vec<Case> = [
         "open/a",
@@ -36,7 +37,7 @@ fn forms() -> Vec<Case> {
         let bytes = format!("{line} HTTP/1.1\r\nHost: g\r\n\r\n");
         cases.push(Case::new(line, bytes).bad());
     }
-    // Never a tunnel, never a mirror of what the upstream is told.
+    // No tunnel, and no echo of forwarded headers.
     for line in [
         "CONNECT g:80",
         "CONNECT /open/a",
@@ -79,7 +80,7 @@ fn paths() -> Vec<Case> {
     .to_vec()
 }
 
-/// No host, or none that can be believed.
+/// No host, or an ambiguous one.
 fn hosts() -> Vec<Case> {
     [
         "", "g h", "g, g", "g/", "g/x", "g?x", "g#x", "g\\x", "u@g", "u:p@g", "g:", "g:x", "g:-1",
@@ -137,7 +138,8 @@ fn several_hosts() -> Vec<Case> {
     .to_vec()
 }
 
-/// What is good, so that not everything is refused: in one spelling, whatever was sent.
+/// Valid targets, so that a gateway that refuses everything fails: each is forwarded in one
+/// spelling.
 fn good() -> Vec<Case> {
     let clean = || Clean::get("/open/a");
     let host = |host: &str| format!("GET /open/a HTTP/1.1\r\nHost: {host}\r\n\r\n");

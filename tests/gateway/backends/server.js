@@ -1,5 +1,5 @@
-// Tells what a Node application is told: method, target, headers with their spelling and repetition, and the body; of a profile, the
-// bytes that it decodes to.
+// Tells what a Node application is told: method, target, headers with their spelling and
+// repetition, and the body; of a profile, the bytes that it decodes to.
 const http = require('node:http');
 
 function decoded(text) {

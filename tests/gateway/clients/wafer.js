@@ -1,6 +1,6 @@
-// A page with one of Tencent's wafer client SDKs, on a stand-in for `wx` that asks a gateway and a fake WeChat. Arguments: the
-// SDK's package, the gateway's URL, the fake's, the appid, the user, and an URL under /api that fails. Tells in one line of JSON
-// what became of each step.
+// A page with one of Tencent's wafer client SDKs, on a stand-in for `wx` that asks a gateway and a
+// fake WeChat. Arguments: the SDK's package, the gateway's URL, the fake's, the appid, the user,
+// and an URL under /api that fails. Tells in one line of JSON what became of each step.
 const http = require('http');
 
 const [sdk, gateway, wechat, appid, user, failing] = process.argv.slice(2);

@@ -1,4 +1,5 @@
-//! Real services behind the gateway: PHP, Node and nginx, each telling as JSON what it received.
+//! Real services behind the gateway: PHP, Node and nginx, each of which returns the received
+//! request as JSON.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -59,7 +60,7 @@ impl Backend {
         command.args(["-e", "stderr", "-p"]).arg(directory.path());
         command.arg("-c").arg(file);
         let mut program = Program::start(command);
-        // The first thing that nginx says once its sockets are open.
+        // The first log line of nginx once its sockets are open.
         program.line("getrlimit").await;
         Self {
             address,
@@ -73,7 +74,7 @@ impl Backend {
         self.address
     }
 
-    /// What a gateway's `servers` says.
+    /// The URL for `servers` of a gateway.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use tempfile::TempDir;
 
-/// An authority that nobody trusts by itself.
+/// A certificate authority that no system trusts.
 pub(crate) struct Authority {
     directory: TempDir,
 }
@@ -98,7 +98,8 @@ impl Authority {
 }
 
 impl Certificate {
-    /// Copies both into a folder: a server may read its own folder alone. Gives certificate and key there.
+    /// Copies both into a folder: a server may read its own folder alone. Gives certificate and key
+    /// there.
     pub(crate) fn copy_to(&self, folder: &Path) -> (PathBuf, PathBuf) {
         let copy = |from: &Path, name: &str| {
             let to = folder.join(name);

@@ -1,4 +1,4 @@
-//! A client that sends exactly the bytes it is given and shows exactly what came back.
+//! A client that sends exactly the given bytes and returns exactly the received ones.
 
 use std::io::Result;
 use std::net::SocketAddr;
@@ -53,7 +53,7 @@ impl Response {
         value
     }
 
-    /// What `X-Gateway-Error` says.
+    /// The value of `X-Gateway-Error`.
     pub(crate) fn error(&self) -> Option<&str> {
         self.headers.get("x-gateway-error")
     }
@@ -164,12 +164,12 @@ impl Client {
         })
     }
 
-    /// Writes bytes as they are. An error is left to whoever reads the answer.
+    /// Writes bytes as they are. A write error shows when the response is read.
     pub(crate) async fn write(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.writer.write_all(bytes.as_ref()).await;
     }
 
-    /// Says that nothing more will be written. An error is left to whoever reads the answer.
+    /// Closes the writing side. A write error shows when the response is read.
     pub(crate) async fn finish(&mut self) {
         let _ = self.writer.shutdown().await;
     }
@@ -205,7 +205,12 @@ impl Client {
         some.unwrap_or_default()
     }
 
-    /// Reads on until this text came by.
+    /// As `some`; a connection that broke is an error.
+    pub(crate) async fn try_some(&mut self) -> Result<Vec<u8>> {
+        within("bytes of a body", self.wire.some()).await
+    }
+
+    /// Reads until this text has arrived.
     ///
     /// # Panics: when the other side ends first.
     pub(crate) async fn until(&mut self, text: &str) {

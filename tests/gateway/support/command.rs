@@ -5,9 +5,9 @@ use tokio::process::Command;
 
 use super::stack::Stack;
 
-/// What a command said, and how it ended.
+/// Output and exit status of a command.
 #[derive(Debug)]
-pub(crate) struct Said {
+pub(crate) struct CommandOutput {
     /// Exit status.
     pub(crate) code: Option<i32>,
     /// Standard output.
@@ -16,13 +16,13 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
-impl Said {
-    /// What it printed: one JSON object a line.
+impl CommandOutput {
+    /// Standard output: one JSON object a line.
     pub(crate) fn json(&self) -> Vec<Value> {
         lines(&self.stdout)
     }
 
-    /// The audit: what it logged.
+    /// The audit events that it logged.
     pub(crate) fn audit(&self) -> Vec<Value> {
         lines(&self.stderr)
     }
@@ -34,12 +34,12 @@ fn lines(text: &str) -> Vec<Value> {
 }
 
 /// Runs `skeygate` with the gateway.toml of the stack.
-pub(crate) async fn skeygate(stack: &Stack, arguments: &[&str]) -> Said {
+pub(crate) async fn skeygate(stack: &Stack, arguments: &[&str]) -> CommandOutput {
     skeygate_with(&stack.toml, arguments).await
 }
 
 /// Runs `skeygate` with this gateway.toml.
-pub(crate) async fn skeygate_with(toml: &str, arguments: &[&str]) -> Said {
+pub(crate) async fn skeygate_with(toml: &str, arguments: &[&str]) -> CommandOutput {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("gateway.toml"), toml).expect("a file");
     let output = Command::new(env!("CARGO_BIN_EXE_skeygate"))
@@ -50,7 +50,7 @@ pub(crate) async fn skeygate_with(toml: &str, arguments: &[&str]) -> Said {
         .await
         .expect("the binary runs");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    Said {
+    CommandOutput {
         code: output.status.code(),
         stdout: text(output.stdout),
         stderr: text(output.stderr),

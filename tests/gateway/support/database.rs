@@ -1,5 +1,5 @@
-//! Databases of a test's own: a MariaDB server, a PostgreSQL server, a file of SQLite. What is in them is read by their own
-//! command-line clients, as an operator would.
+//! Databases of a test's own: a MariaDB server, a PostgreSQL server, a file of SQLite. Their
+//! content is read by their own command-line clients, as an operator would.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::chown;
@@ -85,7 +85,8 @@ impl Database {
         database
     }
 
-    /// The tables of gateway.toml that name it: `[users]` and `[users.sql]`, as `Setup::table` takes them.
+    /// The tables of gateway.toml that name it: `[users]` and `[users.sql]`, as `Setup::table`
+    /// takes them.
     pub(crate) fn tables(&self) -> [(&'static str, String); 2] {
         let url = match self.kind {
             Kind::MariaDb => format!("mysql://app@{}/app", self.address),
@@ -100,7 +101,7 @@ impl Database {
 
     /// Runs SQL by the database's own client; gives what it prints, columns parted by tabs.
     ///
-    /// # Panics: when the client does not like it.
+    /// # Panics: when the client reports an error.
     pub(crate) async fn sql(&self, sql: &str) -> String {
         self.sql_in("app", sql).await
     }
@@ -121,12 +122,12 @@ impl Database {
         self.server().signal_all("STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub(crate) fn resume(&mut self) {
         self.server().signal_all("CONT");
     }
 
-    /// Lets nobody write into a file of SQLite as long as the program runs.
+    /// Locks a file of SQLite against writers as long as the program runs.
     pub(crate) async fn hold(&self) -> Program {
         let mut command = Command::new("sqlite3");
         command
@@ -138,7 +139,7 @@ impl Database {
         program
     }
 
-    /// Which it is.
+    /// The kind of the database.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
     }
@@ -162,7 +163,7 @@ impl Database {
                     .arg(format!("--datadir={}", path.display()))
                     .arg(format!("--socket={}", path.join("socket").display()))
                     .arg(format!("--port={port}"))
-                    // Anybody may log in, so that there need be no tables of users.
+                    // Logins need no password, so that there need be no tables of users.
                     .args([
                         "--bind-address=127.0.0.1",
                         "--skip-grant-tables",
@@ -173,7 +174,7 @@ impl Database {
                         "--innodb-flush-log-at-trx-commit=0",
                         "--max-connections=300",
                     ])
-                    // What old servers have, so that nothing of ours depends on a better one.
+                    // The default of old servers, so that the gateway depends on no newer one.
                     .args(["--character-set-server=latin1"]);
                 if let Some((certificate, key)) = &self.tls {
                     command
@@ -265,7 +266,7 @@ async fn run(mut command: Command) -> String {
     text(output.stdout).trim_end().to_owned()
 }
 
-/// PostgreSQL does not run as root: the user who does it then, `nobody`.
+/// PostgreSQL does not run as root: the system user it runs as.
 fn servant() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").expect("a process");
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"));

@@ -14,9 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::free_port;
 
-/// What the network does.
+/// State of the network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mood {
+enum NetworkState {
     Carries,
     /// Takes bytes and connections and lets nothing through.
     Swallows,
@@ -24,10 +24,10 @@ enum Mood {
     Breaks,
 }
 
-/// The network between someone and `target`. Ends when dropped.
+/// The network in front of `target`. Ends when dropped.
 pub(crate) struct FaultProxy {
     address: SocketAddr,
-    mood: watch::Sender<Mood>,
+    state: watch::Sender<NetworkState>,
     carried: Arc<AtomicU64>,
     _running: DropGuard,
 }
@@ -38,20 +38,20 @@ impl FaultProxy {
     pub(crate) async fn start(target: SocketAddr, latency: Duration) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let listener = TcpListener::bind(address).await.expect("binding");
-        let (mood, moods) = watch::channel(Mood::Carries);
+        let (state, states) = watch::channel(NetworkState::Carries);
         let carried = Arc::new(AtomicU64::new(0));
         let token = CancellationToken::new();
         let link = Link {
             target,
             latency,
-            moods,
+            states,
             carried: Arc::clone(&carried),
         };
         let stop = token.clone();
         tokio::spawn(async move { stop.run_until_cancelled(accept(listener, link)).await });
         Self {
             address,
-            mood,
+            state,
             carried,
             _running: token.drop_guard(),
         }
@@ -62,19 +62,19 @@ impl FaultProxy {
         self.address
     }
 
-    /// From now on nothing arrives, and nobody is told.
+    /// From now on nothing arrives, and no connection is closed.
     pub(crate) fn swallow(&self) {
-        self.mood.send_replace(Mood::Swallows);
+        self.state.send_replace(NetworkState::Swallows);
     }
 
     /// From now on every connection breaks.
     pub(crate) fn break_all(&self) {
-        self.mood.send_replace(Mood::Breaks);
+        self.state.send_replace(NetworkState::Breaks);
     }
 
     /// From now on new connections work.
     pub(crate) fn heal(&self) {
-        self.mood.send_replace(Mood::Carries);
+        self.state.send_replace(NetworkState::Carries);
     }
 
     /// Bytes that arrived, both directions together.
@@ -87,7 +87,7 @@ impl FaultProxy {
 struct Link {
     target: SocketAddr,
     latency: Duration,
-    moods: watch::Receiver<Mood>,
+    states: watch::Receiver<NetworkState>,
     carried: Arc<AtomicU64>,
 }
 
@@ -96,8 +96,8 @@ async fn accept(listener: TcpListener, link: Link) {
     while let Ok((near, _)) = listener.accept().await {
         let link = link.clone();
         connections.spawn(async move {
-            let mut moods = link.moods.clone();
-            let broken = moods.wait_for(|mood| *mood == Mood::Breaks);
+            let mut states = link.states.clone();
+            let broken = states.wait_for(|state| *state == NetworkState::Breaks);
             tokio::select! {
                 () = link.carry(near) => {}
                 _ = broken => {}
@@ -108,9 +108,11 @@ async fn accept(listener: TcpListener, link: Link) {
 
 impl Link {
     async fn carry(&self, near: TcpStream) {
-        let mut moods = self.moods.clone();
-        // A connection made while nothing goes through is answered by nobody.
-        let _ = moods.wait_for(|mood| *mood != Mood::Swallows).await;
+        let mut states = self.states.clone();
+        // A connection made while the network swallows bytes gets no reply until it is healed.
+        let _ = states
+            .wait_for(|state| *state != NetworkState::Swallows)
+            .await;
         let Ok(far) = TcpStream::connect(self.target).await else {
             return;
         };
@@ -141,7 +143,7 @@ impl Link {
         let writing = async {
             while let Some((arrival, piece)) = pieces.recv().await {
                 tokio::time::sleep_until(arrival).await;
-                if *self.moods.borrow() == Mood::Swallows {
+                if *self.states.borrow() == NetworkState::Swallows {
                     std::future::pending::<()>().await;
                 }
                 if to.write_all(&piece).await.is_err() {

@@ -47,7 +47,7 @@ impl H2Client {
     }
 }
 
-/// What came for a request that was written frame by frame.
+/// Response to a request that was written frame by frame.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum RawAnswer {
     /// This status; of those that HPACK has no number for, `None`.
@@ -56,7 +56,8 @@ pub(crate) enum RawAnswer {
     Reset,
 }
 
-/// Sends one request with exactly these fields, pseudo-header fields among them, and waits for the first that comes of it.
+/// Sends one request with exactly these fields, pseudo-header fields among them, and waits for the
+/// first that comes of it.
 pub(crate) async fn raw_request(to: SocketAddr, fields: &[(&str, &str)]) -> RawAnswer {
     let mut block = Vec::new();
     for (name, value) in fields {

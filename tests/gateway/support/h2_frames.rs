@@ -183,19 +183,19 @@ pub(crate) fn streams() -> impl Iterator<Item = u32> {
     (1..).step_by(2)
 }
 
-/// A connection that writes any bytes and reads frames, whether or not anybody looks at them.
+/// A connection that writes any bytes and reads all frames, even if the test does not.
 pub(crate) struct RawH2 {
     writer: OwnedWriteHalf,
     frames: mpsc::UnboundedReceiver<Frame>,
 }
 
 impl RawH2 {
-    /// Connects and says hello.
+    /// Connects and sends the preface.
     pub(crate) async fn connect(to: SocketAddr) -> Self {
         Self::with_settings(to, &[]).await
     }
 
-    /// Connects and says hello with these settings.
+    /// Connects and sends the preface with these settings.
     pub(crate) async fn with_settings(to: SocketAddr, values: &[(u16, u32)]) -> Self {
         let stream = TcpStream::connect(to).await.expect("connecting");
         let (reader, writer) = stream.into_split();
@@ -213,7 +213,7 @@ impl RawH2 {
         within("bytes to be taken", writing).await.is_ok()
     }
 
-    /// Writes these until the other side ends the connection; how often it took them.
+    /// Writes these bytes until the other side ends the connection; gives the number of writes.
     ///
     /// # Panics: when it still takes them after so many times.
     pub(crate) async fn flood(&mut self, times: usize, bytes: impl AsRef<[u8]>) -> usize {

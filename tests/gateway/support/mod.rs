@@ -1,7 +1,7 @@
 //! The parts around the gateway: real Redis, real backends, the fake WeChat, an upstream that
 //! records every byte, a client that sends any byte, a slow network. Everything listens on
 //! 127.0.0.1, gets its port by itself and stops with its value. Nothing here sleeps to "let things
-//! settle": each part tells when it is ready and what it saw.
+//! settle": each part reports readiness and events.
 
 pub(crate) mod backend;
 pub(crate) mod certificates;
@@ -28,19 +28,24 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-/// How long anything that is going to happen may take on a machine that is busy with something
-/// else.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+/// Time limit for an event that is going to happen, on a busy machine.
+pub(crate) const EVENT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Waits for `future`, at most `PATIENCE`; `what` names it in the failure.
+/// Waits for `future`, at most `EVENT_TIMEOUT`; `what` names it in the failure.
 pub(crate) async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    let Ok(output) = tokio::time::timeout(PATIENCE, future).await else {
-        panic!("waited {PATIENCE:?} in vain for {what}");
+    within_limit(EVENT_TIMEOUT, what, future).await
+}
+
+/// As `within`, for events that would come in the end without the tested cause, too: `limit` is
+/// below the deadline that applies by default.
+pub(crate) async fn within_limit<F: Future>(limit: Duration, what: &str, future: F) -> F::Output {
+    let Ok(output) = tokio::time::timeout(limit, future).await else {
+        panic!("waited {limit:?} in vain for {what}");
     };
     output
 }
 
-/// A loopback port that nobody listens on and that the kernel hands to no outgoing connection.
+/// A loopback port without a listener that the kernel hands to no outgoing connection.
 ///
 /// Below the ephemeral range, so a port stays free while its owner is down and about to return to
 /// it.

@@ -1,5 +1,4 @@
-//! The built binary with a file of its own: for what only a process shows, its log, its signals and
-//! its exit status.
+//! The built binary with a file of its own: for its log, its signals and its exit status.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -20,7 +19,8 @@ pub(crate) struct GatewayProcess {
 }
 
 impl GatewayProcess {
-    /// Starts it with this file on a port of its own, and waits until it says that it takes connections: its log is at `info`, or lower.
+    /// Starts it with this file on a port of its own, and waits for the log line `listening`: its
+    /// log is at `info`, or lower.
     pub(crate) async fn start(toml: &str) -> Self {
         Self::start_with(toml, &[]).await
     }
@@ -43,8 +43,8 @@ impl GatewayProcess {
     }
 }
 
-/// Runs `skeygate COMMAND --config FILE` (the command with flags of its own) on this text to its end; gives the exit code and all it
-/// said.
+/// Runs `skeygate COMMAND --config FILE` (the command with flags of its own) on this text to its
+/// end; gives the exit code and its output.
 pub(crate) async fn run_to_end(subcommand: &str, toml: &str) -> (Option<i32>, String) {
     let (_directory, file) = write(toml);
     let mut command = skeygate(&[]);
@@ -57,7 +57,7 @@ pub(crate) async fn run_to_end(subcommand: &str, toml: &str) -> (Option<i32>, St
     (status.code(), program.output().await)
 }
 
-/// The built binary, with nothing of our own environment that could configure it.
+/// The built binary, without variables of the environment that could configure it.
 fn skeygate(launcher: &[&str]) -> Command {
     let binary = env!("CARGO_BIN_EXE_skeygate");
     let mut command = match launcher.split_first() {

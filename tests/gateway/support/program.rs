@@ -15,7 +15,7 @@ pub(crate) struct Program {
     pid: u32,
     lines: mpsc::UnboundedReceiver<String>,
     seen: Vec<String>,
-    /// How many of those `line` has been through.
+    /// Number of lines consumed by `line`.
     told: usize,
 }
 
@@ -53,21 +53,21 @@ impl Program {
 
     /// Waits for the next output line that holds `text`.
     ///
-    /// # Panics: with everything the program said, when it ends without such a line.
+    /// # Panics: with the whole output, when it ends without such a line.
     pub(crate) async fn line(&mut self, text: &str) -> String {
         let found = self.find(text).await;
         self.told = found + 1;
         self.seen[found].clone()
     }
 
-    /// Waits until it has said `text`; `line` still finds everything.
+    /// Waits for a line with `text`; `line` still finds every line.
     ///
     /// # Panics: as `line`.
     pub(crate) async fn says(&mut self, text: &str) {
         self.find(text).await;
     }
 
-    /// Which of the lines holds `text`, of those that `line` has not been through.
+    /// Index of the next line with `text` among those not consumed by `line`.
     async fn find(&mut self, text: &str) -> usize {
         let what = format!("{text:?} from {}", self.name);
         let found = async {
@@ -147,7 +147,7 @@ impl Program {
         self.child.kill().await.expect("killing");
     }
 
-    /// All it said, once it has ended.
+    /// The whole output, once it has ended.
     pub(crate) async fn output(&mut self) -> String {
         let rest = async {
             while let Some(line) = self.lines.recv().await {
@@ -164,7 +164,7 @@ fn forward(stream: impl AsyncRead + Unpin + Send + 'static, to: mpsc::UnboundedS
     tokio::spawn(async move {
         let mut lines = BufReader::new(stream).split(b'\n');
         while let Ok(Some(line)) = lines.next_segment().await {
-            // Nobody may be listening any more, but the pipe must not fill up.
+            // The receiver may be gone, but the pipe must not fill up.
             let _ = to.send(String::from_utf8_lossy(&line).into_owned());
         }
     });

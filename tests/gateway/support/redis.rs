@@ -21,7 +21,7 @@ pub(crate) struct RedisServer {
     program: Program,
 }
 
-/// What Redis answers.
+/// A reply of Redis.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Reply {
     /// `+` and `$`; the bytes.
@@ -83,7 +83,7 @@ impl RedisServer {
         self.program.signal("STOP");
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     pub(crate) fn resume(&self) {
         self.program.signal("CONT");
     }
@@ -177,8 +177,7 @@ fn launch(address: SocketAddr, directory: &TempDir, options: &[String]) -> Progr
     Program::start(command)
 }
 
-/// Something on Redis's port that says of every command that it is loading its data. Ends when
-/// dropped.
+/// A listener on Redis's port that replies LOADING to every command. Ends when dropped.
 pub(crate) struct LoadingRedis {
     _running: DropGuard,
 }
@@ -203,7 +202,7 @@ impl LoadingRedis {
 
 async fn say_loading(mut wire: Wire<TcpStream>) {
     while let Ok(line) = wire.line().await {
-        // Each command is a list, and nothing else in it begins like one.
+        // Each command is an array, and no other part of it starts with `*`.
         if line.starts_with(b"*") {
             let answer = b"-LOADING Redis is loading the dataset in memory\r\n";
             let _ = wire.write(answer).await;

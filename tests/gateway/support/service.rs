@@ -1,4 +1,5 @@
-//! Real services of an operator's, in PHP and Node, which check what the gateway sends them with the lines of the reference.
+//! Real services of an operator's, in PHP and Node, which verify the gateway's requests with the
+//! code of the reference.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -9,7 +10,7 @@ use tokio::process::Command;
 use super::free_port;
 use super::program::Program;
 
-/// What they share with the gateway.
+/// The secret shared with the gateway.
 pub(crate) const SECRET: &str = "the-webhook-secret-of-this-test-8Hq2";
 
 /// The lines of the reference in this language.
@@ -24,7 +25,7 @@ pub(crate) fn lines_of_the_reference(language: &str) -> String {
     code.to_owned()
 }
 
-/// A real service, which checks what it gets with the lines of the reference.
+/// A real service that verifies its requests with the code of the reference.
 pub(crate) struct Service {
     pub(crate) url: String,
     _program: Program,
@@ -32,7 +33,8 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// `php -S`; `then` is run with `$asked` once the signature was found good, and echoes the answer.
+    /// `php -S`; `then` is run with `$asked` once the signature was found good, and echoes the
+    /// answer.
     pub(crate) async fn php(secret: &str, then: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("who.php");

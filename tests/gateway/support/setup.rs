@@ -22,8 +22,8 @@ pub(crate) const OTHER_APP: (&str, &str) = ("wx00000000000000b2", "the-appsecret
 /// The open-platform account of both: their users have unionids.
 pub(crate) const ACCOUNT: &str = "account-one";
 
-/// What a test wants; `Setup::new()` is one app, Redis, a recording upstream, everything behind
-/// `auth = "required"`.
+/// Builder of a test's installation; `Setup::new()` is one app, Redis, a recording upstream, and
+/// one route with `auth = "required"`.
 pub(crate) struct Setup {
     tables: BTreeMap<&'static str, String>,
     apps: Vec<(&'static str, &'static str)>,
@@ -76,7 +76,8 @@ impl Setup {
         self
     }
 
-    /// The login is limited as it is by default. Otherwise it is not: all users of a test have one address.
+    /// The login is limited as it is by default. Otherwise it is not: all users of a test have one
+    /// address.
     pub(crate) fn default_login(mut self) -> Self {
         self.default_login = true;
         self
@@ -228,7 +229,7 @@ impl Parts {
         self.network.as_ref().expect("a setup with a far Redis")
     }
 
-    /// What wx.login() gives the user of the first app.
+    /// A login code for a user of the first app, as wx.login() gives it.
     pub(crate) fn code(&self, user: &str) -> String {
         self.wechat.new_code(APP.0, user)
     }
@@ -243,7 +244,7 @@ impl Parts {
         login_request(&self.code(user)).send(at).await
     }
 
-    /// The skey of a user who just logged in at `POST /login`.
+    /// Logs a user in at `POST /login` and gives the skey.
     ///
     /// # Panics: when the login is refused.
     pub(crate) async fn skey(&self, at: SocketAddr, user: &str) -> String {

@@ -1,5 +1,5 @@
-//! Real services that serve one small site, each in its own way: a page for everybody and a secret below `/admin`. They tell
-//! nothing about the request; what matters is which page they take a path for.
+//! Real services that serve one small site, each in its own way: a public page and a secret one
+//! below `/admin`. The tests compare which page a service serves for a path.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use tokio::process::Command;
 use super::free_port;
 use super::program::Program;
 
-/// What only `/admin/secret` and `/admin/secret.php` say.
+/// Text of `/admin/secret` and `/admin/secret.php` only.
 pub(crate) const SECRET: &str = "the secret of admin";
-/// What only `/public/hello` says.
+/// Text of `/public/hello` only.
 pub(crate) const PUBLIC: &str = "hello, everybody";
 
 /// A running service and its files. Stops when dropped.
@@ -133,7 +133,7 @@ impl Site {
         self.address
     }
 
-    /// What a gateway's `servers` says.
+    /// The URL for `servers` of a gateway.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -162,7 +162,7 @@ async fn start_nginx(directory: &Path) -> Program {
     command.args(["-e", "stderr", "-p"]).arg(directory);
     command.arg("-c").arg(directory.join("nginx.conf"));
     let mut program = Program::start(command);
-    // The first thing that nginx says once its sockets are open.
+    // The first log line of nginx once its sockets are open.
     program.line("getrlimit").await;
     program
 }

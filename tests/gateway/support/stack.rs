@@ -70,7 +70,7 @@ impl Stack {
         request.send(self.address()).await
     }
 
-    /// Ends the gateways as SIGTERM would and waits until they have let go.
+    /// Ends the gateways as SIGTERM would and waits for their end.
     pub(crate) async fn drain(&mut self) {
         for gateway in self.gateways.drain(..) {
             drop(gateway.shutdown);

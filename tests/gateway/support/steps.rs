@@ -1,5 +1,5 @@
-//! What an upstream does with one request, step by step. The answers below are the usual lists of
-//! steps.
+//! Scripted behaviour of an upstream for one request, step by step. `Answer` has the common
+//! scripts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ pub(crate) enum Step {
     Write(Vec<u8>),
     /// Write what the test sends, as it sends it, until it drops its end.
     Stream(mpsc::UnboundedReceiver<Vec<u8>>),
-    /// Go on when the test says so.
+    /// Continue when the test signals it.
     Wait(Arc<Notify>),
     /// Go on after a time: the upstream is slow.
     Slow(Duration),
     /// Answer the upgrade with 101 and send back every byte that comes.
     EchoUpgrade,
-    /// Close the connection without a word.
+    /// Close the connection without a response.
     Close,
     /// Break the connection (RST).
     Reset,
@@ -72,7 +72,7 @@ impl Answer {
         )
     }
 
-    /// `self`, held back until the test says so; the body is read before.
+    /// `self`, held back until the test signals it; the body is read before.
     pub(crate) fn held(mut self) -> (Arc<Notify>, Self) {
         let gate = Arc::new(Notify::new());
         self.0

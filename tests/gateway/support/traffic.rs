@@ -1,4 +1,4 @@
-//! Steady traffic, so that a test can break something under it and count what the callers got.
+//! Steady traffic, so that a test can break something under it and count the responses.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::client::{Client, Request};
 use super::within;
 
-/// What one request got.
+/// Outcome of one request.
 #[derive(Debug, Clone)]
 pub(crate) struct Sample {
     /// When it was sent.

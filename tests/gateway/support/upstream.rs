@@ -1,4 +1,4 @@
-//! An upstream that records every byte it is sent and answers as it is told.
+//! An upstream that records every received byte and responds as scripted.
 
 use std::collections::VecDeque;
 use std::io::{Error, Result};
@@ -39,7 +39,7 @@ impl Recorded {
     }
 }
 
-/// What the upstream saw, in order.
+/// Events at the upstream, in order.
 pub(crate) enum Seen {
     /// The head of a request.
     Head(Head),
@@ -62,13 +62,13 @@ struct Shared {
     seen: mpsc::UnboundedSender<Seen>,
 }
 
-/// The upstream. Answers 200 `ok` until told otherwise; stops when dropped.
+/// The upstream. Responds with 200 `ok` by default; stops when dropped.
 pub(crate) struct RecordingUpstream {
     address: SocketAddr,
     shared: Arc<Shared>,
     seen: mpsc::UnboundedReceiver<Seen>,
     running: Option<DropGuard>,
-    /// Keeps the port from others while nobody listens on it.
+    /// Reserves the port while the upstream does not listen.
     closed: Option<TcpSocket>,
 }
 
@@ -120,7 +120,7 @@ impl RecordingUpstream {
         self.closed = Some(socket);
     }
 
-    /// What a gateway's `servers` says.
+    /// The URL for `servers` of a gateway.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -140,7 +140,7 @@ impl RecordingUpstream {
         *self.shared.otherwise.lock().expect("lock") = Arc::new(respond);
     }
 
-    /// Closes connections without a word after they were idle for so long.
+    /// Closes connections that were idle for this time, without notice.
     pub(crate) fn close_idle_after(&self, time: Duration) {
         *self.shared.idle_timeout.lock().expect("lock") = Some(time);
     }
@@ -190,7 +190,7 @@ impl RecordingUpstream {
         .await;
     }
 
-    /// The next thing that was seen, whatever it is.
+    /// The next event of any kind.
     pub(crate) async fn next_seen(&mut self) -> Seen {
         self.wait("anything at the upstream", Some).await
     }
@@ -217,8 +217,10 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
             shared.connections.fetch_add(1, Ordering::SeqCst);
             let shared = Arc::clone(&shared);
             connections.spawn(async move {
-                // A connection that breaks is something tests provoke.
-                let _ = Connection::new(stream, &shared).run().await;
+                let mut connection = Connection::new(stream, &shared);
+                // Tests provoke broken connections.
+                let _ = connection.run().await;
+                connection.close();
                 let _ = shared.seen.send(Seen::Closed);
             });
         }
@@ -230,6 +232,7 @@ async fn serve(listener: TcpListener, shared: Arc<Shared>, stop: CancellationTok
 struct Connection<'a> {
     wire: Wire<OwnedReadHalf>,
     writer: OwnedWriteHalf,
+    resets: bool,
     shared: &'a Shared,
 }
 
@@ -239,6 +242,7 @@ impl<'a> Connection<'a> {
         Self {
             wire: Wire::new(reader),
             writer,
+            resets: false,
             shared,
         }
     }
@@ -263,7 +267,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    /// Does what the answer says; false when the connection is to end.
+    /// Runs the steps of the answer; false when the connection is to end.
     async fn answer(&mut self, head: Head, answer: Answer) -> Result<bool> {
         self.tell(Seen::Head(head.clone()));
         let mut recorded = Recorded {
@@ -278,7 +282,7 @@ impl<'a> Connection<'a> {
             {
                 self.read_body(framing, &mut recorded).await?;
             }
-            // Told before anything is answered: who saw the answer finds the request.
+            // Sent before the response, so that a test that has the response finds the request.
             if !reported {
                 self.tell(Seen::Request(recorded.clone()));
                 reported = true;
@@ -351,10 +355,18 @@ impl<'a> Connection<'a> {
     }
 
     /// Without lingering, closing sends RST instead of FIN.
-    fn reset(&self) -> Result<bool> {
+    fn reset(&mut self) -> Result<bool> {
         let stream: &TcpStream = self.writer.as_ref();
         socket2::SockRef::from(stream).set_linger(Some(Duration::ZERO))?;
+        self.resets = true;
         Err(Error::other("reset"))
+    }
+
+    fn close(self) {
+        if self.resets {
+            // Dropping a write half sends FIN, and then the client sees no reset.
+            self.writer.forget();
+        }
     }
 
     fn tell(&self, seen: Seen) {

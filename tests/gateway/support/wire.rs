@@ -1,6 +1,6 @@
 //! Reads HTTP/1.1 messages from a byte stream the plain way, so that the tests depend on no HTTP
-//! library's idea of what was sent. A stream that ends or breaks in the middle of a message is an
-//! error that says where.
+//! library's interpretation. A stream that ends or breaks in the middle of a message is an error
+//! that says where.
 
 use std::io::{Error, ErrorKind, Result};
 
@@ -37,8 +37,8 @@ pub(crate) enum Framing {
 impl Framing {
     /// Reads it off the headers.
     ///
-    /// # Panics: when both are there, or the length is no number: nobody in these tests may send
-    /// that unseen.
+    /// # Panics: when both are there, or the length is no number: neither the gateway nor the tests
+    /// may send that.
     pub(crate) fn of(headers: &Fields) -> Self {
         let length = headers.get("content-length");
         match (length, headers.get("transfer-encoding")) {

@@ -1,4 +1,5 @@
-//! One attack over HTTP/2 with prior knowledge: frames, and what becomes of their streams and of the connection.
+//! One attack over HTTP/2 with prior knowledge: frames, and what becomes of their streams and of
+//! the connection.
 
 use super::hpack;
 use crate::attacks::case::{Case, Clean};
@@ -20,26 +21,28 @@ pub(super) const GOAWAY: u8 = 7;
 pub(super) const WINDOW_UPDATE: u8 = 8;
 pub(super) const CONTINUATION: u8 = 9;
 
-/// What stands for the user's skey in a header block, whose lengths are counted before it is put in: as long as one.
+/// Placeholder for the user's skey in a header block: as long as an skey, because lengths are
+/// counted before the replacement.
 pub(super) const SKEY: &str = "(the skey of the user, of as many letters.)";
 
-/// Error codes (RFC 9113, 7). The library says `PROTOCOL_ERROR` for nearly all that ends a connection.
+/// Error codes (RFC 9113, 7). The library says `PROTOCOL_ERROR` for nearly all that ends a
+/// connection.
 pub(super) const PROTOCOL_ERROR: u32 = 1;
 pub(super) const FLOW_CONTROL_ERROR: u32 = 3;
 pub(super) const FRAME_SIZE_ERROR: u32 = 6;
 
-/// An attack. What is not the connection's end leaves the connection in use.
+/// An attack. Unless it ends the connection, the connection stays in use.
 #[derive(Debug, Clone)]
 pub(in crate::attacks) struct Attack {
-    /// Name, frames, and what the upstream may see.
+    /// Name, frames, and the requests the upstream may see.
     pub(in crate::attacks) case: Case,
-    /// What the client is told.
+    /// The outcome due to the client.
     pub(super) outcomes: Vec<Outcome>,
     /// The frames come right behind the preface, without SETTINGS.
     pub(super) no_settings: bool,
 }
 
-/// What the client is told.
+/// The outcome due to the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The stream is reset with this code.
@@ -63,13 +66,15 @@ impl Attack {
         }
     }
 
-    /// The stream is malformed: `RST_STREAM` with `PROTOCOL_ERROR`, and the connection goes on (RFC 9113, 8.1.1).
+    /// The stream is malformed: `RST_STREAM` with `PROTOCOL_ERROR`, and the connection goes on (RFC
+    /// 9113, 8.1.1).
     pub(super) fn malformed(mut self) -> Self {
         self.outcomes.push(Outcome::Reset(1, PROTOCOL_ERROR));
         self
     }
 
-    /// Malformed in a name or a value itself: the library ends the whole connection, which it may (RFC 9113, 5.4).
+    /// Malformed in a name or a value itself: the library ends the whole connection, which it may
+    /// (RFC 9113, 5.4).
     pub(super) fn broken(self) -> Self {
         self.go_away(PROTOCOL_ERROR)
     }

@@ -35,7 +35,7 @@ fn on(stream: u32) -> Vec<u8> {
     headers(stream, END_STREAM, &request("GET", "/open/a", &[]))
 }
 
-/// A whole request that we answer ourselves, so that the upstream sees nothing though it is good.
+/// A valid request for an endpoint of the gateway itself, so that the upstream sees nothing.
 fn nobodys(stream: u32) -> Vec<u8> {
     headers(stream, END_STREAM, &request("GET", "/known/a", &[]))
 }
@@ -281,7 +281,7 @@ fn control() -> Vec<Attack> {
     ]
 }
 
-/// What is to be ignored.
+/// Frames to be ignored.
 fn harmless() -> Vec<Attack> {
     let clean = || Clean::get("/open/a");
     vec![

@@ -1,9 +1,10 @@
-//! Header blocks (RFC 7541): written plainly, so that any bytes can be sent; read as far as answers need it, without a dynamic
-//! table, which the client has forbidden.
+//! Header blocks (RFC 7541): written plainly, so that any bytes can be sent; read as far as answers
+//! need it, without a dynamic table, which the client has forbidden.
 
 use std::collections::BTreeMap;
 
-/// Letters by the length of their Huffman code; the code is canonical, so that this is all of it that answers use.
+/// Letters by the length of their Huffman code; the code is canonical, so that this is all of it
+/// that answers use.
 const LENGTHS: [(u32, &str); 9] = [
     (5, "012aceiost"),
     (6, " %-./3456789=A_bdfghlmnpru"),
@@ -70,7 +71,7 @@ fn number(block: &mut Vec<u8>, prefix: u8, value: usize) {
 /// The fields of an answer.
 ///
 /// # Errors
-/// What cannot be read.
+/// The place that cannot be decoded.
 pub(super) fn fields(block: &[u8]) -> Result<Vec<(String, String)>, String> {
     let mut reader = Reader { rest: block };
     let mut fields = Vec::new();
@@ -161,7 +162,8 @@ fn unpacked(text: &[u8]) -> Result<String, String> {
     }
 }
 
-/// Length and code → letter. Canonical: codes of one length follow each other, and the next length goes on where it ended.
+/// Length and code → letter. Canonical: codes of one length follow each other, and the next length
+/// goes on where it ended.
 fn codes() -> BTreeMap<(u32, u32), char> {
     let mut codes = BTreeMap::new();
     let (mut code, mut last) = (0_u32, 5);

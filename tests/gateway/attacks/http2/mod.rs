@@ -1,5 +1,6 @@
-//! Attacks over HTTP/2 with prior knowledge (RFC 9113): what cannot go to an HTTP/1.1 upstream as one clean request is refused on
-//! its stream, and what breaks the protocol ends the connection. Nobody upgrades from HTTP/1.1: `streams` has that.
+//! Attacks over HTTP/2 with prior knowledge (RFC 9113): a request that cannot become one clean
+//! HTTP/1.1 request is refused on its stream, and a protocol violation ends the connection.
+//! Upgrades from HTTP/1.1 are in `streams`.
 
 mod case;
 mod frames;
@@ -7,7 +8,7 @@ mod hpack;
 mod requests;
 mod run;
 
-/// What every attack is called.
+/// The names of all attacks.
 pub(super) fn names() -> Vec<String> {
     let attacks = [requests::attacks(), frames::attacks()].concat();
     attacks.into_iter().map(|attack| attack.case.name).collect()

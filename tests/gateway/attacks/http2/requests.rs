@@ -300,7 +300,7 @@ fn trailers() -> Vec<Attack> {
     ]
 }
 
-/// What is good, so that not everything is refused; and what is cleaned.
+/// Valid requests, so that a gateway that refuses everything fails; and headers that are removed.
 fn good() -> Vec<Attack> {
     let clean = || Clean::get("/open/a");
     let known = |name: &str, fields: &[(&str, &str)]| {

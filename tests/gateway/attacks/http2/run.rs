@@ -1,4 +1,5 @@
-//! Runs attacks over HTTP/2. A request of our own, on the same connection where that is to go on, shows that nothing more comes.
+//! Runs attacks over HTTP/2. A request of our own, on the same connection where that is to go on,
+//! shows that nothing more comes.
 
 use std::collections::BTreeMap;
 
@@ -9,8 +10,8 @@ use super::case::{
     request,
 };
 use super::hpack;
-use crate::attacks::answers::in_time;
 use crate::attacks::judge::same;
+use crate::attacks::responses::in_time;
 use crate::attacks::run::{Bench, replaced};
 use crate::support::setup::Setup;
 use crate::support::wire::Wire;
@@ -87,7 +88,7 @@ async fn attempt(bench: &mut Bench, attack: &Attack) -> Result<(), String> {
     bench.saw(&attack.case, &target).await
 }
 
-/// What is known of a stream.
+/// State of a stream.
 #[derive(Debug, Default)]
 struct Told {
     fields: Vec<(String, String)>,
@@ -123,7 +124,7 @@ impl Link {
         }
     }
 
-    /// An error is left to whoever reads.
+    /// A write error shows when the response is read.
     async fn write(&mut self, bytes: &[u8]) {
         let _ = self.wire.write(bytes).await;
     }
@@ -203,7 +204,8 @@ impl Link {
                 match kind {
                     HEADERS => told.fields.extend(hpack::fields(&payload)?),
                     DATA => told.body.extend(payload),
-                    // Behind a whole answer it only says that the rest of the request is not wanted.
+                    // Behind a whole answer it only says that the rest of the request is not
+                    // wanted.
                     _ if told.whole => {}
                     _ => told.reset = Some(number(&payload)),
                 }

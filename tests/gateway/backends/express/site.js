@@ -1,4 +1,5 @@
-// An Express application with the defaults of Express: routes without letter case and with a slash more at the end, and files.
+// An Express application with the defaults of Express: routes without letter case and with a slash
+// more at the end, and files.
 const express = require('express');
 const methodOverride = require('method-override');
 

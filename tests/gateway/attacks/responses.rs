@@ -1,10 +1,10 @@
-//! What the client is told, held against what it must be.
+//! Checks the responses that the client gets.
 
 use std::io::ErrorKind;
 
 use super::case::Want;
 use super::judge::same;
-use crate::support::PATIENCE;
+use crate::support::EVENT_TIMEOUT;
 use crate::support::client::{Client, Request, Response};
 use crate::support::fields::Head;
 
@@ -21,7 +21,7 @@ const ALLOWED: [&str; 9] = [
     "x-request-id",
 ];
 
-/// Reads one answer and holds it against what it is to be.
+/// Reads one response and compares it with the expected one.
 pub(super) async fn answer(client: &mut Client, want: &Want) -> Result<(), String> {
     let method = match want {
         Want::Passed(method, _) | Want::Continued(method, _) => method,
@@ -89,8 +89,8 @@ pub(super) async fn exchange(client: &mut Client, request: &Request) -> Result<S
     Ok(answer.text())
 }
 
-/// Waits for what is going to happen.
+/// Waits for an event that is going to happen.
 pub(super) async fn in_time<F: Future>(what: &str, future: F) -> Result<F::Output, String> {
-    let waited = tokio::time::timeout(PATIENCE, future).await;
+    let waited = tokio::time::timeout(EVENT_TIMEOUT, future).await;
     waited.map_err(|_| format!("waited in vain for {what}"))
 }

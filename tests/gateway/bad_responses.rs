@@ -1,10 +1,9 @@
-//! What upstreams may answer, byte for byte, and what is to become of it: the cases of
-//! `bad_upstreams`.
+//! Responses of upstreams, byte for byte, and their required outcome: the cases of `bad_upstreams`.
 
-/// What a second caller must never be shown.
+/// Bytes that no other client must ever get.
 pub(crate) const POISON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
 
-/// What becomes of an answer.
+/// Outcome of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// 502 `upstream_protocol`.
@@ -161,7 +160,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
         (format!("garbage\r\n{sound}"), Unsound),
         (format!("<br>Warning: cannot\r\n\r\n{sound}"), Unsound),
         ("just some text, as HTTP/0.9 had it\r\n".to_owned(), Unsound),
-        // Protocols nobody asked for, and answers before the answer without end.
+        // Unrequested protocols, and endless informational responses.
         (
             "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_owned(),
             Unsound,
@@ -172,7 +171,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
             format!("HTTP/1.1 103 H\r\nA: {long}\r\n\r\n{sound}"),
             Unsound,
         ),
-        // More than was asked for.
+        // Bytes after the response.
         (format!("{sound}{POISON}"), Closed(200, "ok")),
         (format!("{}{POISON}", chunked(whole)), Closed(200, "ok")),
         (format!("{sound}\r\n"), Closed(200, "ok")),

@@ -1,5 +1,5 @@
-//! The gateway's own answers: the same few headers, JSON, nothing of what the request said, nothing
-//! of what is inside; whatever goes wrong and in every style.
+//! The gateway's own responses: the same few headers, JSON, no part of the request and no
+//! internals, for every failure and in every style.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::support::setup::{APP, Setup, login_request};
 use crate::support::stack::Stack;
 use crate::support::steps::{Answer, Step};
 
-/// What every hostile input holds.
+/// Marker in every hostile input.
 const MARK: &str = "zq9mark";
 
 const STYLES: [(&str, &str); 7] = [
@@ -50,7 +50,7 @@ fn setup() -> Setup {
         .routes(&tables)
 }
 
-/// Whether an answer of ours says what it may and nothing else; gives its name.
+/// Asserts that a response of the gateway holds only permitted content; gives its name.
 fn judge(answer: &Response, what: &str) -> String {
     let name = answer.error().unwrap_or_default().to_owned();
     let all = format!("{:?} {}", answer.headers, answer.text()).to_lowercase();
@@ -120,7 +120,7 @@ fn marked(method: &str, target: &str) -> Request {
 }
 
 #[tokio::test]
-async fn no_refusal_in_any_style_reflects_the_request_or_shows_what_is_inside() {
+async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
     let mut stack = Stack::start(setup()).await;
     let mut names = BTreeSet::new();
     for (style, _) in STYLES {
@@ -271,7 +271,7 @@ async fn hostile_hosts_are_not_reflected() {
 }
 
 #[tokio::test]
-async fn successes_of_our_own_endpoints_are_for_nobody_else_to_keep() {
+async fn successes_of_our_own_endpoints_are_never_cached() {
     let stack = Stack::start(Setup::new().memory()).await;
     let login = login_request(&stack.code("ann"))
         .send(stack.address())
@@ -294,7 +294,7 @@ async fn successes_of_our_own_endpoints_are_for_nobody_else_to_keep() {
 }
 
 #[tokio::test]
-async fn a_login_keeps_no_more_of_a_client_than_tells_its_device() {
+async fn a_login_stores_a_bounded_description_of_the_client() {
     let mut stack = Stack::start(Setup::new()).await;
     let agent = "a".repeat(20_000);
     let login = login_request(&stack.code("ann")).header("User-Agent", &agent);
@@ -303,6 +303,8 @@ async fn a_login_keeps_no_more_of_a_client_than_tells_its_device() {
 
     assert_eq!(answer.status, 200, "{}", answer.text());
     let dump = stack.redis().dump().await;
+    let text = String::from_utf8_lossy(&dump);
+    assert!(text.contains("skeygate:s:"), "no session in {text:?}");
     assert!(dump.len() < 4000, "{}", dump.len());
 }
 
@@ -331,7 +333,7 @@ async fn an_identity_of_odd_characters_is_one_header_line_of_visible_ascii() {
     assert_eq!(seen.get("x-unionid"), Some(format!("u{encoded}").as_str()));
     assert_eq!(seen.get("x-wx-appid"), Some(APP.0));
     assert_eq!(seen.all("x-user-id").len(), 1);
-    // What WeChat promises not to send is taken for no identity at all.
+    // Values that WeChat's documentation excludes are no identity.
     for openid in [
         "",
         "o\u{540d}",

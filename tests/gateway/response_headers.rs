@@ -1,9 +1,9 @@
-//! The headers of an upstream's answer: what is about its own connection, or is ours to say, goes
-//! no further; everything else does, as it came.
+//! The headers of an upstream's response: fields about its own connection and fields of the gateway
+//! are removed; all others pass unchanged.
 
 use http::Request as H2Request;
 
-use crate::bad_answers::ok;
+use crate::bad_responses::ok;
 use crate::support::client::{Client, Request};
 use crate::support::h2::H2Client;
 use crate::support::setup::Setup;
@@ -16,7 +16,7 @@ async fn open() -> Stack {
     Stack::start(Setup::new().memory().routes(OPEN)).await
 }
 
-/// An answer with headers that are about the upstream's connection or not the upstream's to say.
+/// A response with headers about the upstream's connection and headers reserved to the gateway.
 fn loaded() -> Answer {
     Answer::raw(
         "HTTP/1.0 200 OK\r\nContent-Length: 2\r\nConnection: keep-alive, X-Hop\r\nConnection: x-other\r\n\

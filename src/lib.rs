@@ -9,7 +9,6 @@ pub mod config;
 pub mod control;
 pub mod error;
 pub mod fake_wechat;
-pub mod forward;
 pub mod gateway;
 pub mod http;
 pub mod http_client;
@@ -25,6 +24,7 @@ pub mod session;
 pub mod style;
 #[cfg(test)]
 mod testing;
+pub mod upstream;
 pub mod users;
 pub mod webhook;
 pub mod wechat;

@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{HeaderMap, Method, Request};
-use skeygate::forward::framer::{Framer, Verdict};
+use skeygate::upstream::framer::{Framer, Verdict};
 use tokio::runtime::{Builder, Runtime};
 
 use super::framing::{Padding, decode};

@@ -16,10 +16,10 @@ use hyper::{Method, Response, StatusCode};
 use super::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
-use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
 use crate::limit::Standing;
 use crate::request_log::Record;
 use crate::style;
+use crate::upstream::{Answer, BodyWatch, ResponseBody, Tunnel};
 
 /// The name of the error, for programs that cannot read the body; nginx's `auth_request` for one.
 const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");

@@ -42,7 +42,6 @@ use crate::config::{
     TokenSource,
 };
 use crate::error::Error;
-use crate::forward::Upstream;
 use crate::http::address::{Peer, client_address};
 use crate::http::framing::{self, Refused};
 use crate::http::headers::HeaderPolicy;
@@ -54,6 +53,7 @@ use crate::login::Logins;
 use crate::request_log::Record;
 use crate::route::RouteTable;
 use crate::session::SessionStore;
+use crate::upstream::Upstream;
 
 /// Everything a request needs. Made once from a configuration, shared by all connections.
 pub struct Gateway {

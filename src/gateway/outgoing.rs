@@ -18,7 +18,6 @@ use super::{Exchange, Gateway, apply};
 use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, Taken};
 use crate::config::{HostHeader, Route, TokenSource};
 use crate::error::Error;
-use crate::forward::{Outgoing, RequestBody, Upgrade, Upstream};
 use crate::http::address::Peer;
 use crate::http::body::{self, BodyProblem};
 use crate::http::forwarded::{remove_forwarded, remove_imitated_forwarded};
@@ -27,6 +26,7 @@ use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestId, X_REQUEST_ID};
 use crate::identity::Identity;
 use crate::request_log::Record;
+use crate::upstream::{Outgoing, RequestBody, Upgrade, Upstream};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -13,7 +13,7 @@ pub(super) const LAYERS: [&[&str]; 14] = [
     &["admin"],
     &["gateway"],
     &["request_log"],
-    &["auth", "login", "forward", "control", "access_token"],
+    &["auth", "login", "upstream", "control", "access_token"],
     &["style"],
     &["error"],
     &["session", "users", "wechat", "route", "limit"],

@@ -13,8 +13,8 @@ use super::values::TIMEOUT;
 /// One upstream service.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// Its server; more than one is not available in this version.
-    pub server: ServerAddress,
+    /// Its servers, at least one; more than one is not available in this version.
+    pub servers: Vec<ServerAddress>,
     /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default `"4s"`. One that answered HEAD
     /// is not kept.
     pub idle_timeout: Duration,
@@ -60,7 +60,7 @@ pub enum HostHeader {
 
 impl Upstream {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let server = table.required("servers", one_server);
+        let servers = table.required("servers", servers);
         table.later("balance", r#""least_request""#);
         for name in ["health", "passive", "tls"] {
             table.later(name, "{}");
@@ -74,7 +74,7 @@ impl Upstream {
         let max_pending = table.key("max_pending", "1024", integer(0..=1_000_000_usize));
         table.finish();
         Some(Self {
-            server: server?,
+            servers: servers?,
             idle_timeout: idle_timeout?,
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
@@ -85,8 +85,9 @@ impl Upstream {
         })
     }
 }
-/// The list, of which one server is available.
-fn one_server(value: &Value<'_>) -> Option<ServerAddress> {
+
+/// The list; more than one server is not available in this version.
+fn servers(value: &Value<'_>) -> Option<Vec<ServerAddress>> {
     let DeValue::Array(items) = value.item else {
         return value.wrong("a list in [ ]");
     };
@@ -108,7 +109,7 @@ fn one_server(value: &Value<'_>) -> Option<ServerAddress> {
             Some(help.to_owned()),
         );
     }
-    text(address::server)(&first)
+    text(address::server)(&first).map(|server| vec![server])
 }
 
 fn host_header(text: &str) -> Result<HostHeader, Fault> {

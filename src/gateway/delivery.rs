@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::answer::Reply;
-use super::{Exchange, Gateway, outgoing};
+use super::{Exchange, Gateway, note_attempt, outgoing};
 use crate::config::{self, Action, Auth, HeaderRules, OnBadToken, PathPattern, Route, Style};
 use crate::error::Error;
 use crate::http::loose::{loosest, script_readings};
@@ -122,11 +122,12 @@ impl Gateway {
         let came = exchange.record.bytes_in;
         let (outgoing, record) =
             self.outgoing(upstream, route, exchange, target, body, Some(identity));
-        record.upstream = Some((delivery.upstream.clone(), upstream.address().to_owned()));
         record.bytes_in = came;
         let sent = Instant::now();
-        let answer = upstream.forward(outgoing).await;
+        let response = upstream
+            .send(outgoing, |attempt| note_attempt(record, attempt))
+            .await;
         record.upstream_time = Some(sent.elapsed());
-        Ok(Reply::forwarded(answer?, None, &route.response_headers))
+        Ok(Reply::forwarded(response?, None, &route.response_headers))
     }
 }

@@ -146,8 +146,9 @@ impl Gateway {
         identity: Option<&Identity>,
     ) -> Result<String, Error> {
         let upstream = self.upstream(upstream)?;
-        self.upstream_headers(parts, sender, upstream, route, identity);
-        Ok(upstream.address().to_owned())
+        self.upstream_headers(parts, sender, route, identity);
+        let attempt = upstream.preview(&mut parts.headers)?;
+        Ok(attempt.address.to_string())
     }
 }
 

@@ -50,10 +50,10 @@ use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::http::{host, method, target};
 use crate::limit::{Limits, Standing};
 use crate::login::Logins;
-use crate::request_log::Record;
+use crate::request_log::{Record, UpstreamEntry};
 use crate::route::RouteTable;
 use crate::session::SessionStore;
-use crate::upstream::Upstream;
+use crate::upstream::{Attempt, Upstream};
 
 /// Everything a request needs. Made once from a configuration, shared by all connections.
 pub struct Gateway {
@@ -119,7 +119,10 @@ impl Gateway {
         });
         let credentials = credentials.collect();
         let key_checks = Arc::new(KeyChecks::new(tokens, tasks.clone()));
-        let upstream = |(name, upstream)| (name, Arc::new(Upstream::new(upstream)));
+        let upstream = |(name, config): (String, _)| {
+            let upstream = Upstream::new(&name, config);
+            (name, Arc::new(upstream))
+        };
         Self {
             policy: Arc::new(HeaderPolicy::new(
                 &config.identity,
@@ -312,20 +315,20 @@ impl Gateway {
                 let target = self.target(route, text, exchange.query.as_deref())?;
                 let identity = session.map(|session| session.identity);
                 // Prepared before the wait, so that its future holds nothing of the preparation.
-                let (forwarding, watch, record) = {
-                    let (outgoing, record) =
+                let (watch, record);
+                let sending = {
+                    let (request, its_record) =
                         self.outgoing(upstream, route, exchange, target, body, identity.as_ref());
-                    record.upstream = Some((name.clone(), upstream.address().to_owned()));
-                    let watch = outgoing.body.watch();
-                    (upstream.forward(outgoing), watch, record)
+                    (watch, record) = (request.body.watch(), its_record);
+                    upstream.send(request, |attempt| note_attempt(record, attempt))
                 };
                 let sent = Instant::now();
-                let answer = forwarding.await;
+                let response = sending.await;
                 record.upstream_time = Some(sent.elapsed());
                 if let Some(watch) = &watch {
                     record.bytes_in = watch.bytes();
                 }
-                Ok(Reply::forwarded(answer?, watch, &route.response_headers))
+                Ok(Reply::forwarded(response?, watch, &route.response_headers))
             }
         }
     }
@@ -334,6 +337,15 @@ impl Gateway {
         let missing = || Error::Internal(format!("the route names the unknown upstream {name}"));
         self.upstreams.get(name).ok_or_else(missing)
     }
+}
+
+/// Notes the endpoint of a try in the request's log line.
+fn note_attempt(record: &mut Record, attempt: &Attempt) {
+    record.upstream = Some(UpstreamEntry {
+        name: Arc::clone(&attempt.upstream),
+        address: Arc::clone(&attempt.address),
+        tries: attempt.tries,
+    });
 }
 
 /// Sets and removes what the route says.

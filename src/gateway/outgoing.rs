@@ -16,7 +16,7 @@ use hyper::http::uri::{Authority, PathAndQuery};
 
 use super::{Exchange, Gateway, apply};
 use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, Taken};
-use crate::config::{HostHeader, Route, TokenSource};
+use crate::config::{Route, TokenSource};
 use crate::error::Error;
 use crate::http::address::Peer;
 use crate::http::body::{self, BodyProblem};
@@ -26,7 +26,7 @@ use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestId, X_REQUEST_ID};
 use crate::identity::Identity;
 use crate::request_log::Record;
-use crate::upstream::{Outgoing, RequestBody, Upgrade, Upstream};
+use crate::upstream::{RequestBody, Upgrade, Upstream, UpstreamRequest};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -46,7 +46,7 @@ impl Gateway {
         target: PathAndQuery,
         read: ReadBody,
         identity: Option<&Identity>,
-    ) -> (Outgoing, &'a mut Record) {
+    ) -> (UpstreamRequest, &'a mut Record) {
         let Exchange {
             mut parts,
             body,
@@ -62,7 +62,7 @@ impl Gateway {
             authority: authority.as_ref(),
             id: &record.id,
         };
-        let upgrade = self.upstream_headers(&mut parts, &sender, upstream, route, identity);
+        let upgrade = self.upstream_headers(&mut parts, &sender, route, identity);
         let body = match read {
             Some(bytes) => {
                 parts.headers.remove(TRAILER);
@@ -90,7 +90,7 @@ impl Gateway {
         };
         let timeout = route.timeout.unwrap_or(upstream.config().response_timeout);
         (
-            Outgoing {
+            UpstreamRequest {
                 parts,
                 target,
                 body,
@@ -107,7 +107,6 @@ impl Gateway {
         &self,
         parts: &mut Parts,
         sender: &Sender<'_>,
-        upstream: &Upstream,
         route: &Route,
         identity: Option<&Identity>,
     ) -> Option<Upgrade> {
@@ -122,14 +121,8 @@ impl Gateway {
         let client_host = client_host(headers, sender.authority);
         set_forwarded(headers, sender, client_host.as_ref());
         set_trace(headers, sender.id);
-        let host = match &upstream.config().host {
-            HostHeader::Preserve => {
-                client_host.or_else(|| HeaderValue::from_str(upstream.host()).ok())
-            }
-            HostHeader::Upstream => HeaderValue::from_str(upstream.host()).ok(),
-            HostHeader::Fixed(host) => HeaderValue::from_str(host).ok(),
-        };
-        if let Some(host) = host {
+        // The upstream replaces it, if its `host` says so, by the name of the endpoint it chooses.
+        if let Some(host) = client_host {
             headers.insert(HOST, host);
         }
         if let Some(upgrade) = &upgrade {

@@ -45,8 +45,8 @@ pub struct Record {
     pub user_id: Option<String>,
     /// The mini program.
     pub appid: Option<String>,
-    /// The upstream's name and address.
-    pub upstream: Option<(String, String)>,
+    /// The upstream, as of the last try.
+    pub upstream: Option<UpstreamEntry>,
     /// The status answered; `None` when the client left before.
     pub status: Option<u16>,
     /// Name and cause of the error, if it ended with one.
@@ -65,6 +65,17 @@ pub struct Record {
     pub wechat_time: Option<Duration>,
     /// Time to the head of the upstream's answer.
     pub upstream_time: Option<Duration>,
+}
+
+/// The upstream of a request.
+#[derive(Debug)]
+pub struct UpstreamEntry {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The address of the endpoint that was tried last.
+    pub address: Arc<str>,
+    /// Tries, the first one included.
+    pub tries: u32,
 }
 
 /// What authentication found, for the log.

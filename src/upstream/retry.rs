@@ -63,9 +63,11 @@ pub(super) async fn send(
         let (position, endpoint) = upstream.pick(&failed)?;
         let attempt = upstream.attempt(endpoint, tries);
         on_attempt(&attempt);
-        let mut target = match last.take() {
-            Some(target) if target.position == position => target,
-            _ => Target {
+        // Another endpoint's permit is released before the wait for one of this endpoint.
+        let kept = last.take().filter(|target| target.position == position);
+        let mut target = match kept {
+            Some(target) => target,
+            None => Target {
                 position,
                 endpoint,
                 permit: endpoint.permit(timeout).await?,

@@ -68,8 +68,8 @@ async fn a_post_is_never_sent_twice() {
         let body = stack.upstream.request().await.text();
         assert!(bodies.insert(body.clone()), "{body} came twice");
     }
-    // The socket is peeked at before each use, so nearly all requests succeed, although many of them
-    // meet a connection that is being closed.
+    // The socket is peeked at before each use, so nearly all requests succeed, although many of
+    // them meet a connection that is being closed.
     assert!(answered >= 270, "{answered} of 300");
 }
 
@@ -145,7 +145,8 @@ async fn an_answer_before_the_body_was_read_is_passed_on() {
         .upstream
         .next(Answer(vec![Step::Write(early.to_vec()), Step::Hang]));
     let mut client = Client::connect(stack.address()).await;
-    // More than any socket buffer takes: a gateway that sends it all first never reads the response.
+    // More than any socket buffer takes: a gateway that sends it all first never reads the
+    // response.
     let length = 16 * 1024 * 1024;
     let head =
         format!("POST /a HTTP/1.1\r\nHost: gateway.test\r\nContent-Length: {length}\r\n\r\n");

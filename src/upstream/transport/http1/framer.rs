@@ -46,7 +46,7 @@ enum State {
 pub enum Verdict {
     /// All of them.
     Pass,
-    /// Those before; the rest is a partial head, to be read again together with what follows.
+    /// Those before; the rest is a partial head, to be read again together with the next bytes.
     HoldFrom(usize),
     /// Those before; the connection must not be used any more.
     RefuseFrom(usize),
@@ -155,7 +155,7 @@ impl Framer {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Damage> {
-        // Checked with the first bytes: what is not HTTP may never have an end of its head.
+        // Checked with the first bytes: bytes other than HTTP may never end a head.
         if !bytes.iter().zip(VERSION).all(|(byte, due)| byte == due) {
             return Err(NO_STATUS_LINE);
         }

@@ -9,7 +9,6 @@ pub mod config;
 pub mod error;
 #[cfg(feature = "dev")]
 pub mod fake_wechat;
-pub mod forward;
 pub mod gateway;
 pub mod http;
 pub mod http_client;
@@ -30,6 +29,7 @@ pub mod store_error;
 pub mod style;
 #[cfg(test)]
 mod testing;
+pub mod upstream;
 pub mod users;
 pub mod webhook;
 pub mod wechat;

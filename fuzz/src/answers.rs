@@ -12,7 +12,7 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper::{HeaderMap, Method, Request};
-use skeygate::forward::framer::{Framer, Verdict};
+use skeygate::upstream::transport::http1::framer::{Framer, Verdict};
 use tokio::runtime::{Builder, Runtime};
 
 use super::framing::{Padding, decode};
@@ -75,7 +75,7 @@ pub fn check(data: &[u8]) {
 
 fn cut(method: &Method, bytes: &[u8], sizes: &[u8]) -> Outcome {
     let mut framer = Framer::new();
-    framer.expect_answer(method);
+    framer.expect_response(method);
     let (mut passed, mut end, mut refused) = (0, 0, false);
     let sizes = sizes.iter().map(|size| usize::from(*size) % 64);
     for size in sizes.chain([bytes.len()]) {
@@ -94,7 +94,7 @@ fn cut(method: &Method, bytes: &[u8], sizes: &[u8]) -> Outcome {
     assert_eq!(framer.fault().is_some(), refused);
     Outcome {
         passed,
-        complete: framer.is_between_answers(),
+        complete: framer.is_between_responses(),
         refused,
     }
 }

@@ -11,8 +11,8 @@ use super::values::{ServerAddress, TIMEOUT};
 /// One upstream service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// Its server; more than one is not available in this version.
-    pub server: ServerAddress,
+    /// Its servers, at least one; more than one is not available in this version.
+    pub servers: Vec<ServerAddress>,
     /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default `"4s"`. One that answered HEAD
     /// is not kept.
     pub idle_timeout: Duration,
@@ -43,7 +43,7 @@ pub enum HostHeader {
 
 impl Upstream {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let server = table.required("servers", one_server);
+        let servers = table.required("servers", servers);
         table.later("balance", r#""least_request""#);
         for name in ["health", "passive", "tls"] {
             table.later(name, "{}");
@@ -56,7 +56,7 @@ impl Upstream {
         let max_in_flight = table.key("max_in_flight", "1024", integer(1..=1_000_000_usize));
         table.finish();
         Some(Self {
-            server: server?,
+            servers: servers?,
             idle_timeout: idle_timeout?,
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
@@ -66,8 +66,9 @@ impl Upstream {
         })
     }
 }
-/// The list, of which one server is available.
-fn one_server(value: &Value<'_>) -> Option<ServerAddress> {
+
+/// The list; more than one server is not available in this version.
+fn servers(value: &Value<'_>) -> Option<Vec<ServerAddress>> {
     let DeValue::Array(items) = value.item else {
         return value.wrong("a list in [ ]");
     };
@@ -89,7 +90,7 @@ fn one_server(value: &Value<'_>) -> Option<ServerAddress> {
             Some(help.to_owned()),
         );
     }
-    text(address::server)(&first)
+    text(address::server)(&first).map(|server| vec![server])
 }
 
 fn host_header(text: &str) -> Result<HostHeader, Fault> {

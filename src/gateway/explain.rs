@@ -94,7 +94,7 @@ impl Snapshot {
         };
         match &route.target {
             RouteTarget::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),
-            RouteTarget::Forward(name, upstream) => {
+            RouteTarget::Forward(upstream) => {
                 let target = target(config, head.path(), query.as_deref())?;
                 let sender = Sender {
                     peer: &Peer::ip(IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1))),
@@ -103,10 +103,11 @@ impl Snapshot {
                     id: &RequestId::example(),
                 };
                 let parts = &mut head.parts;
-                self.upstream_headers(parts, &sender, upstream, config, identity.as_ref());
+                self.upstream_headers(parts, &sender, config, identity.as_ref());
+                let attempt = upstream.preview(&mut parts.headers)?;
                 let goes = std::mem::take(&mut parts.headers);
                 explanation.forwarding = Some(Forwarding {
-                    upstream: (name.clone(), upstream.address().to_owned()),
+                    upstream: (attempt.upstream.to_string(), attempt.address.to_string()),
                     target: target.to_string(),
                     removed: came
                         .keys()

@@ -11,6 +11,8 @@ use super::response::GatewayResponse;
 use super::snapshot::{CompiledRoute, RouteTarget, Snapshot};
 use crate::config::HeaderRules;
 use crate::error::Error;
+use crate::request_log::{Record, UpstreamEntry};
+use crate::upstream::Attempt;
 
 impl Snapshot {
     pub(super) async fn serve<'s>(
@@ -35,31 +37,40 @@ impl Snapshot {
         let rules = &route.config.response_headers;
         match &route.target {
             RouteTarget::Respond(respond) => Ok(GatewayResponse::configured(respond, rules)),
-            RouteTarget::Forward(name, upstream) => {
+            RouteTarget::Forward(upstream) => {
                 let identity = session.map(|session| session.identity);
                 // Prepared before the wait, so that its future holds nothing of the preparation.
-                let (forwarding, watch, record) = {
-                    let (request, record) = self.upstream_request(
+                let (watch, record);
+                let sending = {
+                    let (request, its_record) = self.upstream_request(
                         upstream,
                         &route.config,
                         context,
                         body,
                         identity.as_ref(),
                     )?;
-                    record.upstream = Some((name.clone(), upstream.address().to_owned()));
-                    let watch = request.body.watch();
-                    (upstream.forward(request), watch, record)
+                    (watch, record) = (request.body.watch(), its_record);
+                    upstream.send(request, |attempt| note_attempt(record, attempt))
                 };
                 let sent = Instant::now();
-                let answer = forwarding.await;
+                let response = sending.await;
                 record.upstream_time = Some(sent.elapsed());
                 if let Some(watch) = &watch {
                     record.bytes_in = watch.bytes();
                 }
-                Ok(GatewayResponse::forwarded(answer?, watch, rules))
+                Ok(GatewayResponse::forwarded(response?, watch, rules))
             }
         }
     }
+}
+
+/// Notes the endpoint of a try in the request's log line.
+fn note_attempt(record: &mut Record, attempt: &Attempt) {
+    record.upstream = Some(UpstreamEntry {
+        name: Arc::clone(&attempt.upstream),
+        address: Arc::clone(&attempt.address),
+        tries: attempt.tries,
+    });
 }
 
 impl<'s> RequestContext<'_, 's> {

@@ -36,12 +36,12 @@ pub use self::snapshot::{Services, Snapshot, UnknownUpstream};
 use self::unread_body::UnreadBody;
 use crate::config::Style;
 use crate::error::Error;
-use crate::forward::Tunnel;
 use crate::http::address::{Peer, client_address};
 use crate::http::framing::Refused;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
+use crate::upstream::Tunnel;
 
 /// Answers requests by the snapshot of the moment. Shared by all connections.
 pub struct Gateway {

@@ -16,10 +16,10 @@ use hyper::{Method, Response, StatusCode};
 use super::forward::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
-use crate::forward::{Answer, BodyWatch, ResponseBody, Tunnel};
 use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
 use crate::style;
+use crate::upstream::{BodyWatch, ResponseBody, ResponseKind, Tunnel, UpstreamResponse};
 
 /// The name of the error, for programs that cannot read the body; nginx's `auth_request` for one.
 const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
@@ -121,17 +121,17 @@ impl GatewayResponse {
 
     /// The upstream's answer.
     pub(super) fn forwarded(
-        answer: Answer,
+        response: UpstreamResponse,
         request_body: Option<Arc<BodyWatch>>,
         rules: &HeaderRules,
     ) -> Self {
-        let mut reply = match answer {
-            Answer::Response(response) => Self {
+        let mut reply = match response.kind {
+            ResponseKind::Final(response) => Self {
                 response: response.map(Body::Upstream),
                 tunnel: None,
                 request_body,
             },
-            Answer::Switched(response, tunnel) => Self {
+            ResponseKind::Switching(response, tunnel) => Self {
                 response: response.map(|()| Body::empty()),
                 tunnel: Some(tunnel),
                 request_body: None,

@@ -10,12 +10,12 @@ use tokio_util::task::TaskTracker;
 use super::key_checks::KeyChecks;
 use crate::access_token::AccessTokens;
 use crate::config::{AccessLog, Action, App, Config, Login, Respond, Route, Server, TokenSource};
-use crate::forward::Upstream;
 use crate::identity_headers::HeaderPolicy;
 use crate::limit::{Limit, Limits, RouteLimits};
 use crate::login::Logins;
 use crate::route::RouteTable;
 use crate::session::SessionStore;
+use crate::upstream::Upstream;
 
 /// Routes, upstreams, logins and rules of one configuration.
 pub struct Snapshot {
@@ -50,8 +50,8 @@ pub(super) struct CompiledRoute {
 
 /// What a route does with a request that it lets in.
 pub(super) enum RouteTarget {
-    /// Pass to the upstream of this name.
-    Forward(String, Arc<Upstream>),
+    /// Pass to this upstream.
+    Forward(Arc<Upstream>),
     /// Answer here.
     Respond(Respond),
 }
@@ -129,7 +129,7 @@ impl Snapshot {
         let upstreams = config.upstreams.into_iter().map(|(name, config)| {
             let upstream = match kept(&name) {
                 Some(known) if *known.config() == config => Arc::clone(known),
-                _ => Arc::new(Upstream::new(config)),
+                _ => Arc::new(Upstream::new(&name, config)),
             };
             (name, upstream)
         });
@@ -181,7 +181,7 @@ impl CompiledRoute {
                     route: route.path.to_string(),
                     upstream: name.clone(),
                 })?;
-                RouteTarget::Forward(name.clone(), Arc::clone(upstream))
+                RouteTarget::Forward(Arc::clone(upstream))
             }
             Action::Respond(respond) => RouteTarget::Respond(respond.clone()),
         };

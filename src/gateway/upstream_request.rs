@@ -19,9 +19,8 @@ use super::decision::Head;
 use super::forward::apply;
 use super::snapshot::Snapshot;
 use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, ExtractedToken};
-use crate::config::{HostHeader, Route, TokenSource};
+use crate::config::{Route, TokenSource};
 use crate::error::Error;
-use crate::forward::{Outgoing, RequestBody, Upgrade, Upstream};
 use crate::http::address::Peer;
 use crate::http::body::{self, BodyProblem};
 use crate::http::forwarded::{remove_forwarded, remove_imitated_forwarded};
@@ -30,6 +29,7 @@ use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestId, X_REQUEST_ID};
 use crate::identity::Identity;
 use crate::request_log::Record;
+use crate::upstream::{RequestBody, Upgrade, Upstream, UpstreamRequest};
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -51,7 +51,7 @@ impl Snapshot {
         context: RequestContext<'r, '_>,
         read: ReadBody,
         identity: Option<&Identity>,
-    ) -> Result<(Outgoing, &'r mut Record), Error> {
+    ) -> Result<(UpstreamRequest, &'r mut Record), Error> {
         let target = target(route, context.head.path(), context.query.as_deref())?;
         let RequestContext {
             head,
@@ -73,7 +73,7 @@ impl Snapshot {
             authority: authority.as_ref(),
             id: &record.id,
         };
-        let upgrade = self.upstream_headers(&mut parts, &sender, upstream, route, identity);
+        let upgrade = self.upstream_headers(&mut parts, &sender, route, identity);
         let body = match read {
             Some(bytes) => {
                 parts.headers.remove(TRAILER);
@@ -100,7 +100,7 @@ impl Snapshot {
             },
         };
         let timeout = route.timeout.unwrap_or(upstream.config().response_timeout);
-        let request = Outgoing {
+        let request = UpstreamRequest {
             parts,
             target,
             body,
@@ -116,7 +116,6 @@ impl Snapshot {
         &self,
         parts: &mut Parts,
         sender: &Sender<'_>,
-        upstream: &Upstream,
         route: &Route,
         identity: Option<&Identity>,
     ) -> Option<Upgrade> {
@@ -131,14 +130,8 @@ impl Snapshot {
         let client_host = client_host(headers, sender.authority);
         set_forwarded(headers, sender, client_host.as_ref());
         set_trace(headers, sender.id);
-        let host = match &upstream.config().host {
-            HostHeader::Preserve => {
-                client_host.or_else(|| HeaderValue::from_str(upstream.host()).ok())
-            }
-            HostHeader::Upstream => HeaderValue::from_str(upstream.host()).ok(),
-            HostHeader::Fixed(host) => HeaderValue::from_str(host).ok(),
-        };
-        if let Some(host) = host {
+        // The upstream replaces it, if its `host` says so, by the name of the endpoint it chooses.
+        if let Some(host) = client_host {
             headers.insert(HOST, host);
         }
         if let Some(upgrade) = &upgrade {

@@ -73,11 +73,12 @@ impl Record {
             line.push_str(",\"appid\":");
             json_text(line, appid);
         }
-        if let Some((name, address)) = &self.upstream {
+        if let Some(upstream) = &self.upstream {
             line.push_str(",\"upstream\":");
-            json_text(line, name);
+            json_text(line, &upstream.name);
             line.push_str(",\"upstream.address\":");
-            json_text(line, address);
+            json_text(line, &upstream.address);
+            number(line, ",\"upstream.tries\":", upstream.tries.into());
         }
         if let Some(status) = self.status {
             number(line, ",\"http.response.status_code\":", status.into());
@@ -124,8 +125,8 @@ impl Record {
         if let Some(client) = self.client {
             write!(line, " client={client}")?;
         }
-        if let (Some((name, _)), Some(time)) = (&self.upstream, self.upstream_time) {
-            write!(line, " upstream={name}")?;
+        if let (Some(upstream), Some(time)) = (&self.upstream, self.upstream_time) {
+            write!(line, " upstream={}", upstream.name)?;
             millis(line, " ", time);
             line.push_str("ms");
         }
@@ -220,6 +221,7 @@ fn plain_text(line: &mut String, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::request_log::UpstreamEntry;
     use crate::request_log::tests::record;
 
     #[test]
@@ -237,6 +239,21 @@ mod tests {
         let mut line = String::new();
         record.text(&mut line, Level::INFO).unwrap();
         assert!(!line.chars().any(is_deceptive));
+    }
+
+    #[test]
+    fn the_upstream_is_named_with_its_endpoint_and_the_number_of_tries() {
+        let mut record = record();
+        record.upstream = Some(UpstreamEntry {
+            name: "api".into(),
+            address: "127.0.0.1:8000".into(),
+            tries: 2,
+        });
+        let mut line = String::new();
+        record.json(&mut line, Level::INFO).unwrap();
+        let expected =
+            r#","upstream":"api","upstream.address":"127.0.0.1:8000","upstream.tries":2,"#;
+        assert!(line.contains(expected), "{line}");
     }
 
     #[test]

@@ -46,8 +46,8 @@ pub struct Record {
     pub user_id: Option<String>,
     /// The mini program.
     pub appid: Option<String>,
-    /// The upstream's name and address.
-    pub upstream: Option<(String, String)>,
+    /// The upstream, as of the last try.
+    pub upstream: Option<UpstreamEntry>,
     /// The response status; `None` if the client disconnected before.
     pub status: Option<u16>,
     /// Name and cause of the error, if there was one.
@@ -66,6 +66,17 @@ pub struct Record {
     pub wechat_time: Option<Duration>,
     /// Time to the head of the upstream's response.
     pub upstream_time: Option<Duration>,
+}
+
+/// The upstream of a request.
+#[derive(Debug)]
+pub struct UpstreamEntry {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The address of the endpoint that was tried last.
+    pub address: Arc<str>,
+    /// Tries, the first one included.
+    pub tries: u32,
 }
 
 /// The outcome of authentication, for the log.

@@ -281,6 +281,29 @@ fn sigterm_lets_a_request_in_flight_finish() {
 }
 
 #[test]
+fn the_log_names_the_upstream_of_a_request_that_was_cancelled_or_failed() {
+    let upstream = Slow::start();
+    let slow = upstream.address.to_string();
+    let folder = Folder::with(&open("127.0.0.1:0", &slow));
+    let (mut gateway, address) = folder.run();
+    let client = hang(address);
+    upstream.wait();
+    drop(client);
+    let cancelled = json(&gateway.line("client_left"));
+
+    let folder = Folder::with(&open("127.0.0.1:0", "127.0.0.1:1"));
+    let (mut gateway, address) = folder.run();
+    ask(address, "GET", "/x", "");
+    let failed = json(&gateway.line("upstream_refused"));
+
+    for (line, server, tries) in [(cancelled, slow.as_str(), 1), (failed, "127.0.0.1:1", 2)] {
+        assert_eq!(line["upstream"], "api", "{line}");
+        assert_eq!(line["upstream.address"], server, "{line}");
+        assert_eq!(line["upstream.tries"], tries, "{line}");
+    }
+}
+
+#[test]
 fn a_second_signal_ends_it_at_once() {
     let upstream = Slow::start();
     let folder = Folder::with(&open("127.0.0.1:0", &upstream.address.to_string()));

@@ -14,7 +14,7 @@ pub(super) const LAYERS: [&[&str]; 15] = [
     &["admin"],
     &["gateway"],
     &["request_log"],
-    &["auth", "login", "forward", "operations", "access_token"],
+    &["auth", "login", "upstream", "operations", "access_token"],
     &["style"],
     &["error"],
     &[

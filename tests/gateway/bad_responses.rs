@@ -1,9 +1,10 @@
-//! Responses of upstreams, byte for byte, and their required outcome: the cases of `bad_upstreams`.
+//! Responses of upstreams, byte for byte, and the outcome each must have: the cases of
+//! `bad_upstreams`.
 
-/// Bytes that no other client must ever get.
+/// A response that no client may get.
 pub(crate) const POISON: &str = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison";
 
-/// Outcome of a response.
+/// The outcome of a response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// 502 `upstream_protocol`.
@@ -14,7 +15,7 @@ pub(crate) enum Outcome {
     Kept(u16, &'static str),
     /// Passed on; the connection is closed.
     Closed(u16, &'static str),
-    /// The caller's connection breaks inside the answer.
+    /// The client's connection breaks inside the response.
     Torn,
 }
 use Outcome::{Closed, Kept, Reset, Torn, Unsound};
@@ -28,7 +29,7 @@ pub(crate) fn chunked(body: &str) -> String {
     ok("Transfer-Encoding: chunked\r\n", body)
 }
 
-/// Answers to a GET.
+/// Responses to a GET.
 pub(crate) fn answers() -> Vec<(String, Outcome)> {
     let two = "Content-Length: 2\r\n";
     let te = "Transfer-Encoding: chunked\r\n";
@@ -40,7 +41,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
     let sound = ok(two, "ok");
     let head = |status: &str| format!("{status}\r\n{two}\r\nok");
     vec![
-        // Sound.
+        // Well formed.
         (sound.clone(), Kept(200, "ok")),
         (chunked(whole), Kept(200, "ok")),
         (
@@ -66,7 +67,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
         ),
         (head("HTTP/1.0 200 OK"), Closed(200, "ok")),
         (format!("{}{sound}", interim.repeat(16)), Kept(200, "ok")),
-        // Two framings for one answer.
+        // Two framings for one response.
         (ok(&format!("{two}{te}"), whole), Unsound),
         (ok(&format!("{te}{two}"), whole), Unsound),
         (ok(&format!("{two}{two}"), "ok"), Unsound),
@@ -99,7 +100,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
         (ok("Transfer-Encoding:\r\n", whole), Unsound),
         (ok(&format!("{te}{te}"), whole), Unsound),
         (format!("HTTP/1.0 200 OK\r\n{te}\r\n{whole}"), Unsound),
-        // Heads that two readers could see differently.
+        // Heads that two parsers could read differently.
         (ok("A: b\nContent-Length: 2\r\n", "ok"), Unsound),
         (
             "HTTP/1.1 200 OK\nContent-Length: 2\n\nok".to_owned(),
@@ -129,7 +130,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
         (ok("no colon\r\nContent-Length: 2\r\n", "ok"), Unsound),
         (ok(&format!("{two}A: {long}\r\n"), "ok"), Unsound),
         (ok(&format!("{two}{many}"), "ok"), Unsound),
-        // No end of the head in sight.
+        // Heads without an end.
         (format!("HTTP/1.1 200 OK\r\nA: {long}"), Unsound),
         (long.clone(), Unsound),
         // Status lines.
@@ -160,7 +161,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
         (format!("garbage\r\n{sound}"), Unsound),
         (format!("<br>Warning: cannot\r\n\r\n{sound}"), Unsound),
         ("just some text, as HTTP/0.9 had it\r\n".to_owned(), Unsound),
-        // Unrequested protocols, and endless informational responses.
+        // Upgrades without a request for one, and too many interim responses.
         (
             "HTTP/1.1 101 S\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n".to_owned(),
             Unsound,
@@ -227,7 +228,7 @@ pub(crate) fn answers() -> Vec<(String, Outcome)> {
     ]
 }
 
-/// Answers after which the upstream closes.
+/// Responses after which the upstream closes.
 pub(crate) fn last_answers() -> Vec<(String, Outcome)> {
     vec![
         ("".to_owned(), Reset),
@@ -246,7 +247,7 @@ pub(crate) fn last_answers() -> Vec<(String, Outcome)> {
     ]
 }
 
-/// Answers to HEAD, whose connection is never used again.
+/// Responses to HEAD, whose connection is never reused.
 pub(crate) fn answers_to_head() -> Vec<(String, Outcome)> {
     vec![
         (ok("Content-Length: 2\r\n", ""), Closed(200, "")),

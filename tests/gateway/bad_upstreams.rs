@@ -1,5 +1,5 @@
-//! Upstream responses, byte for byte: the client gets one sound response, a 502, or a connection
-//! that breaks; and the next client gets its own response.
+//! Responses of upstreams, byte for byte: the client gets one well-formed response, a 502, or a
+//! broken connection; and the next client gets the response to its own request.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\
 
 async fn open() -> Stack {
     let setup = Setup::new().memory().routes(OPEN);
-    // One try, so that each case is one answer.
+    // One try, so that each case is one response.
     let stack = Stack::start(setup.table("upstreams.api", "retries = 0")).await;
     stack
         .upstream
@@ -28,7 +28,7 @@ async fn open() -> Stack {
     stack
 }
 
-/// Outcome of the first request, and whether the second one used the same connection.
+/// The outcome of the first request, and whether the second one used the same connection.
 async fn outcome(stack: &Stack, method: &str, answer: Answer) -> Result<Outcome, String> {
     stack.upstream.next(answer);
     let first = Request::new(method, "/first");
@@ -110,7 +110,7 @@ async fn a_head_in_small_pieces_is_read_as_in_one() {
         (ok("A: b\nC: d\r\n", ""), Unsound),
     ] {
         let steps = bytes.into_bytes().into_iter().flat_map(|byte| {
-            // Long enough for each byte to be read alone.
+            // Long enough that each byte is read on its own.
             [
                 Step::Write(vec![byte]),
                 Step::Slow(Duration::from_micros(200)),
@@ -121,7 +121,7 @@ async fn a_head_in_small_pieces_is_read_as_in_one() {
     }
 }
 
-/// An upstream whose every byte is written by the test.
+/// An upstream whose bytes the test writes one by one.
 struct Manual(TcpListener);
 
 impl Manual {
@@ -132,7 +132,7 @@ impl Manual {
         (Self(listener), Stack::start(setup).await)
     }
 
-    /// The next connection, once a request came over it; gives its target.
+    /// The next connection, after the head of its first request, and that request's target.
     async fn request(&self) -> (Wire<TcpStream>, String) {
         let (stream, _) = within("a connection", self.0.accept()).await.expect("one");
         let mut wire = Wire::new(stream);

@@ -1,4 +1,4 @@
-//! Upstreams that misbehave, close, or speak another protocol.
+//! Upstreams that close connections, reset them, or upgrade them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -30,8 +30,8 @@ async fn an_upstream_that_closes_after_every_response_fails_no_get() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upstream_that_closes_idle_connections_silently_fails_no_get() {
     let stack = open().await;
-    // About as long as one exchange takes, so that many requests meet a connection that is just
-    // being closed.
+    // About the duration of one exchange, so that many requests meet a connection that is being
+    // closed.
     stack.upstream.close_idle_after(Duration::from_millis(1));
     let mut client = Client::connect(stack.address()).await;
 
@@ -68,8 +68,8 @@ async fn a_post_is_never_sent_twice() {
         let body = stack.upstream.request().await.text();
         assert!(bodies.insert(body.clone()), "{body} came twice");
     }
-    // The socket is looked at before it is used, so nearly all get through even here, where many
-    // a request meets a connection in the moment of its end.
+    // The socket is peeked at before each use, so nearly all requests succeed, although many of
+    // them meet a connection that is being closed.
     assert!(answered >= 270, "{answered} of 300");
 }
 
@@ -110,7 +110,7 @@ async fn a_response_that_is_not_http_is_a_502() {
     for nonsense in [
         "220 mail.example.com ESMTP\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-        // An unrequested upgrade would open a tunnel.
+        // An upgrade without a request for it would open a tunnel.
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
     ] {
         stack.upstream.next(Answer::raw(nonsense).then(Step::Close));
@@ -163,7 +163,7 @@ async fn a_response_before_the_body_was_read_is_passed_on() {
         .upstream
         .next(Answer(vec![Step::Write(early.to_vec()), Step::Hang]));
     let mut client = Client::connect(stack.address()).await;
-    // More than any socket buffer takes: a proxy that sends all of it first never sees the
+    // More than any socket buffer takes: a gateway that sends it all first never reads the
     // response.
     let length = 16 * 1024 * 1024;
     let head =
@@ -182,8 +182,8 @@ async fn an_upload_that_the_upstream_refuses_and_resets_gets_the_response() {
     let refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\nConnection: close\r\n\r\nlarge";
     let upload = vec![b'x'; 4 * 1024 * 1024];
     for _ in 0..50 {
-        // Closed with most of the upload unread, so the kernel resets the connection behind the
-        // answer.
+        // Closed with most of the upload unread, so the kernel resets the connection after the
+        // response.
         let steps = vec![Step::Write(refusal.to_vec()), Step::Close];
         stack.upstream.next(Answer(steps));
 

@@ -46,11 +46,11 @@ fn the_smallest_file_gets_every_default() {
     assert_eq!(config.identity.headers.len(), 4);
     let api = &config.upstreams["api"];
     assert_eq!(
-        api.server,
-        ServerAddress::Http {
+        api.servers,
+        [ServerAddress::Http {
             host: "127.0.0.1".to_owned(),
             port: 8000
-        }
+        }]
     );
     let route = &config.routes[0];
     assert_eq!(
@@ -143,11 +143,11 @@ fn upstream_addresses_are_read() {
         host: host.to_owned(),
         port,
     };
-    assert_eq!(server("http://web").server, http("web", 80));
-    assert_eq!(server("http://[::1]:81").server, http("::1", 81));
+    assert_eq!(server("http://web").servers, [http("web", 80)]);
+    assert_eq!(server("http://[::1]:81").servers, [http("::1", 81)]);
     assert_eq!(
-        server("unix:/run/app.sock").server,
-        ServerAddress::Unix(PathBuf::from("/run/app.sock"))
+        server("unix:/run/app.sock").servers,
+        [ServerAddress::Unix(PathBuf::from("/run/app.sock"))]
     );
     assert_eq!(server("http://web").host, HostHeader::Upstream);
 }

@@ -1,57 +1,58 @@
-//! Where each answer on an upstream connection begins and ends, by one strict reading. hyper's own is lenient in places: line feeds
-//! without carriage returns, lists of equal lengths, empty lines before the status, answers without end before the real one.
-//! Nothing is changed here; what could be read in two ways is refused before hyper sees it.
+//! Frames the responses of an upstream connection strictly (RFC 9112). hyper's parser is lenient in
+//! places: bare line feeds, lists of equal lengths, empty lines before the status line, any number
+//! of interim responses. The framer changes no bytes; a response that two parsers could frame
+//! differently is refused before hyper sees it.
 
 use hyper::Method;
 
 use crate::http::framing::{Chunks, Damage, Lines, MAX_FIELDS, content_length, field, is_text};
 
-/// The longest head of an answer, in bytes.
-pub(super) const MAX_HEAD: usize = 64 * 1024;
-/// Answers with a status of 1xx before the real one at most.
+/// The longest head of a response, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+/// Interim (1xx) responses before the final one, at most.
 const MAX_INTERIM: u32 = 16;
 
 const VERSION: &[u8] = b"HTTP/1.";
 const NO_STATUS_LINE: Damage = "it does not begin with an HTTP/1 status line";
 
-/// What comes next on a connection.
+/// The framing state of one connection.
 #[derive(Debug)]
 pub struct Framer {
     state: State,
     head: Head,
     interim: u32,
-    to_head: bool,
+    is_for_head: bool,
     reusable: bool,
     fault: Option<Damage>,
 }
 
 #[derive(Debug)]
 enum State {
-    /// No answer is due: every byte is one too many.
+    /// No response is due: any byte is a fault.
     Idle,
-    /// A head, or half of one.
+    /// Inside a head, or before it.
     Head,
-    /// So many bytes of a body.
+    /// Inside a body, with this many bytes left.
     Length(u64),
     Chunked(Chunks),
-    /// Everything up to the end of the connection.
+    /// Inside a body that the end of the connection ends.
     UntilClosed,
-    /// No HTTP any more.
+    /// After a 101: no longer HTTP.
     Tunnel,
 }
 
-/// How far bytes may be passed on.
+/// Which of the bytes read may pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// All of them.
     Pass,
-    /// Those before; the rest is half a head, to be shown again with what follows.
+    /// Those before; the rest is a partial head, to be read again together with the next bytes.
     HoldFrom(usize),
-    /// Those before; the connection is spoilt.
+    /// Those before; the connection must not be used any more.
     RefuseFrom(usize),
 }
 
-/// What a head says about the end of its message, as far as it was read.
+/// The framing that a head declares, as far as it was read.
 #[derive(Debug, Default)]
 struct Head {
     lines: Lines,
@@ -70,50 +71,50 @@ impl Default for Framer {
 }
 
 impl Framer {
-    /// A connection over which nothing was asked yet.
+    /// A connection without requests so far.
     #[must_use]
     pub fn new() -> Self {
         Self {
             state: State::Idle,
             head: Head::default(),
             interim: 0,
-            to_head: false,
+            is_for_head: false,
             reusable: true,
             fault: None,
         }
     }
 
-    /// A request is about to be sent: one answer is due.
-    pub fn expect_answer(&mut self, method: &Method) {
+    /// Expects one response: a request is about to be sent.
+    pub fn expect_response(&mut self, method: &Method) {
         self.state = State::Head;
         self.interim = 0;
-        self.to_head = method == Method::HEAD;
+        self.is_for_head = method == Method::HEAD;
     }
 
-    /// Whether the last answer is over and nothing came behind it.
+    /// Whether the last response is complete and nothing followed it.
     #[must_use]
-    pub fn is_between_answers(&self) -> bool {
+    pub fn is_between_responses(&self) -> bool {
         matches!(self.state, State::Idle) && self.reusable && self.fault.is_none()
     }
 
-    /// Whether an answer is due or not over.
+    /// Whether a response is due or incomplete.
     #[must_use]
-    pub fn is_under_way(&self) -> bool {
+    pub fn is_in_progress(&self) -> bool {
         !matches!(self.state, State::Idle | State::Tunnel)
     }
 
-    /// No request may follow this one on the connection.
+    /// Excludes the connection from reuse.
     pub fn never_reuse(&mut self) {
         self.reusable = false;
     }
 
-    /// What was wrong with the answer.
+    /// The fault of the response, if it has one.
     #[must_use]
     pub fn fault(&self) -> Option<Damage> {
         self.fault
     }
 
-    /// Reads on. Held bytes come first the next time.
+    /// Reads the next bytes of the connection. Bytes that were held come first in the next call.
     pub fn read(&mut self, bytes: &[u8]) -> Verdict {
         let mut at = 0;
         while let Some(rest) = bytes.get(at..).filter(|rest| !rest.is_empty()) {
@@ -129,10 +130,10 @@ impl Framer {
         Verdict::Pass
     }
 
-    /// One head or what is there of one body; 0 for half a head.
+    /// Reads one head, or the available part of one body; 0 for a partial head.
     fn piece(&mut self, bytes: &[u8]) -> Result<usize, (usize, Damage)> {
         match &mut self.state {
-            State::Idle => Err((0, "bytes came that nobody asked for")),
+            State::Idle => Err((0, "bytes arrived while no response was due")),
             State::UntilClosed | State::Tunnel => Ok(bytes.len()),
             State::Length(left) => {
                 let step = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
@@ -154,7 +155,7 @@ impl Framer {
     }
 
     fn head(&mut self, bytes: &[u8]) -> Result<usize, Damage> {
-        // At once: what is no HTTP may have no end of a head either.
+        // Checked with the first bytes: bytes other than HTTP may never end a head.
         if !bytes.iter().zip(VERSION).all(|(byte, due)| byte == due) {
             return Err(NO_STATUS_LINE);
         }
@@ -182,16 +183,16 @@ impl Framer {
             100..=199 => {
                 self.interim += 1;
                 if self.interim > MAX_INTERIM {
-                    return Err("more than 16 interim answers came before the real one");
+                    return Err("more than 16 interim responses came before the final one");
                 }
                 State::Head
             }
-            // A server that declares a body where none may be is likely to send it, and perhaps late.
+            // A server that declares a body on 204 or 304 is likely to send it, perhaps late.
             204 | 304 => {
                 self.reusable &= !head.chunked && head.length.is_none_or(|it| it == 0);
                 State::Idle
             }
-            _ if self.to_head => State::Idle,
+            _ if self.is_for_head => State::Idle,
             _ if head.chunked => State::Chunked(Chunks::of_answer()),
             _ => match head.length {
                 Some(0) => State::Idle,
@@ -203,7 +204,7 @@ impl Framer {
     }
 }
 
-/// The minor version, as a digit, and the status.
+/// Reads a status line: the minor version, as a digit, and the status.
 fn status(line: &[u8]) -> Result<(u8, u16), Damage> {
     let rest = line.strip_prefix(VERSION).ok_or(NO_STATUS_LINE)?;
     let &[minor @ (b'0' | b'1'), b' ', ref rest @ ..] = rest else {
@@ -227,7 +228,7 @@ fn status(line: &[u8]) -> Result<(u8, u16), Damage> {
 }
 
 impl Head {
-    /// Goes on; whether the empty line has come.
+    /// Reads further lines; `true` once the head is complete.
     fn read(&mut self, bytes: &[u8]) -> Result<bool, Damage> {
         while let Some((_, line)) = self.lines.next(bytes)? {
             if self.status == 0 {
@@ -268,69 +269,73 @@ impl Head {
 mod tests {
     use super::*;
 
-    fn asked(method: &Method) -> Framer {
+    fn expecting(method: &Method) -> Framer {
         let mut framer = Framer::new();
-        framer.expect_answer(method);
+        framer.expect_response(method);
         framer
     }
 
     #[test]
-    fn a_response_ends_at_its_length_and_extra_bytes_spoil_the_connection() {
-        for answer in [
+    fn a_response_ends_at_its_declared_end_and_further_bytes_end_reuse() {
+        for response in [
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
             "HTTP/1.1 200\r\nTransfer-Encoding: Chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
             "HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n",
             "HTTP/1.1 204 \r\n\r\n",
             "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103\r\nA: b\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length:1\r\n\r\nx",
         ] {
-            let mut framer = asked(&Method::GET);
-            assert_eq!(framer.read(answer.as_bytes()), Verdict::Pass, "{answer}");
-            assert!(framer.is_between_answers(), "{answer}");
+            let mut framer = expecting(&Method::GET);
+            assert_eq!(
+                framer.read(response.as_bytes()),
+                Verdict::Pass,
+                "{response}"
+            );
+            assert!(framer.is_between_responses(), "{response}");
             assert_eq!(framer.read(b"\r\n"), Verdict::RefuseFrom(0));
-            let mut framer = asked(&Method::GET);
-            let more = format!("{answer}HTTP/1.1 200 OK\r\n\r\n");
+            let mut framer = expecting(&Method::GET);
+            let more = format!("{response}HTTP/1.1 200 OK\r\n\r\n");
             assert_eq!(
                 framer.read(more.as_bytes()),
-                Verdict::RefuseFrom(answer.len()),
-                "{answer}"
+                Verdict::RefuseFrom(response.len()),
+                "{response}"
             );
-            assert!(!framer.is_between_answers());
+            assert!(!framer.is_between_responses());
         }
     }
 
     #[test]
-    fn a_connection_that_was_not_written_to_its_end_is_never_used_again() {
-        let mut framer = asked(&Method::POST);
-        assert!(framer.is_under_way());
+    fn a_connection_with_an_unfinished_request_is_never_reused() {
+        let mut framer = expecting(&Method::POST);
+        assert!(framer.is_in_progress());
         framer.never_reuse();
-        let answer = b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n";
-        assert_eq!(framer.read(answer), Verdict::Pass);
-        assert!(!framer.is_under_way());
-        assert!(!framer.is_between_answers());
+        let response = b"HTTP/1.1 413 Large\r\nContent-Length: 0\r\n\r\n";
+        assert_eq!(framer.read(response), Verdict::Pass);
+        assert!(!framer.is_in_progress());
+        assert!(!framer.is_between_responses());
     }
 
     #[test]
-    fn half_a_head_is_held_until_it_is_whole() {
-        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
-        let head = answer.len() - 2;
-        let mut framer = asked(&Method::GET);
+    fn a_partial_head_is_held_until_it_is_complete() {
+        let response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+        let head = response.len() - 2;
+        let mut framer = expecting(&Method::GET);
         for length in 1..head {
-            assert_eq!(framer.read(&answer[..length]), Verdict::HoldFrom(0));
+            assert_eq!(framer.read(&response[..length]), Verdict::HoldFrom(0));
         }
-        assert_eq!(framer.read(&answer[..head]), Verdict::Pass);
-        assert_eq!(framer.read(&answer[head..]), Verdict::Pass);
-        assert!(framer.is_between_answers());
+        assert_eq!(framer.read(&response[..head]), Verdict::Pass);
+        assert_eq!(framer.read(&response[head..]), Verdict::Pass);
+        assert!(framer.is_between_responses());
         let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
         let both = [interim.as_slice(), b"HTTP/1.1 2"].concat();
-        let mut framer = asked(&Method::GET);
+        let mut framer = expecting(&Method::GET);
         assert_eq!(framer.read(&both), Verdict::HoldFrom(interim.len()));
     }
 
     #[test]
-    fn a_response_to_head_has_no_body_and_an_illegal_declared_body_ends_the_connection() {
-        let mut framer = asked(&Method::HEAD);
+    fn a_response_to_head_has_no_body_and_a_body_declared_on_204_or_304_ends_reuse() {
+        let mut framer = expecting(&Method::HEAD);
         framer.read(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-        assert!(framer.is_between_answers());
+        assert!(framer.is_between_responses());
         for (head, again) in [
             ("HTTP/1.1 304 Not Modified\r\n\r\n", true),
             (
@@ -343,19 +348,19 @@ mod tests {
             ),
             ("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n", true),
         ] {
-            let mut framer = asked(&Method::GET);
+            let mut framer = expecting(&Method::GET);
             assert_eq!(framer.read(head.as_bytes()), Verdict::Pass);
-            assert_eq!(framer.is_between_answers(), again, "{head}");
+            assert_eq!(framer.is_between_responses(), again, "{head}");
         }
     }
 
     #[test]
-    fn after_101_and_without_a_length_everything_passes() {
+    fn after_101_or_without_a_length_everything_passes() {
         for head in ["HTTP/1.1 101 S\r\n\r\n", "HTTP/1.1 200 OK\r\n\r\n"] {
-            let mut framer = asked(&Method::GET);
+            let mut framer = expecting(&Method::GET);
             assert_eq!(framer.read(head.as_bytes()), Verdict::Pass);
             assert_eq!(framer.read(b"\n\0anything"), Verdict::Pass);
-            assert!(!framer.is_between_answers());
+            assert!(!framer.is_between_responses());
         }
     }
 }

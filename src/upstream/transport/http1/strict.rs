@@ -1,4 +1,4 @@
-//! An upstream's socket whose answers are read strictly before hyper gets them.
+//! A socket to an upstream whose responses are framed strictly before hyper reads them.
 
 use std::io;
 use std::pin::Pin;
@@ -12,27 +12,27 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use super::framer::{Framer, Verdict};
 use crate::http::framing::Damage;
 
-/// The connection's owner's view of the answers that come over it.
+/// The state of a connection's responses, for the owner of the connection.
 #[derive(Debug, Clone)]
-pub(super) struct Answers(Arc<Mutex<Framer>>);
+pub(super) struct ResponseState(Arc<Mutex<Framer>>);
 
-impl Answers {
-    /// A request is about to be sent: one answer is due.
+impl ResponseState {
+    /// Expects one response: a request is about to be sent.
     pub(super) fn expect_one(&self, method: &Method) {
-        self.framer().expect_answer(method);
+        self.framer().expect_response(method);
     }
 
-    /// Whether an answer is due or not over.
-    fn one_is_under_way(&self) -> bool {
-        self.framer().is_under_way()
+    /// Whether a response is due or incomplete.
+    fn one_is_in_progress(&self) -> bool {
+        self.framer().is_in_progress()
     }
 
-    /// Whether the last answer is over and nothing came behind it.
+    /// Whether the last response is complete and nothing followed it.
     pub(super) fn are_complete(&self) -> bool {
-        self.framer().is_between_answers()
+        self.framer().is_between_responses()
     }
 
-    /// What was wrong with the answer.
+    /// The fault of the response, if it has one.
     pub(super) fn fault(&self) -> Option<Damage> {
         self.framer().fault()
     }
@@ -42,35 +42,35 @@ impl Answers {
     }
 }
 
-/// The socket.
+/// A stream that passes on well-framed responses only.
 #[derive(Debug)]
-pub(super) struct Checked<S> {
+pub(super) struct StrictResponses<S> {
     stream: S,
-    answers: Answers,
-    /// Bytes that hyper has not got yet.
+    state: ResponseState,
+    /// Bytes that hyper has not read yet.
     held: BytesMut,
-    /// How many of them it may have.
+    /// How many of them hyper may read.
     passed: usize,
-    /// The upstream closed while it was written to; what is still to be written goes nowhere.
-    is_deaf: bool,
+    /// The upstream closed during a write; further writes are discarded.
+    discards_writes: bool,
 }
 
-impl<S> Checked<S> {
+impl<S> StrictResponses<S> {
     pub(super) fn new(stream: S) -> Self {
         Self {
             stream,
-            answers: Answers(Arc::new(Mutex::new(Framer::new()))),
+            state: ResponseState(Arc::new(Mutex::new(Framer::new()))),
             held: BytesMut::new(),
             passed: 0,
-            is_deaf: false,
+            discards_writes: false,
         }
     }
 
-    pub(super) fn answers(&self) -> Answers {
-        self.answers.clone()
+    pub(super) fn state(&self) -> ResponseState {
+        self.state.clone()
     }
 
-    /// Hands over what may be passed of the held bytes.
+    /// Gives hyper those of the held bytes that may pass.
     fn release(&mut self, buf: &mut ReadBuf<'_>) {
         let count = self.passed.min(buf.remaining());
         buf.put_slice(self.held.get(..count).unwrap_or_default());
@@ -78,12 +78,13 @@ impl<S> Checked<S> {
         self.passed -= count;
     }
 
-    /// Looks at bytes that were just read into `buf`, behind `before`, and takes back what may not be passed on.
+    /// Checks the bytes that were just read into `buf`, after `before`, and takes back those that
+    /// may not pass.
     fn inspect(&mut self, buf: &mut ReadBuf<'_>, before: usize) {
         let fresh = buf.filled().get(before..).unwrap_or_default();
         if self.held.is_empty() {
-            // The usual way: nothing is copied.
-            let verdict = self.answers.framer().read(fresh);
+            // The common case, without a copy.
+            let verdict = self.state.framer().read(fresh);
             match verdict {
                 Verdict::Pass => {}
                 Verdict::HoldFrom(at) => {
@@ -97,7 +98,7 @@ impl<S> Checked<S> {
         }
         self.held.extend_from_slice(fresh);
         buf.set_filled(before);
-        let verdict = self.answers.framer().read(&self.held);
+        let verdict = self.state.framer().read(&self.held);
         match verdict {
             Verdict::Pass => self.passed = self.held.len(),
             Verdict::HoldFrom(at) => self.passed = at,
@@ -110,21 +111,22 @@ impl<S> Checked<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Checked<S> {
-    /// An upstream that refuses an upload by its head answers and closes, and the writing fails while the answer is there to be
-    /// read. hyper would give up at the first error, so the rest of the upload counts as written: reading tells how it ends.
+impl<S: AsyncWrite + Unpin> StrictResponses<S> {
+    /// Writes, and ignores a connection that the upstream closed before the end of an upload: its
+    /// response may be there to be read. hyper would stop at the failed write, so the rest of the
+    /// upload is discarded and the read decides how the exchange ends.
     fn write(
         &mut self,
         length: usize,
         write: impl FnOnce(Pin<&mut S>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if self.is_deaf {
+        if self.discards_writes {
             return Poll::Ready(Ok(length));
         }
         match write(Pin::new(&mut self.stream)) {
-            Poll::Ready(Err(error)) if is_closed(&error) && self.answers.one_is_under_way() => {
-                self.is_deaf = true;
-                self.answers.framer().never_reuse();
+            Poll::Ready(Err(error)) if is_closed(&error) && self.state.one_is_in_progress() => {
+                self.discards_writes = true;
+                self.state.framer().never_reuse();
                 Poll::Ready(Ok(length))
             }
             polled => polled,
@@ -137,7 +139,7 @@ fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), BrokenPipe | ConnectionReset)
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StrictResponses<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -150,7 +152,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
                 this.release(buf);
                 return Poll::Ready(Ok(()));
             }
-            if let Some(fault) = this.answers.fault() {
+            if let Some(fault) = this.state.fault() {
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, fault)));
             }
             ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
@@ -165,7 +167,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Checked<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Checked<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for StrictResponses<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -208,7 +210,7 @@ mod tests {
 
     use super::*;
 
-    /// A socket over which these pieces come.
+    /// A socket that delivers these pieces.
     struct Pieces(VecDeque<Vec<u8>>);
 
     impl AsyncRead for Pieces {
@@ -228,23 +230,24 @@ mod tests {
         }
     }
 
-    /// What hyper gets of it, by reads of so many bytes; and the fault that ends it.
+    /// The bytes that hyper gets by reads of `room` bytes, the fault, and whether the response is
+    /// complete.
     fn seen(pieces: VecDeque<Vec<u8>>, room: usize) -> (Vec<u8>, Option<Damage>, bool) {
-        let mut checked = Checked::new(Pieces(pieces));
-        let answers = checked.answers();
-        answers.expect_one(&Method::GET);
+        let mut strict = StrictResponses::new(Pieces(pieces));
+        let state = strict.state();
+        state.expect_one(&Method::GET);
         let mut all = Vec::new();
         let reading = async {
             let mut buffer = vec![0; room];
-            while let Ok(count @ 1..) = checked.read(&mut buffer).await {
+            while let Ok(count @ 1..) = strict.read(&mut buffer).await {
                 all.extend_from_slice(&buffer[..count]);
             }
         };
         futures_util::FutureExt::now_or_never(reading).expect("nothing to wait for");
-        (all, answers.fault(), answers.are_complete())
+        (all, state.fault(), state.are_complete())
     }
 
-    fn answers() -> impl Strategy<Value = Vec<u8>> {
+    fn responses() -> impl Strategy<Value = Vec<u8>> {
         let parts = select(vec![
             "HTTP/1.1 200 OK\r\n",
             "HTTP/1.1 103 Early\r\n\r\n",
@@ -268,13 +271,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_response_is_parsed_the_same_in_any_pieces(
-            answer in answers(),
+        fn a_response_is_read_the_same_in_pieces_of_any_size(
+            response in responses(),
             sizes in prop::collection::vec(1_usize..20, 1..40),
             room in 1_usize..30,
         ) {
             let mut pieces = VecDeque::new();
-            let mut rest = answer.as_slice();
+            let mut rest = response.as_slice();
             for size in sizes.iter().cycle() {
                 if rest.is_empty() {
                     break;
@@ -284,15 +287,15 @@ mod tests {
                 rest = after;
             }
 
-            let whole = seen(VecDeque::from([answer.clone()]), answer.len());
+            let whole = seen(VecDeque::from([response.clone()]), response.len());
             let parts = seen(pieces, room);
 
             assert_eq!(parts, whole);
-            assert!(answer.starts_with(&whole.0));
+            assert!(response.starts_with(&whole.0));
         }
 
         #[test]
-        fn no_bytes_make_the_reader_panic_or_pass_an_invalid_response(
+        fn arbitrary_bytes_neither_panic_nor_pass_as_a_response(
             bytes in prop::collection::vec(any::<u8>(), 0..300),
         ) {
             let (passed, _, complete) = seen(VecDeque::from([bytes]), 64);

@@ -1,4 +1,5 @@
-//! The upstream's answer: its head made fit to pass on, its body streamed, its connection given back at the end.
+//! The response of an endpoint: its head is cleaned for the client, its body is streamed, and its
+//! connection returns to the pool at the end.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,27 +12,28 @@ use hyper::http::response::Parts;
 use hyper::{HeaderMap, Response, StatusCode, Version};
 use tokio::time::Sleep;
 
-use super::Answer;
-use super::pool::Lease;
+use super::ResponseKind;
+use super::pool::ConnectionGuard;
 use super::tunnel::{Tunnel, Upgrade};
 use crate::error::{Error, chain};
 use crate::http::headers::remove_hop_by_hop;
 use crate::http::request_id::X_REQUEST_ID;
 
-/// A header that only our own answers carry.
+/// A header that only the gateway's own responses carry.
 const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
 
-/// The body of an answer. Ends with an error, never early, when the upstream breaks off or is silent for the route's deadline.
+/// The body of a response. It ends with an error, never early, when the upstream breaks off or is
+/// silent for the route's timeout.
 #[derive(Debug)]
 pub struct ResponseBody {
     incoming: Incoming,
-    lease: Option<Lease>,
-    idle: Duration,
+    guard: Option<ConnectionGuard>,
+    timeout: Duration,
     /// Armed only while the upstream is silent.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-/// Why an answer broke off.
+/// The cause of a response that broke off.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct BrokenOff(String);
 
@@ -43,39 +45,39 @@ impl std::fmt::Display for BrokenOff {
 
 impl std::error::Error for BrokenOff {}
 
-/// Makes the head fit to pass on and ties the connection to the body.
+/// Cleans the head for the client and ties the connection to the body.
 pub(super) fn finish(
     response: Response<Incoming>,
-    lease: Lease,
-    idle: Duration,
+    guard: ConnectionGuard,
+    timeout: Duration,
     upgrade: Option<Upgrade>,
-) -> Result<Answer, Error> {
+) -> Result<ResponseKind, Error> {
     if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-        return switch(response, lease, upgrade);
+        return switch(response, guard, upgrade);
     }
     let (mut parts, incoming) = response.into_parts();
     clean(&mut parts);
     let body = ResponseBody {
         incoming,
-        lease: Some(lease),
-        idle,
+        guard: Some(guard),
+        timeout,
         timer: None,
     };
-    Ok(Answer::Response(Response::from_parts(parts, body)))
+    Ok(ResponseKind::Final(Response::from_parts(parts, body)))
 }
 
-/// Leaves what one answer says to its reader; its framing on the way here is over.
+/// Keeps the headers that are meant for the client and removes those of this hop.
 fn clean(parts: &mut Parts) {
     remove_hop_by_hop(&mut parts.headers);
     parts.headers.remove(GATEWAY_ERROR);
     if parts.status == StatusCode::NO_CONTENT {
         parts.headers.remove(CONTENT_LENGTH);
     }
-    // hyper would repeat an upstream's 1.0 to clients that speak 1.1.
+    // hyper would pass an upstream's 1.0 on to clients that speak 1.1.
     parts.version = Version::HTTP_11;
 }
 
-/// Removes from trailers what would have meant something in a head.
+/// Removes the fields from trailers that have a meaning in a head.
 fn clean_trailers(trailers: &mut HeaderMap) {
     remove_hop_by_hop(trailers);
     for name in [GATEWAY_ERROR, X_REQUEST_ID, CONTENT_LENGTH, HOST, TRAILER] {
@@ -85,11 +87,11 @@ fn clean_trailers(trailers: &mut HeaderMap) {
 
 fn switch(
     mut response: Response<Incoming>,
-    lease: Lease,
+    guard: ConnectionGuard,
     upgrade: Option<Upgrade>,
-) -> Result<Answer, Error> {
+) -> Result<ResponseKind, Error> {
     let Some(upgrade) = upgrade else {
-        let cause = "the upstream switched protocols unasked";
+        let cause = "the upstream switched protocols without being asked to";
         return Err(Error::UpstreamProtocol(cause.to_owned()));
     };
     let agreed = response.headers().get(UPGRADE).is_some_and(|value| {
@@ -98,17 +100,17 @@ fn switch(
             .eq_ignore_ascii_case(upgrade.protocol().as_bytes())
     });
     if !agreed {
-        let cause = "the upstream switched to another protocol than asked";
+        let cause = "the upstream switched to a protocol that was not requested";
         return Err(Error::UpstreamProtocol(cause.to_owned()));
     }
     let upstream = hyper::upgrade::on(&mut response);
     let (mut parts, _) = response.into_parts();
     clean(&mut parts);
-    // A 101 has no body, whatever it says.
+    // A 101 has no body, whatever its headers declare.
     parts.headers.remove(CONTENT_LENGTH);
     upgrade.mark(&mut parts.headers);
-    let tunnel = Tunnel::new(upgrade, upstream, lease);
-    Ok(Answer::Switched(
+    let tunnel = Tunnel::new(upgrade, upstream, guard);
+    Ok(ResponseKind::Switching(
         Response::from_parts(parts, ()),
         Box::new(tunnel),
     ))
@@ -126,17 +128,17 @@ impl Body for ResponseBody {
         let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
             let timer = this
                 .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.timeout)));
             loop {
                 ready!(timer.as_mut().poll(cx));
-                // While the client still sends, the upstream has no reason to speak.
-                let busy_until = this.lease.as_ref().and_then(Lease::busy_until);
-                match busy_until.map(|until| until + this.idle) {
+                // While the client still sends its body, the upstream has no reason to respond.
+                let busy_until = this.guard.as_ref().and_then(ConnectionGuard::busy_until);
+                match busy_until.map(|until| until + this.timeout) {
                     Some(due) if due > timer.deadline() => timer.as_mut().reset(due),
                     _ => break,
                 }
             }
-            let cause = "the upstream fell silent in the middle of its answer";
+            let cause = "the upstream fell silent in the middle of its response";
             return Poll::Ready(Some(Err(Box::new(BrokenOff(cause.to_owned())))));
         };
         this.timer = None;
@@ -144,20 +146,20 @@ impl Body for ResponseBody {
             Some(Ok(mut frame)) => {
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_trailers(trailers);
-                    // Nothing comes behind them, and nobody asks again.
-                    if let Some(lease) = this.lease.take() {
-                        lease.complete();
+                    // Trailers are the last frame, and hyper does not poll again.
+                    if let Some(guard) = this.guard.take() {
+                        guard.complete();
                     }
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {
-                this.lease = None;
+                this.guard = None;
                 Poll::Ready(Some(Err(Box::new(BrokenOff(chain(&error))))))
             }
             None => {
-                if let Some(lease) = this.lease.take() {
-                    lease.complete();
+                if let Some(guard) = this.guard.take() {
+                    guard.complete();
                 }
                 Poll::Ready(None)
             }
@@ -174,10 +176,11 @@ impl Body for ResponseBody {
 }
 
 impl Drop for ResponseBody {
-    /// hyper does not ask again once a body of known length is complete, so its end is noticed here.
+    /// hyper does not poll again once a body of known length is complete, so its end is noticed
+    /// here.
     fn drop(&mut self) {
-        if let (true, Some(lease)) = (self.incoming.is_end_stream(), self.lease.take()) {
-            lease.complete();
+        if let (true, Some(guard)) = (self.incoming.is_end_stream(), self.guard.take()) {
+            guard.complete();
         }
     }
 }

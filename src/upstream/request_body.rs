@@ -1,4 +1,5 @@
-//! The body on its way to the upstream: counted, limited, and cut when the client stops sending.
+//! The request body on its way to the upstream: counted, limited, and ended with an error when the
+//! client stops sending.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,10 +14,11 @@ use tokio::time::{Instant, Sleep};
 
 use crate::identity_headers::{HeaderPolicy, clean_trailers};
 
-/// Bytes per second that a client must send on average, once it has been waited for longer than the deadline for progress.
-const SLOWEST: u64 = 1024;
+/// Average rate that a client must reach once the gateway has waited for its body longer than the
+/// timeout between two pieces.
+const MIN_BYTES_PER_SECOND: u64 = 1024;
 
-/// A request body as hyper's client reads it.
+/// A request body, as hyper's client reads it.
 #[derive(Debug)]
 pub struct RequestBody {
     source: Source,
@@ -26,7 +28,7 @@ pub struct RequestBody {
 #[derive(Debug)]
 enum Source {
     None,
-    /// Read before, for its token.
+    /// Read earlier, to find its token.
     Whole(Option<Bytes>),
     Stream(Box<Stream>),
 }
@@ -34,32 +36,34 @@ enum Source {
 #[derive(Debug)]
 struct Stream {
     incoming: Incoming,
+    /// Bytes left of the limit.
     left: Option<u64>,
-    came: u64,
-    progress: Duration,
+    received: u64,
+    /// Timeout between two pieces.
+    timeout: Duration,
     /// Armed only while the client is silent.
     timer: Option<Pin<Box<Sleep>>>,
     silent_since: Option<Instant>,
-    /// For the client, in all.
+    /// Time spent waiting for the client, in total.
     waited: Duration,
     policy: Arc<HeaderPolicy>,
 }
 
-/// What others may ask about a body while hyper reads it.
+/// Progress of a body, for the gateway and the retries while hyper reads it.
 #[derive(Debug)]
 pub struct BodyWatch {
     started: Instant,
-    /// How long the client may send nothing.
-    patience: Duration,
-    /// The client is waited for, not the upstream.
-    waiting: AtomicBool,
+    /// Timeout between two pieces from the client.
+    timeout: Duration,
+    /// The next piece is due from the client, not from the upstream's reading.
+    waits_for_client: AtomicBool,
     progress_ms: AtomicU64,
     bytes: AtomicU64,
     ended: AtomicBool,
     failure: AtomicU8,
 }
 
-/// Why the client's body broke off.
+/// The cause of a request body that broke off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyFailure {
     /// Over the limit.
@@ -92,7 +96,7 @@ impl RequestBody {
         }
     }
 
-    /// A body that was read before.
+    /// A body that was read already.
     #[must_use]
     pub fn whole(bytes: Bytes) -> Self {
         let watch = BodyWatch::new(Duration::ZERO);
@@ -104,12 +108,12 @@ impl RequestBody {
         }
     }
 
-    /// A body that streams: at most `limit` bytes, each piece within `progress`.
+    /// A body that streams: at most `limit` bytes, each piece within `timeout`.
     #[must_use]
     pub fn stream(
         incoming: Incoming,
         limit: Option<u64>,
-        progress: Duration,
+        timeout: Duration,
         policy: Arc<HeaderPolicy>,
     ) -> Self {
         if incoming.is_end_stream() {
@@ -118,8 +122,8 @@ impl RequestBody {
         let stream = Stream {
             incoming,
             left: limit,
-            came: 0,
-            progress,
+            received: 0,
+            timeout,
             timer: None,
             silent_since: None,
             waited: Duration::ZERO,
@@ -127,11 +131,11 @@ impl RequestBody {
         };
         Self {
             source: Source::Stream(Box::new(stream)),
-            watch: Some(BodyWatch::new(progress)),
+            watch: Some(BodyWatch::new(timeout)),
         }
     }
 
-    /// A view of the body that outlives it; `None` when there is no body.
+    /// The progress of the body, which outlives it; `None` without a body.
     #[must_use]
     pub fn watch(&self) -> Option<Arc<BodyWatch>> {
         self.watch.clone()
@@ -139,11 +143,11 @@ impl RequestBody {
 }
 
 impl BodyWatch {
-    fn new(patience: Duration) -> Arc<Self> {
+    fn new(timeout: Duration) -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
-            patience,
-            waiting: AtomicBool::new(false),
+            timeout,
+            waits_for_client: AtomicBool::new(false),
             progress_ms: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
             ended: AtomicBool::new(false),
@@ -151,17 +155,17 @@ impl BodyWatch {
         })
     }
 
-    /// Until when it is the body's own affair that nothing moves: the last piece went through then, or the client still has time
-    /// to send the next one.
+    /// The time until which the body accounts for silence: when the last piece was passed on, or
+    /// when the client's time for the next piece ends.
     #[must_use]
     pub fn busy_until(&self) -> Instant {
         let last = Duration::from_millis(self.progress_ms.load(Ordering::Relaxed));
-        let patience = if self.waiting.load(Ordering::Relaxed) {
-            self.patience
+        let allowance = if self.waits_for_client.load(Ordering::Relaxed) {
+            self.timeout
         } else {
             Duration::ZERO
         };
-        self.started + last + patience
+        self.started + last + allowance
     }
 
     /// Bytes read from the client so far.
@@ -170,13 +174,13 @@ impl BodyWatch {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the whole body went through.
+    /// Whether the whole body was passed on.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Relaxed)
     }
 
-    /// Why it broke off, if it did.
+    /// The cause, if the body broke off.
     #[must_use]
     pub fn failure(&self) -> Option<BodyFailure> {
         match self.failure.load(Ordering::Relaxed) {
@@ -210,7 +214,7 @@ impl Stream {
             self.silent_since.get_or_insert_with(Instant::now);
             let timer = self
                 .timer
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.progress)));
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep(self.timeout)));
             ready!(timer.as_mut().poll(cx));
             return Poll::Ready(Some(Err(BodyFailure::TimedOut)));
         };
@@ -228,8 +232,8 @@ impl Stream {
             clean_trailers(trailers, &self.policy);
         }
         let bytes = frame.data_ref().map_or(0, length);
-        self.came = self.came.saturating_add(bytes);
-        if self.drips() {
+        self.received = self.received.saturating_add(bytes);
+        if self.is_below_min_rate() {
             return Poll::Ready(Some(Err(BodyFailure::TimedOut)));
         }
         if let Some(left) = &mut self.left {
@@ -241,10 +245,11 @@ impl Stream {
         Poll::Ready(Some(Ok(frame)))
     }
 
-    /// Whether a byte now and then only keeps the request open. Time in which the upstream did not read is not the client's.
-    fn drips(&self) -> bool {
+    /// Whether the client only keeps the request open by a byte now and then. Time in which the
+    /// upstream did not read is not counted.
+    fn is_below_min_rate(&self) -> bool {
         let waited = self.waited.as_secs();
-        self.waited > self.progress && self.came < waited.saturating_mul(SLOWEST)
+        self.waited > self.timeout && self.received < waited.saturating_mul(MIN_BYTES_PER_SECOND)
     }
 }
 
@@ -266,7 +271,9 @@ impl Body for RequestBody {
         let Some(watch) = &this.watch else {
             return polled;
         };
-        watch.waiting.store(polled.is_pending(), Ordering::Relaxed);
+        watch
+            .waits_for_client
+            .store(polled.is_pending(), Ordering::Relaxed);
         let frame = ready!(polled);
         match frame {
             Some(Ok(frame)) => {

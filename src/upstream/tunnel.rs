@@ -1,4 +1,5 @@
-//! WebSocket and other upgrades: after the upstream's 101, bytes both ways until one side ends or both are silent.
+//! WebSocket and other upgrades: after the upstream's 101, bytes are copied both ways until one
+//! side ends or both are silent.
 
 use std::io;
 use std::pin::Pin;
@@ -15,14 +16,15 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::pool::{Connection, Lease};
+use super::pool::ConnectionGuard;
+use super::transport::http1::Connection;
 use crate::http::headers::connection_holds;
 
-/// A tunnel in which nothing moves for this long is closed. Live peers behind it send heartbeats far more often; peers that are
-/// gone are found by TCP keepalive before.
-const IDLE: Duration = Duration::from_secs(3600);
+/// A tunnel is closed after this long without bytes. Live peers send heartbeats far more often; TCP
+/// keepalive finds peers that are gone earlier.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3600);
 
-/// A client's wish to switch protocols, with its end of the connection.
+/// A client's request to switch protocols, with its end of the connection.
 #[derive(Debug)]
 pub struct Upgrade {
     protocol: HeaderValue,
@@ -37,7 +39,7 @@ pub struct Tunnel {
     connection: Connection,
 }
 
-/// Bytes that went through a tunnel.
+/// Bytes that were copied through a tunnel.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Traffic {
     /// From the client.
@@ -47,8 +49,9 @@ pub struct Traffic {
 }
 
 impl Upgrade {
-    /// The upgrade a request asks for. `None` when it asks for none that passes: one protocol, by GET, over HTTP/1.1, named in
-    /// `Connection` too. Another version of HTTP never passes: its requests would reach the upstream unchecked.
+    /// The upgrade that a request asks for, if it is allowed: one protocol, by GET, over HTTP/1.1,
+    /// named in `Connection` too. Another version of HTTP is never allowed: its requests would
+    /// reach the upstream unchecked.
     pub fn take(parts: &mut Parts) -> Option<Self> {
         if parts.method != Method::GET || parts.version != Version::HTTP_11 {
             return None;
@@ -87,16 +90,17 @@ impl Upgrade {
 }
 
 impl Tunnel {
-    pub(super) fn new(upgrade: Upgrade, upstream: OnUpgrade, lease: Lease) -> Self {
+    pub(super) fn new(upgrade: Upgrade, upstream: OnUpgrade, guard: ConnectionGuard) -> Self {
         Self {
             upgrade,
             upstream,
-            connection: lease.into_connection(),
+            connection: guard.into_connection(),
         }
     }
 
-    /// Carries bytes until both directions have ended, one side breaks off, or nothing moves for an hour. A tunnel does not count
-    /// among the upstream's requests, which would wait for it: it is bounded by the client's connection.
+    /// Copies bytes until both directions have ended, one side breaks off, or neither sends for an
+    /// hour. A tunnel holds no permit of the endpoint, or requests would wait for it: the limit on
+    /// client connections bounds tunnels.
     pub async fn run(self) -> Traffic {
         let Self {
             upgrade,
@@ -107,10 +111,10 @@ impl Tunnel {
             return Traffic::default();
         };
         let activity = Arc::new(Activity::new());
-        let mut client = Counted::new(TokioIo::new(client), &activity);
-        let mut upstream = Counted::new(TokioIo::new(upstream), &activity);
+        let mut client = CountedStream::new(TokioIo::new(client), &activity);
+        let mut upstream = CountedStream::new(TokioIo::new(upstream), &activity);
         tokio::select! {
-            // How it ends does not matter: both ends are closed then.
+            // Both ends are closed, however the copying ended.
             _ = tokio::io::copy_bidirectional(&mut client, &mut upstream) => {}
             () = activity.silence() => {}
         }
@@ -121,7 +125,7 @@ impl Tunnel {
     }
 }
 
-/// When something last moved.
+/// The time of the last bytes in either direction.
 struct Activity {
     started: Instant,
     last_ms: AtomicU64,
@@ -143,22 +147,22 @@ impl Activity {
     async fn silence(&self) {
         loop {
             let last = self.started + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
-            if last.elapsed() >= IDLE {
+            if last.elapsed() >= IDLE_TIMEOUT {
                 return;
             }
-            tokio::time::sleep_until(last + IDLE).await;
+            tokio::time::sleep_until(last + IDLE_TIMEOUT).await;
         }
     }
 }
 
-/// One end of a tunnel, which counts what it reads.
-struct Counted<'a, S> {
+/// One end of a tunnel. It counts the bytes it reads.
+struct CountedStream<'a, S> {
     stream: S,
     activity: &'a Activity,
     read: u64,
 }
 
-impl<'a, S> Counted<'a, S> {
+impl<'a, S> CountedStream<'a, S> {
     fn new(stream: S, activity: &'a Activity) -> Self {
         Self {
             stream,
@@ -168,7 +172,7 @@ impl<'a, S> Counted<'a, S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
+impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<'_, S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -188,7 +192,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Counted<'_, S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Counted<'_, S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<'_, S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -12,7 +12,8 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{Accepted, Listener};
+use super::accepted::Accepted;
+use super::listener::Listener;
 use crate::admin::Admin;
 
 /// Time the head of a question may take to arrive.

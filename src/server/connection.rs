@@ -13,14 +13,14 @@ use hyper::{Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::activity::UnderWay;
-use super::deadline::{Limits, Watched};
-use super::door::Door;
+use super::accepted::Accepted;
+use super::admission::ConnectionPermit;
+use super::connection_state::RequestGuard;
+use super::deadline::{DeadlineStream, Deadlines};
+use super::detect::{self, Protocol};
+use super::http1::strict::StrictRequests;
 use super::http2;
-use super::listener::Accepted;
-use super::places::Place;
-use super::preface::{self, Protocol};
-use super::reading::Reading;
+use super::http2::stall::TrackedBody;
 use crate::error::chain;
 use crate::gateway::{AnswerBody, Gateway};
 use crate::http::address::Peer;
@@ -29,7 +29,7 @@ use crate::http::address::Peer;
 const ROOM: usize = 8 * 1024;
 
 /// Serves a connection to its end; when told to stop, to the end of what is under way.
-pub(super) async fn serve(accepted: Accepted, place: Place, gateway: Arc<Gateway>) {
+pub(super) async fn serve(accepted: Accepted, place: ConnectionPermit, gateway: Arc<Gateway>) {
     let place = Arc::new(place);
     match accepted {
         Accepted::Tcp(stream, peer) => serve_stream(stream, peer, place, gateway).await,
@@ -37,14 +37,14 @@ pub(super) async fn serve(accepted: Accepted, place: Place, gateway: Arc<Gateway
     }
 }
 
-async fn serve_stream<S>(stream: S, peer: Peer, place: Arc<Place>, gateway: Arc<Gateway>)
+async fn serve_stream<S>(stream: S, peer: Peer, place: Arc<ConnectionPermit>, gateway: Arc<Gateway>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let stop = place.stop.clone();
     let server = gateway.server();
     let first_bytes_within = server.header_timeout;
-    let limits = |protocol| Limits {
+    let limits = |protocol| Deadlines {
         head: (protocol == Protocol::Http1).then_some(server.header_timeout),
         idle: match protocol {
             Protocol::Http1 => server.idle_timeout,
@@ -54,7 +54,7 @@ where
         write: server.body_timeout,
     };
     let (max_header_bytes, linger) = (server.max_header_bytes, server.body_timeout);
-    let first_bytes = tokio::time::timeout(first_bytes_within, preface::detect(stream));
+    let first_bytes = tokio::time::timeout(first_bytes_within, detect::detect(stream));
     let detected = tokio::select! {
         biased;
         detected = first_bytes => detected,
@@ -69,7 +69,7 @@ where
     let idle = server.idle_timeout;
     let many_users = peer.address().is_none() || peer.is_trusted(&server.trusted_proxies);
     let told = peer.clone();
-    let stream = Watched::new(stream, limits(protocol), Arc::clone(&activity));
+    let stream = DeadlineStream::new(stream, limits(protocol), Arc::clone(&activity));
     let behind_the_door = Arc::clone(&activity);
     let here = Arc::clone(&place);
     let service = service_fn(move |request: Request<Incoming>| {
@@ -87,7 +87,7 @@ where
             let response = response.map(|body| match protocol {
                 Protocol::Http2 => Counted::Http2(activity.unread.watch(body, under_way)),
                 Protocol::Http1 if switched => {
-                    under_way.for_good();
+                    under_way.into_tunnel();
                     let _under_way = None;
                     Counted::Http1 { body, _under_way }
                 }
@@ -101,9 +101,9 @@ where
     });
     match protocol {
         Protocol::Http1 => {
-            let door = Door::new(stream, behind_the_door, max_header_bytes, linger);
+            let door = StrictRequests::new(stream, behind_the_door, max_header_bytes, linger);
             let connection = http1::Builder::new()
-                // Watched has the deadlines: hyper's own is one for head and idling alike.
+                // DeadlineStream has the deadlines: hyper's own is one for head and idling alike.
                 .header_read_timeout(None)
                 // The door has the limit; a head that passed it fits in here.
                 .max_buf_size(max_header_bytes + ROOM)
@@ -115,7 +115,7 @@ where
                 ended = connection.as_mut() => return tell(&told, ended),
                 () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
             }
-            here.activity.hurry();
+            here.activity.skip_linger();
             tokio::select! {
                 biased;
                 _ = connection => {}
@@ -154,10 +154,10 @@ enum Counted {
     /// An answer that is not read shows in the socket.
     Http1 {
         body: AnswerBody,
-        _under_way: Option<UnderWay>,
+        _under_way: Option<RequestGuard>,
     },
     /// One that is not read shows only here.
-    Http2(Reading<AnswerBody>),
+    Http2(TrackedBody<AnswerBody>),
 }
 
 impl Body for Counted {

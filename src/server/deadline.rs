@@ -11,12 +11,12 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::activity::Activity;
-use super::pace::Pace;
+use super::connection_state::ConnectionState;
+use super::min_rate::MinRate;
 
 /// The three deadlines.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Deadlines {
     /// `None` where heads are frames among others, as in HTTP/2: there only `idle` counts.
     pub(super) head: Option<Duration>,
     pub(super) idle: Duration,
@@ -25,19 +25,19 @@ pub(super) struct Limits {
 
 /// A stream that fails with `TimedOut` when a deadline passes.
 #[derive(Debug)]
-pub(super) struct Watched<S> {
+pub(super) struct DeadlineStream<S> {
     stream: S,
-    limits: Limits,
-    activity: Arc<Activity>,
+    limits: Deadlines,
+    activity: Arc<ConnectionState>,
     /// When the first bytes of a head that is not complete came, and how many requests there had been then.
     head_since: Option<(Instant, u64)>,
     reading: Option<Pin<Box<Sleep>>>,
     writing: Option<Pin<Box<Sleep>>>,
-    pace: Pace,
+    pace: MinRate,
 }
 
-impl<S> Watched<S> {
-    pub(super) fn new(stream: S, limits: Limits, activity: Arc<Activity>) -> Self {
+impl<S> DeadlineStream<S> {
+    pub(super) fn new(stream: S, limits: Deadlines, activity: Arc<ConnectionState>) -> Self {
         // The first bytes are there already: they told the protocol.
         let head_since = Some((Instant::now(), 0));
         if limits.head.is_some() {
@@ -50,12 +50,12 @@ impl<S> Watched<S> {
             head_since,
             reading: None,
             writing: None,
-            pace: Pace::default(),
+            pace: MinRate::default(),
         }
     }
 
     /// The next head has begun: its first bytes came behind the last request.
-    pub(super) fn head_began(&mut self) {
+    pub(super) fn head_started(&mut self) {
         let begun = self.activity.begun();
         self.head_since = Some((Instant::now(), begun));
         self.activity.half_sent(begun);
@@ -85,7 +85,7 @@ impl<S> Watched<S> {
         loop {
             let due = self.due();
             // Looked at again after the longest time that nothing can become due in.
-            let Limits { head, idle, write } = self.limits;
+            let Deadlines { head, idle, write } = self.limits;
             let wake = due.unwrap_or_else(|| Instant::now() + head.unwrap_or(write).min(idle));
             let timer = self
                 .reading
@@ -99,7 +99,7 @@ impl<S> Watched<S> {
             if due.is_some_and(|due| due <= Instant::now()) {
                 return Poll::Ready(too_slow());
             }
-            self.activity.unread.give_up(write);
+            self.activity.unread.abort_stalled(write);
             timer
                 .as_mut()
                 .reset(wake.max(Instant::now() + Duration::from_millis(1)));
@@ -119,7 +119,7 @@ fn too_slow() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the client is too slow")
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -144,7 +144,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> Watched<S> {
+impl<S: AsyncWrite + Unpin> DeadlineStream<S> {
     /// A write that waits is timed from its first wait; any progress starts over. Progress that is too little, on average over all
     /// the time that the client was waited for, ends the connection too.
     fn timed(
@@ -165,7 +165,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
             self.pace.go_on();
         }
         if let Poll::Ready(Ok(bytes)) = polled
-            && self.pace.drips(bytes, self.limits.write)
+            && self.pace.is_below(bytes, self.limits.write)
         {
             return Poll::Ready(Err(too_slow()));
         }
@@ -173,7 +173,7 @@ impl<S: AsyncWrite + Unpin> Watched<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
+    const LIMITS: Deadlines = Deadlines {
         head: Some(Duration::from_secs(10)),
         idle: Duration::from_secs(75),
         write: Duration::from_secs(30),
@@ -225,7 +225,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_is_cut_after_header_timeout() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut watched = Watched::new(server, LIMITS, Activity::new());
+        let mut watched = DeadlineStream::new(server, LIMITS, ConnectionState::new());
         let started = Instant::now();
         let dripping = async {
             loop {
@@ -253,8 +253,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn between_requests_idle_timeout_counts_and_during_one_nothing_does() {
         let (_client, server) = tokio::io::duplex(64);
-        let activity = Activity::new();
-        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        let activity = ConnectionState::new();
+        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
         let started = Instant::now();
         let request = activity.begin();
         let ends = async {
@@ -271,9 +271,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_tunnel_is_never_idle() {
         let (mut client, server) = tokio::io::duplex(64);
-        let activity = Activity::new();
-        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
-        activity.begin().for_good();
+        let activity = ConnectionState::new();
+        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
+        activity.begin().into_tunnel();
         let mut byte = [0];
         let hours_later = async {
             tokio::time::sleep(Duration::from_secs(10_000)).await;
@@ -286,11 +286,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn without_a_head_deadline_only_idling_counts() {
         let (mut client, server) = tokio::io::duplex(64);
-        let limits = Limits {
+        let limits = Deadlines {
             head: None,
             ..LIMITS
         };
-        let mut watched = Watched::new(server, limits, Activity::new());
+        let mut watched = DeadlineStream::new(server, limits, ConnectionState::new());
         client.write_all(b"x").await.unwrap();
         let started = Instant::now();
         let mut bytes = [0; 2];
@@ -302,7 +302,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_nobody_reads_is_cut_after_body_timeout() {
         let (_client, server) = tokio::io::duplex(64);
-        let mut watched = Watched::new(server, LIMITS, Activity::new());
+        let mut watched = DeadlineStream::new(server, LIMITS, ConnectionState::new());
         let started = Instant::now();
         let error = watched.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
@@ -312,8 +312,8 @@ mod tests {
     /// Writes an answer that the client reads so many bytes of every five seconds; when it was cut, in seconds.
     async fn read_at(bytes: usize) -> Option<u64> {
         let (mut client, server) = tokio::io::duplex(64);
-        let activity = Activity::new();
-        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        let activity = ConnectionState::new();
+        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
         let _request = activity.begin();
         let started = Instant::now();
         let reading = async {
@@ -342,8 +342,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn events_that_come_seldom_are_no_slow_reading() {
         let (mut client, server) = tokio::io::duplex(64);
-        let activity = Activity::new();
-        let mut watched = Watched::new(server, LIMITS, Arc::clone(&activity));
+        let activity = ConnectionState::new();
+        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
         let _request = activity.begin();
         for _ in 0..100 {
             watched.write_all(b"data: 1\n\n").await.unwrap();
@@ -355,12 +355,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_answer_that_is_read_slowly_is_not_idling() {
         let (mut client, server) = tokio::io::duplex(16 * 1024);
-        let limits = Limits {
+        let limits = Deadlines {
             idle: Duration::from_secs(5),
             ..LIMITS
         };
-        let activity = Activity::new();
-        let watched = Watched::new(server, limits, Arc::clone(&activity));
+        let activity = ConnectionState::new();
+        let watched = DeadlineStream::new(server, limits, Arc::clone(&activity));
         // Over before its answer has gone out.
         drop(activity.begin());
         let (mut reading, mut writing) = tokio::io::split(watched);

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::newcomers::Newcomers;
-use super::places::Places;
+use super::accept_queue::FairQueue;
+use super::accepted::Accepted;
+use super::admission::Admission;
 use super::refusal::Refusals;
 use super::seldom::Seldom;
 use super::{StartError, connection};
@@ -46,16 +47,10 @@ enum Bound {
 }
 
 /// What the listeners of one server share.
-pub(super) struct Entrance {
-    pub(super) places: Arc<Places>,
+pub(super) struct Acceptor {
+    pub(super) places: Arc<Admission>,
     pub(super) refusals: Refusals,
     pub(super) connections: TaskTracker,
-}
-
-/// An accepted connection.
-pub(super) enum Accepted {
-    Tcp(TcpStream, Peer),
-    Unix(UnixStream),
 }
 
 impl Listener {
@@ -104,10 +99,10 @@ impl Listener {
     pub(super) async fn accept(
         self,
         gateway: Arc<Gateway>,
-        entrance: Arc<Entrance>,
+        entrance: Arc<Acceptor>,
         stop: CancellationToken,
     ) {
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = FairQueue::default();
         let mut others = Duration::ZERO;
         let mut failures = Seldom::default();
         let begin = |accepted| entrance.admit(accepted, &gateway, &stop);
@@ -159,7 +154,7 @@ impl Listener {
     }
 }
 
-impl Entrance {
+impl Acceptor {
     /// Serves a connection, or refuses it.
     fn admit(&self, accepted: Accepted, gateway: &Arc<Gateway>, stop: &CancellationToken) {
         match self.places.take(&accepted.peer(), stop) {
@@ -172,15 +167,6 @@ impl Entrance {
                     self.connections.spawn(refusing);
                 }
             }
-        }
-    }
-}
-
-impl Accepted {
-    fn peer(&self) -> Peer {
-        match self {
-            Self::Tcp(_, peer) => peer.clone(),
-            Self::Unix(_) => Peer::unix(),
         }
     }
 }

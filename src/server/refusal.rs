@@ -8,8 +8,8 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-use super::listener::Accepted;
-use super::places::Refused;
+use super::accepted::Accepted;
+use super::admission::Refused;
 use crate::error::Error;
 
 /// Refusals under way at once; who comes then is closed without a word. Each holds a descriptor.
@@ -45,7 +45,7 @@ impl Refusals {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let answer = match why {
             Refused::Full => self.full.clone(),
-            Refused::Crowd => self.crowd.clone(),
+            Refused::PerAddress => self.crowd.clone(),
         };
         Some(async move {
             let _place = place;

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn places(most: usize, most_of_one_address: usize) -> Arc<Places> {
-    Arc::new(Places {
+fn places(most: usize, most_of_one_address: usize) -> Arc<Admission> {
+    Arc::new(Admission {
         most,
         most_of_one_address,
         trusted: vec!["10.0.0.0/8".parse().unwrap()],
@@ -11,12 +11,12 @@ fn places(most: usize, most_of_one_address: usize) -> Arc<Places> {
     })
 }
 
-fn from(places: &Arc<Places>, address: &str) -> Result<Place, Refused> {
+fn from(places: &Arc<Admission>, address: &str) -> Result<ConnectionPermit, Refused> {
     let peer = Peer::ip(address.parse().unwrap());
     places.take(&peer, &CancellationToken::new())
 }
 
-fn refused(places: &Arc<Places>, address: &str) -> Option<Refused> {
+fn refused(places: &Arc<Admission>, address: &str) -> Option<Refused> {
     from(places, address).err()
 }
 
@@ -65,7 +65,7 @@ async fn a_crowd_is_held_back_and_others_and_trusted_proxies_are_not() {
     let places = places(100, 2);
     let crowd = [1, 2].map(|_| from(&places, "192.0.2.1").unwrap());
     let _requests = crowd.each_ref().map(|place| place.activity.begin());
-    assert_eq!(refused(&places, "192.0.2.1"), Some(Refused::Crowd));
+    assert_eq!(refused(&places, "192.0.2.1"), Some(Refused::PerAddress));
 
     let _other = from(&places, "192.0.2.2").unwrap();
     let _proxy: Vec<_> = (0..9).map(|_| from(&places, "10.0.0.1").unwrap()).collect();
@@ -96,7 +96,7 @@ async fn addresses_of_one_ipv6_subscriber_count_together() {
     let _request = first.activity.begin();
     assert_eq!(
         refused(&places, "2001:db8:0:1:ffff::2"),
-        Some(Refused::Crowd)
+        Some(Refused::PerAddress)
     );
     assert_eq!(refused(&places, "2001:db8:0:2::1"), None);
 }

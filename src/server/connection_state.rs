@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::task::AtomicWaker;
 use tokio::time::Instant;
 
-use super::reading::Unread;
+use super::http2::stall::StallRegistry;
 use crate::http::framing::Refused;
 
 /// How often a connection that is told to go is looked at.
@@ -16,7 +16,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the requests of a connection and its stream tell each other.
 #[derive(Debug)]
-pub(super) struct Activity {
+pub(super) struct ConnectionState {
     started: Instant,
     under_way: AtomicUsize,
     /// Requests so far.
@@ -24,47 +24,47 @@ pub(super) struct Activity {
     /// When the last request ended, in milliseconds since the start.
     idle_since: AtomicU64,
     /// Requests whose client left before they were answered.
-    taken_back: AtomicU64,
+    cancelled: AtomicU64,
     /// How many requests there were when the bytes came that may be half a head, and one more; 0 when there are none.
     half_sent: AtomicU64,
     /// The end of an answer is still to be written.
     writing: AtomicBool,
     /// Answers whose client may stop reading them while the connection itself moves on.
-    pub(super) unread: Unread,
+    pub(super) unread: StallRegistry,
     /// Wants to know of the end of a request.
     waiting: AtomicWaker,
     is_tunnel: AtomicBool,
     /// The client was told to go, and has had its time: what it begins now is not waited for.
     is_closed: AtomicBool,
     /// Nothing is waited for that can be left out.
-    hurries: AtomicBool,
+    skips_linger: AtomicBool,
     /// Set once: what a refused request's place was taken by.
     refused: OnceLock<Box<Refused>>,
 }
 
 /// One request under way; dropping it ends it.
 #[derive(Debug)]
-pub(super) struct UnderWay {
-    activity: Arc<Activity>,
+pub(super) struct RequestGuard {
+    activity: Arc<ConnectionState>,
     answered: bool,
     counts: bool,
 }
 
-impl Activity {
+impl ConnectionState {
     pub(super) fn new() -> Arc<Self> {
         Arc::new(Self {
             started: Instant::now(),
             under_way: AtomicUsize::new(0),
             begun: AtomicU64::new(0),
             idle_since: AtomicU64::new(0),
-            taken_back: AtomicU64::new(0),
+            cancelled: AtomicU64::new(0),
             half_sent: AtomicU64::new(0),
             writing: AtomicBool::new(false),
-            unread: Unread::default(),
+            unread: StallRegistry::default(),
             waiting: AtomicWaker::new(),
             is_tunnel: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
-            hurries: AtomicBool::new(false),
+            skips_linger: AtomicBool::new(false),
             refused: OnceLock::new(),
         })
     }
@@ -74,12 +74,12 @@ impl Activity {
     }
 
     /// Counts a request in.
-    pub(super) fn begin(self: &Arc<Self>) -> UnderWay {
+    pub(super) fn begin(self: &Arc<Self>) -> RequestGuard {
         self.begun.fetch_add(1, Ordering::Relaxed);
         let counts = !self.is_closed.load(Ordering::Relaxed);
         self.under_way
             .fetch_add(usize::from(counts), Ordering::Relaxed);
-        UnderWay {
+        RequestGuard {
             activity: Arc::clone(self),
             answered: false,
             counts,
@@ -88,7 +88,7 @@ impl Activity {
 
     /// Requests so far, and those of them whose client left before they were answered.
     pub(super) fn requests(&self) -> (u64, u64) {
-        (self.begun(), self.taken_back.load(Ordering::Relaxed))
+        (self.begun(), self.cancelled.load(Ordering::Relaxed))
     }
 
     /// Since when the connection could be closed without anybody losing anything: no request is under way and none half sent.
@@ -124,13 +124,13 @@ impl Activity {
     }
 
     /// From now on nothing is waited for that can be left out.
-    pub(super) fn hurry(&self) {
-        self.hurries.store(true, Ordering::Relaxed);
+    pub(super) fn skip_linger(&self) {
+        self.skips_linger.store(true, Ordering::Relaxed);
     }
 
-    /// Whether `hurry` was called.
-    pub(super) fn hurries(&self) -> bool {
-        self.hurries.load(Ordering::Relaxed)
+    /// Whether `skip_linger` was called.
+    pub(super) fn skips_linger(&self) -> bool {
+        self.skips_linger.load(Ordering::Relaxed)
     }
 
     /// Requests so far.
@@ -198,9 +198,9 @@ impl Activity {
     }
 }
 
-impl UnderWay {
+impl RequestGuard {
     /// The connection has become a tunnel, which has a deadline of its own: it is never idle again.
-    pub(super) fn for_good(self) {
+    pub(super) fn into_tunnel(self) {
         self.activity.is_tunnel.store(true, Ordering::Release);
         self.activity.under_way.fetch_add(1, Ordering::Relaxed);
     }
@@ -211,10 +211,10 @@ impl UnderWay {
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         if !self.answered {
-            self.activity.taken_back.fetch_add(1, Ordering::Relaxed);
+            self.activity.cancelled.fetch_add(1, Ordering::Relaxed);
         }
         self.activity.rest();
         self.activity

@@ -11,9 +11,9 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::activity::UnderWay;
-use super::http2::MAX_STREAMS;
-use super::pace::Pace;
+use super::MAX_STREAMS;
+use crate::server::connection_state::RequestGuard;
+use crate::server::min_rate::MinRate;
 
 /// Bytes handed to hyper at once. It asks for more when they have gone out, so this is what a client must fetch within the
 /// deadline, however large the pieces are that the upstream sends.
@@ -21,48 +21,48 @@ const PIECE: usize = 16 * 1024;
 
 /// The answers of one connection that may be waiting for their client.
 #[derive(Debug, Default)]
-pub(super) struct Unread(Mutex<Vec<Weak<dyn Fetched>>>);
+pub(in crate::server) struct StallRegistry(Mutex<Vec<Weak<dyn Fetched>>>);
 
 /// An answer's body that can be given up while hyper holds it, and keeps its request counted as under way until then.
 #[derive(Debug)]
-pub(super) struct Reading<B>(Arc<Mutex<State<B>>>);
+pub(in crate::server) struct TrackedBody<B>(Arc<Mutex<State<B>>>);
 
 #[derive(Debug)]
 struct State<B> {
     /// `None` once it was given up.
-    answer: Option<(B, UnderWay)>,
+    answer: Option<(B, RequestGuard)>,
     /// Of the upstream's last piece, what hyper has not been handed yet.
     rest: Bytes,
     /// Since when the client has had something to fetch.
     offered: Option<Instant>,
-    pace: Pace,
+    pace: MinRate,
 }
 
 trait Fetched: fmt::Debug + Send + Sync {
     /// Gives the answer up when its client has fetched nothing for so long, or too little.
-    fn give_up(&self, limit: Duration);
+    fn abort_stalled(&self, limit: Duration);
 }
 
 /// The client did not fetch its answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct GivenUp;
+pub(in crate::server) struct ResponseStalled;
 
-impl fmt::Display for GivenUp {
+impl fmt::Display for ResponseStalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the client did not fetch its answer")
     }
 }
 
-impl std::error::Error for GivenUp {}
+impl std::error::Error for ResponseStalled {}
 
-impl Unread {
+impl StallRegistry {
     /// Watches how an answer is read, from its head on.
-    pub(super) fn watch<B>(&self, body: B, mut under_way: UnderWay) -> Reading<B>
+    pub(in crate::server) fn watch<B>(&self, body: B, mut under_way: RequestGuard) -> TrackedBody<B>
     where
         B: fmt::Debug + Send + 'static,
     {
         under_way.answered();
-        let mut pace = Pace::default();
+        let mut pace = MinRate::default();
         pace.wait(0);
         let state = Arc::new(Mutex::new(State {
             answer: Some((body, under_way)),
@@ -76,25 +76,25 @@ impl Unread {
         }
         let weak: Weak<Mutex<State<B>>> = Arc::downgrade(&state);
         answers.push(weak);
-        Reading(state)
+        TrackedBody(state)
     }
 
     /// Gives up what has been waiting for its client for longer than the limit.
-    pub(super) fn give_up(&self, limit: Duration) {
+    pub(in crate::server) fn abort_stalled(&self, limit: Duration) {
         let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         // What is dropped along with an answer is no business of the list.
         let answers: Vec<_> = answers.iter().filter_map(Weak::upgrade).collect();
         for answer in answers {
-            answer.give_up(limit);
+            answer.abort_stalled(limit);
         }
     }
 }
 
 impl<B: fmt::Debug + Send> Fetched for Mutex<State<B>> {
-    fn give_up(&self, limit: Duration) {
+    fn abort_stalled(&self, limit: Duration) {
         let mut state = self.lock().unwrap_or_else(PoisonError::into_inner);
         let stalls = |offered: Instant| offered.elapsed() > limit;
-        if state.offered.is_some_and(stalls) || state.pace.drips(0, limit) {
+        if state.offered.is_some_and(stalls) || state.pace.is_below(0, limit) {
             state.rest = Bytes::new();
             let answer = state.answer.take();
             drop(state);
@@ -103,13 +103,13 @@ impl<B: fmt::Debug + Send> Fetched for Mutex<State<B>> {
     }
 }
 
-impl<B> Reading<B> {
+impl<B> TrackedBody<B> {
     fn state(&self) -> MutexGuard<'_, State<B>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<B> Body for Reading<B>
+impl<B> Body for TrackedBody<B>
 where
     B: Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>> + Unpin,
 {
@@ -131,7 +131,7 @@ where
         *offered = None;
         pace.go_on();
         let Some((body, _)) = answer else {
-            return Poll::Ready(Some(Err(GivenUp.into())));
+            return Poll::Ready(Some(Err(ResponseStalled.into())));
         };
         let frame = if rest.is_empty() {
             match ready!(Pin::new(body).poll_frame(cx)) {
@@ -157,7 +157,7 @@ where
 
     fn is_end_stream(&self) -> bool {
         let state = self.state();
-        let ended = |(body, _): &(B, UnderWay)| body.is_end_stream();
+        let ended = |(body, _): &(B, RequestGuard)| body.is_end_stream();
         state.rest.is_empty() && state.answer.as_ref().is_some_and(ended)
     }
 
@@ -182,14 +182,14 @@ mod tests {
     use http_body_util::{BodyExt as _, Full};
 
     use super::*;
-    use crate::server::activity::Activity;
+    use crate::server::connection_state::ConnectionState;
 
     const LIMIT: Duration = Duration::from_secs(30);
 
     type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxedError>;
     type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-    fn watched(activity: &Arc<Activity>, bytes: usize) -> Reading<Answer> {
+    fn watched(activity: &Arc<ConnectionState>, bytes: usize) -> TrackedBody<Answer> {
         let body = Full::new(Bytes::from(vec![b'x'; bytes]));
         let body = body.map_err(|never| match never {}).boxed_unsync();
         activity.unread.watch(body, activity.begin())
@@ -197,12 +197,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_nobody_fetches_is_given_up_and_the_others_go_on() {
-        let activity = Activity::new();
+        let activity = ConnectionState::new();
         let mut stalled = watched(&activity, 10);
         tokio::time::advance(LIMIT).await;
         let fresh = watched(&activity, 10);
         tokio::time::advance(LIMIT / 2).await;
-        activity.unread.give_up(LIMIT);
+        activity.unread.abort_stalled(LIMIT);
         let error = stalled.frame().await.unwrap().unwrap_err();
         assert_eq!(error.to_string(), "the client did not fetch its answer");
         assert_eq!(fresh.collect().await.unwrap().to_bytes().len(), 10);
@@ -210,14 +210,14 @@ mod tests {
 
     /// Fetches a piece every so often; how many there were when the answer was given up.
     async fn pieces_fetched_every(time: Duration) -> Option<usize> {
-        let activity = Activity::new();
+        let activity = ConnectionState::new();
         let mut slow = watched(&activity, 50 * PIECE);
         for number in 0..50 {
             if slow.frame().await.unwrap().is_err() {
                 return Some(number);
             }
             tokio::time::advance(time).await;
-            activity.unread.give_up(LIMIT);
+            activity.unread.abort_stalled(LIMIT);
         }
         None
     }
@@ -231,7 +231,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_long_silence_of_the_upstream_is_no_slow_reading() {
-        let activity = Activity::new();
+        let activity = ConnectionState::new();
         let (events, upstream) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
         let events_body = http_body_util::StreamBody::new(futures_util::stream::unfold(
             upstream,
@@ -246,7 +246,7 @@ mod tests {
         for _ in 0..100 {
             let later = async {
                 tokio::time::advance(2 * LIMIT).await;
-                activity.unread.give_up(LIMIT);
+                activity.unread.abort_stalled(LIMIT);
                 events.send(Bytes::from_static(b"x")).unwrap();
             };
             let (frame, ()) = tokio::join!(reading.frame(), later);
@@ -256,13 +256,13 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_large_piece_may_be_fetched_slowly() {
-        let activity = Activity::new();
+        let activity = ConnectionState::new();
         let mut slow = watched(&activity, 5 * PIECE + 1);
         let mut sizes = Vec::new();
         while let Some(frame) = slow.frame().await {
             sizes.push(frame.unwrap().into_data().unwrap().len());
             tokio::time::advance(LIMIT / 3).await;
-            activity.unread.give_up(LIMIT);
+            activity.unread.abort_stalled(LIMIT);
         }
         assert_eq!(sizes, [PIECE, PIECE, PIECE, PIECE, PIECE, 1]);
     }

@@ -5,11 +5,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// Bytes per second that a client must read on average, once it has been waited for longer than `server.body_timeout`.
-const SLOWEST: u64 = 1024;
+const MIN_BYTES_PER_SECOND: u64 = 1024;
 
 /// How fast the client reads one answer, from the first time that it was waited for: what the kernel took before that says nothing.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct MinRate {
     /// Which of the connection's requests is answered.
     request: u64,
     since: Option<Instant>,
@@ -17,7 +17,7 @@ pub(super) struct Pace {
     read: u64,
 }
 
-impl Pace {
+impl MinRate {
     /// The client is waited for, with the answer to this request.
     pub(super) fn wait(&mut self, request: u64) {
         if self.request != request {
@@ -42,13 +42,13 @@ impl Pace {
         self.read = self.read.saturating_add(bytes);
     }
 
-    /// Counts what it took; whether that is less than `SLOWEST`, waited for longer than `patience`.
-    pub(super) fn drips(&mut self, bytes: usize, patience: Duration) -> bool {
+    /// Counts what it took; whether that is less than `MIN_BYTES_PER_SECOND`, waited for longer than `patience`.
+    pub(super) fn is_below(&mut self, bytes: usize, patience: Duration) -> bool {
         let waited = self.waited + self.since.map_or(Duration::ZERO, |since| since.elapsed());
         if waited.is_zero() {
             return false;
         }
         self.count(bytes);
-        waited > patience && self.read < waited.as_secs().saturating_mul(SLOWEST)
+        waited > patience && self.read < waited.as_secs().saturating_mul(MIN_BYTES_PER_SECOND)
     }
 }

@@ -19,7 +19,7 @@ pub(super) enum Protocol {
 
 /// A stream with the bytes that were read ahead.
 #[derive(Debug)]
-pub(super) struct Rewound<S> {
+pub(super) struct PrefixedIo<S> {
     read: BytesMut,
     stream: S,
 }
@@ -30,7 +30,7 @@ pub(super) struct Rewound<S> {
 /// The connection's own.
 pub(super) async fn detect<S: AsyncRead + Unpin>(
     mut stream: S,
-) -> io::Result<Option<(Protocol, Rewound<S>)>> {
+) -> io::Result<Option<(Protocol, PrefixedIo<S>)>> {
     let mut read = BytesMut::with_capacity(PREFACE.len());
     loop {
         if stream.read_buf(&mut read).await? == 0 {
@@ -43,11 +43,11 @@ pub(super) async fn detect<S: AsyncRead + Unpin>(
         } else {
             Protocol::Http1
         };
-        return Ok(Some((protocol, Rewound { read, stream })));
+        return Ok(Some((protocol, PrefixedIo { read, stream })));
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for PrefixedIo<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -64,7 +64,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for PrefixedIo<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::activity::Activity;
+use super::connection_state::ConnectionState;
 use super::seldom::Seldom;
 use crate::config::Server;
 use crate::http::address::{Peer, subscriber};
@@ -27,7 +27,7 @@ const BATCH: usize = 32;
 const NOBODY_IDLE_FOR: Duration = Duration::from_millis(50);
 
 /// The places of one server, over all its listeners.
-pub(super) struct Places {
+pub(super) struct Admission {
     most: usize,
     most_of_one_address: usize,
     trusted: Vec<IpNet>,
@@ -35,11 +35,11 @@ pub(super) struct Places {
 }
 
 /// A connection's place; dropping it gives it back. A tunnel keeps it when the connection's task has ended.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionPermit {
+    places: Arc<Admission>,
     slot: usize,
     /// What its connection is doing.
-    pub(super) activity: Arc<Activity>,
+    pub(super) activity: Arc<ConnectionState>,
     /// Cancelled when the connection is to end: its place is needed, or the server stops.
     pub(super) stop: CancellationToken,
     /// Cancelled when the server stops.
@@ -52,7 +52,7 @@ pub(super) enum Refused {
     /// `max_connections` are open and none idles.
     Full,
     /// `max_connections_per_address` are open from his address and none of them idles.
-    Crowd,
+    PerAddress,
 }
 
 #[derive(Default)]
@@ -61,7 +61,7 @@ struct State {
     leaving: usize,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    addresses: HashMap<IpAddr, Crowd>,
+    addresses: HashMap<IpAddr, PerAddress>,
     nobody_idle: Option<Instant>,
     refused: Seldom,
     crowds: Seldom,
@@ -70,7 +70,7 @@ struct State {
 
 /// The connections of one address.
 #[derive(Default)]
-struct Crowd {
+struct PerAddress {
     open: usize,
     nobody_idle: Option<Instant>,
 }
@@ -80,13 +80,13 @@ enum Slot {
     Open {
         /// `None` when its address does not count.
         address: Option<IpAddr>,
-        activity: Arc<Activity>,
+        activity: Arc<ConnectionState>,
         stop: CancellationToken,
     },
     Leaving,
 }
 
-impl Places {
+impl Admission {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         Arc::new(Self {
             most: server.max_connections,
@@ -104,7 +104,7 @@ impl Places {
         self: &Arc<Self>,
         peer: &Peer,
         stop: &CancellationToken,
-    ) -> Result<Place, Refused> {
+    ) -> Result<ConnectionPermit, Refused> {
         let address = self.counted(peer);
         let (place, ended) = {
             let mut state = self.state();
@@ -137,7 +137,7 @@ impl Places {
         if crowd.is_some_and(|crowd| crowd.open >= self.most_of_one_address)
             && !state.end_idle(address, ended)
         {
-            return Err(Refused::Crowd);
+            return Err(Refused::PerAddress);
         }
         if state.open >= self.most && !state.end_idle(None, ended) {
             return Err(Refused::Full);
@@ -150,8 +150,8 @@ impl Places {
         state: &mut State,
         address: Option<IpAddr>,
         stop: &CancellationToken,
-    ) -> Place {
-        let activity = Activity::new();
+    ) -> ConnectionPermit {
+        let activity = ConnectionState::new();
         let drain = stop.clone();
         let stop = stop.child_token();
         let taken = Slot::Open {
@@ -173,7 +173,7 @@ impl Places {
         if let Some(free) = state.slots.get_mut(slot) {
             *free = taken;
         }
-        Place {
+        ConnectionPermit {
             places: Arc::clone(self),
             slot,
             activity,
@@ -186,7 +186,7 @@ impl Places {
     fn tell(&self, state: &mut State, refused: Refused, peer: &Peer) {
         let told = match refused {
             Refused::Full => &mut state.refused,
-            Refused::Crowd => &mut state.crowds,
+            Refused::PerAddress => &mut state.crowds,
         };
         let Some(refusals) = told.count() else { return };
         match refused {
@@ -199,7 +199,7 @@ impl Places {
                     "connections are refused: server.max_connections are open and none idles"
                 );
             }
-            Refused::Crowd => tracing::warn!(
+            Refused::PerAddress => tracing::warn!(
                 refusals,
                 client.address = peer.text().and_then(|text| text.to_str().ok()),
                 max_connections_per_address = self.most_of_one_address,
@@ -214,7 +214,7 @@ impl Places {
     }
 }
 
-impl Place {
+impl ConnectionPermit {
     /// How long the connection may take once `stop` is cancelled: as the drain takes, or little where its place is needed.
     pub(super) async fn leaves(&self) {
         if self.drain.is_cancelled() {
@@ -298,7 +298,7 @@ impl State {
     }
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         let mut state = self.places.state();
         let Some(slot) = state.slots.get_mut(self.slot) else {

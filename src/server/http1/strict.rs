@@ -12,9 +12,9 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
-use super::activity::Activity;
-use super::deadline::Watched;
 use crate::http::framing::{Chunks, Framing, HeadReader, Refusal, Refused};
+use crate::server::connection_state::ConnectionState;
+use crate::server::deadline::DeadlineStream;
 
 /// What hyper reads in place of a refused request.
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\n\r\n";
@@ -25,14 +25,14 @@ const LINGER_SILENCE: Duration = Duration::from_secs(5);
 
 /// A stream that passes on whole, well-framed requests, one at a time.
 #[derive(Debug)]
-pub(super) struct Door<S> {
-    stream: Watched<S>,
-    activity: Arc<Activity>,
+pub(in crate::server) struct StrictRequests<S> {
+    stream: DeadlineStream<S>,
+    activity: Arc<ConnectionState>,
     /// Bytes that came and were not passed on: first those that may be, then the others.
     held: BytesMut,
     /// How many of `held` may be passed on.
     checked: usize,
-    place: Place,
+    place: Position,
     /// Heads passed on.
     heads: u64,
     max_head: usize,
@@ -43,7 +43,7 @@ pub(super) struct Door<S> {
 
 /// Where in the conversation we are.
 #[derive(Debug)]
-enum Place {
+enum Position {
     Head(HeadReader),
     Body(u64),
     Chunks(Box<Chunks>),
@@ -61,11 +61,11 @@ struct Lingering {
     silence: Pin<Box<Sleep>>,
 }
 
-impl<S> Door<S> {
+impl<S> StrictRequests<S> {
     /// `max_head` is the most bytes of one head, `linger` the longest time that a client is listened to after the last answer.
-    pub(super) fn new(
-        stream: Watched<S>,
-        activity: Arc<Activity>,
+    pub(in crate::server) fn new(
+        stream: DeadlineStream<S>,
+        activity: Arc<ConnectionState>,
         max_head: usize,
         linger: Duration,
     ) -> Self {
@@ -74,7 +74,7 @@ impl<S> Door<S> {
             activity,
             held: BytesMut::new(),
             checked: 0,
-            place: Place::Head(HeadReader::default()),
+            place: Position::Head(HeadReader::default()),
             heads: 0,
             max_head,
             linger,
@@ -90,44 +90,44 @@ impl<S> Door<S> {
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
             match &mut self.place {
-                Place::Head(reader) => {
+                Position::Head(reader) => {
                     let Some((length, framing)) = reader.read(rest, self.max_head)? else {
                         return Ok(at);
                     };
                     at += length;
                     self.heads += 1;
                     self.place = match framing {
-                        Framing::Empty => Place::Answer,
-                        Framing::Length(length) => Place::Body(length),
-                        Framing::Chunked => Place::Chunks(Box::default()),
+                        Framing::Empty => Position::Answer,
+                        Framing::Length(length) => Position::Body(length),
+                        Framing::Chunked => Position::Chunks(Box::default()),
                     };
                 }
-                Place::Body(left) => {
+                Position::Body(left) => {
                     let taken =
                         usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                     *left -= taken as u64;
                     if *left == 0 {
-                        self.place = Place::Answer;
+                        self.place = Position::Answer;
                     }
                     return Ok(at + taken);
                 }
-                Place::Chunks(chunks) => {
+                Position::Chunks(chunks) => {
                     // What is good goes first: without the head hyper could not answer, and would just close.
                     let taken = match chunks.read(rest) {
                         Ok((taken, ended)) => {
                             if ended {
-                                self.place = Place::Answer;
+                                self.place = Position::Answer;
                             }
                             taken
                         }
                         Err((good, _)) => {
-                            self.place = Place::Damaged;
+                            self.place = Position::Damaged;
                             good
                         }
                     };
                     return Ok(at + taken);
                 }
-                Place::Damaged | Place::Answer | Place::Refused => return Ok(at),
+                Position::Damaged | Position::Answer | Position::Refused => return Ok(at),
             }
         }
     }
@@ -160,11 +160,11 @@ impl<S> Door<S> {
 
     /// The line end that old clients send behind a body is no half head that somebody waits for.
     fn drop_blank_lines(&mut self) {
-        if let Place::Head(reader) = &self.place
+        if let Position::Head(reader) = &self.place
             && !self.held.is_empty()
             && reader.is_blank(self.held.len())
         {
-            self.place = Place::Head(HeadReader::default());
+            self.place = Position::Head(HeadReader::default());
             self.held.clear();
             self.stream.no_head();
         }
@@ -172,7 +172,7 @@ impl<S> Door<S> {
 
     /// Refuses the head that is held.
     fn refuse(&mut self, refusal: Refusal) {
-        let Place::Head(reader) = std::mem::replace(&mut self.place, Place::Refused) else {
+        let Position::Head(reader) = std::mem::replace(&mut self.place, Position::Refused) else {
             return;
         };
         if refusal == Refusal::TooSlow {
@@ -202,14 +202,14 @@ impl<S> Door<S> {
     /// Whether an answer went out while the client may still be sending. Half a head has no answer that could be lost.
     fn is_interrupted(&self) -> bool {
         match self.place {
-            Place::Body(_) | Place::Chunks(_) | Place::Damaged | Place::Refused => true,
-            Place::Answer => !self.held.is_empty(),
-            Place::Head(_) => false,
+            Position::Body(_) | Position::Chunks(_) | Position::Damaged | Position::Refused => true,
+            Position::Answer => !self.held.is_empty(),
+            Position::Head(_) => false,
         }
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for StrictRequests<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -224,35 +224,35 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
                 return Poll::Ready(Ok(()));
             }
             match &this.place {
-                Place::Refused => return Poll::Pending,
-                Place::Damaged => {
+                Position::Refused => return Poll::Pending,
+                Position::Damaged => {
                     // hyper is told as of any body that breaks off: its request is under way.
-                    this.place = Place::Refused;
+                    this.place = Position::Refused;
                     let what = "the request body is damaged";
                     return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what)));
                 }
-                Place::Answer if this.activity.is_tunnel() => {
+                Position::Answer if this.activity.is_tunnel() => {
                     if this.held.is_empty() {
                         return Pin::new(&mut this.stream).poll_read(cx, buf);
                     }
                     this.pass(buf, this.held.len());
                     return Poll::Ready(Ok(()));
                 }
-                Place::Answer if this.activity.has_answered(this.heads) => {
-                    this.place = Place::Head(HeadReader::default());
+                Position::Answer if this.activity.has_answered(this.heads) => {
+                    this.place = Position::Head(HeadReader::default());
                     if !this.held.is_empty() {
-                        this.stream.head_began();
+                        this.stream.head_started();
                         this.check_held();
                         continue;
                     }
                 }
-                Place::Answer if !this.held.is_empty() => {
+                Position::Answer if !this.held.is_empty() => {
                     if this.activity.wake_when_answered(this.heads, cx.waker()) {
                         return Poll::Pending;
                     }
                     continue;
                 }
-                Place::Answer | Place::Head(_) | Place::Body(_) | Place::Chunks(_) => {}
+                Position::Answer | Position::Head(_) | Position::Body(_) | Position::Chunks(_) => {}
             }
             let read = Pin::new(&mut this.stream).poll_read(cx, buf);
             match ready!(read) {
@@ -276,7 +276,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Door<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Door<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> StrictRequests<S> {
     /// Listens until the client has seen the end of our answers and closes, or seems never to.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scrap = [0; 4096];
@@ -288,7 +288,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Door<S> {
                 Poll::Ready(Err(_)) => false,
                 Poll::Pending => self.lingering.is_some() || self.is_interrupted(),
             };
-            if !more || self.linger.is_zero() || self.activity.hurries() {
+            if !more || self.linger.is_zero() || self.activity.skips_linger() {
                 return Poll::Ready(());
             }
             let now = Instant::now();
@@ -313,7 +313,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Door<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Door<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictRequests<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

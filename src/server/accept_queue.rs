@@ -12,12 +12,12 @@ const MOST: usize = 256;
 const ONE_MORE_PER: Duration = Duration::from_micros(500);
 
 /// Who waits, in order of arrival within an address. `None` is everyone whose address does not count.
-pub(super) struct Newcomers<T> {
+pub(super) struct FairQueue<T> {
     of: HashMap<Option<IpAddr>, VecDeque<T>>,
     waiting: usize,
 }
 
-impl<T> Default for Newcomers<T> {
+impl<T> Default for FairQueue<T> {
     fn default() -> Self {
         Self {
             of: HashMap::new(),
@@ -26,7 +26,7 @@ impl<T> Default for Newcomers<T> {
     }
 }
 
-impl<T> Newcomers<T> {
+impl<T> FairQueue<T> {
     pub(super) fn is_empty(&self) -> bool {
         self.waiting == 0
     }
@@ -70,7 +70,7 @@ mod tests {
     fn each_address_has_one_in_turn_and_its_own_in_order() {
         let many = Some("192.0.2.1".parse().unwrap());
         let one = Some("192.0.2.2".parse().unwrap());
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = FairQueue::default();
         for number in 1..=3 {
             newcomers.push(many, number);
         }
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn where_the_others_take_long_newcomers_are_more() {
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = FairQueue::default();
         for number in 0..9 {
             newcomers.push(None, number);
         }
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn in_the_end_nobody_is_left_waiting() {
-        let mut newcomers = Newcomers::default();
+        let mut newcomers = FairQueue::default();
         for number in 0..5 {
             newcomers.push(None, number);
         }

@@ -3,6 +3,8 @@
 //! The library has limits of its own against what one frame or one header block can do. What it answers or passes over without end,
 //! each frame of it legal, is counted here: frames that carry neither a request nor data, and requests that are taken back.
 
+pub(super) mod stall;
+
 use std::error::Error;
 use std::io;
 use std::pin::{Pin, pin};
@@ -18,8 +20,8 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
-use super::activity::Activity;
-use super::places::Place;
+use crate::server::admission::ConnectionPermit;
+use crate::server::connection_state::ConnectionState;
 
 /// Streams of one connection at once.
 pub(super) const MAX_STREAMS: usize = 128;
@@ -33,7 +35,7 @@ const FRAMES_PER_SECOND: u64 = 10;
 const FRAMES_PER_REQUEST: u64 = 10;
 const FRAMES_PER_KIB: u64 = 2;
 /// Requests that a client may take back before they are answered: so many, and from there on half of all.
-const TAKEN_BACK: u64 = 200;
+const MAX_CANCELLED: u64 = 200;
 
 /// What `[server]` says about it.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +54,7 @@ pub(super) async fn serve<S, B, R>(
     io: S,
     service: R,
     limits: Limits,
-    place: &Place,
+    place: &ConnectionPermit,
 ) -> hyper::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -84,7 +86,7 @@ where
     Ok(())
 }
 
-async fn leaves(place: &Place) {
+async fn leaves(place: &ConnectionPermit) {
     // One that idles has the time that its requests take.
     place.stop.cancelled().await;
     place.leaves().await;
@@ -118,7 +120,7 @@ fn builder(header_list: usize) -> http2::Builder<TokioExecutor> {
 /// The bytes of a connection, read along for the types of its frames.
 struct Frames<S> {
     stream: S,
-    activity: Arc<Activity>,
+    activity: Arc<ConnectionState>,
     many_users: bool,
     started: Instant,
     scan: Scan,
@@ -182,7 +184,7 @@ impl Scan {
 }
 
 impl<S> Frames<S> {
-    fn new(stream: S, activity: Arc<Activity>, many_users: bool) -> Self {
+    fn new(stream: S, activity: Arc<ConnectionState>, many_users: bool) -> Self {
         Self {
             stream,
             activity,
@@ -194,8 +196,8 @@ impl<S> Frames<S> {
     }
 
     fn check(&self) -> io::Result<()> {
-        let (requests, taken_back) = self.activity.requests();
-        if !self.many_users && taken_back > TAKEN_BACK && taken_back > requests / 2 {
+        let (requests, cancelled) = self.activity.requests();
+        if !self.many_users && cancelled > MAX_CANCELLED && cancelled > requests / 2 {
             return Err(flood("it takes its requests back"));
         }
         // The clock is read by those only that have used up the rest.

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+mod delegate_io;
 pub mod error;
 pub mod fake_wechat;
 pub mod forward;

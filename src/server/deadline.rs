@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::connection_state::ConnectionState;
 use super::min_rate::MinRate;
+use crate::delegate_io::delegate_write;
 
 /// The three deadlines.
 #[derive(Debug, Clone, Copy)]
@@ -194,19 +195,13 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
         this.timed(polled, cx)
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
+    delegate_write!(stream: is_write_vectored, poll_shutdown);
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
         let polled = polled.map_ok(|()| 0);
         this.timed(polled, cx).map_ok(|_| ())
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) const LAYERS: [&[&str]; 14] = [
     &["webhook"],
     &["redis", "http", "http_client", "logging"],
     &["config"],
-    &["identity", "clock"],
+    &["identity", "clock", "delegate_io"],
 ];
 
 #[test]

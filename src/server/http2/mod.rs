@@ -20,6 +20,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use crate::delegate_io::delegate_write;
 use crate::server::admission::ConnectionPermit;
 use crate::server::connection_state::ConnectionState;
 
@@ -267,17 +268,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Frames<S> {
         polled
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
+    delegate_write!(stream: is_write_vectored, poll_flush, poll_shutdown);
 }
 
 #[cfg(test)]

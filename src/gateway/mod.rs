@@ -44,7 +44,7 @@ use crate::config::{
 use crate::error::Error;
 use crate::forward::Upstream;
 use crate::http::address::{Peer, client_address};
-use crate::http::framing::{self, Refused};
+use crate::http::framing::{self, RefusedHead};
 use crate::http::headers::HeaderPolicy;
 use crate::http::path::CanonicalPath;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
@@ -213,7 +213,7 @@ impl Gateway {
     /// Answers a request that was refused for its bytes alone.
     pub fn refuse<P: Send + Sync + 'static>(
         &self,
-        refused: &Refused,
+        refused: &RefusedHead,
         peer: &Peer,
         place: &Arc<P>,
     ) -> Response<AnswerBody> {
@@ -229,7 +229,7 @@ impl Gateway {
             path,
         ));
         record.client = client_address(peer, &HeaderMap::new(), &self.server.trusted_proxies);
-        let error = Error::from(refused.refusal);
+        let error = Error::from(refused.error);
         record.fail(&error);
         let reply = Reply::refusal(&error, &Style::Plain, record.id.as_str());
         self.finish(reply, record, place)

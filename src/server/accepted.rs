@@ -1,4 +1,4 @@
-//! An accepted connection, before anything of it is read.
+//! An accepted connection of which no byte has been read.
 
 use tokio::net::{TcpStream, UnixStream};
 
@@ -11,6 +11,7 @@ pub(super) enum Accepted {
 }
 
 impl Accepted {
+    /// The other end of the connection.
     pub(super) fn peer(&self) -> Peer {
         match self {
             Self::Tcp(_, peer) => peer.clone(),

@@ -1,6 +1,8 @@
-//! Ends a connection whose client is too slow: no request for `idle_timeout`, a head that takes longer than `header_timeout`, or an
-//! answer that is not read for `body_timeout` or below the slowest pace (`pace.rs`); of HTTP/2, that answer alone. Costs a clock
-//! reading per request; the timer itself is armed once and looks up what is due when it fires.
+//! Ends connections whose client is too slow: no request for `server.idle_timeout`, or a response
+//! that is not read for `server.body_timeout` or is read below the minimum rate (`min_rate.rs`).
+//! Of HTTP/1 also a head that takes longer than `server.header_timeout`; of HTTP/2 a response that
+//! is not read ends alone. Costs a clock reading per request: the timer is armed once and computes
+//! what is due when it fires.
 
 use std::io;
 use std::pin::Pin;
@@ -12,84 +14,122 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::connection_state::ConnectionState;
+use super::http1::deadline::HeadDeadline;
+use super::http2::stall::StallRegistry;
 use super::min_rate::MinRate;
 use crate::delegate_io::delegate_write;
 
-/// The three deadlines.
+/// The deadlines of both protocols.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Deadlines {
-    /// `None` where heads are frames among others, as in HTTP/2: there only `idle` counts.
-    pub(super) head: Option<Duration>,
     pub(super) idle: Duration,
     pub(super) write: Duration,
+}
+
+/// What the protocol adds to the deadlines.
+#[derive(Debug)]
+enum ProtocolDeadline {
+    Http1(HeadDeadline),
+    /// Heads are frames among others there, so only `idle` applies to them.
+    Http2(Arc<StallRegistry>),
 }
 
 /// A stream that fails with `TimedOut` when a deadline passes.
 #[derive(Debug)]
 pub(super) struct DeadlineStream<S> {
     stream: S,
-    limits: Deadlines,
-    activity: Arc<ConnectionState>,
-    /// When the first bytes of a head that is not complete came, and how many requests there had been then.
-    head_since: Option<(Instant, u64)>,
-    reading: Option<Pin<Box<Sleep>>>,
-    writing: Option<Pin<Box<Sleep>>>,
-    pace: MinRate,
+    deadlines: Deadlines,
+    protocol: ProtocolDeadline,
+    state: Arc<ConnectionState>,
+    read_timer: Option<Pin<Box<Sleep>>>,
+    write_timer: Option<Pin<Box<Sleep>>>,
+    rate: MinRate,
 }
 
 impl<S> DeadlineStream<S> {
-    pub(super) fn new(stream: S, limits: Deadlines, activity: Arc<ConnectionState>) -> Self {
-        // The first bytes are there already: they told the protocol.
-        let head_since = Some((Instant::now(), 0));
-        if limits.head.is_some() {
-            activity.half_sent(0);
-        }
+    /// An HTTP/1 connection, whose heads must be complete within `head`.
+    pub(super) fn http1(
+        stream: S,
+        head: Duration,
+        deadlines: Deadlines,
+        state: Arc<ConnectionState>,
+    ) -> Self {
+        let head = HeadDeadline::new(head, &state);
+        Self::new(stream, ProtocolDeadline::Http1(head), deadlines, state)
+    }
+
+    /// An HTTP/2 connection, whose stalled responses are aborted.
+    pub(super) fn http2(
+        stream: S,
+        stalls: Arc<StallRegistry>,
+        deadlines: Deadlines,
+        state: Arc<ConnectionState>,
+    ) -> Self {
+        Self::new(stream, ProtocolDeadline::Http2(stalls), deadlines, state)
+    }
+
+    fn new(
+        stream: S,
+        protocol: ProtocolDeadline,
+        deadlines: Deadlines,
+        state: Arc<ConnectionState>,
+    ) -> Self {
         Self {
             stream,
-            limits,
-            activity,
-            head_since,
-            reading: None,
-            writing: None,
-            pace: MinRate::default(),
+            deadlines,
+            protocol,
+            state,
+            read_timer: None,
+            write_timer: None,
+            rate: MinRate::default(),
         }
     }
 
-    /// The next head has begun: its first bytes came behind the last request.
+    /// The next HTTP/1 head has started: its first bytes arrived behind the last request.
     pub(super) fn head_started(&mut self) {
-        let begun = self.activity.begun();
-        self.head_since = Some((Instant::now(), begun));
-        self.activity.half_sent(begun);
-    }
-
-    /// What looked like the beginning of a head was none.
-    pub(super) fn no_head(&mut self) {
-        self.head_since = None;
-        self.activity.nothing_sent();
-    }
-
-    /// When the client's silence becomes too long; `None` while a request is under way or the end of an answer is still to be
-    /// written, whose own deadlines count then.
-    fn due(&mut self) -> Option<Instant> {
-        if !self.activity.is_idle() || self.writing.is_some() {
-            self.head_since = None;
-            return None;
+        if let ProtocolDeadline::Http1(head) = &mut self.protocol {
+            head.start(&self.state);
         }
-        let begun = self.activity.begun();
-        match (self.head_since, self.limits.head) {
-            (Some((since, before)), Some(head)) if before == begun => Some(since + head),
-            _ => Some(self.activity.idle_since() + self.limits.idle),
+    }
+
+    /// The bytes that arrived were no head.
+    pub(super) fn clear_head(&mut self) {
+        if let ProtocolDeadline::Http1(head) = &mut self.protocol {
+            head.clear(&self.state);
+        }
+    }
+
+    /// When the client's silence ends the connection; `None` while a request is in flight or the
+    /// end of a response is still to be written, which have deadlines of their own.
+    fn due(&mut self) -> Option<Instant> {
+        let is_busy = !self.state.is_idle() || self.write_timer.is_some();
+        let head = match &mut self.protocol {
+            ProtocolDeadline::Http1(head) if is_busy => {
+                head.stop();
+                None
+            }
+            ProtocolDeadline::Http1(head) => head.due(&self.state),
+            ProtocolDeadline::Http2(_) => None,
+        };
+        let idle = || self.state.idle_since() + self.deadlines.idle;
+        (!is_busy).then(|| head.unwrap_or_else(idle))
+    }
+
+    /// The longest time in which nothing can become due while the connection is busy.
+    fn recheck_interval(&self) -> Duration {
+        let Deadlines { idle, write } = self.deadlines;
+        match &self.protocol {
+            ProtocolDeadline::Http1(head) => head.timeout().min(idle),
+            ProtocolDeadline::Http2(_) => write.min(idle),
         }
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         loop {
             let due = self.due();
-            // Looked at again after the longest time that nothing can become due in.
-            let Deadlines { head, idle, write } = self.limits;
-            let wake = due.unwrap_or_else(|| Instant::now() + head.unwrap_or(write).min(idle));
+            let wake = due.unwrap_or_else(|| Instant::now() + self.recheck_interval());
             let timer = self
-                .reading
+                .read_timer
                 .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(wake)));
             if timer.deadline() > wake {
                 timer.as_mut().reset(wake);
@@ -100,7 +140,9 @@ impl<S> DeadlineStream<S> {
             if due.is_some_and(|due| due <= Instant::now()) {
                 return Poll::Ready(too_slow());
             }
-            self.activity.unread.abort_stalled(write);
+            if let ProtocolDeadline::Http2(stalls) = &self.protocol {
+                stalls.abort_stalled(self.deadlines.write);
+            }
             timer
                 .as_mut()
                 .reset(wake.max(Instant::now() + Duration::from_millis(1)));
@@ -108,10 +150,10 @@ impl<S> DeadlineStream<S> {
     }
 
     fn poll_stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let limit = self.limits.write;
+        let timeout = self.deadlines.write;
         let timer = self
-            .writing
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
+            .write_timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(timeout)));
         timer.as_mut().poll(cx).map(|()| too_slow())
     }
 }
@@ -130,14 +172,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
         match Pin::new(&mut this.stream).poll_read(cx, buf) {
             Poll::Pending => this.poll_silence(cx).map(Err),
             ready => {
-                if this.activity.is_idle() {
-                    let begun = this.activity.begun();
-                    if this.head_since.is_none_or(|(_, before)| before != begun) {
-                        this.head_since = Some((Instant::now(), begun));
-                        if this.limits.head.is_some() {
-                            this.activity.half_sent(begun);
-                        }
-                    }
+                if let ProtocolDeadline::Http1(head) = &mut this.protocol
+                    && this.state.is_idle()
+                {
+                    head.bytes_arrived(&this.state);
                 }
                 ready
             }
@@ -146,27 +184,29 @@ impl<S: AsyncRead + Unpin> AsyncRead for DeadlineStream<S> {
 }
 
 impl<S: AsyncWrite + Unpin> DeadlineStream<S> {
-    /// A write that waits is timed from its first wait; any progress starts over. Progress that is too little, on average over all
-    /// the time that the client was waited for, ends the connection too.
+    /// Times a write from its first wait; any progress starts the time over. Progress below the
+    /// minimum rate, on average over all the time that the client was waited for, ends the
+    /// connection too.
     fn timed(
         &mut self,
         polled: Poll<io::Result<usize>>,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         if polled.is_pending() {
-            let request = self.activity.begun();
-            self.pace.wait(request);
-            self.activity.write_waits(true);
+            let request = self.state.requests();
+            self.rate.start_waiting(request);
+            self.state.set_write_pending(true);
             return self.poll_stall(cx).map(Err);
         }
-        if self.writing.take().is_some() {
-            self.activity.write_waits(false);
-            // Idling begins when the client has the answer, not when we have.
-            self.activity.rest();
-            self.pace.go_on();
+        if self.write_timer.take().is_some() {
+            self.state.set_write_pending(false);
+            // The connection is idle from when the client has the response, not from when the
+            // response was ready.
+            self.state.reset_idle();
+            self.rate.stop_waiting();
         }
         if let Poll::Ready(Ok(bytes)) = polled
-            && self.pace.is_below(bytes, self.limits.write)
+            && self.rate.is_below(bytes, self.deadlines.write)
         {
             return Poll::Ready(Err(too_slow()));
         }
@@ -195,14 +235,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for DeadlineStream<S> {
         this.timed(polled, cx)
     }
 
-    delegate_write!(stream: is_write_vectored, poll_shutdown);
-
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
         let polled = polled.map_ok(|()| 0);
         this.timed(polled, cx).map_ok(|_| ())
     }
+
+    delegate_write!(stream: is_write_vectored, poll_shutdown);
 }
 
 #[cfg(test)]
@@ -211,16 +251,16 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Deadlines = Deadlines {
-        head: Some(Duration::from_secs(10)),
+    const HEAD: Duration = Duration::from_secs(10);
+    const DEADLINES: Deadlines = Deadlines {
         idle: Duration::from_secs(75),
         write: Duration::from_secs(30),
     };
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_that_drips_is_cut_after_header_timeout() {
+    async fn a_slow_head_is_cut_after_header_timeout() {
         let (mut client, server) = tokio::io::duplex(64);
-        let mut watched = DeadlineStream::new(server, LIMITS, ConnectionState::new());
+        let mut stream = DeadlineStream::http1(server, HEAD, DEADLINES, ConnectionState::new());
         let started = Instant::now();
         let dripping = async {
             loop {
@@ -231,7 +271,7 @@ mod tests {
         let reading = async {
             let mut byte = [0];
             loop {
-                if let Err(error) = watched.read_exact(&mut byte).await {
+                if let Err(error) = stream.read_exact(&mut byte).await {
                     return error;
                 }
             }
@@ -246,18 +286,18 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn between_requests_idle_timeout_counts_and_during_one_nothing_does() {
+    async fn idle_timeout_applies_between_requests_only() {
         let (_client, server) = tokio::io::duplex(64);
-        let activity = ConnectionState::new();
-        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
+        let state = ConnectionState::new();
+        let mut stream = DeadlineStream::http1(server, HEAD, DEADLINES, Arc::clone(&state));
         let started = Instant::now();
-        let request = activity.begin();
+        let request = state.start_request();
         let ends = async {
             tokio::time::sleep(Duration::from_secs(300)).await;
             drop(request);
         };
         let mut byte = [0];
-        let (error, ()) = tokio::join!(watched.read_exact(&mut byte), ends);
+        let (error, ()) = tokio::join!(stream.read_exact(&mut byte), ends);
         assert_eq!(error.unwrap_err().kind(), io::ErrorKind::TimedOut);
         let elapsed = started.elapsed().as_secs();
         assert!((375..=386).contains(&elapsed), "{elapsed}");
@@ -266,50 +306,48 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_tunnel_is_never_idle() {
         let (mut client, server) = tokio::io::duplex(64);
-        let activity = ConnectionState::new();
-        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
-        activity.begin().into_tunnel();
+        let state = ConnectionState::new();
+        let mut stream = DeadlineStream::http1(server, HEAD, DEADLINES, Arc::clone(&state));
+        state.start_request().into_tunnel();
         let mut byte = [0];
         let hours_later = async {
             tokio::time::sleep(Duration::from_secs(10_000)).await;
             client.write_all(b"x").await.unwrap();
         };
-        let (read, ()) = tokio::join!(watched.read_exact(&mut byte), hours_later);
+        let (read, ()) = tokio::join!(stream.read_exact(&mut byte), hours_later);
         read.unwrap();
     }
 
     #[tokio::test(start_paused = true)]
-    async fn without_a_head_deadline_only_idling_counts() {
+    async fn http2_connections_have_only_the_idle_deadline() {
         let (mut client, server) = tokio::io::duplex(64);
-        let limits = Deadlines {
-            head: None,
-            ..LIMITS
-        };
-        let mut watched = DeadlineStream::new(server, limits, ConnectionState::new());
+        let stalls = Arc::default();
+        let mut stream = DeadlineStream::http2(server, stalls, DEADLINES, ConnectionState::new());
         client.write_all(b"x").await.unwrap();
         let started = Instant::now();
         let mut bytes = [0; 2];
-        let error = watched.read_exact(&mut bytes).await.unwrap_err();
+        let error = stream.read_exact(&mut bytes).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(started.elapsed().as_secs(), 75);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_nobody_reads_is_cut_after_body_timeout() {
+    async fn an_unread_response_is_cut_after_body_timeout() {
         let (_client, server) = tokio::io::duplex(64);
-        let mut watched = DeadlineStream::new(server, LIMITS, ConnectionState::new());
+        let mut stream = DeadlineStream::http1(server, HEAD, DEADLINES, ConnectionState::new());
         let started = Instant::now();
-        let error = watched.write_all(&[0; 100]).await.unwrap_err();
+        let error = stream.write_all(&[0; 100]).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
         assert_eq!(started.elapsed().as_secs(), 30);
     }
 
-    /// Writes an answer that the client reads so many bytes of every five seconds; when it was cut, in seconds.
+    /// Writes a response of which the client reads this many bytes every five seconds; the second
+    /// at which it was cut.
     async fn read_at(bytes: usize) -> Option<u64> {
         let (mut client, server) = tokio::io::duplex(64);
-        let activity = ConnectionState::new();
-        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
-        let _request = activity.begin();
+        let state = ConnectionState::new();
+        let mut stream = DeadlineStream::http1(server, HEAD, DEADLINES, Arc::clone(&state));
+        let _request = state.start_request();
         let started = Instant::now();
         let reading = async {
             let mut some = vec![0; bytes];
@@ -320,7 +358,7 @@ mod tests {
         };
         let all = vec![0; 300 * 1024];
         tokio::select! {
-            written = watched.write_all(&all) => {
+            written = stream.write_all(&all) => {
                 written.is_err().then(|| started.elapsed().as_secs())
             }
             () = reading => unreachable!(),
@@ -328,37 +366,37 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_read_below_a_kib_a_second_is_cut_though_something_always_moves() {
+    async fn a_response_read_below_1_kib_per_second_is_cut_despite_progress() {
         assert_eq!(read_at(64).await, Some(35));
         assert_eq!(read_at(4 * 1024).await, Some(35));
         assert_eq!(read_at(6 * 1024).await, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn events_that_come_seldom_are_no_slow_reading() {
+    async fn rare_events_do_not_count_as_slow_reading() {
         let (mut client, server) = tokio::io::duplex(64);
-        let activity = ConnectionState::new();
-        let mut watched = DeadlineStream::new(server, LIMITS, Arc::clone(&activity));
-        let _request = activity.begin();
+        let state = ConnectionState::new();
+        let mut stream = DeadlineStream::http1(server, HEAD, DEADLINES, Arc::clone(&state));
+        let _request = state.start_request();
         for _ in 0..100 {
-            watched.write_all(b"data: 1\n\n").await.unwrap();
+            stream.write_all(b"data: 1\n\n").await.unwrap();
             client.read_exact(&mut [0; 9]).await.unwrap();
             tokio::time::advance(Duration::from_secs(60)).await;
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_that_is_read_slowly_is_not_idling() {
+    async fn a_connection_with_a_slowly_read_response_is_not_idle() {
         let (mut client, server) = tokio::io::duplex(16 * 1024);
-        let limits = Deadlines {
+        let deadlines = Deadlines {
             idle: Duration::from_secs(5),
-            ..LIMITS
+            ..DEADLINES
         };
-        let activity = ConnectionState::new();
-        let watched = DeadlineStream::new(server, limits, Arc::clone(&activity));
-        // Over before its answer has gone out.
-        drop(activity.begin());
-        let (mut reading, mut writing) = tokio::io::split(watched);
+        let state = ConnectionState::new();
+        let stream = DeadlineStream::http1(server, HEAD, deadlines, Arc::clone(&state));
+        // The request ends before its response has gone out.
+        drop(state.start_request());
+        let (mut reading, mut writing) = tokio::io::split(stream);
         let started = Instant::now();
         let slow = async {
             let mut bytes = [0; 16 * 1024];
@@ -374,7 +412,7 @@ mod tests {
         let all = [0; 160 * 1024];
         let (written, end, ()) = tokio::join!(writing.write_all(&all), end, slow);
         written.unwrap();
-        // The last piece finds room when the last but one is read, at 72 s.
+        // The last chunk finds room when the one before it is read, at 72 s.
         assert_eq!(end, (io::ErrorKind::TimedOut, 77));
     }
 }

@@ -1,4 +1,5 @@
-//! Tells HTTP/2 from HTTP/1 by a connection's first bytes, and gives them back to whoever reads next.
+//! Protocol detection: the first bytes of a connection tell HTTP/2 from HTTP/1. They are kept in
+//! front of the stream for the protocol's own reader.
 
 use std::io;
 use std::pin::Pin;
@@ -9,43 +10,43 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use crate::delegate_io::delegate_write;
 
-/// What an HTTP/2 client with prior knowledge sends first (RFC 9113, 3.4).
+/// The first bytes of an HTTP/2 client with prior knowledge (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// What a connection speaks.
+/// The protocol of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Protocol {
     Http1,
     Http2,
 }
 
-/// A stream with the bytes that were read ahead.
+/// A stream behind bytes that were read from it for detection.
 #[derive(Debug)]
 pub(super) struct PrefixedIo<S> {
-    read: BytesMut,
+    prefix: BytesMut,
     stream: S,
 }
 
-/// Reads until the first bytes can only be one of both. `None` when the client ends before.
+/// Reads until the first bytes tell the protocol. `None` when the client closes before that.
 ///
 /// # Errors
-/// The connection's own.
+/// The connection failed.
 pub(super) async fn detect<S: AsyncRead + Unpin>(
     mut stream: S,
 ) -> io::Result<Option<(Protocol, PrefixedIo<S>)>> {
-    let mut read = BytesMut::with_capacity(PREFACE.len());
+    let mut prefix = BytesMut::with_capacity(PREFACE.len());
     loop {
-        if stream.read_buf(&mut read).await? == 0 {
+        if stream.read_buf(&mut prefix).await? == 0 {
             return Ok(None);
         }
-        let protocol = if read.starts_with(PREFACE) {
+        let protocol = if prefix.starts_with(PREFACE) {
             Protocol::Http2
-        } else if PREFACE.starts_with(&read) {
+        } else if PREFACE.starts_with(&prefix) {
             continue;
         } else {
             Protocol::Http1
         };
-        return Ok(Some((protocol, PrefixedIo { read, stream })));
+        return Ok(Some((protocol, PrefixedIo { prefix, stream })));
     }
 }
 
@@ -56,12 +57,12 @@ impl<S: AsyncRead + Unpin> AsyncRead for PrefixedIo<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.read.is_empty() {
+        if this.prefix.is_empty() {
             return Pin::new(&mut this.stream).poll_read(cx, buf);
         }
-        let length = this.read.len().min(buf.remaining());
-        buf.put_slice(this.read.get(..length).unwrap_or_default());
-        this.read.advance(length);
+        let length = this.prefix.len().min(buf.remaining());
+        buf.put_slice(this.prefix.get(..length).unwrap_or_default());
+        this.prefix.advance(length);
         Poll::Ready(Ok(()))
     }
 }
@@ -79,7 +80,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn the_first_bytes_decide_and_are_given_back() {
+    async fn the_first_bytes_tell_the_protocol_and_are_kept() {
         for (sent, expected) in [
             (&b"GET / HTTP/1.1\r\n"[..], Protocol::Http1),
             (b"POST / HTTP/1.1\r\n", Protocol::Http1),
@@ -87,7 +88,7 @@ mod tests {
             (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nrest", Protocol::Http2),
         ] {
             let (mut client, server) = tokio::io::duplex(64);
-            // One byte at a time: the decision must not rest on how the bytes arrive.
+            // One byte at a time: the result must not depend on how the bytes arrive.
             let writing = async {
                 for byte in sent {
                     client.write_all(&[*byte]).await.unwrap();
@@ -95,9 +96,9 @@ mod tests {
                 drop(client);
             };
             let reading = async {
-                let (protocol, mut rewound) = detect(server).await.unwrap().unwrap();
+                let (protocol, mut stream) = detect(server).await.unwrap().unwrap();
                 let mut all = Vec::new();
-                rewound.read_to_end(&mut all).await.unwrap();
+                stream.read_to_end(&mut all).await.unwrap();
                 (protocol, all)
             };
             let ((), (protocol, all)) = tokio::join!(writing, reading);

@@ -223,8 +223,8 @@ impl Server {
     /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.
     pub async fn run(self, shutdown: CancellationToken) -> Ended {
         let connections = TaskTracker::new();
-        let entrance = Arc::new(Acceptor {
-            places: Admission::new(self.gateway.server()),
+        let acceptor = Arc::new(Acceptor {
+            admission: Admission::new(self.gateway.server()),
             refusals: Refusals::new(),
             connections: connections.clone(),
         });
@@ -246,7 +246,7 @@ impl Server {
         let accepting = TaskTracker::new();
         for listener in self.listeners {
             let gateway = Arc::clone(&self.gateway);
-            accepting.spawn(listener.accept(gateway, Arc::clone(&entrance), shutdown.clone()));
+            accepting.spawn(listener.accept(gateway, Arc::clone(&acceptor), shutdown.clone()));
         }
         shutdown.cancelled().await;
         accepting.close();

@@ -1,6 +1,6 @@
-//! Who may be connected: so many connections in all, so many of one address. Who comes when all places are taken gets the place of the
-//! connection that has idled longest, as in nginx; only when none idles is he refused. A connection with a request, half a head or
-//! an open tunnel is never ended for a newcomer.
+//! Connection limits, in total and per client address. At a limit the longest-idle connections are
+//! closed to make room, as nginx does; a new connection is refused only when none is idle. A
+//! connection with a request in flight, a partial head or an open tunnel is never closed for this.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -16,43 +16,45 @@ use super::seldom::Seldom;
 use crate::config::Server;
 use crate::http::address::{Peer, subscriber};
 
-/// Connections that were told to end and have not yet. They do not count among the open ones: most are gone before the newcomer
-/// has said a word, but a request may have begun at the same moment, and that one is served.
-const MOST_LEAVING: usize = 256;
-/// How long such a connection may take for a request that it began at that moment; then it is cut.
-const LEAVES_WITHIN: Duration = Duration::from_secs(5);
-/// Connections ended at once at most, and of those that idle no more than one in eight: looking for them costs a walk over all.
-const BATCH: usize = 32;
-/// How long a walk that found nobody idle stands for the next.
-const NOBODY_IDLE_FOR: Duration = Duration::from_millis(50);
+/// Evicted connections that have not closed yet, at most. They do not count as open: most close
+/// before the new connection has sent a byte, but a request may have started at the same moment,
+/// and that one is served.
+const MAX_LEAVING: usize = 256;
+/// How long an evicted connection may take for such a request; then it is cut.
+const EVICTION_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections evicted at once, at most, and of the idle ones no more than one in eight: finding
+/// them costs a walk over all connections.
+const MAX_EVICTION_BATCH: usize = 32;
+/// How long the result of a walk that found no idle connection is reused.
+const RESCAN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The places of one server, over all its listeners.
+/// The connection limits of one server, over all its listeners.
 pub(super) struct Admission {
-    most: usize,
-    most_of_one_address: usize,
+    max_connections: usize,
+    max_per_address: usize,
     trusted: Vec<IpNet>,
     state: Mutex<State>,
 }
 
-/// A connection's place; dropping it gives it back. A tunnel keeps it when the connection's task has ended.
+/// The permit of an open connection; dropping it releases it. A tunnel keeps its permit when the
+/// connection's task has ended.
 pub(super) struct ConnectionPermit {
-    places: Arc<Admission>,
+    admission: Arc<Admission>,
     slot: usize,
-    /// What its connection is doing.
-    pub(super) activity: Arc<ConnectionState>,
-    /// Cancelled when the connection is to end: its place is needed, or the server stops.
+    pub(super) state: Arc<ConnectionState>,
+    /// Cancelled when the connection has to close: it is evicted, or its listener stops.
     pub(super) stop: CancellationToken,
-    /// Cancelled when the server stops.
+    /// Cancelled when its listener stops.
     drain: CancellationToken,
 }
 
-/// Why there is no place for a newcomer.
+/// Why a new connection is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refused {
-    /// `max_connections` are open and none idles.
-    Full,
-    /// `max_connections_per_address` are open from his address and none of them idles.
-    PerAddress,
+pub(super) enum AdmissionRefusal {
+    /// `max_connections` are open and none is idle.
+    ServerFull,
+    /// `max_connections_per_address` are open from its address and none of them is idle.
+    AddressFull,
 }
 
 #[derive(Default)]
@@ -61,26 +63,28 @@ struct State {
     leaving: usize,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    addresses: HashMap<IpAddr, PerAddress>,
-    nobody_idle: Option<Instant>,
-    refused: Seldom,
-    crowds: Seldom,
-    ended: u64,
+    addresses: HashMap<IpAddr, AddressConnections>,
+    /// When a walk found no idle connection.
+    none_idle_at: Option<Instant>,
+    server_full: Seldom,
+    address_full: Seldom,
+    /// Connections evicted since the last warning.
+    evicted: u64,
 }
 
 /// The connections of one address.
 #[derive(Default)]
-struct PerAddress {
+struct AddressConnections {
     open: usize,
-    nobody_idle: Option<Instant>,
+    none_idle_at: Option<Instant>,
 }
 
 enum Slot {
     Free,
     Open {
-        /// `None` when its address does not count.
+        /// `None` when the address is not counted.
         address: Option<IpAddr>,
-        activity: Arc<ConnectionState>,
+        state: Arc<ConnectionState>,
         stop: CancellationToken,
     },
     Leaving,
@@ -89,58 +93,59 @@ enum Slot {
 impl Admission {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         Arc::new(Self {
-            most: server.max_connections,
-            most_of_one_address: server.connections_of_one_address(),
+            max_connections: server.max_connections,
+            max_per_address: server.connections_of_one_address(),
             trusted: server.trusted_proxies.clone(),
             state: Mutex::default(),
         })
     }
 
-    /// A place for a connection from this peer, which ends when `stop` is cancelled.
+    /// Admits a connection from this peer, which closes when `stop` is cancelled.
     ///
     /// # Errors
-    /// There is none, and none of those that could be given up idles.
-    pub(super) fn take(
+    /// A limit is reached and no connection under it is idle.
+    pub(super) fn admit(
         self: &Arc<Self>,
         peer: &Peer,
         stop: &CancellationToken,
-    ) -> Result<ConnectionPermit, Refused> {
-        let address = self.counted(peer);
-        let (place, ended) = {
+    ) -> Result<ConnectionPermit, AdmissionRefusal> {
+        let address = self.counted_address(peer);
+        let (permit, evicted) = {
             let mut state = self.state();
-            let mut ended = Vec::new();
-            let found = self.find(&mut state, address, &mut ended);
-            let place = found.map(|()| self.occupy(&mut state, address, stop));
-            if let Err(refused) = place {
-                self.tell(&mut state, refused, peer);
+            let mut evicted = Vec::new();
+            let room = self.make_room(&mut state, address, &mut evicted);
+            let permit = room.map(|()| self.occupy(&mut state, address, stop));
+            if let Err(refusal) = permit {
+                self.warn(&mut state, refusal, peer);
             }
-            (place, ended)
+            (permit, evicted)
         };
-        // Wakes their tasks, which want the lock.
-        ended.iter().for_each(CancellationToken::cancel);
-        place
+        // Outside of the lock: it wakes their tasks, which take it.
+        evicted.iter().for_each(CancellationToken::cancel);
+        permit
     }
 
-    /// What the address is counted under; `None` for those behind which many callers are known to be.
-    pub(super) fn counted(&self, peer: &Peer) -> Option<IpAddr> {
+    /// The address that a connection is counted under; `None` for trusted proxies and Unix sockets,
+    /// which many clients share.
+    pub(super) fn counted_address(&self, peer: &Peer) -> Option<IpAddr> {
         let address = peer.address()?;
         (!peer.is_trusted(&self.trusted)).then(|| subscriber(address))
     }
 
-    fn find(
+    fn make_room(
         &self,
         state: &mut State,
         address: Option<IpAddr>,
-        ended: &mut Vec<CancellationToken>,
-    ) -> Result<(), Refused> {
-        let crowd = address.and_then(|address| state.addresses.get(&address));
-        if crowd.is_some_and(|crowd| crowd.open >= self.most_of_one_address)
-            && !state.end_idle(address, ended)
+        evicted: &mut Vec<CancellationToken>,
+    ) -> Result<(), AdmissionRefusal> {
+        let connections = address.and_then(|address| state.addresses.get(&address));
+        if connections.is_some_and(|it| it.open >= self.max_per_address)
+            && !state.evict_idle(address, evicted)
         {
-            return Err(Refused::PerAddress);
+            return Err(AdmissionRefusal::AddressFull);
         }
-        if state.open >= self.most && !state.end_idle(None, ended) {
-            return Err(Refused::Full);
+        if state.open >= self.max_connections && !state.evict_idle(None, evicted) {
+            return Err(AdmissionRefusal::ServerFull);
         }
         Ok(())
     }
@@ -151,12 +156,12 @@ impl Admission {
         address: Option<IpAddr>,
         stop: &CancellationToken,
     ) -> ConnectionPermit {
-        let activity = ConnectionState::new();
+        let connection = ConnectionState::new();
         let drain = stop.clone();
         let stop = stop.child_token();
-        let taken = Slot::Open {
+        let open = Slot::Open {
             address,
-            activity: Arc::clone(&activity),
+            state: Arc::clone(&connection),
             stop: stop.clone(),
         };
         state.open += 1;
@@ -171,38 +176,40 @@ impl Admission {
             }
         };
         if let Some(free) = state.slots.get_mut(slot) {
-            *free = taken;
+            *free = open;
         }
         ConnectionPermit {
-            places: Arc::clone(self),
+            admission: Arc::clone(self),
             slot,
-            activity,
+            state: connection,
             stop,
             drain,
         }
     }
 
-    /// Says that connections are refused: a stranger decides how many, so not for each.
-    fn tell(&self, state: &mut State, refused: Refused, peer: &Peer) {
-        let told = match refused {
-            Refused::Full => &mut state.refused,
-            Refused::PerAddress => &mut state.crowds,
+    /// Warns that connections are refused; throttled, since any client can cause refusals.
+    fn warn(&self, state: &mut State, refusal: AdmissionRefusal, peer: &Peer) {
+        let throttle = match refusal {
+            AdmissionRefusal::ServerFull => &mut state.server_full,
+            AdmissionRefusal::AddressFull => &mut state.address_full,
         };
-        let Some(refusals) = told.count() else { return };
-        match refused {
-            Refused::Full => {
-                let ended = std::mem::take(&mut state.ended);
+        let Some(refusals) = throttle.count() else {
+            return;
+        };
+        match refusal {
+            AdmissionRefusal::ServerFull => {
+                let evicted = std::mem::take(&mut state.evicted);
                 tracing::warn!(
                     refusals,
-                    idle_ended = ended,
-                    max_connections = self.most,
-                    "connections are refused: server.max_connections are open and none idles"
+                    idle_ended = evicted,
+                    max_connections = self.max_connections,
+                    "connections are refused: server.max_connections are open and none is idle"
                 );
             }
-            Refused::PerAddress => tracing::warn!(
+            AdmissionRefusal::AddressFull => tracing::warn!(
                 refusals,
                 client.address = peer.text().and_then(|text| text.to_str().ok()),
-                max_connections_per_address = self.most_of_one_address,
+                max_connections_per_address = self.max_per_address,
                 "connections are refused: one address has server.max_connections_per_address; if it is your own proxy, add \
                  it to server.trusted_proxies"
             ),
@@ -215,25 +222,27 @@ impl Admission {
 }
 
 impl ConnectionPermit {
-    /// How long the connection may take once `stop` is cancelled: as the drain takes, or little where its place is needed.
-    pub(super) async fn leaves(&self) {
+    /// Completes when the connection has had its time to close after `stop`: `EVICTION_TIMEOUT` for
+    /// an evicted connection, never while its listener drains.
+    pub(super) async fn eviction_deadline(&self) {
         if self.drain.is_cancelled() {
             std::future::pending::<()>().await;
         } else {
-            tokio::time::sleep(LEAVES_WITHIN).await;
+            tokio::time::sleep(EVICTION_TIMEOUT).await;
         }
     }
 }
 
 impl State {
-    /// Marks those that have idled longest, of one address or of all, as leaving; whether there was one.
-    fn end_idle(&mut self, of: Option<IpAddr>, ended: &mut Vec<CancellationToken>) -> bool {
-        let room = MOST_LEAVING.saturating_sub(self.leaving);
-        if room == 0 || self.nobody_was_idle(of) {
+    /// Marks the longest-idle connections, of one address or of all, as leaving; whether there was
+    /// one.
+    fn evict_idle(&mut self, of: Option<IpAddr>, evicted: &mut Vec<CancellationToken>) -> bool {
+        let room = MAX_LEAVING.saturating_sub(self.leaving);
+        if room == 0 || self.found_none_idle(of) {
             return false;
         }
         let mut idle = self.idle(of);
-        let count = (idle.len() / 8).clamp(1, BATCH).min(room);
+        let count = (idle.len() / 8).clamp(1, MAX_EVICTION_BATCH).min(room);
         if idle.len() > count {
             idle.select_nth_unstable(count);
         }
@@ -244,54 +253,54 @@ impl State {
             if let Slot::Open { address, stop, .. } = std::mem::replace(slot, Slot::Leaving) {
                 self.open = self.open.saturating_sub(1);
                 self.leaving += 1;
-                self.ended = self.ended.saturating_add(1);
-                self.leave_crowd(address);
-                ended.push(stop);
+                self.evicted = self.evicted.saturating_add(1);
+                self.release_address(address);
+                evicted.push(stop);
             }
         }
         if idle.is_empty() {
-            self.remember_nobody_idle(of);
+            self.set_none_idle(of);
         }
         !idle.is_empty()
     }
 
-    /// Since when who idles.
+    /// The slots of idle connections, with the time since when each has been idle.
     fn idle(&self, of: Option<IpAddr>) -> Vec<(Instant, usize)> {
         let slots = self.slots.iter().enumerate();
         let idle = slots.filter_map(|(index, slot)| match slot {
-            Slot::Open {
-                address, activity, ..
-            } if of.is_none() || *address == of => Some((activity.idles_since()?, index)),
+            Slot::Open { address, state, .. } if of.is_none() || *address == of => {
+                Some((state.evictable_since()?, index))
+            }
             Slot::Open { .. } | Slot::Free | Slot::Leaving => None,
         });
         idle.collect()
     }
 
-    fn nobody_was_idle(&self, of: Option<IpAddr>) -> bool {
-        let known = match of {
-            None => self.nobody_idle,
-            Some(address) => self.addresses.get(&address).and_then(|it| it.nobody_idle),
+    fn found_none_idle(&self, of: Option<IpAddr>) -> bool {
+        let found_at = match of {
+            None => self.none_idle_at,
+            Some(address) => self.addresses.get(&address).and_then(|it| it.none_idle_at),
         };
-        known.is_some_and(|known| known.elapsed() < NOBODY_IDLE_FOR)
+        found_at.is_some_and(|found_at| found_at.elapsed() < RESCAN_INTERVAL)
     }
 
-    fn remember_nobody_idle(&mut self, of: Option<IpAddr>) {
+    fn set_none_idle(&mut self, of: Option<IpAddr>) {
         let now = Some(Instant::now());
         match of {
-            None => self.nobody_idle = now,
+            None => self.none_idle_at = now,
             Some(address) => {
-                if let Some(crowd) = self.addresses.get_mut(&address) {
-                    crowd.nobody_idle = now;
+                if let Some(connections) = self.addresses.get_mut(&address) {
+                    connections.none_idle_at = now;
                 }
             }
         }
     }
 
-    fn leave_crowd(&mut self, address: Option<IpAddr>) {
+    fn release_address(&mut self, address: Option<IpAddr>) {
         let Some(address) = address else { return };
-        if let Some(crowd) = self.addresses.get_mut(&address) {
-            crowd.open = crowd.open.saturating_sub(1);
-            if crowd.open == 0 {
+        if let Some(connections) = self.addresses.get_mut(&address) {
+            connections.open = connections.open.saturating_sub(1);
+            if connections.open == 0 {
                 self.addresses.remove(&address);
             }
         }
@@ -300,14 +309,14 @@ impl State {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut state = self.places.state();
+        let mut state = self.admission.state();
         let Some(slot) = state.slots.get_mut(self.slot) else {
             return;
         };
         match std::mem::replace(slot, Slot::Free) {
             Slot::Open { address, .. } => {
                 state.open = state.open.saturating_sub(1);
-                state.leave_crowd(address);
+                state.release_address(address);
             }
             Slot::Leaving => state.leaving = state.leaving.saturating_sub(1),
             Slot::Free => return,

@@ -1,6 +1,7 @@
-//! What stands between an HTTP/1 connection's bytes and hyper: each request's framing is checked strictly before anything else
-//! reads it (`http/framing`), and no byte of a next request is passed on before the answer to the last is out. hyper gets one
-//! made-up request in place of one that is refused, so that the refusal is an answer like any other.
+//! Strict HTTP/1 framing in front of hyper: the framing of each request is checked before anything
+//! else reads it (`http/framing`), and no byte of the next request is released before the response
+//! to the last one is out. In place of a refused request hyper gets a placeholder, so the refusal
+//! is a response like any other.
 
 use std::io;
 use std::pin::Pin;
@@ -12,37 +13,38 @@ use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
+use super::state::Http1State;
 use crate::delegate_io::delegate_write;
-use crate::http::framing::{Chunks, Framing, HeadReader, Refusal, Refused};
-use crate::server::connection_state::ConnectionState;
+use crate::http::framing::{Chunks, Framing, HeadError, HeadReader, RefusedHead};
 use crate::server::deadline::DeadlineStream;
 
-/// What hyper reads in place of a refused request.
-const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\n\r\n";
-const STAND_IN_FOR_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: refused\r\n\r\n";
-/// A client that sends on after the last answer is listened to until it is silent for so long: a connection that is closed with
-/// bytes unread is reset, and the answer may be lost with it.
-const LINGER_SILENCE: Duration = Duration::from_secs(5);
+/// The request that hyper reads in place of a refused one.
+const PLACEHOLDER: &[u8] = b"GET / HTTP/1.1\r\nHost: refused\r\n\r\n";
+const PLACEHOLDER_FOR_HEAD: &[u8] = b"HEAD / HTTP/1.1\r\nHost: refused\r\n\r\n";
+/// Lingering close: after the last response, keep reading until the client is silent for this long.
+/// Closed with unread bytes, the kernel resets the connection and the client may lose the response
+/// (RFC 9112, 9.6).
+const LINGER_IDLE_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A stream that passes on whole, well-framed requests, one at a time.
+/// A stream that releases only well-framed requests, one at a time.
 #[derive(Debug)]
 pub(in crate::server) struct StrictRequests<S> {
     stream: DeadlineStream<S>,
-    activity: Arc<ConnectionState>,
-    /// Bytes that came and were not passed on: first those that may be, then the others.
+    state: Arc<Http1State>,
+    /// Bytes that arrived and were not released: first the checked ones, then the others.
     held: BytesMut,
-    /// How many of `held` may be passed on.
+    /// How many bytes of `held` may be released.
     checked: usize,
-    place: Position,
-    /// Heads passed on.
+    position: Position,
+    /// Heads released.
     heads: u64,
     max_head: usize,
     linger: Duration,
-    said_all: bool,
+    write_closed: bool,
     lingering: Option<Box<Lingering>>,
 }
 
-/// Where in the conversation we are.
+/// The part of the exchange that the next byte belongs to.
 #[derive(Debug)]
 enum Position {
     Head(HeadReader),
@@ -50,9 +52,9 @@ enum Position {
     Chunks(Box<Chunks>),
     /// Before the first bad byte of a body.
     Damaged,
-    /// Behind a request, before the end of its answer.
-    Answer,
-    /// Nothing more is passed on.
+    /// Behind a request, before the end of its response.
+    Response,
+    /// Nothing more is released.
     Refused,
 }
 
@@ -63,42 +65,43 @@ struct Lingering {
 }
 
 impl<S> StrictRequests<S> {
-    /// `max_head` is the most bytes of one head, `linger` the longest time that a client is listened to after the last answer.
+    /// `max_head` is in bytes; `linger` bounds the time spent reading after the last response.
     pub(in crate::server) fn new(
         stream: DeadlineStream<S>,
-        activity: Arc<ConnectionState>,
+        state: Arc<Http1State>,
         max_head: usize,
         linger: Duration,
     ) -> Self {
         Self {
             stream,
-            activity,
+            state,
             held: BytesMut::new(),
             checked: 0,
-            place: Position::Head(HeadReader::default()),
+            position: Position::Head(HeadReader::default()),
             heads: 0,
             max_head,
             linger,
-            said_all: false,
+            write_closed: false,
             lingering: None,
         }
     }
 
-    /// Goes on with bytes that begin where the last ones that were passed on ended; a head that is not complete is given again with
-    /// what has come since. Says how many may be passed on: at most up to the end of this request.
-    fn check(&mut self, bytes: &[u8]) -> Result<usize, Refusal> {
+    /// Checks bytes that begin where the last released ones ended; a partial head is given again
+    /// together with what has arrived since. Returns how many bytes may be released: at most up to
+    /// the end of this request.
+    fn check(&mut self, bytes: &[u8]) -> Result<usize, HeadError> {
         let mut at = 0;
         loop {
             let rest = bytes.get(at..).unwrap_or_default();
-            match &mut self.place {
+            match &mut self.position {
                 Position::Head(reader) => {
                     let Some((length, framing)) = reader.read(rest, self.max_head)? else {
                         return Ok(at);
                     };
                     at += length;
                     self.heads += 1;
-                    self.place = match framing {
-                        Framing::Empty => Position::Answer,
+                    self.position = match framing {
+                        Framing::Empty => Position::Response,
                         Framing::Length(length) => Position::Body(length),
                         Framing::Chunked => Position::Chunks(Box::default()),
                     };
@@ -108,103 +111,110 @@ impl<S> StrictRequests<S> {
                         usize::try_from(*left).map_or(rest.len(), |left| left.min(rest.len()));
                     *left -= taken as u64;
                     if *left == 0 {
-                        self.place = Position::Answer;
+                        self.position = Position::Response;
                     }
                     return Ok(at + taken);
                 }
                 Position::Chunks(chunks) => {
-                    // What is good goes first: without the head hyper could not answer, and would just close.
+                    // The good bytes go first: without the head hyper could not respond and would
+                    // just close.
                     let taken = match chunks.read(rest) {
                         Ok((taken, ended)) => {
                             if ended {
-                                self.place = Position::Answer;
+                                self.position = Position::Response;
                             }
                             taken
                         }
                         Err((good, _)) => {
-                            self.place = Position::Damaged;
+                            self.position = Position::Damaged;
                             good
                         }
                     };
                     return Ok(at + taken);
                 }
-                Position::Damaged | Position::Answer | Position::Refused => return Ok(at),
+                Position::Damaged | Position::Response | Position::Refused => return Ok(at),
             }
         }
     }
 
-    /// Goes on with what is held.
+    /// Checks the held bytes.
     fn check_held(&mut self) {
         let held = std::mem::take(&mut self.held);
         let checked = self.check(&held);
         self.held = held;
         match checked {
             Ok(checked) => self.checked = checked,
-            Err(refusal) => self.refuse(refusal),
+            Err(error) => self.refuse(error),
         }
         self.drop_blank_lines();
     }
 
-    /// Goes on with what was read into `buf` behind `start`, and keeps in it what may be passed on.
+    /// Checks the bytes of `buf` behind `start`, and leaves in it those that may be released.
     fn check_read(&mut self, buf: &mut ReadBuf<'_>, start: usize) {
         let new = buf.filled().get(start..).unwrap_or_default();
         let checked = self.check(new);
-        let passed = *checked.as_ref().unwrap_or(&0);
+        let released = *checked.as_ref().unwrap_or(&0);
         self.held
-            .extend_from_slice(new.get(passed..).unwrap_or_default());
-        buf.set_filled(start + passed);
-        if let Err(refusal) = checked {
-            self.refuse(refusal);
+            .extend_from_slice(new.get(released..).unwrap_or_default());
+        buf.set_filled(start + released);
+        if let Err(error) = checked {
+            self.refuse(error);
         }
         self.drop_blank_lines();
     }
 
-    /// The line end that old clients send behind a body is no half head that somebody waits for.
+    /// Drops the line end that old clients send behind a body: it is no partial head.
     fn drop_blank_lines(&mut self) {
-        if let Position::Head(reader) = &self.place
+        if let Position::Head(reader) = &self.position
             && !self.held.is_empty()
             && reader.is_blank(self.held.len())
         {
-            self.place = Position::Head(HeadReader::default());
+            self.position = Position::Head(HeadReader::default());
             self.held.clear();
-            self.stream.no_head();
+            self.stream.clear_head();
         }
     }
 
     /// Refuses the head that is held.
-    fn refuse(&mut self, refusal: Refusal) {
-        let Position::Head(reader) = std::mem::replace(&mut self.place, Position::Refused) else {
+    fn refuse(&mut self, error: HeadError) {
+        let Position::Head(reader) = std::mem::replace(&mut self.position, Position::Refused)
+        else {
             return;
         };
-        if refusal == Refusal::TooSlow {
+        if error == HeadError::TooSlow {
             self.linger = Duration::ZERO;
         }
         let line = reader.line(&self.held);
         let is_head = line
             .as_ref()
             .is_some_and(|(method, _)| method == hyper::Method::HEAD);
-        let stand_in = if is_head { STAND_IN_FOR_HEAD } else { STAND_IN };
-        self.held = BytesMut::from(stand_in);
-        self.checked = stand_in.len();
-        self.activity.refuse(Refused { refusal, line });
+        let placeholder = if is_head {
+            PLACEHOLDER_FOR_HEAD
+        } else {
+            PLACEHOLDER
+        };
+        self.held = BytesMut::from(placeholder);
+        self.checked = placeholder.len();
+        self.state.refuse(RefusedHead { error, line });
     }
 
-    /// Passes on as much as there is room for.
-    fn pass(&mut self, buf: &mut ReadBuf<'_>, most: usize) {
-        let passed = most.min(buf.remaining());
-        buf.put_slice(self.held.get(..passed).unwrap_or_default());
-        self.held.advance(passed);
+    /// Releases up to `max` held bytes, as many as fit.
+    fn release(&mut self, buf: &mut ReadBuf<'_>, max: usize) {
+        let released = max.min(buf.remaining());
+        buf.put_slice(self.held.get(..released).unwrap_or_default());
+        self.held.advance(released);
         if self.held.is_empty() {
-            // An idle connection shall not hold what a large request needed.
+            // An idle connection must not keep the memory of a large request.
             self.held = BytesMut::new();
         }
     }
 
-    /// Whether an answer went out while the client may still be sending. Half a head has no answer that could be lost.
+    /// Whether a response went out while the client may still be sending. A partial head has no
+    /// response that could be lost.
     fn is_interrupted(&self) -> bool {
-        match self.place {
+        match self.position {
             Position::Body(_) | Position::Chunks(_) | Position::Damaged | Position::Refused => true,
-            Position::Answer => !self.held.is_empty(),
+            Position::Response => !self.held.is_empty(),
             Position::Head(_) => false,
         }
     }
@@ -220,40 +230,44 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictRequests<S> {
         let start = buf.filled().len();
         loop {
             if this.checked > 0 {
-                this.pass(buf, this.checked);
+                this.release(buf, this.checked);
                 this.checked -= buf.filled().len() - start;
                 return Poll::Ready(Ok(()));
             }
-            match &this.place {
+            match &this.position {
                 Position::Refused => return Poll::Pending,
                 Position::Damaged => {
-                    // hyper is told as of any body that breaks off: its request is under way.
-                    this.place = Position::Refused;
-                    let what = "the request body is damaged";
-                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, what)));
+                    // hyper sees an error as for any body that breaks off: its request is in
+                    // flight.
+                    this.position = Position::Refused;
+                    let text = "the request body is damaged";
+                    return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, text)));
                 }
-                Position::Answer if this.activity.is_tunnel() => {
+                Position::Response if this.state.is_tunnel() => {
                     if this.held.is_empty() {
                         return Pin::new(&mut this.stream).poll_read(cx, buf);
                     }
-                    this.pass(buf, this.held.len());
+                    this.release(buf, this.held.len());
                     return Poll::Ready(Ok(()));
                 }
-                Position::Answer if this.activity.has_answered(this.heads) => {
-                    this.place = Position::Head(HeadReader::default());
+                Position::Response if this.state.has_responded(this.heads) => {
+                    this.position = Position::Head(HeadReader::default());
                     if !this.held.is_empty() {
                         this.stream.head_started();
                         this.check_held();
                         continue;
                     }
                 }
-                Position::Answer if !this.held.is_empty() => {
-                    if this.activity.wake_when_answered(this.heads, cx.waker()) {
+                Position::Response if !this.held.is_empty() => {
+                    if this.state.wake_when_responded(this.heads, cx.waker()) {
                         return Poll::Pending;
                     }
                     continue;
                 }
-                Position::Answer | Position::Head(_) | Position::Body(_) | Position::Chunks(_) => {}
+                Position::Response
+                | Position::Head(_)
+                | Position::Body(_)
+                | Position::Chunks(_) => {}
             }
             let read = Pin::new(&mut this.stream).poll_read(cx, buf);
             match ready!(read) {
@@ -266,7 +280,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictRequests<S> {
                     this.check_held();
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut && !this.held.is_empty() => {
-                    this.refuse(Refusal::TooSlow);
+                    this.refuse(HeadError::TooSlow);
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
@@ -278,7 +292,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for StrictRequests<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> StrictRequests<S> {
-    /// Listens until the client has seen the end of our answers and closes, or seems never to.
+    /// Reads on until the client has seen the last response and closes, or the linger time is over.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut scrap = [0; 4096];
         loop {
@@ -289,11 +303,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> StrictRequests<S> {
                 Poll::Ready(Err(_)) => false,
                 Poll::Pending => self.lingering.is_some() || self.is_interrupted(),
             };
-            if !more || self.linger.is_zero() || self.activity.skips_linger() {
+            if !more || self.linger.is_zero() || self.state.skips_linger() {
                 return Poll::Ready(());
             }
             let now = Instant::now();
-            let silence = now + LINGER_SILENCE;
+            let silence = now + LINGER_IDLE_TIMEOUT;
             let linger = self.linger;
             let lingering = self.lingering.get_or_insert_with(|| {
                 let until = now + linger;
@@ -319,12 +333,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for StrictRequests<S> {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.said_all {
+        if !this.write_closed {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
-            this.said_all = true;
+            this.write_closed = true;
         }
-        // A tunnel says when it ends; who closes one half of it may read the other.
-        if this.activity.is_tunnel() {
+        // A tunnel ends by itself: a client that closes one direction may still read the other.
+        if this.state.is_tunnel() {
             return Poll::Ready(Ok(()));
         }
         this.poll_linger(cx).map(Ok)

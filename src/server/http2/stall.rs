@@ -1,5 +1,6 @@
-//! How the answers of an HTTP/2 connection are read. A client that opens no window for one holds its upstream's place without a
-//! single byte waiting on the socket. That answer alone is given up: a proxy's connection carries those of many users.
+//! Stall deadline of HTTP/2 responses. A client that opens no window for a response occupies a
+//! connection to the upstream without a byte waiting on the socket. That response alone is aborted:
+//! the connection of a proxy carries the responses of many users.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,94 +12,97 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
-use super::MAX_STREAMS;
-use crate::server::connection_state::RequestGuard;
+use super::settings::MAX_STREAMS;
+use super::state::Http2Request;
 use crate::server::min_rate::MinRate;
 
-/// Bytes handed to hyper at once. It asks for more when they have gone out, so this is what a client must fetch within the
-/// deadline, however large the pieces are that the upstream sends.
-const PIECE: usize = 16 * 1024;
+/// Bytes given to hyper at once. hyper asks for more when they have gone out, so a client must read
+/// this many within the deadline, whatever the size of the upstream's chunks.
+const MAX_CHUNK: usize = 16 * 1024;
 
-/// The answers of one connection that may be waiting for their client.
+/// The responses of one connection that may be waiting for the client.
 #[derive(Debug, Default)]
-pub(in crate::server) struct StallRegistry(Mutex<Vec<Weak<dyn Fetched>>>);
+pub(in crate::server) struct StallRegistry(Mutex<Vec<Weak<dyn Abort>>>);
 
-/// An answer's body that can be given up while hyper holds it, and keeps its request counted as under way until then.
+/// A response body that can be aborted while hyper holds it, and keeps its request in flight until
+/// then.
 #[derive(Debug)]
 pub(in crate::server) struct TrackedBody<B>(Arc<Mutex<State<B>>>);
 
 #[derive(Debug)]
 struct State<B> {
-    /// `None` once it was given up.
-    answer: Option<(B, RequestGuard)>,
-    /// Of the upstream's last piece, what hyper has not been handed yet.
+    /// `None` once it was aborted.
+    response: Option<(B, Http2Request)>,
+    /// The rest of the upstream's last chunk, which hyper has not been given yet.
     rest: Bytes,
-    /// Since when the client has had something to fetch.
+    /// Since when the client has had something to read.
     offered: Option<Instant>,
-    pace: MinRate,
+    rate: MinRate,
 }
 
-trait Fetched: fmt::Debug + Send + Sync {
-    /// Gives the answer up when its client has fetched nothing for so long, or too little.
-    fn abort_stalled(&self, limit: Duration);
+trait Abort: fmt::Debug + Send + Sync {
+    /// Aborts the response when its client has read nothing for this long, or too slowly.
+    fn abort_if_stalled(&self, timeout: Duration);
 }
 
-/// The client did not fetch its answer.
+/// The client did not read its response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::server) struct ResponseStalled;
 
 impl fmt::Display for ResponseStalled {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the client did not fetch its answer")
+        f.write_str("the client did not read its response")
     }
 }
 
 impl std::error::Error for ResponseStalled {}
 
 impl StallRegistry {
-    /// Watches how an answer is read, from its head on.
-    pub(in crate::server) fn watch<B>(&self, body: B, mut under_way: RequestGuard) -> TrackedBody<B>
+    /// Tracks how a response is read, from its head on.
+    pub(in crate::server) fn track<B>(&self, body: B, mut request: Http2Request) -> TrackedBody<B>
     where
         B: fmt::Debug + Send + 'static,
     {
-        under_way.answered();
-        let mut pace = MinRate::default();
-        pace.wait(0);
+        request.response_started();
+        let mut rate = MinRate::default();
+        rate.start_waiting(0);
         let state = Arc::new(Mutex::new(State {
-            answer: Some((body, under_way)),
+            response: Some((body, request)),
             rest: Bytes::new(),
             offered: Some(Instant::now()),
-            pace,
+            rate,
         }));
-        let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= 2 * MAX_STREAMS {
-            answers.retain(|answer| answer.strong_count() > 0);
+        let mut responses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if responses.len() >= 2 * MAX_STREAMS {
+            responses.retain(|response| response.strong_count() > 0);
         }
         let weak: Weak<Mutex<State<B>>> = Arc::downgrade(&state);
-        answers.push(weak);
+        responses.push(weak);
         TrackedBody(state)
     }
 
-    /// Gives up what has been waiting for its client for longer than the limit.
-    pub(in crate::server) fn abort_stalled(&self, limit: Duration) {
-        let answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // What is dropped along with an answer is no business of the list.
-        let answers: Vec<_> = answers.iter().filter_map(Weak::upgrade).collect();
-        for answer in answers {
-            answer.abort_stalled(limit);
+    /// Aborts the responses that have been waiting for the client for longer than `timeout`.
+    pub(in crate::server) fn abort_stalled(&self, timeout: Duration) {
+        // A response is dropped outside of the lock.
+        let responses: Vec<_> = {
+            let responses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            responses.iter().filter_map(Weak::upgrade).collect()
+        };
+        for response in responses {
+            response.abort_if_stalled(timeout);
         }
     }
 }
 
-impl<B: fmt::Debug + Send> Fetched for Mutex<State<B>> {
-    fn abort_stalled(&self, limit: Duration) {
+impl<B: fmt::Debug + Send> Abort for Mutex<State<B>> {
+    fn abort_if_stalled(&self, timeout: Duration) {
         let mut state = self.lock().unwrap_or_else(PoisonError::into_inner);
-        let stalls = |offered: Instant| offered.elapsed() > limit;
-        if state.offered.is_some_and(stalls) || state.pace.is_below(0, limit) {
+        let stalls = |offered: Instant| offered.elapsed() > timeout;
+        if state.offered.is_some_and(stalls) || state.rate.is_below(0, timeout) {
             state.rest = Bytes::new();
-            let answer = state.answer.take();
+            let response = state.response.take();
             drop(state);
-            drop(answer);
+            drop(response);
         }
     }
 }
@@ -122,15 +126,15 @@ where
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
         let mut state = self.state();
         let State {
-            answer,
+            response,
             rest,
             offered,
-            pace,
+            rate,
         } = &mut *state;
-        // hyper asks when all before has gone out: the upstream is waited for, or there is more.
+        // hyper asks once everything before has gone out: the client is not waited for.
         *offered = None;
-        pace.go_on();
-        let Some((body, _)) = answer else {
+        rate.stop_waiting();
+        let Some((body, _)) = response else {
             return Poll::Ready(Some(Err(ResponseStalled.into())));
         };
         let frame = if rest.is_empty() {
@@ -142,12 +146,12 @@ where
             Frame::data(std::mem::take(rest))
         };
         *offered = Some(Instant::now());
-        pace.wait(0);
+        rate.start_waiting(0);
         let frame = match frame.into_data() {
             Ok(mut data) => {
-                *rest = data.split_off(data.len().min(PIECE));
-                // As if it were read: how much of it is cannot be seen.
-                pace.count(data.len());
+                *rest = data.split_off(data.len().min(MAX_CHUNK));
+                // Counted as read at once: how much the client reads of it cannot be seen.
+                rate.count(data.len());
                 Frame::data(data)
             }
             Err(trailers) => trailers,
@@ -157,13 +161,13 @@ where
 
     fn is_end_stream(&self) -> bool {
         let state = self.state();
-        let ended = |(body, _): &(B, RequestGuard)| body.is_end_stream();
-        state.rest.is_empty() && state.answer.as_ref().is_some_and(ended)
+        let ended = |(body, _): &(B, Http2Request)| body.is_end_stream();
+        state.rest.is_empty() && state.response.as_ref().is_some_and(ended)
     }
 
     fn size_hint(&self) -> SizeHint {
         let state = self.state();
-        let Some((body, _)) = &state.answer else {
+        let Some((body, _)) = &state.response else {
             return SizeHint::default();
         };
         let (hint, rest) = (body.size_hint(), state.rest.len());
@@ -183,55 +187,60 @@ mod tests {
 
     use super::*;
     use crate::server::connection_state::ConnectionState;
+    use crate::server::http2::state::Http2State;
 
-    const LIMIT: Duration = Duration::from_secs(30);
+    const TIMEOUT: Duration = Duration::from_secs(30);
 
-    type Answer = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxedError>;
+    type TestBody = http_body_util::combinators::UnsyncBoxBody<Bytes, BoxedError>;
     type BoxedError = Box<dyn std::error::Error + Send + Sync>;
 
-    fn watched(activity: &Arc<ConnectionState>, bytes: usize) -> TrackedBody<Answer> {
+    fn state() -> Arc<Http2State> {
+        Http2State::new(ConnectionState::new())
+    }
+
+    fn tracked(stalls: &StallRegistry, bytes: usize) -> TrackedBody<TestBody> {
         let body = Full::new(Bytes::from(vec![b'x'; bytes]));
         let body = body.map_err(|never| match never {}).boxed_unsync();
-        activity.unread.watch(body, activity.begin())
+        stalls.track(body, state().start_request())
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_nobody_fetches_is_given_up_and_the_others_go_on() {
-        let activity = ConnectionState::new();
-        let mut stalled = watched(&activity, 10);
-        tokio::time::advance(LIMIT).await;
-        let fresh = watched(&activity, 10);
-        tokio::time::advance(LIMIT / 2).await;
-        activity.unread.abort_stalled(LIMIT);
+    async fn an_unread_response_is_aborted_and_the_others_go_on() {
+        let stalls = StallRegistry::default();
+        let mut stalled = tracked(&stalls, 10);
+        tokio::time::advance(TIMEOUT).await;
+        let fresh = tracked(&stalls, 10);
+        tokio::time::advance(TIMEOUT / 2).await;
+        stalls.abort_stalled(TIMEOUT);
         let error = stalled.frame().await.unwrap().unwrap_err();
-        assert_eq!(error.to_string(), "the client did not fetch its answer");
+        assert_eq!(error.to_string(), "the client did not read its response");
         assert_eq!(fresh.collect().await.unwrap().to_bytes().len(), 10);
     }
 
-    /// Fetches a piece every so often; how many there were when the answer was given up.
-    async fn pieces_fetched_every(time: Duration) -> Option<usize> {
-        let activity = ConnectionState::new();
-        let mut slow = watched(&activity, 50 * PIECE);
+    /// Reads a chunk at this interval; the number of chunks read when the response was aborted.
+    async fn chunks_read_every(interval: Duration) -> Option<usize> {
+        let stalls = StallRegistry::default();
+        let mut slow = tracked(&stalls, 50 * MAX_CHUNK);
         for number in 0..50 {
             if slow.frame().await.unwrap().is_err() {
                 return Some(number);
             }
-            tokio::time::advance(time).await;
-            activity.unread.abort_stalled(LIMIT);
+            tokio::time::advance(interval).await;
+            stalls.abort_stalled(TIMEOUT);
         }
         None
     }
 
     #[tokio::test(start_paused = true)]
-    async fn an_answer_fetched_below_a_kib_a_second_is_given_up_though_something_always_moves() {
-        assert_eq!(pieces_fetched_every(LIMIT).await, Some(2));
-        assert_eq!(pieces_fetched_every(Duration::from_secs(20)).await, Some(2));
-        assert_eq!(pieces_fetched_every(Duration::from_secs(15)).await, None);
+    async fn a_response_read_below_1_kib_per_second_is_aborted_despite_progress() {
+        assert_eq!(chunks_read_every(TIMEOUT).await, Some(2));
+        assert_eq!(chunks_read_every(Duration::from_secs(20)).await, Some(2));
+        assert_eq!(chunks_read_every(Duration::from_secs(15)).await, None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_long_silence_of_the_upstream_is_no_slow_reading() {
-        let activity = ConnectionState::new();
+    async fn a_silent_upstream_does_not_count_as_slow_reading() {
+        let stalls = StallRegistry::default();
         let (events, upstream) = tokio::sync::mpsc::unbounded_channel::<Bytes>();
         let events_body = http_body_util::StreamBody::new(futures_util::stream::unfold(
             upstream,
@@ -240,30 +249,31 @@ mod tests {
                 Some((Ok::<_, BoxedError>(Frame::data(event)), upstream))
             },
         ));
-        let mut reading = activity
-            .unread
-            .watch(events_body.boxed_unsync(), activity.begin());
+        let mut response = stalls.track(events_body.boxed_unsync(), state().start_request());
         for _ in 0..100 {
             let later = async {
-                tokio::time::advance(2 * LIMIT).await;
-                activity.unread.abort_stalled(LIMIT);
+                tokio::time::advance(2 * TIMEOUT).await;
+                stalls.abort_stalled(TIMEOUT);
                 events.send(Bytes::from_static(b"x")).unwrap();
             };
-            let (frame, ()) = tokio::join!(reading.frame(), later);
+            let (frame, ()) = tokio::join!(response.frame(), later);
             frame.unwrap().unwrap();
         }
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_large_piece_may_be_fetched_slowly() {
-        let activity = ConnectionState::new();
-        let mut slow = watched(&activity, 5 * PIECE + 1);
+    async fn a_large_chunk_may_be_read_slowly() {
+        let stalls = StallRegistry::default();
+        let mut slow = tracked(&stalls, 5 * MAX_CHUNK + 1);
         let mut sizes = Vec::new();
         while let Some(frame) = slow.frame().await {
             sizes.push(frame.unwrap().into_data().unwrap().len());
-            tokio::time::advance(LIMIT / 3).await;
-            activity.unread.abort_stalled(LIMIT);
+            tokio::time::advance(TIMEOUT / 3).await;
+            stalls.abort_stalled(TIMEOUT);
         }
-        assert_eq!(sizes, [PIECE, PIECE, PIECE, PIECE, PIECE, 1]);
+        assert_eq!(
+            sizes,
+            [MAX_CHUNK, MAX_CHUNK, MAX_CHUNK, MAX_CHUNK, MAX_CHUNK, 1]
+        );
     }
 }

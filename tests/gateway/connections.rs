@@ -1,5 +1,4 @@
-//! More connections than there are places, for all or for one address, and more than there are
-//! descriptors.
+//! Connection limits, in total and per address, and running out of descriptors.
 
 use std::time::Duration;
 
@@ -122,7 +121,7 @@ async fn who_is_told_to_go_and_asks_on_is_cut() {
 
     let _newcomer = used(&stack).await;
     let asking = async {
-        // Never acknowledges the end, and always has something to ask.
+        // Never acknowledges the GOAWAY, and always has a request in flight.
         let mut pause = tokio::time::interval(Duration::from_millis(200));
         let mut stream = 3;
         while stays.write(get(stream, "/a")).await {
@@ -197,7 +196,7 @@ async fn requests_over_what_may_wait_for_the_upstream_are_refused_at_once() {
     under_way.write(Request::get("/a").bytes()).await;
     stack.upstream.head().await;
 
-    // One of both waits, the other is told at once: nothing of ours lasts long here.
+    // One of the two waits, the other is refused at once: no deadline of the gateway passes here.
     let mut both = [
         Client::connect(stack.address()).await,
         Client::connect(stack.address()).await,
@@ -230,7 +229,7 @@ async fn refusals_are_bounded_and_told_in_the_log_once() {
     busy.write(Request::get("/hang").bytes()).await;
     parts.upstream.head().await;
 
-    // None of them goes away by itself.
+    // None of them closes by itself.
     let mut refused = Vec::new();
     for _ in 0..200 {
         refused.push(Client::connect(gateway.address).await);
@@ -250,7 +249,7 @@ async fn refusals_are_bounded_and_told_in_the_log_once() {
     gateway.program.exit().await;
     let log = gateway.program.output().await;
 
-    // 64 at a time; none has to wait for those before to have gone.
+    // 64 at a time; none waits for the ones before it to close.
     assert!((64..200).contains(&told), "{told}");
     assert_eq!(log.matches("connections are refused").count(), 1, "{log}");
 }
@@ -270,7 +269,7 @@ async fn without_descriptors_open_connections_are_served_and_nothing_spins() {
     let mut open = Client::connect(gateway.address).await;
     assert_eq!(open.exchange(&Request::get("/here")).await.status, 200);
 
-    // Half a head each, so that none of them is idle.
+    // A partial head each, so that none of them is idle.
     let mut flood = Vec::new();
     for _ in 0..150 {
         let stream = TcpStream::connect(gateway.address)

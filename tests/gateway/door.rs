@@ -1,5 +1,5 @@
-//! What the gateway does with an HTTP/1 connection's bytes before they are a request: refusals that
-//! can be read and found in the log, and nothing of one request that becomes another.
+//! Strict HTTP/1 framing: refusals can be read by the client and found in the log, and no byte of
+//! one request becomes part of another.
 
 use std::time::Duration;
 
@@ -144,7 +144,7 @@ async fn many_requests_in_one_piece_are_answered_in_order() {
 #[tokio::test]
 async fn who_is_refused_in_the_middle_of_an_upload_can_read_why() {
     let stack = Stack::start(setup().table("server", "max_body = \"1KiB\"")).await;
-    // Closing with bytes unread would reset the connection, and the answer would be lost with it.
+    // Closed with unread bytes, the connection would be reset and the response lost.
     for _ in 0..10 {
         let mut client = Client::connect(stack.address()).await;
         client
@@ -166,7 +166,7 @@ async fn bytes_behind_an_upgrade_wait_for_the_answer() {
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n";
     let forged = "GET /b HTTP/1.1\r\nHost: g\r\nX-Openid: forged\r\n\r\n";
 
-    // Not switched: what came behind is a request like any other.
+    // Not switched: the bytes behind the upgrade are a request like any other.
     let mut client = Client::connect(stack.address()).await;
     client.write(format!("{upgrade}{forged}")).await;
     assert_eq!(client.response("GET").await.status, 200);
@@ -176,7 +176,7 @@ async fn bytes_behind_an_upgrade_wait_for_the_answer() {
     assert_eq!(second.start, "GET /b HTTP/1.1");
     assert_eq!(second.headers.get("x-openid"), None);
 
-    // Switched: it belongs to the tunnel.
+    // Switched: the bytes belong to the tunnel.
     stack.upstream.next(Answer::echo_upgrade());
     let mut client = Client::connect(stack.address()).await;
     client.write(format!("{upgrade}early")).await;
@@ -208,7 +208,7 @@ async fn a_refused_request_with_a_body_leaves_the_connection_to_the_next_one_or_
     for path in ["/closed/a", "/_gateway/none"] {
         for size in [7, 20_000, 60_000] {
             let mut client = Client::connect(stack.address()).await;
-            // The body comes when the refusal could have been sent already.
+            // The body arrives when the refusal could have been sent already.
             let head = format!("POST {path} HTTP/1.1\r\nHost: g\r\nContent-Length: {size}\r\n\r\n");
             client.write(head).await;
             tokio::task::yield_now().await;
@@ -242,7 +242,7 @@ async fn a_line_end_behind_a_body_is_not_answered() {
     assert_eq!(client.exchange(&post).await.status, 200);
     client.write("\r\n").await;
 
-    // Idle, and not half a head: no 408 that the next request would take for its answer.
+    // Idle, without a partial head: no 408 that the next request would take for its response.
     assert!(client.is_closed().await);
 }
 

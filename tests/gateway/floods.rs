@@ -1,4 +1,4 @@
-//! HTTP/2 connections that only make work: each comes to its end, and others are served meanwhile.
+//! HTTP/2 connections that only cause work: each is ended, and others are served meanwhile.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -46,7 +46,7 @@ async fn frames_that_carry_nothing_end_the_connection() {
         ("END_STREAM again", frame(RST_STREAM, 0, 1, [0, 0, 0, 8])),
     ] {
         let mut flood = RawH2::connect(stack.address()).await;
-        // One stream is open and was asked for something, as a client's would be.
+        // One stream is open and has a request, as a client's would.
         assert!(flood.write(get(1, "/hang")).await, "{what}");
 
         let taken = flood.flood(1000, nothing.repeat(100)).await;
@@ -115,8 +115,8 @@ async fn requests_taken_back_at_once_end_the_connection() {
 
 #[tokio::test]
 async fn requests_taken_back_once_the_upstream_has_them_end_the_connection() {
-    // Each is under way when it is reset: the library's limit, which is for those that nobody has
-    // looked at, never sees it.
+    // Each is in flight when it is reset: the library's limit, which is for requests that were not
+    // accepted yet, never sees it.
     let mut stack = stack().await;
     let mut flood = RawH2::connect(stack.address()).await;
     let mut taken_back = 0;
@@ -276,7 +276,7 @@ async fn an_hpack_bomb_ends_the_connection() {
 async fn streams_over_the_limit_are_refused_one_by_one() {
     let mut stack = stack().await;
     let mut client = RawH2::connect(stack.address()).await;
-    // Settled first: until the client has seen the limit it may open more, and they are let be.
+    // After the settings: until the client has seen the limit it may open more, which is allowed.
     client.write(frame(SETTINGS, ACK, 0, [])).await;
     client.write(get(1, "/a")).await;
     client.next_of(HEADERS).await;
@@ -319,14 +319,14 @@ async fn a_body_of_another_length_than_was_said_is_broken_off() {
         );
     }
     others_are_served(&stack).await;
-    // Nothing was taken for a whole request but the last one.
+    // Only the last request was taken for a complete one.
     assert_eq!(stack.upstream.request().await.head.target(), "/a");
 }
 
 #[tokio::test]
 async fn answers_that_nobody_reads_take_little_memory() {
     let setup = Setup::new().memory().routes(OPEN);
-    // An upstream that has to write all this needs its time; how long is not the question here.
+    // An upstream takes a while to write all this; how long does not matter here.
     let setup = setup.table("upstreams.api", "response_timeout = \"5m\"");
     let parts = setup.start().await;
     let asked_for = Arc::new(AtomicUsize::new(0));
@@ -342,7 +342,7 @@ async fn answers_that_nobody_reads_take_little_memory() {
     assert_eq!(Request::get("/a").send(gateway.address).await.status, 200);
     let before = gateway.program.rss_kib();
 
-    // Windows as wide as they get, and nobody reads the socket.
+    // Windows as wide as they get, and a client that does not read the socket.
     let mut unread = Vec::new();
     for _ in 0..2 {
         let stream = tokio::net::TcpStream::connect(gateway.address)

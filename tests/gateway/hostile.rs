@@ -1,5 +1,5 @@
-//! Requests made to be read in two ways: answered or refused, but never without an answer, never
-//! around a route's rules, never with the skey for somebody else.
+//! Requests made to be read in two ways: each gets a response, none gets around the rules of a
+//! route, and none carries the skey to another service.
 
 use serde_json::Value;
 
@@ -11,7 +11,7 @@ use crate::support::steps::{Answer, chunk};
 
 const OPEN: &str = "[[routes]]\npath = \"/*\"\nupstream = \"api\"\nauth = \"off\"\n";
 
-/// The status line of whatever comes first; empty when the connection just ends.
+/// The status line of the first response; empty when the connection ends without one.
 async fn first_line(stack: &Stack, bytes: &[u8]) -> String {
     let mut client = Client::connect(stack.address()).await;
     client.write(bytes).await;
@@ -22,7 +22,8 @@ async fn first_line(stack: &Stack, bytes: &[u8]) -> String {
 
 #[tokio::test]
 async fn a_last_request_is_answered_though_more_bytes_came_behind_it() {
-    // With hyper's `pipeline_flush` the answer stayed in the buffer for as long as unread bytes did.
+    // With hyper's `pipeline_flush` the response stayed in the buffer for as long as unread bytes
+    // did.
     let stack = Stack::start(Setup::new().memory().routes(OPEN)).await;
     for request in [
         "GET /a HTTP/1.1\r\nHost: g\r\nConnection: close\r\n\r\nGET /b HTTP/1.1\r\nHost: g\r\n\r\n",
@@ -132,7 +133,7 @@ async fn path_parameters_do_not_lead_around_a_route() {
     let routes = format!("{OPEN}\n[[routes]]\npath = \"/admin/*\"\nupstream = \"api\"\n");
     let stack = Stack::start(Setup::new().memory().routes(&routes)).await;
 
-    // Java servers cut `;…` off each segment before they look for who serves the path.
+    // Java servers cut `;…` off each segment before they route the path.
     for target in [
         "/admin;x/secret",
         "/admin;/secret",
@@ -246,8 +247,8 @@ async fn a_malformed_http2_path_puts_no_skey_into_the_log_at_any_level() {
     assert!(log.contains("listening") && !log.contains(&secret), "{log}");
 }
 
-/// What an HTTP/2 client with prior knowledge sends for a GET, with nothing compressed, so that any
-/// path can be asked for.
+/// The bytes of a GET from an HTTP/2 client with prior knowledge, uncompressed, so that any path
+/// can be sent.
 pub(crate) fn http2_get(path: &str) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in [

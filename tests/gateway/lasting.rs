@@ -1,5 +1,5 @@
-//! What goes on for long: tunnels live as long as both ends do, and nobody holds a place by doing
-//! nothing.
+//! Long-lived connections: tunnels live as long as both ends do, and an inactive client holds no
+//! connection to the upstream.
 
 use std::time::Duration;
 
@@ -36,7 +36,8 @@ fn upgrade(target: &str) -> Request {
 
 #[tokio::test]
 async fn a_tunnel_outlives_the_deadlines_of_requests() {
-    // Its bytes were taken for a head that never ends: every WebSocket broke after header_timeout.
+    // Tunnel bytes were taken for a head that never ends: every WebSocket broke after
+    // header_timeout.
     let stack = stack().await;
     stack.upstream.always(|_| Answer::echo_upgrade());
     let mut client = Client::connect(stack.address()).await;
@@ -84,7 +85,8 @@ async fn a_ping_between_requests_is_no_head_that_never_ends() {
 
 #[tokio::test]
 async fn http2_streams_that_are_not_read_do_not_close_the_upstream_for_others() {
-    // Without a window nothing is written, so the write deadline never began. Then the whole connection was cut.
+    // Without a window nothing is written, so the write deadline never started. Then the whole
+    // connection was cut.
     let setup = Setup::new().memory().routes(OPEN);
     let setup = setup.table("server", "body_timeout = \"200ms\"");
     let setup = setup.table(
@@ -113,7 +115,7 @@ async fn http2_streams_that_are_not_read_do_not_close_the_upstream_for_others() 
     }
 
     let served = async {
-        // Each waits for a place in vain until the unread ones are given up.
+        // Each waits for an upstream connection until the unread responses are aborted.
         while stack.send(Request::get("/a")).await.status != 200 {}
     };
     within("a place to become free", served).await;
@@ -162,7 +164,7 @@ async fn a_login_that_drips_is_given_up() {
         .write("POST /login HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nContent-Length: 8000\r\n\r\n{")
         .await;
 
-    // Each byte comes in time; all of them would take forty minutes.
+    // Each byte arrives in time; all of them would take forty minutes.
     let dripping = async {
         loop {
             match tokio::time::timeout(SHORT, client.some()).await {

@@ -1,5 +1,5 @@
-//! Callers who leave, and deadlines that pass, at every place where the gateway waits: what comes
-//! afterwards is nobody's, and the next ones get their own answers.
+//! Clients that leave, and deadlines that pass, wherever the gateway waits: a late response reaches
+//! no other request, and the next requests get their own responses.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use crate::support::stack::Stack;
 use crate::support::steps::Answer;
 use crate::support::within;
 
-/// Each user asks over a connection of his own and over one that all share, and gets his own answer.
+/// Each user sends requests over a connection of their own and over a shared one, and gets their
+/// own responses.
 async fn all_get_their_own(stack: &Stack, users: &[User], what: &str) {
     let shared = H2Client::connect(stack.address()).await;
     let asked = users.iter().enumerate().map(async |(number, user)| {
@@ -42,13 +43,13 @@ async fn wherever_a_caller_leaves_the_next_ones_get_their_own_answers() {
         drop(client);
         all_get_their_own(&stack, &users, "half a head").await;
 
-        // While Redis waits; its reply comes when nobody waits for it any more.
+        // While Redis waits; its reply comes after the request has ended.
         let carried = stack.network().carried();
         stack.redis().pause();
         let mut client = Client::connect(stack.address()).await;
         client.write(&get).await;
         within("the question to Redis", async {
-            // More than a ping of a supervisor.
+            // More than a ping of the supervisor.
             while stack.network().carried() < carried + 60 {
                 tokio::task::yield_now().await;
             }
@@ -84,14 +85,14 @@ async fn wherever_a_caller_leaves_the_next_ones_get_their_own_answers() {
         left(&mut stack).await;
         drop(client);
         if round > 0 {
-            // It may answer before or after the gateway has taken notice.
+            // It may respond before or after the gateway has noticed.
             gate.notify_one();
         }
         all_get_their_own(&stack, &users, "the upstream waited").await;
         gate.notify_one();
         all_get_their_own(&stack, &users, "the upstream answered").await;
 
-        // While the answer streams.
+        // While the response streams.
         let (pieces, answer) = Answer::stream("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
         stack.upstream.next(answer);
         pieces
@@ -109,7 +110,7 @@ async fn wherever_a_caller_leaves_the_next_ones_get_their_own_answers() {
     }
 }
 
-/// The upstream has the head of the request that is left alone.
+/// The upstream has the head of the abandoned request.
 async fn left(stack: &mut Stack) {
     while stack.upstream.head().await.target() != "/left" {}
 }

@@ -1,5 +1,4 @@
-//! The process: how it starts, how it refuses to, how it ends, and what it does when the system
-//! gives it nothing more.
+//! The process: start, refused start, shutdown, and running out of descriptors.
 
 use crate::support::client::{Client, Request};
 use crate::support::process::{GatewayProcess, run_to_end};
@@ -64,7 +63,7 @@ async fn draining_ends_at_its_deadline() {
 
     gateway.program.signal("TERM");
 
-    // That it ends at all, long before the request would.
+    // The process ends at all, long before the request would.
     gateway.program.exit().await;
 }
 
@@ -144,11 +143,11 @@ async fn a_process_without_descriptors_recovers_when_it_has_some() {
     assert_eq!(early.exchange(&Request::get("/a")).await.status, 200);
 
     let mut crowd = Vec::new();
-    // More than there are descriptors, fewer than the kernel's queue takes.
+    // More connections than descriptors, fewer than the kernel's queue takes.
     for _ in 0..100 {
         crowd.push(Client::connect(gateway.address).await);
     }
-    // Who was there before is still served, over the upstream connection that is open already.
+    // An open connection is still served, over the upstream connection that is open already.
     assert_eq!(early.exchange(&Request::get("/a")).await.status, 200);
     drop(crowd);
 

@@ -1,5 +1,4 @@
-//! Clients that read or send a little now and then, and those that hold a connection without
-//! a request.
+//! Clients that read or send slowly, and clients that hold a connection without a request.
 
 use std::time::Duration;
 
@@ -28,7 +27,7 @@ async fn an_answer_that_is_read_by_drops_is_cut_and_its_upstream_is_free_again()
         .upstream
         .always(|_| Answer::text(200, &"x".repeat(16 << 20)));
     let socket = TcpSocket::new_v4().expect("a socket");
-    // As slow-read attacks do: little lies in the client's own kernel.
+    // As in slow-read attacks: the client's own kernel buffers little.
     socket.set_recv_buffer_size(4096).expect("a small window");
     let mut client = socket.connect(stack.address()).await.expect("connecting");
     let request = Request::get("/large").bytes();
@@ -100,7 +99,7 @@ async fn an_http2_upload_that_never_ends_is_413_at_the_limit() {
     }
 
     assert_eq!(client.next_of(HEADERS).await.status(), Some(413));
-    // What was sent of it is broken off, so that it cannot be taken for the whole.
+    // The response breaks off, so that it cannot be taken for a complete one.
     stack.upstream.closed().await;
     client.write(get(3, "/a")).await;
     assert_eq!(client.next_of(HEADERS).await.status(), Some(200));

@@ -6,6 +6,7 @@ pub mod auth;
 pub mod cli;
 pub mod clock;
 pub mod config;
+mod delegate_io;
 pub mod error;
 #[cfg(feature = "dev")]
 pub mod fake_wechat;

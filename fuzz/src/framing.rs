@@ -2,7 +2,7 @@
 //! chunked body ends where a plain reading of RFC 9112 says. Input: sizes of the pieces in which
 //! the bytes arrive, then a request.
 
-use skeygate::http::framing::{Chunks, Framing, HeadReader, MAX_FIELDS, Refusal};
+use skeygate::http::framing::{Chunks, Framing, HeadError, HeadReader, MAX_FIELDS};
 
 use super::text::{self, folded};
 
@@ -19,8 +19,8 @@ pub fn check(data: &[u8]) {
         "the pieces make a difference"
     );
     match whole {
-        Err(Refusal::Malformed(said)) => assert!(said.is_ascii() && !said.is_empty()),
-        Err(Refusal::TargetTooLong | Refusal::HeadTooLarge | Refusal::TooSlow) => {}
+        Err(HeadError::Malformed(said)) => assert!(said.is_ascii() && !said.is_empty()),
+        Err(HeadError::TargetTooLong | HeadError::HeadTooLarge | HeadError::TooSlow) => {}
         Ok(None) => assert!(bytes.len() <= MAX_HEAD, "waits for more than a head may be"),
         Ok(Some((length, framing))) => {
             let (head, behind) = bytes.split_at(length);

@@ -1,7 +1,7 @@
 //! Conversions from the errors of lower layers, and `chain`: an error with its sources in one line.
 
 use super::{Error, LoginRefusal};
-use crate::http::framing::Refusal;
+use crate::http::framing::HeadError;
 use crate::http::host::HostProblem;
 use crate::http::method::MethodProblem;
 use crate::http::path::PathProblem;
@@ -30,13 +30,13 @@ impl From<HostProblem> for Error {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        match refusal {
-            Refusal::Malformed(text) => Self::BadRequest(text),
-            Refusal::TargetTooLong => Self::UriTooLong,
-            Refusal::HeadTooLarge => Self::HeadersTooLarge,
-            Refusal::TooSlow => Self::RequestTimeout,
+impl From<HeadError> for Error {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Malformed(text) => Self::BadRequest(text),
+            HeadError::TargetTooLong => Self::UriTooLong,
+            HeadError::HeadTooLarge => Self::HeadersTooLarge,
+            HeadError::TooSlow => Self::RequestTimeout,
         }
     }
 }

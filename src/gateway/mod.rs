@@ -34,10 +34,10 @@ use self::response::GatewayResponse;
 pub use self::response::LoggedBody;
 pub use self::snapshot::{Services, Snapshot, UnknownUpstream};
 use self::unread_body::UnreadBody;
-use crate::config::Style;
+use crate::config::{Server, Style};
 use crate::error::Error;
 use crate::http::address::{Peer, client_address};
-use crate::http::framing::Refused;
+use crate::http::framing::RefusedHead;
 use crate::http::request_id::{self, RequestIds, X_REQUEST_ID};
 use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
@@ -93,6 +93,12 @@ impl Gateway {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// `[server]` of the snapshot of the moment.
+    #[must_use]
+    pub fn server(&self) -> Arc<Server> {
+        Arc::clone(&self.snapshot.load().server)
     }
 
     /// What is to be waited for when draining, besides connections.
@@ -163,7 +169,7 @@ impl Gateway {
     }
 
     /// Answers a request that was refused for its bytes alone.
-    pub fn refuse(&self, refused: &Refused, peer: &Peer) -> Response<LoggedBody> {
+    pub fn refuse(&self, refused: &RefusedHead, peer: &Peer) -> Response<LoggedBody> {
         let snapshot = self.snapshot.load();
         let (method, path) = refused.line.as_ref().map_or_else(
             || (Method::from_bytes(b"-").unwrap_or_default(), "-"),
@@ -178,7 +184,7 @@ impl Gateway {
         ));
         let trusted_proxies = &snapshot.server.trusted_proxies;
         record.client = client_address(peer, &HeaderMap::new(), trusted_proxies);
-        let error = Error::from(refused.refusal);
+        let error = Error::from(refused.error);
         record.fail(&error);
         let response = GatewayResponse::refusal(&error, &Style::Plain, record.id.as_str());
         finish(response, record).0

@@ -19,7 +19,7 @@ use crate::upstream::Upstream;
 
 /// Routes, upstreams, logins and rules of one configuration.
 pub struct Snapshot {
-    pub(super) server: Server,
+    pub(super) server: Arc<Server>,
     pub(super) apps: Vec<Arc<App>>,
     pub(super) login_entries: Vec<CompiledLogin>,
     /// Of logout, me and decrypt: as the first login's, counted apart from it.
@@ -148,7 +148,7 @@ impl Snapshot {
             login_entries: login_entries.collect(),
             endpoint_limit,
             policy: Arc::new(policy),
-            server: config.server,
+            server: Arc::new(config.server),
             apps: config.apps.into_iter().map(Arc::new).collect(),
             key_checks: checksession.then(|| Arc::new(KeyChecks::new(&tokens, tasks))),
             access_log: Arc::new(config.log.access),
@@ -160,12 +160,6 @@ impl Snapshot {
             limits,
             every_source,
         })
-    }
-
-    /// `[server]` of the file.
-    #[must_use]
-    pub fn server(&self) -> &Server {
-        &self.server
     }
 }
 

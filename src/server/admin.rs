@@ -1,4 +1,4 @@
-//! The operator's listener: takes connections for what `admin` answers.
+//! The admin listener: serves the operator's endpoints (`admin`) on an address of their own.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -12,15 +12,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::listener::{Accepted, Listener};
+use super::accepted::Accepted;
+use super::listener::Listener;
 use crate::admin::Admin;
 
-/// Time the head of a question may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// Pause after a failure to accept.
-const PAUSE: Duration = Duration::from_millis(50);
+/// How long a request head may take to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// The delay after a failed accept.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Answers until `stopped`; not ready from `draining` on.
+/// Serves until `stopped`; reports not ready from `draining` on.
 pub(super) async fn serve(
     listener: Listener,
     admin: Admin,
@@ -35,17 +36,17 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(Accepted::Tcp(stream, _)) => {
-                tokio::spawn(answer(stream, Arc::clone(&admin), draining.clone()));
+                tokio::spawn(respond(stream, Arc::clone(&admin), draining.clone()));
             }
             Ok(Accepted::Unix(stream)) => {
-                tokio::spawn(answer(stream, Arc::clone(&admin), draining.clone()));
+                tokio::spawn(respond(stream, Arc::clone(&admin), draining.clone()));
             }
-            Err(_) => tokio::time::sleep(PAUSE).await,
+            Err(_) => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
-async fn answer<S>(stream: S, admin: Arc<Admin>, draining: CancellationToken)
+async fn respond<S>(stream: S, admin: Arc<Admin>, draining: CancellationToken)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -55,7 +56,7 @@ where
     });
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(HEAD_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service)
         .await;
 }

@@ -1,151 +1,207 @@
-//! One connection: its protocol, its requests, its end.
+//! Serves one connection: detects its protocol, then speaks HTTP/1 or HTTP/2 to its end.
 
 use std::convert::Infallible;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::activity::UnderWay;
-use super::deadline::{Limits, Watched};
-use super::door::Door;
-use super::http2;
-use super::listener::Accepted;
-use super::places::Place;
-use super::preface::{self, Protocol};
-use super::reading::Reading;
+use super::accepted::Accepted;
+use super::admission::ConnectionPermit;
+use super::deadline::{DeadlineStream, Deadlines};
+use super::detect::{Protocol, detect};
+use super::http1::guarded_body::GuardedBody;
+use super::http1::state::{Http1Request, Http1State};
+use super::http1::strict::StrictRequests;
+use super::http2::stall::StallRegistry;
+use super::http2::state::Http2State;
+use super::http2::{self, Http2Options};
 use crate::error::chain;
-use crate::gateway::{Gateway, LoggedBody};
+use crate::gateway::{Gateway, LoggedBody, OpenTunnel};
 use crate::http::address::Peer;
 
-/// Bytes of a body that may be read together with the largest head.
-const ROOM: usize = 8 * 1024;
+/// Bytes of a body that hyper may read together with the largest head.
+const BODY_BUFFER_BYTES: usize = 8 * 1024;
 
-/// Serves a connection to its end; when told to stop, to the end of what is under way.
-pub(super) async fn serve(accepted: Accepted, place: Place, gateway: Arc<Gateway>) {
-    let place = Arc::new(place);
-    match accepted {
-        Accepted::Tcp(stream, peer) => serve_stream(stream, peer, place, gateway).await,
-        Accepted::Unix(stream) => serve_stream(stream, Peer::unix(), place, gateway).await,
+/// What the requests of one connection share. A tunnel keeps it, and with it the permit.
+struct ConnectionContext {
+    gateway: Arc<Gateway>,
+    peer: Peer,
+    permit: ConnectionPermit,
+}
+
+impl ConnectionContext {
+    /// Runs the tunnel of a 101, if any, in a task of its own.
+    fn spawn(self: &Arc<Self>, tunnel: Option<OpenTunnel>) {
+        let Some(tunnel) = tunnel else { return };
+        let context = Arc::clone(self);
+        self.gateway.tasks().spawn(async move {
+            // It holds the connection's permit to the tunnel's end.
+            let _context = context;
+            tunnel.run().await;
+        });
     }
 }
 
-async fn serve_stream<S>(stream: S, peer: Peer, place: Arc<Place>, gateway: Arc<Gateway>)
+/// Serves a connection to its end; once told to stop, to the end of its requests in flight.
+pub(super) async fn serve(accepted: Accepted, permit: ConnectionPermit, gateway: Arc<Gateway>) {
+    let context = Arc::new(ConnectionContext {
+        gateway,
+        peer: accepted.peer(),
+        permit,
+    });
+    match accepted {
+        Accepted::Tcp(stream, _) => serve_detected(stream, context).await,
+        Accepted::Unix(stream) => serve_detected(stream, context).await,
+    }
+}
+
+async fn serve_detected<S>(stream: S, context: Arc<ConnectionContext>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let stop = place.stop.clone();
-    let snapshot = gateway.snapshot();
-    let server = snapshot.server();
-    let first_bytes_within = server.header_timeout;
-    let limits = |protocol| Limits {
-        head: (protocol == Protocol::Http1).then_some(server.header_timeout),
-        idle: match protocol {
-            Protocol::Http1 => server.idle_timeout,
-            // There the connection says that it ends; this is for one that does not let it.
-            Protocol::Http2 => server.idle_timeout + 2 * http2::LEAVING,
-        },
-        write: server.body_timeout,
-    };
-    let (max_header_bytes, linger) = (server.max_header_bytes, server.body_timeout);
-    let first_bytes = tokio::time::timeout(first_bytes_within, preface::detect(stream));
+    let header_timeout = context.gateway.server().header_timeout;
+    let first_bytes = tokio::time::timeout(header_timeout, detect(stream));
     let detected = tokio::select! {
         biased;
         detected = first_bytes => detected,
-        // Nothing was asked yet, so nothing is lost.
-        () = stop.cancelled() => return,
+        // No request has been sent yet, so none is lost.
+        () = context.permit.stop.cancelled() => return,
     };
-    // Too slow, gone, or gone wrong: there is nobody to tell.
+    // Too slow, closed or failed: no protocol is known in which to respond.
     let Ok(Ok(Some((protocol, stream)))) = detected else {
         return;
     };
-    let activity = Arc::clone(&place.activity);
-    let idle = server.idle_timeout;
-    let many_users = peer.address().is_none() || peer.is_trusted(&server.trusted_proxies);
-    let told = peer.clone();
-    let stream = Watched::new(stream, limits(protocol), Arc::clone(&activity));
-    let behind_the_door = Arc::clone(&activity);
-    let here = Arc::clone(&place);
-    let service = service_fn(move |request: Request<Incoming>| {
-        let (gateway, place) = (Arc::clone(&gateway), Arc::clone(&place));
-        let peer = peer.clone();
-        let activity = Arc::clone(&activity);
-        let under_way = activity.begin();
-        // Boxed: hyper keeps room for it in every connection, and most connections idle.
-        Box::pin(async move {
-            let (response, tunnel) = match activity.refused() {
-                None => gateway.handle(request, &peer).await,
-                Some(refused) => (gateway.refuse(refused, &peer), None),
-            };
-            if let Some(tunnel) = tunnel {
-                // It keeps the connection's place.
-                gateway.tasks().spawn(async move {
-                    let _place = place;
-                    tunnel.run().await;
-                });
-            }
-            let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-            let response = response.map(|body| match protocol {
-                Protocol::Http2 => Counted::Http2(activity.unread.watch(body, under_way)),
-                Protocol::Http1 if switched => {
-                    under_way.for_good();
-                    let _under_way = None;
-                    Counted::Http1 { body, _under_way }
-                }
-                Protocol::Http1 => {
-                    let _under_way = Some(under_way);
-                    Counted::Http1 { body, _under_way }
-                }
-            });
-            Ok::<_, Infallible>(response)
-        })
-    });
     match protocol {
-        Protocol::Http1 => {
-            let door = Door::new(stream, behind_the_door, max_header_bytes, linger);
-            let connection = http1::Builder::new()
-                // Watched has the deadlines: hyper's own is one for head and idling alike.
-                .header_read_timeout(None)
-                // The door has the limit; a head that passed it fits in here.
-                .max_buf_size(max_header_bytes + ROOM)
-                .serve_connection(TokioIo::new(door), service)
-                .with_upgrades();
-            let mut connection = pin!(connection);
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => return tell(&told, ended),
-                () = stop.cancelled() => connection.as_mut().graceful_shutdown(),
-            }
-            here.activity.hurry();
-            tokio::select! {
-                biased;
-                _ = connection => {}
-                () = here.leaves() => {}
-            }
-        }
-        Protocol::Http2 => {
-            let limits = http2::Limits {
-                header_list: max_header_bytes,
-                idle,
-                many_users,
-            };
-            // Boxed: idle connections are many, most of them HTTP/1, and each would hold room for the larger of both.
-            let connection = http2::serve(stream, service, limits, &here);
-            tell(&told, Box::pin(connection).await);
-        }
+        Protocol::Http1 => serve_http1(stream, context).await,
+        // Boxed: most connections are idle HTTP/1 ones, and each would hold room for the larger of
+        // the two futures.
+        Protocol::Http2 => Box::pin(serve_http2(stream, context)).await,
     }
 }
 
-/// Notes a request that hyper could not read though the door let it through: hyper answers such by itself. A stranger could repeat
-/// it at will, so it is no more than `debug`.
-fn tell(peer: &Peer, ended: hyper::Result<()>) {
+async fn serve_http1<S>(stream: S, context: Arc<ConnectionContext>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let server = context.gateway.server();
+    let deadlines = Deadlines {
+        idle: server.idle_timeout,
+        write: server.body_timeout,
+    };
+    let connection = &context.permit.state;
+    let state = Http1State::new(Arc::clone(connection));
+    let stream = DeadlineStream::http1(
+        stream,
+        server.header_timeout,
+        deadlines,
+        Arc::clone(connection),
+    );
+    let stream = StrictRequests::new(
+        stream,
+        Arc::clone(&state),
+        server.max_header_bytes,
+        server.body_timeout,
+    );
+    let service = service_fn(|request| {
+        let context = Arc::clone(&context);
+        // Boxed: hyper keeps room for it in every connection, and most connections are idle.
+        Box::pin(respond_http1(request, state.start_request(), context))
+    });
+    let connection = http1::Builder::new()
+        // DeadlineStream has the deadlines: hyper's own is one for head and idle time alike.
+        .header_read_timeout(None)
+        // StrictRequests has the limit; a head that passed it fits in here.
+        .max_buf_size(server.max_header_bytes + BODY_BUFFER_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    tokio::select! {
+        biased;
+        ended = connection.as_mut() => return log_unreadable(&context.peer, ended),
+        () = context.permit.stop.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    state.skip_linger();
+    tokio::select! {
+        biased;
+        _ = connection => {}
+        () = context.permit.eviction_deadline() => {}
+    }
+}
+
+async fn respond_http1(
+    head: Request<Incoming>,
+    request: Http1Request,
+    context: Arc<ConnectionContext>,
+) -> Result<Response<GuardedBody<LoggedBody>>, Infallible> {
+    let ConnectionContext { gateway, peer, .. } = context.as_ref();
+    let (response, tunnel) = match request.refused() {
+        None => gateway.handle(head, peer).await,
+        Some(refused) => (gateway.refuse(refused, peer), None),
+    };
+    context.spawn(tunnel);
+    let request = if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        request.into_tunnel();
+        None
+    } else {
+        Some(request)
+    };
+    Ok(response.map(|body| GuardedBody::new(body, request)))
+}
+
+async fn serve_http2<S>(stream: S, context: Arc<ConnectionContext>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let server = context.gateway.server();
+    let deadlines = Deadlines {
+        // `http2::serve` ends an idle connection; this is for a client that does not let it.
+        idle: server.idle_timeout + 2 * http2::GOAWAY_TIMEOUT,
+        write: server.body_timeout,
+    };
+    let peer = &context.peer;
+    let options = Http2Options {
+        max_header_list: server.max_header_bytes,
+        idle_timeout: server.idle_timeout,
+        many_users: peer.address().is_none() || peer.is_trusted(&server.trusted_proxies),
+    };
+    let connection = &context.permit.state;
+    let state = Http2State::new(Arc::clone(connection));
+    let stalls = Arc::new(StallRegistry::default());
+    let stream = DeadlineStream::http2(
+        stream,
+        Arc::clone(&stalls),
+        deadlines,
+        Arc::clone(connection),
+    );
+    let service = service_fn(|head: Request<Incoming>| {
+        let (context, stalls) = (Arc::clone(&context), Arc::clone(&stalls));
+        let request = state.start_request();
+        Box::pin(async move {
+            let ConnectionContext { gateway, peer, .. } = context.as_ref();
+            let (response, tunnel) = gateway.handle(head, peer).await;
+            context.spawn(tunnel);
+            Ok::<_, Infallible>(response.map(|body| stalls.track(body, request)))
+        })
+    });
+    let ended = http2::serve(
+        stream,
+        service,
+        options,
+        Arc::clone(&state),
+        &context.permit,
+    );
+    log_unreadable(&context.peer, ended.await);
+}
+
+/// Logs a request that hyper could not read though its framing was fine: hyper responds to such a
+/// request by itself. A client could repeat it at will, so the level is no higher than `debug`.
+fn log_unreadable(peer: &Peer, ended: hyper::Result<()>) {
     if let Err(error) = ended
         && (error.is_parse() || error.is_parse_too_large())
     {
@@ -154,45 +210,5 @@ fn tell(peer: &Peer, ended: hyper::Result<()>) {
             cause = chain(&error),
             "a request could not be read and was refused"
         );
-    }
-}
-
-/// An answer's body that keeps its request counted as under way.
-enum Counted {
-    /// An answer that is not read shows in the socket.
-    Http1 {
-        body: LoggedBody,
-        _under_way: Option<UnderWay>,
-    },
-    /// One that is not read shows only here.
-    Http2(Reading<LoggedBody>),
-}
-
-impl Body for Counted {
-    type Data = Bytes;
-    type Error = Box<dyn std::error::Error + Send + Sync>;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
-        match self.get_mut() {
-            Self::Http1 { body, .. } => Pin::new(body).poll_frame(cx),
-            Self::Http2(body) => Pin::new(body).poll_frame(cx),
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            Self::Http1 { body, .. } => body.is_end_stream(),
-            Self::Http2(body) => body.is_end_stream(),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        match self {
-            Self::Http1 { body, .. } => body.size_hint(),
-            Self::Http2(body) => body.size_hint(),
-        }
     }
 }

@@ -1,4 +1,6 @@
-//! One port or socket: takes connections, refuses those that there is no place for, and goes on after any failure to accept.
+//! One listening address: accepts connections, refuses those that are not admitted, and goes on
+//! after any failure to accept. Each listener has a token of its own: cancelling it ends its
+//! accepting and drains its connections, and leaves the other listeners alone.
 
 use std::io;
 use std::sync::Arc;
@@ -6,13 +8,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::newcomers::Newcomers;
-use super::places::Places;
+use super::accept_queue::FairQueue;
+use super::accepted::Accepted;
+use super::admission::Admission;
 use super::refusal::Refusals;
 use super::{StartError, connection};
 use crate::config::ListenAddress;
@@ -21,16 +24,18 @@ use crate::http::address::Peer;
 use crate::log_throttle::LogThrottle;
 
 /// Connections that wait in the kernel, at most.
-const BACKLOG: i32 = 4096;
-/// Pause after a failure to accept: with no descriptors left, asking again at once only burns the CPU that could free some.
-const PAUSE: Duration = Duration::from_millis(50);
-/// Connections accepted in a row, at most, before the others have their turn.
-const AT_ONCE: usize = 32;
+const MAX_BACKLOG: i32 = 4096;
+/// The delay after a failed accept: with no descriptors left, an immediate retry would burn the CPU
+/// time that could free some.
+const RETRY_DELAY: Duration = Duration::from_millis(50);
+/// Connections accepted in a row, at most, before open connections have their turn.
+const MAX_ACCEPT_BATCH: usize = 32;
 
-/// Bytes of an answer that the kernel takes ahead of what it can send. Without it one client that reads nothing makes it hold up to
-/// 4 MiB (`tcp_wmem`), and one that reads 32 KiB a second seems to stand still until a third of that has gone. With it we see every
-/// 32 KiB that are read: above the slowest pace that is allowed, nobody seems to stand still.
-const UNSENT: u32 = 64 * 1024;
+/// Bytes of a response that the kernel takes ahead of what it can send (`TCP_NOTSENT_LOWAT`).
+/// Without it the kernel holds up to 4 MiB (`tcp_wmem`) for a client that does not read, and a
+/// client that reads 32 KiB per second shows no progress until a third of that has gone. With it
+/// every 32 KiB that are read show, so a client above the minimum rate never appears to stall.
+const MAX_UNSENT_BYTES: u32 = 64 * 1024;
 
 /// A bound listener.
 #[derive(Debug)]
@@ -45,21 +50,15 @@ enum Bound {
     Unix(UnixListener),
 }
 
-/// What the listeners of one server share.
-pub(super) struct Entrance {
-    pub(super) places: Arc<Places>,
+/// Admits and serves accepted connections; shared by the listeners of one server.
+pub(super) struct Acceptor {
+    pub(super) admission: Arc<Admission>,
     pub(super) refusals: Refusals,
     pub(super) connections: TaskTracker,
 }
 
-/// An accepted connection.
-pub(super) enum Accepted {
-    Tcp(TcpStream, Peer),
-    Unix(UnixStream),
-}
-
 impl Listener {
-    /// Binds the address. A Unix socket that nobody listens on any more is replaced.
+    /// Binds the address. A Unix socket left behind by a process that has ended is replaced.
     pub(super) async fn bind(address: &ListenAddress) -> Result<Self, StartError> {
         let bound = match address {
             ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Bound::Tcp),
@@ -87,9 +86,9 @@ impl Listener {
         match &self.socket {
             Bound::Tcp(listener) => {
                 let (stream, from) = listener.accept().await?;
-                // What cannot be set on a connection that is gone already shows when it is read.
+                // Fails only for a connection that is gone already, which the first read shows.
                 let _ = stream.set_nodelay(true);
-                // Finds clients that went away without a word, which mobile ones do.
+                // Detects clients that vanished without closing, as mobile ones do.
                 let keepalive = TcpKeepalive::new()
                     .with_time(Duration::from_secs(60))
                     .with_interval(Duration::from_secs(15));
@@ -100,32 +99,33 @@ impl Listener {
         }
     }
 
-    /// Accepts until told to stop; each connection is served by a task of its own.
+    /// Accepts until `stop` is cancelled; each connection is served by a task of its own, which
+    /// then finishes its requests in flight.
     pub(super) async fn accept(
         self,
         gateway: Arc<Gateway>,
-        entrance: Arc<Entrance>,
+        acceptor: Arc<Acceptor>,
         stop: CancellationToken,
     ) {
-        let mut newcomers = Newcomers::default();
-        let mut others = Duration::ZERO;
+        let mut queue = FairQueue::default();
+        let mut elapsed = Duration::ZERO;
         let failures = LogThrottle::new(LogThrottle::TEN_SECONDS);
-        let begin = |accepted| entrance.admit(accepted, &gateway, &stop);
+        let admit = |accepted| acceptor.admit(accepted, &gateway, &stop);
         loop {
             let first = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                accepted = self.next(), if newcomers.is_empty() => Some(accepted),
-                () = std::future::ready(()), if !newcomers.is_empty() => None,
+                accepted = self.next(), if queue.is_empty() => Some(accepted),
+                () = std::future::ready(()), if !queue.is_empty() => None,
             };
             let more = std::iter::from_fn(|| self.next().now_or_never());
-            let at_once = newcomers.room().min(AT_ONCE);
+            let batch = queue.free().min(MAX_ACCEPT_BATCH);
             let mut failure = None;
-            for accepted in first.into_iter().chain(more).take(at_once) {
+            for accepted in first.into_iter().chain(more).take(batch) {
                 match accepted {
                     Ok(accepted) => {
-                        let address = entrance.places.counted(&accepted.peer());
-                        newcomers.push(address, accepted);
+                        let address = acceptor.admission.counted_address(&accepted.peer());
+                        queue.push(address, accepted);
                     }
                     Err(error) if is_about_one_connection(&error) => {}
                     Err(error) => {
@@ -135,15 +135,15 @@ impl Listener {
                 }
             }
             let Some(error) = failure else {
-                newcomers.round(others).into_iter().for_each(begin);
-                // Between two rounds those who are served already have their turn.
-                let their_turn = Instant::now();
+                queue.round(elapsed).into_iter().for_each(admit);
+                // Between two rounds the open connections have their turn.
+                let round_ended = Instant::now();
                 tokio::task::yield_now().await;
-                others = their_turn.elapsed();
+                elapsed = round_ended.elapsed();
                 continue;
             };
-            newcomers.all().for_each(begin);
-            // How many connections fail is in a stranger's hands.
+            queue.drain().for_each(admit);
+            // Throttled, since any client can make accepting fail.
             if let Some(failures) = failures.count() {
                 tracing::warn!(
                     listen = %self.address, %error, failures,
@@ -152,23 +152,23 @@ impl Listener {
             }
             tokio::select! {
                 () = stop.cancelled() => break,
-                () = tokio::time::sleep(PAUSE) => {}
+                () = tokio::time::sleep(RETRY_DELAY) => {}
             }
         }
-        newcomers.all().for_each(begin);
+        queue.drain().for_each(admit);
     }
 }
 
-impl Entrance {
-    /// Serves a connection, or refuses it.
+impl Acceptor {
+    /// Serves a connection or refuses it.
     fn admit(&self, accepted: Accepted, gateway: &Arc<Gateway>, stop: &CancellationToken) {
-        match self.places.take(&accepted.peer(), stop) {
-            Ok(place) => {
-                let serving = connection::serve(accepted, place, Arc::clone(gateway));
+        match self.admission.admit(&accepted.peer(), stop) {
+            Ok(permit) => {
+                let serving = connection::serve(accepted, permit, Arc::clone(gateway));
                 self.connections.spawn(serving);
             }
-            Err(why) => {
-                if let Some(refusing) = self.refusals.refuse(accepted, why) {
+            Err(refusal) => {
+                if let Some(refusing) = self.refusals.refuse(accepted, refusal) {
                     self.connections.spawn(refusing);
                 }
             }
@@ -176,16 +176,7 @@ impl Entrance {
     }
 }
 
-impl Accepted {
-    fn peer(&self) -> Peer {
-        match self {
-            Self::Tcp(_, peer) => peer.clone(),
-            Self::Unix(_) => Peer::unix(),
-        }
-    }
-}
-
-/// The connection was gone before it was accepted; nothing is wrong with us.
+/// The connection was gone before it was accepted; the listener is fine.
 fn is_about_one_connection(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected};
     matches!(
@@ -200,13 +191,13 @@ fn bind_tcp(address: std::net::SocketAddr) -> io::Result<TcpListener> {
         Type::STREAM,
         Some(Protocol::TCP),
     )?;
-    // A restart must not wait for the old connections to be forgotten.
+    // A restart must not wait for connections in TIME_WAIT.
     socket.set_reuse_address(true)?;
-    // Accepted connections inherit it. A kernel that does not know it only sees less.
-    let _ = socket.set_tcp_notsent_lowat(UNSENT);
+    // Accepted connections inherit it. Without it slow reading is only detected later.
+    let _ = socket.set_tcp_notsent_lowat(MAX_UNSENT_BYTES);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(MAX_BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 

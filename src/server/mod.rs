@@ -1,17 +1,17 @@
 //! Sockets and the life of the process's work: bind, accept, serve, drain.
 
-mod activity;
+mod accept_queue;
+mod accepted;
 mod admin;
+mod admission;
 mod connection;
+mod connection_state;
 mod deadline;
-mod door;
+mod detect;
+mod http1;
 mod http2;
 mod listener;
-mod newcomers;
-mod pace;
-mod places;
-mod preface;
-mod reading;
+mod min_rate;
 mod refusal;
 
 use std::fmt;
@@ -23,8 +23,8 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::listener::{Entrance, Listener};
-use self::places::Places;
+use self::admission::Admission;
+use self::listener::{Acceptor, Listener};
 use self::refusal::Refusals;
 use crate::access_token::AccessTokens;
 use crate::admin::Admin;
@@ -222,8 +222,8 @@ impl Server {
     /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.
     pub async fn run(self, shutdown: CancellationToken) -> Ended {
         let connections = TaskTracker::new();
-        let entrance = Arc::new(Entrance {
-            places: Places::new(self.gateway.snapshot().server()),
+        let acceptor = Arc::new(Acceptor {
+            admission: Admission::new(&self.gateway.server()),
             refusals: Refusals::new(),
             connections: connections.clone(),
         });
@@ -240,7 +240,7 @@ impl Server {
         let accepting = TaskTracker::new();
         for listener in self.listeners {
             let gateway = Arc::clone(&self.gateway);
-            accepting.spawn(listener.accept(gateway, Arc::clone(&entrance), shutdown.clone()));
+            accepting.spawn(listener.accept(gateway, Arc::clone(&acceptor), shutdown.clone()));
         }
         shutdown.cancelled().await;
         accepting.close();

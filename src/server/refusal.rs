@@ -1,5 +1,6 @@
-//! The answer to a connection that gets no place: constant, over HTTP/1.1 whatever the client speaks, and without a request line in
-//! the log, since no request was read. An HTTP/2 client sees no SETTINGS and gives up.
+//! The response to a connection that is not admitted: constant, over HTTP/1.1 whatever the client
+//! speaks, and without a request line in the log, since no request was read. An HTTP/2 client gets
+//! no SETTINGS and closes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,77 +9,79 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::Semaphore;
 
-use super::listener::Accepted;
-use super::places::Refused;
+use super::accepted::Accepted;
+use super::admission::AdmissionRefusal;
 use crate::error::Error;
 
-/// Refusals under way at once; who comes then is closed without a word. Each holds a descriptor.
-const MOST: usize = 64;
-/// Time a client gets to read its refusal and go.
-const PATIENCE: Duration = Duration::from_secs(1);
-/// Bytes of its request that are thrown away meanwhile: closed with unread bytes, the kernel resets the connection and the client
-/// may lose the answer.
-const DRAINED: u64 = 64 * 1024;
+/// Refusals in progress, at most; beyond them a connection is closed without a response. Each holds
+/// a descriptor.
+const MAX_REFUSALS: usize = 64;
+/// How long a client may take to read its refusal and close.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes of its request that are discarded meanwhile: closed with unread bytes, the kernel resets
+/// the connection and the client may lose the response.
+const MAX_DISCARDED_BYTES: u64 = 64 * 1024;
 
-/// What is said, and how many it is said to.
+/// The two responses, and the number of refusals in progress.
 pub(super) struct Refusals {
-    full: Bytes,
-    crowd: Bytes,
-    places: Arc<Semaphore>,
+    server_full: Bytes,
+    address_full: Bytes,
+    slots: Arc<Semaphore>,
 }
 
 impl Refusals {
     pub(super) fn new() -> Self {
         Self {
-            full: answer(&Error::Overloaded),
-            crowd: answer(&Error::TooManyConnections),
-            places: Arc::new(Semaphore::new(MOST)),
+            server_full: response(&Error::Overloaded),
+            address_full: response(&Error::TooManyConnections),
+            slots: Arc::new(Semaphore::new(MAX_REFUSALS)),
         }
     }
 
-    /// Tells a client why it is closed; `None` when too many are being told already, and the connection is closed.
+    /// Sends the reason to the client and closes; `None` when `MAX_REFUSALS` are in progress and
+    /// the connection is closed at once.
     pub(super) fn refuse(
         &self,
         accepted: Accepted,
-        why: Refused,
+        refusal: AdmissionRefusal,
     ) -> Option<impl Future<Output = ()> + Send + use<>> {
-        let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
-        let answer = match why {
-            Refused::Full => self.full.clone(),
-            Refused::Crowd => self.crowd.clone(),
+        let slot = Arc::clone(&self.slots).try_acquire_owned().ok()?;
+        let response = match refusal {
+            AdmissionRefusal::ServerFull => self.server_full.clone(),
+            AdmissionRefusal::AddressFull => self.address_full.clone(),
         };
         Some(async move {
-            let _place = place;
-            let telling = async {
+            let _slot = slot;
+            let sending = async {
                 match accepted {
-                    Accepted::Tcp(stream, _) => say(stream, &answer).await,
-                    Accepted::Unix(stream) => say(stream, &answer).await,
+                    Accepted::Tcp(stream, _) => send(stream, &response).await,
+                    Accepted::Unix(stream) => send(stream, &response).await,
                 }
             };
-            let _ = tokio::time::timeout(PATIENCE, telling).await;
+            let _ = tokio::time::timeout(REFUSAL_TIMEOUT, sending).await;
         })
     }
 }
 
-async fn say<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answer: &[u8]) {
-    let said = async {
-        stream.write_all(answer).await?;
+async fn send<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, response: &[u8]) {
+    let sent = async {
+        stream.write_all(response).await?;
         stream.shutdown().await?;
-        let mut rest = stream.take(DRAINED);
+        let mut rest = stream.take(MAX_DISCARDED_BYTES);
         tokio::io::copy(&mut rest, &mut tokio::io::sink()).await
     };
-    // Gone before: nobody is left to tell.
-    let _ = said.await;
+    // A client that is gone already needs no response.
+    let _ = sent.await;
 }
 
-fn answer(error: &Error) -> Bytes {
-    let told = error.answer();
+fn response(error: &Error) -> Bytes {
+    let answer = error.answer();
     let body = serde_json::json!({
-        "error": told.name, "errcode": told.errcode, "errmsg": told.errmsg,
+        "error": answer.name, "errcode": answer.errcode, "errmsg": answer.errmsg,
     });
-    let (status, body) = (told.status, body.to_string());
-    let retry_after = told.retry_after.unwrap_or(1);
-    let (name, length) = (told.name, body.len());
+    let (status, body) = (answer.status, body.to_string());
+    let retry_after = answer.retry_after.unwrap_or(1);
+    let (name, length) = (answer.name, body.len());
     Bytes::from(format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n\
          Cache-Control: no-store\r\nConnection: close\r\nRetry-After: {retry_after}\r\nX-Gateway-Error: {name}\r\n\r\n{body}"

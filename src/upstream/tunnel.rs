@@ -18,6 +18,7 @@ use tokio::time::Instant;
 
 use super::pool::ConnectionGuard;
 use super::transport::http1::Connection;
+use crate::delegate_io::delegate_write;
 use crate::http::headers::connection_holds;
 
 /// A tunnel is closed after this long without bytes. Live peers send heartbeats far more often; TCP
@@ -193,19 +194,5 @@ impl<S: AsyncRead + Unpin> AsyncRead for CountedStream<'_, S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for CountedStream<'_, S> {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
+    delegate_write!(stream: poll_write, poll_flush, poll_shutdown);
 }

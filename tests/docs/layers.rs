@@ -29,7 +29,14 @@ pub(super) const LAYERS: [&[&str]; 15] = [
     &["redis", "http_client", "logging"],
     &["config"],
     &["http"],
-    &["identity", "clock", "secret", "store_error", "log_throttle"],
+    &[
+        "identity",
+        "clock",
+        "secret",
+        "store_error",
+        "log_throttle",
+        "delegate_io",
+    ],
 ];
 
 #[test]

@@ -121,7 +121,7 @@ async fn requests_after_goaway_are_closed() {
 
     let _newcomer = used(&stack).await;
     let asking = async {
-        // Never acknowledges the end, and always has something to ask.
+        // Never acknowledges the GOAWAY, and always has a request in flight.
         let mut pause = tokio::time::interval(Duration::from_millis(200));
         let mut stream = 3;
         while stays.write(get(stream, "/a")).await {
@@ -268,7 +268,7 @@ async fn without_descriptors_open_connections_are_served_and_nothing_spins() {
     let mut open = Client::connect(gateway.address).await;
     assert_eq!(open.exchange(&Request::get("/here")).await.status, 200);
 
-    // Half a head each, so that none of them is idle.
+    // A partial head each, so that none of them is idle.
     let mut flood = Vec::new();
     for _ in 0..150 {
         let stream = TcpStream::connect(gateway.address)

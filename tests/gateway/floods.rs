@@ -50,7 +50,7 @@ async fn frames_that_carry_nothing_end_the_connection() {
         ("END_STREAM again", frame(RST_STREAM, 0, 1, [0, 0, 0, 8])),
     ] {
         let mut flood = RawH2::connect(stack.address()).await;
-        // One stream is open and was asked for something, as a client's would be.
+        // One stream is open and has a request, as a client's would.
         assert!(flood.write(get(1, "/hang")).await, "{what}");
 
         let taken = flood.flood(1000, nothing.repeat(100)).await;
@@ -331,7 +331,7 @@ async fn a_body_of_another_length_than_was_said_is_broken_off() {
 #[tokio::test]
 async fn unread_responses_take_little_memory() {
     let setup = Setup::new().memory().routes(OPEN);
-    // An upstream that has to write all this needs its time; how long is not the question here.
+    // An upstream takes a while to write all this; how long does not matter here.
     let setup = setup.table("upstreams.api", "response_timeout = \"5m\"");
     let parts = setup.start().await;
     let asked_for = Arc::new(AtomicUsize::new(0));

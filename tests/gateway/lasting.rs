@@ -36,7 +36,8 @@ fn upgrade(target: &str) -> Request {
 
 #[tokio::test]
 async fn a_tunnel_outlives_the_deadlines_of_requests() {
-    // Its bytes were taken for a head that never ends: every WebSocket broke after header_timeout.
+    // Tunnel bytes were taken for a head that never ends: every WebSocket broke after
+    // header_timeout.
     let stack = stack().await;
     stack.upstream.always(|_| Answer::echo_upgrade());
     let mut client = Client::connect(stack.address()).await;
@@ -116,7 +117,7 @@ async fn http2_streams_that_are_not_read_do_not_close_the_upstream_for_others() 
     }
 
     let served = async {
-        // Each waits for a place in vain until the unread ones are given up.
+        // Each waits for an upstream connection until the unread responses are aborted.
         while stack.send(Request::get("/a")).await.status != 200 {}
     };
     within("a place to become free", served).await;
@@ -165,7 +166,7 @@ async fn a_login_that_drips_is_given_up() {
         .write("POST /login HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\nContent-Length: 8000\r\n\r\n{")
         .await;
 
-    // Each byte comes in time; all of them would take forty minutes.
+    // Each byte arrives in time; all of them would take forty minutes.
     let dripping = async {
         loop {
             match tokio::time::timeout(SHORT, client.some()).await {

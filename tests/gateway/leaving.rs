@@ -49,7 +49,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         let mut client = Client::connect(stack.address()).await;
         client.write(&get).await;
         within("the question to Redis", async {
-            // More than a ping of a supervisor.
+            // More than a ping of the supervisor.
             while stack.network().carried() < carried + 60 {
                 tokio::task::yield_now().await;
             }
@@ -85,14 +85,14 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         left(&mut stack).await;
         drop(client);
         if round > 0 {
-            // It may answer before or after the gateway has taken notice.
+            // It may respond before or after the gateway has noticed.
             gate.notify_one();
         }
         assert_own_responses(&stack, &users, "the upstream waited").await;
         gate.notify_one();
         assert_own_responses(&stack, &users, "the upstream answered").await;
 
-        // While the answer streams.
+        // While the response streams.
         let (pieces, answer) = Answer::stream("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
         stack.upstream.next(answer);
         pieces

@@ -158,7 +158,7 @@ async fn a_process_without_descriptors_recovers_when_it_has_some() {
     assert_eq!(early.exchange(&Request::get("/a")).await.status, 200);
 
     let mut crowd = Vec::new();
-    // More than there are descriptors, fewer than the kernel's queue takes.
+    // More connections than descriptors, fewer than the kernel's queue takes.
     for _ in 0..100 {
         crowd.push(Client::connect(gateway.address).await);
     }

@@ -1,5 +1,4 @@
-//! Clients that read or send a little now and then, and those that hold a connection without
-//! a request.
+//! Clients that read or send slowly, and clients that hold a connection without a request.
 
 use std::time::Duration;
 

@@ -145,7 +145,7 @@ async fn many_requests_in_one_piece_are_answered_in_order() {
 #[tokio::test]
 async fn a_refusal_in_the_middle_of_an_upload_can_be_read() {
     let stack = Stack::start(setup().table("server", "max_body = \"1KiB\"")).await;
-    // Closing with bytes unread would reset the connection, and the answer would be lost with it.
+    // Closed with unread bytes, the connection would be reset and the response lost.
     for _ in 0..10 {
         let mut client = Client::connect(stack.address()).await;
         client
@@ -177,7 +177,7 @@ async fn bytes_after_an_upgrade_wait_for_the_response() {
     assert_eq!(second.start, "GET /b HTTP/1.1");
     assert_eq!(second.headers.get("x-openid"), None);
 
-    // Switched: it belongs to the tunnel.
+    // Switched: the bytes belong to the tunnel.
     stack.upstream.next(Answer::echo_upgrade());
     let mut client = Client::connect(stack.address()).await;
     client.write(format!("{upgrade}early")).await;
@@ -209,7 +209,7 @@ async fn a_refused_request_with_a_body_leaves_the_connection_to_the_next_one_or_
     for path in ["/closed/a", "/_gateway/none"] {
         for size in [7, 20_000, 60_000] {
             let mut client = Client::connect(stack.address()).await;
-            // The body comes when the refusal could have been sent already.
+            // The body arrives when the refusal could have been sent already.
             let head = format!("POST {path} HTTP/1.1\r\nHost: g\r\nContent-Length: {size}\r\n\r\n");
             client.write(head).await;
             tokio::task::yield_now().await;
@@ -243,7 +243,7 @@ async fn a_line_end_after_a_body_gets_no_response() {
     assert_eq!(client.exchange(&post).await.status, 200);
     client.write("\r\n").await;
 
-    // Idle, and not half a head: no 408 that the next request would take for its answer.
+    // Idle, without a partial head: no 408 that the next request would take for its response.
     assert!(client.is_closed().await);
 }
 

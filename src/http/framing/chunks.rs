@@ -1,25 +1,27 @@
-//! A chunked body's end, found as its bytes come (RFC 9112, 7.1). Nothing is decoded here: whoever reads the chunks reads them
-//! after us.
+//! Finds the end of a chunked body as its bytes arrive (RFC 9112, 7.1). Nothing is decoded here: a
+//! later reader decodes the same bytes.
 
 use super::lines::{field, framing_name, is_text};
 use super::{Damage, MAX_FIELDS};
 use crate::http::hex;
 
-/// Bytes of one chunk's extensions, at most. Nobody uses them but to hide something.
+/// The most bytes of one chunk's extensions. Attacks are their only common use.
 const MAX_EXTENSION: u32 = 256;
-/// Digits of a size, at most: 2^60 bytes.
+/// The most digits of a size: 2^60 bytes.
 const MAX_DIGITS: u8 = 15;
-/// Bytes of all trailers, at most.
+/// The most bytes of all trailers.
 const MAX_TRAILERS: u32 = 8 * 1024;
 
 /// Follows the chunks of one body.
 #[derive(Debug, Default)]
 pub struct Chunks {
     state: State,
-    /// Of an answer: old servers pad a size with blanks, and trailers that say too much are taken out later.
+    /// The rules for a response: old servers pad a size with blanks, and forbidden trailers are
+    /// removed later.
     lenient: bool,
-    /// Bytes of trailers so far, and lines.
+    /// Bytes of trailers so far.
     trailers: u32,
+    /// Trailer lines so far.
     fields: usize,
 }
 
@@ -28,17 +30,17 @@ enum State {
     /// Before a chunk.
     #[default]
     Start,
-    /// In the digits of its size, after so many.
+    /// In its size, after this many digits.
     Size {
         size: u64,
         digits: u8,
     },
-    /// In blanks behind its size, after so many.
+    /// In the blanks behind its size, after this many.
     Padding {
         size: u64,
         length: u32,
     },
-    /// In its extensions, after so many bytes.
+    /// In its extensions, after this many bytes.
     Extension {
         size: u64,
         length: u32,
@@ -47,12 +49,12 @@ enum State {
     SizeEnd {
         size: u64,
     },
-    /// In its data, so many bytes before the end.
+    /// In its data, this many bytes before the end.
     Data(u64),
     /// Behind its data.
     DataCr,
     DataLf,
-    /// In the trailers, with what there is of a line.
+    /// In the trailers, with the partial line.
     Trailer(Vec<u8>),
     End,
 }
@@ -60,7 +62,7 @@ enum State {
 const SIZE: Damage = "a chunk size is malformed";
 
 impl Chunks {
-    /// Those of an answer, in which what harms nobody passes.
+    /// Follows the chunks of a response, where harmless deviations are allowed.
     #[must_use]
     pub fn of_answer() -> Self {
         Self {
@@ -69,10 +71,11 @@ impl Chunks {
         }
     }
 
-    /// Goes on with the next bytes. Gives how many of them belong to the body, and whether it has ended with them.
+    /// Reads the next bytes. Returns how many of them belong to the body, and whether the body ends
+    /// with them.
     ///
     /// # Errors
-    /// How many bytes are good, and what is wrong behind them.
+    /// The number of good bytes, and the fault behind them.
     pub fn read(&mut self, bytes: &[u8]) -> Result<(usize, bool), (usize, Damage)> {
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
@@ -114,7 +117,7 @@ impl Chunks {
                 }
                 _ => return Err(SIZE),
             },
-            // A second number would be a digit more to a reader that skips blanks.
+            // A reader that skips blanks would take a second number for more digits.
             State::Padding { size, length } => match byte {
                 b'\r' => self.state = State::SizeEnd { size: *size },
                 b';' => self.state = State::extension(*size),

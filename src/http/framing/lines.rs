@@ -1,24 +1,25 @@
-//! The lines of a head or of trailers, and the two headers that say where a message ends.
+//! The lines of a head or of trailers, and the headers that decide the framing.
 
 use memchr::memchr;
 
 use super::Damage;
 use crate::http::names::same_folded;
 
-/// The lines of a head, as its bytes come.
+/// Splits a head into lines as its bytes arrive.
 #[derive(Debug, Default)]
 pub struct Lines {
-    /// Where the line begins that is not complete yet.
+    /// Where the incomplete line begins.
     start: usize,
-    /// Up to where line ends were looked for.
+    /// How far line ends have been searched for.
     searched: usize,
 }
 
 impl Lines {
-    /// The next line without its end, and where it begins; `None` until it is complete. `bytes` is all of the head so far, each time.
+    /// The next line without its end, and where it begins; `None` until it is complete. `bytes` is
+    /// all of the head so far, each time.
     ///
     /// # Errors
-    /// It ends in a line feed alone.
+    /// The line ends in a bare line feed.
     pub fn next<'a>(&mut self, bytes: &'a [u8]) -> Result<Option<(usize, &'a [u8])>, Damage> {
         let new = bytes.get(self.searched..).unwrap_or_default();
         let Some(end) = memchr(b'\n', new).map(|found| self.searched + found) else {
@@ -34,17 +35,17 @@ impl Lines {
         Ok(Some((start, line)))
     }
 
-    /// Where the line begins that is not complete yet.
+    /// Where the incomplete line begins.
     #[must_use]
     pub fn position(&self) -> usize {
         self.start
     }
 }
 
-/// Name and value of a header or trailer line, the value without the blanks around it.
+/// Name and value of a header or trailer line, the value without surrounding whitespace.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The fault of the line.
 pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
     let name_end = line.iter().position(|&byte| !is_token(byte));
     let (name, value) = match name_end.and_then(|end| line.split_at_checked(end)) {
@@ -54,7 +55,7 @@ pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
         _ => return Err("a header line has no colon"),
     };
     let value = value.get(1..).unwrap_or_default();
-    // Without an early end the compiler looks at many bytes at once.
+    // Without an early exit the compiler vectorizes the loop.
     if value
         .iter()
         .fold(false, |found, &byte| found | !is_text(byte))
@@ -64,7 +65,7 @@ pub fn field(line: &[u8]) -> Result<(&[u8], &[u8]), Damage> {
     Ok((name, trim(value)))
 }
 
-/// Optional whitespace is blanks and tabs, no more (RFC 9110, 5.6.3).
+/// Trims optional whitespace: spaces and tabs only (RFC 9110, 5.6.3).
 fn trim(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -72,7 +73,7 @@ fn trim(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// A header that says where a message ends or whom it is for.
+/// A header that decides where a message ends or which host it is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FramingName {
     Host,
@@ -80,8 +81,8 @@ pub(super) enum FramingName {
     TransferEncoding,
 }
 
-/// Which framing header a name is. One that only some servers take for it, such as `Content_Length`, is refused: nobody sends
-/// that by accident.
+/// The framing header that a name stands for. A name that only some servers read as one, such as
+/// `Content_Length`, is refused: it is never sent by accident.
 pub(super) fn framing_name(name: &[u8]) -> Result<Option<FramingName>, Damage> {
     let (known, found) = match name.len() {
         4 => ("host", FramingName::Host),
@@ -98,7 +99,7 @@ pub(super) fn framing_name(name: &[u8]) -> Result<Option<FramingName>, Damage> {
     Ok(None)
 }
 
-/// Digits alone: `+5` is 5 to some, and `05` is octal to others. Above 2^63 - 1 the arithmetic of some ends.
+/// Parses digits alone: some servers read `+5` as 5 and `05` as octal, and overflow above 2^63 - 1.
 #[must_use]
 pub fn content_length(value: &[u8]) -> Option<u64> {
     let plain = !value.is_empty()
@@ -109,13 +110,13 @@ pub fn content_length(value: &[u8]) -> Option<u64> {
     digits.parse::<i64>().ok()?.try_into().ok()
 }
 
-/// Whether a byte may stand in a name (RFC 9110, 5.6.2).
+/// Whether a byte is allowed in a header name (RFC 9110, 5.6.2).
 pub(super) fn is_token(byte: u8) -> bool {
     const TOKENS: [bool; 256] = tokens();
     TOKENS[usize::from(byte)]
 }
 
-/// What may stand in a line: all but control characters, a tab excepted.
+/// Whether a byte is allowed in a line: any but control characters other than tab.
 #[must_use]
 pub fn is_text(byte: u8) -> bool {
     (byte >= 0x20 || byte == b'\t') && byte != 0x7f

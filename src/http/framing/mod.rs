@@ -1,5 +1,6 @@
-//! Where a message of HTTP/1 ends, read strictly from its bytes before anything else reads them. What two servers could read
-//! differently is refused (RFC 9112), so that whoever reads it after us cannot but agree.
+//! Strict HTTP/1 framing: where a message ends, read from its bytes before anything else reads
+//! them. A message that two servers could frame differently is refused (RFC 9112), so every later
+//! reader agrees with this one.
 
 mod chunks;
 mod lines;
@@ -11,33 +12,34 @@ pub use self::chunks::Chunks;
 pub use self::lines::{Lines, content_length, field, is_text};
 pub use self::request::{HeadReader, check_http2, check_written_out};
 
-/// What is wrong with a message, in words that may be shown.
+/// The fault of a message: a constant text that may be shown to the client.
 pub type Damage = &'static str;
 
-/// Header or trailer lines of one message, at most.
+/// The most header or trailer lines of one message.
 pub const MAX_FIELDS: usize = 100;
-/// Bytes of a request target, at most.
+/// The most bytes of a request target.
 pub const MAX_TARGET: usize = 8 * 1024;
 
-/// Why a request goes no further than its bytes.
+/// Why a request head is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Refusal {
-    /// Not HTTP, or HTTP that two servers could frame differently; the text is constant and may be shown.
+pub enum HeadError {
+    /// Not HTTP, or HTTP that two servers could frame differently.
     Malformed(Damage),
-    /// The request target is longer than `MAX_TARGET`, or the request line alone than a head may be.
+    /// The request target is longer than `MAX_TARGET`, or the request line alone is longer than a
+    /// head may be.
     TargetTooLong,
-    /// More bytes or lines than a head may have.
+    /// The head has more bytes or lines than allowed.
     HeadTooLarge,
     /// The head was not complete in time.
     TooSlow,
 }
 
-/// What of a refused request can be told: nothing, where its first line could not be read.
+/// A refused request, as far as it could be read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refused {
+pub struct RefusedHead {
     /// Why.
-    pub refusal: Refusal,
-    /// Method and path, without the query.
+    pub error: HeadError,
+    /// Method and path, without the query; `None` when the request line could not be read.
     pub line: Option<(Method, String)>,
 }
 
@@ -46,13 +48,13 @@ pub struct Refused {
 pub enum Framing {
     /// No body, or an empty one.
     Empty,
-    /// So many bytes, not 0.
+    /// This many bytes; not 0.
     Length(u64),
-    /// Chunks.
+    /// A chunked body.
     Chunked,
 }
 
-impl From<Damage> for Refusal {
+impl From<Damage> for HeadError {
     fn from(damage: Damage) -> Self {
         Self::Malformed(damage)
     }

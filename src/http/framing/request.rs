@@ -1,4 +1,4 @@
-//! The head of one request.
+//! The head of one request, and the framing that it decides.
 
 use std::ops::Range;
 
@@ -8,9 +8,9 @@ use hyper::{Method, Uri};
 use memchr::memchr;
 
 use super::lines::{FramingName, Lines, content_length, field, framing_name, is_text, is_token};
-use super::{Framing, MAX_FIELDS, MAX_TARGET, Refusal};
+use super::{Framing, HeadError, MAX_FIELDS, MAX_TARGET};
 
-/// Reads one head, as its bytes come.
+/// Reads one head as its bytes arrive.
 #[derive(Debug, Default)]
 pub struct HeadReader {
     lines: Lines,
@@ -29,12 +29,18 @@ struct RequestLine {
 }
 
 impl HeadReader {
-    /// Goes on with a head whose bytes so far are `bytes`: all of them each time, however many are new. Gives the head's length in
-    /// bytes and its framing once it is complete; what is behind it is not looked at.
+    /// Continues with a head whose bytes so far are `bytes`: all of them each time, however many
+    /// are new. Returns the head's length in bytes and its framing once it is complete; bytes
+    /// behind it are not read.
     ///
     /// # Errors
-    /// Why it is refused. A head of more than `max` bytes is; an end of line is looked at when it has come.
-    pub fn read(&mut self, bytes: &[u8], max: usize) -> Result<Option<(usize, Framing)>, Refusal> {
+    /// Why the head is refused. A head of more than `max` bytes is; an incomplete line is not
+    /// checked.
+    pub fn read(
+        &mut self,
+        bytes: &[u8],
+        max: usize,
+    ) -> Result<Option<(usize, Framing)>, HeadError> {
         while let Some((start, line)) = self.lines.next(bytes)? {
             let end = self.lines.position();
             if end > max {
@@ -55,13 +61,13 @@ impl HeadReader {
         Ok(None)
     }
 
-    /// Whether `length` bytes were read and are empty lines alone.
+    /// Whether the `length` bytes that were read are empty lines alone.
     #[must_use]
     pub fn is_blank(&self, length: usize) -> bool {
         self.request_line.is_none() && self.lines.position() == length
     }
 
-    /// Method and path of what has been read.
+    /// Method and path of the request line, once it has been read.
     #[must_use]
     pub fn line(&self, bytes: &[u8]) -> Option<(Method, String)> {
         let RequestLine { method, target, .. } = self.request_line.as_ref()?;
@@ -71,16 +77,17 @@ impl HeadReader {
         Some((method, path.to_owned()))
     }
 
-    fn too_large(&self) -> Refusal {
+    fn too_large(&self) -> HeadError {
         if self.request_line.is_none() {
-            Refusal::TargetTooLong
+            HeadError::TargetTooLong
         } else {
-            Refusal::HeadTooLarge
+            HeadError::HeadTooLarge
         }
     }
 
-    /// What can be no request line is not waited for: another protocol than HTTP may never send a line end.
-    fn check_beginning(&self, bytes: &[u8]) -> Result<(), Refusal> {
+    /// Refuses an incomplete line that can be no request line: a protocol other than HTTP may never
+    /// send a line end.
+    fn check_beginning(&self, bytes: &[u8]) -> Result<(), HeadError> {
         if self.request_line.is_none() {
             let begun = bytes.get(self.lines.position()..).unwrap_or_default();
             let begun = begun.strip_suffix(b"\r").unwrap_or(begun);
@@ -91,16 +98,16 @@ impl HeadReader {
         Ok(())
     }
 
-    fn field(&mut self, line: &[u8]) -> Result<(), Refusal> {
+    fn field(&mut self, line: &[u8]) -> Result<(), HeadError> {
         self.fields += 1;
         if self.fields > MAX_FIELDS {
-            return Err(Refusal::HeadTooLarge);
+            return Err(HeadError::HeadTooLarge);
         }
         let (name, value) = field(line)?;
         match framing_name(name)? {
             None => {}
             Some(FramingName::Host) if self.host => {
-                return Err(Refusal::Malformed("the request names more than one host"));
+                return Err(HeadError::Malformed("the request names more than one host"));
             }
             Some(FramingName::Host) => self.host = true,
             Some(FramingName::ContentLength) => {
@@ -115,7 +122,7 @@ impl HeadReader {
                     .as_ref()
                     .is_some_and(|line| !line.is_http_10);
                 if !value.eq_ignore_ascii_case(b"chunked") || self.chunked || !is_http_11 {
-                    return Err(Refusal::Malformed(
+                    return Err(HeadError::Malformed(
                         "the transfer coding is not one final chunked",
                     ));
                 }
@@ -123,7 +130,7 @@ impl HeadReader {
             }
         }
         if self.chunked && self.length.is_some() {
-            return Err(Refusal::Malformed(
+            return Err(HeadError::Malformed(
                 "the request has a content length and a transfer coding",
             ));
         }
@@ -139,24 +146,24 @@ impl HeadReader {
     }
 }
 
-const CONTENT_LENGTH_PROBLEM: Refusal =
-    Refusal::Malformed("the content length is not one plain number");
-const REQUEST_LINE: Refusal = Refusal::Malformed("the request line is malformed");
+const CONTENT_LENGTH_PROBLEM: HeadError =
+    HeadError::Malformed("the content length is not one plain number");
+const REQUEST_LINE: HeadError = HeadError::Malformed("the request line is malformed");
 
-/// Holds a head that came over HTTP/2, where frames end a message, to the rules that are left.
+/// Checks an HTTP/2 head by the rules that still apply where frames end a message.
 ///
 /// # Errors
-/// Why it is refused.
-pub fn check_http2(parts: &Parts) -> Result<(), Refusal> {
+/// Why the head is refused.
+pub fn check_http2(parts: &Parts) -> Result<(), HeadError> {
     let target = parts
         .uri
         .path_and_query()
         .map_or(0, |target| target.as_str().len());
     if target > MAX_TARGET {
-        return Err(Refusal::TargetTooLong);
+        return Err(HeadError::TargetTooLong);
     }
     if parts.headers.len() > MAX_FIELDS {
-        return Err(Refusal::HeadTooLarge);
+        return Err(HeadError::HeadTooLarge);
     }
     let mut lengths = parts.headers.get_all(CONTENT_LENGTH).iter();
     let is_plain = |length: &HeaderValue| content_length(length.as_bytes()).is_some();
@@ -166,11 +173,11 @@ pub fn check_http2(parts: &Parts) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// Holds a head that never was bytes to the rules of those that are.
+/// Checks a head that was never sent as bytes by the rules of HTTP/1, as if it had been.
 ///
 /// # Errors
-/// Why it would be refused.
-pub fn check_written_out(parts: &Parts, max: usize) -> Result<(), Refusal> {
+/// Why the head would be refused.
+pub fn check_written_out(parts: &Parts, max: usize) -> Result<(), HeadError> {
     let mut head = format!("{} {} HTTP/1.1\r\n", parts.method, parts.uri).into_bytes();
     for (name, value) in &parts.headers {
         head.extend_from_slice(name.as_str().as_bytes());
@@ -182,8 +189,8 @@ pub fn check_written_out(parts: &Parts, max: usize) -> Result<(), Refusal> {
     HeadReader::default().read(&head, max).map(|_| ())
 }
 
-/// `method SP target SP HTTP/1.x`, exactly; `start` is where the line begins.
-fn request_line(line: &[u8], start: usize) -> Result<RequestLine, Refusal> {
+/// Parses exactly `method SP target SP HTTP/1.x`; `start` is where the line begins.
+fn request_line(line: &[u8], start: usize) -> Result<RequestLine, HeadError> {
     let blank = memchr(b' ', line).ok_or(REQUEST_LINE)?;
     let (method, rest) = line.split_at_checked(blank).ok_or(REQUEST_LINE)?;
     let rest = rest.get(1..).unwrap_or_default();
@@ -198,10 +205,10 @@ fn request_line(line: &[u8], start: usize) -> Result<RequestLine, Refusal> {
         return Err(REQUEST_LINE);
     }
     if target.len() > MAX_TARGET {
-        return Err(Refusal::TargetTooLong);
+        return Err(HeadError::TargetTooLong);
     }
     if !is_target(target) {
-        return Err(Refusal::Malformed("the request target is malformed"));
+        return Err(HeadError::Malformed("the request target is malformed"));
     }
     let target_start = start + blank + 1;
     Ok(RequestLine {
@@ -211,7 +218,8 @@ fn request_line(line: &[u8], start: usize) -> Result<RequestLine, Refusal> {
     })
 }
 
-/// A target that reads the same everywhere. A fragment is none: some cut it off, others route by it.
+/// Whether every server reads the target alike. A fragment is refused: some servers cut it off,
+/// others route by it.
 fn is_target(target: &[u8]) -> bool {
     if target.first() != Some(&b'/') {
         return !target.contains(&b'#') && Uri::try_from(target).is_ok();
@@ -223,7 +231,7 @@ fn is_target(target: &[u8]) -> bool {
         && (target.is_ascii() || std::str::from_utf8(target).is_ok())
 }
 
-/// Where a byte may stand in a target.
+/// Parts of a target in which a byte is allowed.
 const PATH: u8 = 1;
 const QUERY: u8 = 2;
 
@@ -232,7 +240,8 @@ fn class(byte: u8) -> u8 {
     CLASSES[usize::from(byte)]
 }
 
-/// Wider than RFC 3986, as browsers are: what may not be in a path is refused with the path, by name.
+/// Wider than RFC 3986, as browsers are: a character that is forbidden in a path is refused later,
+/// by name.
 const fn classes() -> [u8; 256] {
     let mut classes = [0; 256];
     let mut byte: u8 = 0xff;

@@ -7,23 +7,23 @@ use super::*;
 
 const MAX: usize = 32 * 1024;
 
-fn read(head: &str) -> Result<Option<(usize, Framing)>, Refusal> {
+fn read(head: &str) -> Result<Option<(usize, Framing)>, HeadError> {
     HeadReader::default().read(head.as_bytes(), MAX)
 }
 
-fn read_fields(fields: &str) -> Result<Framing, Refusal> {
+fn read_fields(fields: &str) -> Result<Framing, HeadError> {
     let head = format!("POST /a HTTP/1.1\r\nHost: g\r\n{fields}\r\n");
     let (length, framing) = read(&head)?.expect("a whole head");
     assert_eq!(length, head.len());
     Ok(framing)
 }
 
-fn is_malformed<T>(result: &Result<T, Refusal>) -> bool {
-    matches!(result, Err(Refusal::Malformed(_)))
+fn is_malformed<T>(result: &Result<T, HeadError>) -> bool {
+    matches!(result, Err(HeadError::Malformed(_)))
 }
 
 #[test]
-fn framing_follows_the_head() {
+fn the_head_decides_the_framing() {
     for (fields, framing) in [
         ("", Framing::Empty),
         ("Content-Length: 0\r\n", Framing::Empty),
@@ -74,7 +74,7 @@ fn two_ways_to_frame_are_refused() {
 }
 
 #[test]
-fn a_request_line_has_three_parts_and_two_blanks() {
+fn a_request_line_has_three_parts_and_two_spaces() {
     for line in [
         "GET /a",
         "GET  /a HTTP/1.1",
@@ -97,7 +97,7 @@ fn a_request_line_has_three_parts_and_two_blanks() {
 }
 
 #[test]
-fn bytes_that_cannot_become_http_are_refused_before_the_line_ends() {
+fn bytes_of_another_protocol_are_refused_before_a_line_ends() {
     let mut reader = HeadReader::default();
     let hello = b"\x16\x03\x01\x02\x00\x01\x00";
     assert!(is_malformed(&reader.read(hello, MAX)));
@@ -106,23 +106,23 @@ fn bytes_that_cannot_become_http_are_refused_before_the_line_ends() {
 }
 
 #[test]
-fn limits_have_their_names() {
+fn each_limit_has_its_own_error() {
     let long = format!("GET /{} HTTP/1.1\r\n", "a".repeat(MAX_TARGET));
-    assert_eq!(read(&long), Err(Refusal::TargetTooLong));
+    assert_eq!(read(&long), Err(HeadError::TargetTooLong));
     assert_eq!(
         read(&format!("GET /{}", "a".repeat(MAX))),
-        Err(Refusal::TargetTooLong)
+        Err(HeadError::TargetTooLong)
     );
     let wide = format!("GET / HTTP/1.1\r\na: {}", "a".repeat(MAX));
-    assert_eq!(read(&wide), Err(Refusal::HeadTooLarge));
+    assert_eq!(read(&wide), Err(HeadError::HeadTooLarge));
     let many = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
     let most = many(MAX_FIELDS);
     assert_eq!(read(&most), Ok(Some((most.len(), Framing::Empty))));
-    assert_eq!(read(&many(MAX_FIELDS + 1)), Err(Refusal::HeadTooLarge));
+    assert_eq!(read(&many(MAX_FIELDS + 1)), Err(HeadError::HeadTooLarge));
 }
 
 #[test]
-fn a_refused_request_is_known_by_its_line() {
+fn a_refused_request_is_logged_by_its_line() {
     let head = b"\r\nPOST /a/b?secret HTTP/1.1\r\nHost : g\r\n";
     let mut reader = HeadReader::default();
     assert!(is_malformed(&reader.read(head, MAX)));
@@ -134,7 +134,7 @@ fn chunks(body: &str) -> Result<(usize, bool), (usize, Damage)> {
 }
 
 #[test]
-fn chunks_end_where_they_say() {
+fn chunks_end_where_their_sizes_say() {
     for (body, rest) in [
         ("0\r\n\r\n", ""),
         ("5\r\nhello\r\n0\r\n\r\n", "GET /"),
@@ -174,11 +174,12 @@ fn damaged_chunks_are_refused() {
         "0\r\n\n",
     ] {
         assert!(chunks(body).is_err(), "{body:?}");
-        let answer = Chunks::of_answer().read(body.as_bytes());
+        let response = Chunks::of_answer().read(body.as_bytes());
         let padded = body.starts_with("5 ") || body.contains("Length") || body.contains("Encoding");
-        assert_eq!(answer.is_ok(), padded, "{answer:?} for {body:?}");
+        assert_eq!(response.is_ok(), padded, "{response:?} for {body:?}");
     }
-    // Fuzzing found that these passed in answers: 5 to one reader, 86 to one that skips blanks.
+    // Found by fuzzing: these passed in responses, as 5 to one reader and 86 to one that skips
+    // blanks.
     for body in ["5 6\r\nhello\r\n0\r\n\r\n", "5 \t x\r\nhello\r\n0\r\n\r\n"] {
         assert!(
             Chunks::of_answer().read(body.as_bytes()).is_err(),
@@ -196,7 +197,7 @@ fn damaged_chunks_are_refused() {
     assert!(chunks(&trailers).is_err());
 }
 
-/// Heads that are almost right.
+/// Heads that are almost well-formed.
 const HEADS: &str = "(\r\n)?(GET|POST|get) (/[a-c%?]{0,4}|\\*|http://g/x) HTTP/1\\.[01]\r\n\
     (Host: g\r\n|Content-Length: [0-9+]{1,2}\r\n|Transfer-Encoding: ?(chunked|gzip)\r\n|A[ _]?: [a\t\u{e9}\r]{0,3}\r\n){0,4}\r\n.{0,3}";
 
@@ -204,7 +205,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
     #[test]
-    fn how_the_bytes_arrive_changes_nothing(head in HEADS, steps in prop::collection::vec(1_usize..9, 1..40)) {
+    fn a_head_read_in_pieces_gives_the_same_result(head in HEADS, steps in prop::collection::vec(1_usize..9, 1..40)) {
         let bytes = head.as_bytes();
         let whole = HeadReader::default().read(bytes, MAX);
         let mut reader = HeadReader::default();
@@ -219,9 +220,9 @@ proptest! {
         prop_assert_eq!(pieces, whole);
     }
 
-    /// hyper reads with httparse: what passes here must be the same message there.
+    /// hyper reads with httparse: an accepted head must be the same message there.
     #[test]
-    fn an_accepted_head_is_parsed_the_same_by_other_parsers(head in HEADS) {
+    fn an_accepted_head_is_read_the_same_by_httparse(head in HEADS) {
         if let Ok(Some((length, framing))) = HeadReader::default().read(head.as_bytes(), MAX) {
             let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
             let mut request = httparse::Request::new(&mut fields);
@@ -264,7 +265,7 @@ proptest! {
     }
 
     #[test]
-    fn no_bytes_at_all_break_the_readers(bytes in any::<Vec<u8>>()) {
+    fn arbitrary_bytes_never_panic_the_readers(bytes in any::<Vec<u8>>()) {
         let _ = HeadReader::default().read(&bytes, MAX);
         let _ = Chunks::default().read(&bytes);
     }

@@ -10,6 +10,7 @@ use hyper::Method;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::framer::{Framer, Verdict};
+use crate::delegate_io::delegate_write;
 use crate::http::framing::Damage;
 
 /// The state of a connection's responses, for the owner of the connection.
@@ -187,17 +188,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for StrictResponses<S> {
         this.write(length, |stream| stream.poll_write_vectored(cx, slices))
     }
 
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
-    }
+    delegate_write!(stream: is_write_vectored, poll_flush, poll_shutdown);
 }
 
 #[cfg(test)]

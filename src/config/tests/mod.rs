@@ -2,6 +2,7 @@
 
 mod apps;
 mod decrypt;
+mod grammar;
 mod profile;
 mod rate_limit;
 mod report;

@@ -3,6 +3,27 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// Says which id the user had before a merge. Written by the gateway whatever the file says.
+pub const MERGED_FROM_HEADER: &str = "x-user-id-merged-from";
+
+/// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
+/// defaults, those of WeChat Cloud Run, which a backend that came from there still believes, and the session's of wafer 1.
+pub const ALWAYS_STRIPPED: [&str; 13] = [
+    "x-openid",
+    "x-user-id",
+    "x-unionid",
+    "x-wx-appid",
+    "x-wx-openid",
+    "x-wx-unionid",
+    "x-wx-from-openid",
+    "x-wx-from-appid",
+    "x-wx-from-unionid",
+    "x-wx-source",
+    "x-wx-env",
+    "x-wx-id",
+    MERGED_FROM_HEADER,
+];
+
 /// A caller whose session was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {

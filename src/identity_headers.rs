@@ -8,29 +8,10 @@ use crate::clock;
 use crate::config::{Identity as IdentityConfig, Template, TemplatePart, UnderscoreHeaders};
 use crate::http::forwarded::remove_forwarded;
 use crate::http::headers::remove_hop_by_hop;
-use crate::http::names::{fold, remove_where, same_folded};
-use crate::identity::Identity;
+use crate::http::names::{folded, remove_where, same_folded};
+use crate::identity::{ALWAYS_STRIPPED, Identity, MERGED_FROM_HEADER};
 
-/// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
-/// defaults, those of WeChat Cloud Run, which a backend that came from there still believes, and the session's of wafer 1.
-const ALWAYS_STRIPPED: [&str; 13] = [
-    "x-openid",
-    "x-user-id",
-    "x-unionid",
-    "x-wx-appid",
-    "x-wx-openid",
-    "x-wx-unionid",
-    "x-wx-from-openid",
-    "x-wx-from-appid",
-    "x-wx-from-unionid",
-    "x-wx-source",
-    "x-wx-env",
-    "x-wx-id",
-    "x-user-id-merged-from",
-];
-
-/// Which id the caller had before it was merged into the one he has.
-const X_USER_ID_MERGED_FROM: HeaderName = HeaderName::from_static("x-user-id-merged-from");
+const X_USER_ID_MERGED_FROM: HeaderName = HeaderName::from_static(MERGED_FROM_HEADER);
 
 /// What stays percent-encoded in an identity header: all but visible ASCII, and `%` itself.
 const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
@@ -57,7 +38,7 @@ impl HeaderPolicy {
             .map(|&name| name.to_owned())
             .collect();
         for (name, _) in &identity.headers {
-            let folded: String = name.as_str().bytes().map(fold).map(char::from).collect();
+            let folded = folded(name.as_str());
             if !stripped.contains(&folded) {
                 stripped.push(folded);
             }

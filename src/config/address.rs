@@ -3,10 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 
 use super::reader::Fault;
 use super::values::{ListenAddress, ServerAddress};
+use crate::http::host::HostPort;
 
 /// `address:port` or `unix:/path`.
 pub(super) fn listen(text: &str) -> Result<ListenAddress, Fault> {
@@ -42,6 +43,15 @@ pub(super) fn network(text: &str) -> Result<IpNet, Fault> {
     let network: IpNet = text
         .parse()
         .map_err(|_| Fault::new("is not a network").help("write it as in \"10.0.0.0/8\""))?;
+    // Addresses of IPv4 are compared as such, however the socket or a proxy writes them.
+    if let IpNet::V6(mapped) = network
+        && let Some(address) = mapped.addr().to_ipv4_mapped()
+        && let Some(length) = mapped.prefix_len().checked_sub(96)
+        && let Ok(plain) = Ipv4Net::new(address, length)
+    {
+        return Err(Fault::new("is a network of IPv4 addresses")
+            .respelled(format!("write \"{}\"", plain.trunc())));
+    }
     if network.trunc() != network {
         return Err(Fault::new("has bits set beyond its prefix")
             .respelled(format!("write \"{}\"", network.trunc())));
@@ -113,10 +123,7 @@ pub(super) fn proxy(text: &str) -> Result<String, Fault> {
 /// The Host header that an upstream is sent.
 pub(super) fn host_header(text: &str) -> Result<String, Fault> {
     let help = "write \"preserve\", \"upstream\" or a name like \"api.internal\"";
-    let (host, _) = bare_authority(text, help)?;
-    if host.is_empty() {
-        return Err(Fault::new("is not a host").help(help));
-    }
+    bare_authority(text, help)?;
     Ok(text.to_owned())
 }
 
@@ -152,10 +159,11 @@ pub(super) fn redis_url(text: &str) -> Result<RedisLogin, Fault> {
         );
     }
     let (place, database) = place.split_once('/').unwrap_or((place, ""));
-    let (host, _) =
-        authority(place).ok_or_else(|| Fault::about("has no valid host and port").help(shape))?;
-    if host.is_empty() {
+    if place.is_empty() || place.starts_with(':') {
         return Err(Fault::about("has no host").help(shape));
+    }
+    if authority(place).is_none() {
+        return Err(Fault::about("has no valid host and port").help(shape));
     }
     if !database.is_empty() && database.parse::<u16>().is_err() {
         return Err(Fault::about("the database after the last `/` is not a number").help(shape));
@@ -189,43 +197,11 @@ fn bare_authority(text: &str, no_path: &str) -> Result<(String, Option<u16>), Fa
     if text.contains(['/', '?', '#']) {
         return Err(Fault::new("has a path").help(no_path));
     }
-    authority(text)
-        .filter(|(host, _)| !host.is_empty())
-        .ok_or_else(|| Fault::new("has no valid host and port"))
+    authority(text).ok_or_else(|| Fault::new("has no valid host and port"))
 }
 
+/// Host, without the brackets of an IPv6 address, and port.
 pub(super) fn authority(text: &str) -> Option<(String, Option<u16>)> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (address, rest) = rest.split_once(']')?;
-            address.parse::<std::net::Ipv6Addr>().ok()?;
-            (
-                address,
-                if rest.is_empty() {
-                    None
-                } else {
-                    Some(rest.strip_prefix(':')?)
-                },
-            )
-        }
-        None => match text.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (text, None),
-        },
-    };
-    let name = host
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-    if !name && !text.starts_with('[') {
-        return None;
-    }
-    let port = match port {
-        None => None,
-        // Digits alone: `parse` takes a plus sign too.
-        Some(port) if port.bytes().all(|byte| byte.is_ascii_digit()) => {
-            Some(port.parse::<u16>().ok().filter(|port| *port > 0)?)
-        }
-        Some(_) => return None,
-    };
-    Some((host.to_owned(), port))
+    let parsed = HostPort::parse(text)?;
+    Some((parsed.bare_host().to_owned(), parsed.port))
 }

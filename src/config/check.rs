@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use http::{HeaderName, Method};
 
 use super::apps::CodeSource;
-use super::headers::{MERGED_FROM, fold};
 use super::reader::{Cx, Reader, nearest};
 use super::route::{Action, HeaderRules, Route};
 use super::server::{PathPolicy, UnderscoreHeaders};
@@ -13,6 +12,8 @@ use super::session::{SessionStoreKind, TokenSource};
 use super::tables::Tables;
 use super::users::UserStoreKind;
 use super::values::ListenAddress;
+use crate::http::names::folded;
+use crate::identity::{ALWAYS_STRIPPED, MERGED_FROM_HEADER};
 
 /// Reports what makes the file unusable.
 pub(super) fn errors(cx: &Cx<'_>, tables: &Tables<'_>) {
@@ -277,9 +278,9 @@ fn identity_untouched(tables: &Tables<'_>, table: &Reader<'_>, key: &str, rules:
 }
 
 fn is_identity(tables: &Tables<'_>, name: &HeaderName) -> bool {
-    let folded = fold(name.as_str());
+    let plain = folded(name.as_str());
     let mut headers = tables.identity.headers.iter();
-    folded == MERGED_FROM || headers.any(|(identity, _)| fold(identity.as_str()) == folded)
+    plain == MERGED_FROM_HEADER || headers.any(|(identity, _)| folded(identity.as_str()) == plain)
 }
 
 /// Headers in which a token or code comes: one that is dropped or stripped before it is read would never be found.
@@ -341,7 +342,8 @@ fn check_sources<'n>(
                 Some(help),
             );
         }
-        if is_identity(tables, name) {
+        let is_stripped = ALWAYS_STRIPPED.contains(&folded(name.as_str()).as_str());
+        if is_stripped || is_identity(tables, name) {
             let help = "identity headers are taken out of every request; take another name";
             table.error(
                 key,

@@ -3,25 +3,10 @@
 use http::{HeaderName, HeaderValue};
 
 use super::reader::{Fault, did_you_mean};
-
-/// Decide where a message ends or whom a connection belongs to: the gateway's own business.
-const FRAMING: [&str; 12] = [
-    "host",
-    "content-length",
-    "transfer-encoding",
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "upgrade",
-    "expect",
-    "proxy-authenticate",
-    "proxy-authorization",
-];
-
-/// Says which id the caller had before it was merged into the one he has: the gateway's own, whatever the file says.
-pub(super) const MERGED_FROM: &str = "x-user-id-merged-from";
+use crate::http::headers::is_hop_by_hop;
+use crate::http::method;
+use crate::http::names::folded;
+use crate::identity::MERGED_FROM_HEADER;
 
 /// A header's name.
 pub(super) fn name(text: &str) -> Result<HeaderName, Fault> {
@@ -41,19 +26,28 @@ pub(super) fn value(text: &str) -> Result<HeaderValue, Fault> {
         .map_err(|_| Fault::new("is not a header value").help("use visible ASCII characters only"))
 }
 
-/// Whether a header decides over framing, or lasts for one hop only.
+/// Whether a header decides over framing, or lasts for one hop only, in any spelling that some server reads so.
 pub(super) fn is_framing(name: &HeaderName) -> bool {
-    FRAMING.contains(&name.as_str())
+    is_framing_name(&folded(name.as_str()))
+}
+
+fn is_framing_name(folded: &str) -> bool {
+    is_hop_by_hop(folded) || matches!(folded, "host" | "content-length" | "trailer" | "expect")
 }
 
 /// Refuses a name that is not free for an identity header.
 pub(super) fn free_for_identity(name: &HeaderName) -> Result<(), Fault> {
-    let folded = fold(name.as_str());
-    let taken = FRAMING.contains(&folded.as_str())
+    let folded = folded(name.as_str());
+    let taken = is_framing_name(&folded)
         || folded.starts_with("x-forwarded-")
         || matches!(
             folded.as_str(),
-            "forwarded" | "x-request-id" | "traceparent" | "authorization" | "cookie" | MERGED_FROM
+            "forwarded"
+                | "x-request-id"
+                | "traceparent"
+                | "authorization"
+                | "cookie"
+                | MERGED_FROM_HEADER
         );
     if taken {
         return Err(
@@ -62,18 +56,6 @@ pub(super) fn free_for_identity(name: &HeaderName) -> Result<(), Fault> {
         );
     }
     Ok(())
-}
-
-/// A name as PHP, CGI and WSGI see it: case and every character but letters and digits are lost.
-pub(super) fn fold(name: &str) -> String {
-    let plain = |c: char| {
-        if c.is_ascii_alphanumeric() {
-            c.to_ascii_lowercase()
-        } else {
-            '-'
-        }
-    };
-    name.chars().map(plain).collect()
 }
 
 /// A place where a token or a code may be found, `KIND:NAME` or a word alone.
@@ -121,7 +103,7 @@ pub(super) fn place<'t>(text: &'t str, kinds: &[&'static str]) -> Result<Place<'
 /// A header that a client may carry a token or code in.
 pub(super) fn carrier(text: &str) -> Result<HeaderName, Fault> {
     let name = name(text)?;
-    if is_framing(&name) {
+    if is_framing(&name) || method::is_override(name.as_str()) {
         return Err(Fault::new("names a header with a meaning of its own"));
     }
     if name == http::header::COOKIE {

@@ -6,6 +6,7 @@ use http::HeaderName;
 
 use super::headers;
 use super::reader::{Fault, Reader, Value, choice, did_you_mean, map, text};
+use crate::http::names::folded;
 
 /// `[identity]`: the headers that tell the upstream who is calling, presets included.
 #[derive(Debug, Clone)]
@@ -97,11 +98,11 @@ impl Identity {
         template: Template,
         at: Range<usize>,
     ) {
-        let folded = headers::fold(name.as_str());
+        let plain = folded(name.as_str());
         match self
             .headers
             .iter()
-            .find(|(known, _)| headers::fold(known.as_str()) == folded)
+            .find(|(known, _)| folded(known.as_str()) == plain)
         {
             None => self.headers.push((name, template)),
             Some((_, known)) if *known == template => {}

@@ -7,6 +7,9 @@ use std::net::Ipv6Addr;
 use http::Method;
 
 use super::reader::Fault;
+use crate::http::host::routing_name_of;
+use crate::http::method::{self, MethodProblem};
+use crate::http::path::{CanonicalPath, PathProblem};
 
 /// `path` of a route, canonical.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -79,94 +82,75 @@ pub(super) fn is_reserved(path: &str) -> bool {
 
 /// Refuses a path that is not in the one spelling that requests are compared in.
 fn canonical(text: &str) -> Result<(), Fault> {
-    if !text.starts_with('/') {
-        return Err(Fault::new("does not start with `/`").respelled(format!("write `/{text}`")));
-    }
-    if let Some(mark) = text.chars().find(|c| matches!(c, '?' | '#')) {
-        return Err(Fault::new(format!("has a `{mark}`"))
-            .help("write the path alone; queries take no part in routing"));
-    }
-    if text.contains('\\') {
-        return Err(Fault::new("has a `\\`").help("write `/`"));
-    }
-    if text.contains(';') {
-        return Err(Fault::new("has a `;`")
-            .help("servers that know path parameters cut them off, so such requests are refused"));
-    }
-    let respelled = respell(text)?;
-    for segment in respelled.split('/') {
-        if matches!(segment, "." | "..") {
-            return Err(Fault::new(format!("has the segment `{segment}`"))
-                .help("write the path that it leads to"));
+    match CanonicalPath::parse(text) {
+        Ok(path) if path.check_encoded(&[]).is_err() => Err(encoded_delimiter()),
+        Ok(path) if path.as_str() == text => Ok(()),
+        Ok(path) => Err(other_spelling(path.as_str())),
+        Err(PathProblem::RawByte(b' ')) => {
+            let respelled = text.replace(' ', "%20");
+            canonical(&respelled).and(Err(other_spelling(&respelled)))
         }
+        Err(problem) => Err(fault(text, &problem)),
     }
-    if respelled != text {
-        return Err(Fault::new("is not in its canonical spelling")
-            .respelled(format!("write `{respelled}`")));
-    }
-    Ok(())
 }
 
-/// The canonical spelling: unreserved characters plain, the rest encoded with capitals, slashes single.
-fn respell(text: &str) -> Result<String, Fault> {
-    let mut out = String::with_capacity(text.len());
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        if byte != b'%' {
-            decoded.push(byte);
-        }
-        match byte {
-            b'%' => {
-                let digits = bytes.next().zip(bytes.next());
-                let value = digits.and_then(|(high, low)| Some(hex(high)? * 16 + hex(low)?));
-                match value {
-                    None => {
-                        return Err(Fault::new("has a `%` that encodes nothing")
-                            .help("write `%25` for a percent sign"));
-                    }
-                    Some(b'/' | b'\\' | b';' | b'%' | b'?' | b'#' | 0..=0x1f | 0x7f) => {
-                        return Err(Fault::new("has an encoded byte that servers read differently")
-                            .help("requests with %2F, %5C, %3B, %25, %3F, %23 or control characters are not routed by them"));
-                    }
-                    Some(byte) => {
-                        decoded.push(byte);
-                        match is_unreserved(byte) {
-                            true => out.push(char::from(byte)),
-                            false => out.push_str(&format!("%{byte:02X}")),
-                        }
-                    }
-                }
-            }
-            b'/' if out.ends_with('/') => {}
-            byte if is_unreserved(byte) || b"/!$&'()*+,=:@".contains(&byte) => {
-                out.push(char::from(byte));
-            }
-            byte => out.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    if std::str::from_utf8(&decoded).is_err() {
-        return Err(Fault::new("is not UTF-8 once it is decoded")
-            .help("such requests are refused, so no route would guard them"));
-    }
-    Ok(out)
+fn other_spelling(canonical: &str) -> Fault {
+    Fault::new("is not in its canonical spelling").respelled(format!("write `{canonical}`"))
 }
 
-fn is_unreserved(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~".contains(&byte)
+fn encoded_delimiter() -> Fault {
+    Fault::new("has an encoded byte that servers read differently").help(
+        "requests with %2F, %5C, %3B, %25, %3F, %23 or control characters are not routed by them",
+    )
 }
 
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit)
-        .to_digit(16)
-        .and_then(|value| u8::try_from(value).ok())
+/// What to write instead of a path that no request can have.
+fn fault(text: &str, problem: &PathProblem) -> Fault {
+    match problem {
+        PathProblem::NotAbsolute => {
+            Fault::new("does not start with `/`").respelled(format!("write `/{text}`"))
+        }
+        PathProblem::RawByte(byte @ (b'?' | b'#')) => {
+            Fault::new(format!("has a `{}`", char::from(*byte)))
+                .help("write the path alone; queries take no part in routing")
+        }
+        PathProblem::RawByte(b'\\') => Fault::new("has a `\\`").help("write `/`"),
+        PathProblem::RawByte(b';') => Fault::new("has a `;`")
+            .help("servers that know path parameters cut them off, so such requests are refused"),
+        PathProblem::RawByte(_) => Fault::new("has a control character").help("remove it"),
+        PathProblem::DotSegment => {
+            let plain = text.split('/').find(|part| matches!(*part, "." | ".."));
+            let what = match plain {
+                Some(segment) => format!("has the segment `{segment}`"),
+                None => "has the segment `..`, encoded".to_owned(),
+            };
+            Fault::new(what).help("write the path that it leads to")
+        }
+        PathProblem::EncodedDelimiter(_) | PathProblem::EncodedTwice => encoded_delimiter(),
+        PathProblem::InvalidEscape => {
+            Fault::new("has a `%` that encodes nothing").help("write `%25` for a percent sign")
+        }
+        PathProblem::InvalidUtf8 => Fault::new("is not UTF-8 once it is decoded")
+            .help("such requests are refused, so no route would guard them"),
+        PathProblem::Resembles(route) => {
+            Fault::new(format!("resembles the route `{route}`")).with_pieces()
+        }
+    }
 }
 
 /// A host name in lower case, no port; with `*.` in front every name below it.
 pub(super) fn host_pattern(text: &str) -> Result<String, Fault> {
-    match text.strip_prefix("*.") {
-        Some(rest) => host(rest).map(|rest| format!("*.{rest}")),
-        None => host(text),
+    let Some(parent) = text.strip_prefix("*.") else {
+        return host(text);
+    };
+    if parent.starts_with('[') {
+        return Err(Fault::new("is not a host name").help("an address has no names below it"));
+    }
+    let parent = host(parent).map_err(|fault| fault.in_front("*."))?;
+    // The shortest name below it has one letter and a dot more.
+    match routing_name_of(&format!("a.{parent}")) {
+        Some(_) => Ok(format!("*.{parent}")),
+        None => Err(not_a_name()),
     }
 }
 
@@ -176,21 +160,23 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
         return Err(Fault::new("is not a host name")
             .help("write the name alone, as in \"api.example.com\""));
     }
-    if let Some(address) = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        && let Ok(address) = address.parse::<Ipv6Addr>()
-    {
-        return Ok(format!("[{address}]"));
-    }
     if text.parse::<Ipv6Addr>().is_ok() {
         return Err(
             Fault::new("is an address without brackets").respelled(format!("write \"[{text}]\""))
         );
     }
-    if let Some((name, _)) = text.rsplit_once(':') {
+    if let Some((name, port)) = text.rsplit_once(':')
+        && !port.contains(']')
+        && routing_name_of(name).is_some()
+    {
         return Err(Fault::new("has a port; hosts are compared without")
             .respelled(format!("write \"{name}\"")));
+    }
+    if text.starts_with('[') {
+        return routing_name_of(text).ok_or_else(|| {
+            Fault::new("is not an IPv6 address")
+                .help("write it without a zone, as in \"[2001:db8::1]\"")
+        });
     }
     if text.contains('*') {
         return Err(Fault::new("has a `*`")
@@ -211,40 +197,29 @@ pub(super) fn host(text: &str) -> Result<String, Fault> {
         return Err(Fault::new("ends with a dot; hosts are compared without")
             .respelled(format!("write \"{name}\"")));
     }
-    let well_formed = text.len() <= 253
-        && text.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
-        });
-    if !well_formed {
-        return Err(Fault::new("is not a host name"));
-    }
-    Ok(text.to_ascii_lowercase())
+    routing_name_of(text).ok_or_else(not_a_name)
+}
+
+fn not_a_name() -> Fault {
+    Fault::new("is not a host name").help(
+        "parts of 1 to 63 letters, digits, `-` and `_` with dots between them, 253 characters in all",
+    )
 }
 
 /// A method, in capitals as on the wire.
 pub(super) fn method(text: &str) -> Result<Method, Fault> {
+    let malformed = || Fault::new("is not a method");
     if text.bytes().any(|byte| byte.is_ascii_lowercase()) {
-        return Err(Fault::new("is not a method")
-            .respelled(format!("write \"{}\"", text.to_ascii_uppercase())));
+        return Err(malformed().respelled(format!("write \"{}\"", text.to_ascii_uppercase())));
     }
-    match Method::from_bytes(text.as_bytes()) {
-        Ok(Method::CONNECT) => Err(Fault::new("makes a tunnel, which is never forwarded")),
-        // As `http/method.rs` has it, which is above this layer.
-        Ok(method) if matches!(method.as_str(), "TRACE" | "TRACK" | "PRI") => {
-            Err(Fault::new("is refused everywhere")
-                .help("an answer to it would show callers what the upstream is told of them"))
+    let method = Method::from_bytes(text.as_bytes()).map_err(|_| malformed())?;
+    match method::check(&method) {
+        Ok(()) => Ok(method),
+        Err(MethodProblem::Malformed) => Err(malformed()),
+        Err(MethodProblem::Never) if method == Method::CONNECT => {
+            Err(Fault::new("makes a tunnel, which is never forwarded"))
         }
-        Ok(method)
-            if text.len() <= 32
-                && text
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)) =>
-        {
-            Ok(method)
-        }
-        Ok(_) | Err(_) => Err(Fault::new("is not a method")),
+        Err(MethodProblem::Never) => Err(Fault::new("is refused everywhere")
+            .help("an answer to it would show callers what the upstream is told of them")),
     }
 }

@@ -15,13 +15,14 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
             }
         }
     }
-    remove_where(headers, is_hop_by_hop);
+    remove_where(headers, |name| is_hop_by_hop(name.as_str()));
 }
 
 /// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
+#[must_use]
+pub fn is_hop_by_hop(name: &str) -> bool {
     matches!(
-        name.as_str(),
+        name,
         "connection"
             | "keep-alive"
             | "proxy-connection"

@@ -7,6 +7,40 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Version};
 
+/// A host with or without a port, as `Host`, a request target or an upstream's address name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HostPort<'a> {
+    /// A name, or an IP address; of IPv6 in its brackets.
+    pub host: &'a str,
+    /// 1 to 65535.
+    pub port: Option<u16>,
+}
+
+impl<'a> HostPort<'a> {
+    /// Takes `name`, `name:port`, `[::1]` or `[::1]:port`; `None` for all else, user names and escapes too.
+    #[must_use]
+    pub fn parse(text: &'a str) -> Option<Self> {
+        let end = match text.strip_prefix('[') {
+            Some(inside) => inside.find(']')? + 2,
+            None => text.find(':').unwrap_or(text.len()),
+        };
+        let (host, rest) = text.split_at_checked(end)?;
+        let port = match rest {
+            "" => None,
+            rest => Some(port(rest.strip_prefix(':')?)?),
+        };
+        let well_formed = is_name(host) || ipv6(host).is_some();
+        well_formed.then_some(Self { host, port })
+    }
+
+    /// The host without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn bare_host(&self) -> &'a str {
+        let inside = |host: &'a str| host.strip_prefix('[')?.strip_suffix(']');
+        inside(self.host).unwrap_or(self.host)
+    }
+}
+
 /// Why a request's host cannot be believed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostProblem {
@@ -39,7 +73,7 @@ impl HostProblem {
 /// What makes it unbelievable.
 pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
     let target = match parts.uri.authority() {
-        Some(authority) if is_well_formed(authority) => Some(authority.clone()),
+        Some(authority) if HostPort::parse(authority.as_str()).is_some() => Some(authority.clone()),
         Some(_) => return Err(HostProblem::Malformed),
         None => None,
     };
@@ -59,7 +93,19 @@ pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
 /// The host for routing: lower case, without port and final dot, an IPv6 address in its one short form.
 #[must_use]
 pub fn routing_name(authority: &Authority) -> String {
-    let host = authority.host();
+    compared(authority.host())
+}
+
+/// As `routing_name`, of a host that stands alone; `None` for one that no request can name.
+#[must_use]
+pub fn routing_name_of(host: &str) -> Option<String> {
+    let HostPort { host, port: None } = HostPort::parse(host)? else {
+        return None;
+    };
+    Some(compared(host))
+}
+
+fn compared(host: &str) -> String {
     match ipv6(host) {
         Some(address) => format!("[{address}]"),
         None => host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase(),
@@ -75,30 +121,17 @@ fn header_authority(headers: &HeaderMap) -> Result<Option<Authority>, HostProble
         return Err(HostProblem::Several);
     }
     let authority = Authority::try_from(first.as_bytes()).map_err(|_| HostProblem::Malformed)?;
-    if !is_well_formed(&authority) {
+    if HostPort::parse(authority.as_str()).is_none() {
         return Err(HostProblem::Malformed);
     }
     Ok(Some(authority))
 }
 
-/// `Authority` is wider than a host that somebody can have: it takes user information, percent escapes, zones, any port.
-fn is_well_formed(authority: &Authority) -> bool {
-    let text = authority.as_str();
-    let host = authority.host();
-    // What is not host or `:port` is user information or a colon too many.
-    let port_is_fine = match text.strip_prefix(host) {
-        Some("") => true,
-        Some(rest) => rest.strip_prefix(':').is_some_and(is_port),
-        None => false,
-    };
-    port_is_fine && (is_name(host) || ipv6(host).is_some())
-}
-
 /// 1 to 65535 in the one way to write it: `080` is 80 to one server and 64 to the next.
-fn is_port(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
-        && !text.starts_with('0')
-        && text.parse::<u16>().is_ok()
+fn port(text: &str) -> Option<u16> {
+    let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok()?;
+    (digits && !text.starts_with('0')).then_some(number)
 }
 
 /// Labels of letters, digits, `-` and `_`, as DNS has them and services name each other; one dot may end them.

@@ -47,6 +47,12 @@ pub fn check(method: &Method) -> Result<(), MethodProblem> {
     Ok(())
 }
 
+/// Whether some service takes another method from the header of this name.
+#[must_use]
+pub fn is_override(name: &str) -> bool {
+    OVERRIDES.iter().any(|known| same_folded(name, known))
+}
+
 /// The methods that override headers name, each in capitals, as services read them; of a list each, since some take the first and
 /// some the last.
 ///
@@ -55,10 +61,7 @@ pub fn check(method: &Method) -> Result<(), MethodProblem> {
 pub fn overrides(headers: &HeaderMap) -> Result<Vec<Method>, MethodProblem> {
     let mut methods = Vec::new();
     for (name, value) in headers {
-        if !OVERRIDES
-            .iter()
-            .any(|known| same_folded(name.as_str(), known))
-        {
+        if !is_override(name.as_str()) {
             continue;
         }
         for piece in value.as_bytes().split(|&byte| byte == b',') {

@@ -21,6 +21,11 @@ pub(crate) fn fold(byte: u8) -> u8 {
     }
 }
 
+/// The whole name as some server reads it: in small letters, digits and `-`.
+pub(crate) fn folded(name: &str) -> String {
+    name.bytes().map(fold).map(char::from).collect()
+}
+
 /// Removes the headers that are doomed. A message mostly has none or one of them: a look at each name that is there costs less than
 /// a search for each that could be.
 pub(crate) fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {

@@ -69,7 +69,7 @@ fn edges(files: &BTreeMap<Module, String>) -> BTreeSet<(Module, Module)> {
             let Some(target) = absolute(&path, from) else {
                 continue;
             };
-            let Some(to) = home(files, target, 0) else {
+            let Some(to) = home(files, &target, 0) else {
                 continue;
             };
             if to[0] == from[0] && !to.starts_with(from) && !from.starts_with(&to) {
@@ -81,7 +81,7 @@ fn edges(files: &BTreeMap<Module, String>) -> BTreeSet<(Module, Module)> {
 }
 
 /// The file that a path is declared in; a name that a `mod.rs` only passes on is followed.
-fn home(files: &BTreeMap<Module, String>, path: Module, depth: usize) -> Option<Module> {
+fn home(files: &BTreeMap<Module, String>, path: &[String], depth: usize) -> Option<Module> {
     let file = (1..=path.len())
         .rev()
         .map(|length| &path[..length])
@@ -92,7 +92,7 @@ fn home(files: &BTreeMap<Module, String>, path: Module, depth: usize) -> Option<
         absolute(&path, file)
     });
     match passed_on {
-        Some(next) if depth < 8 && next != path => home(files, next, depth + 1),
+        Some(next) if depth < 8 && next != path => home(files, &next, depth + 1),
         _ => Some(file.to_vec()),
     }
 }

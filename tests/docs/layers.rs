@@ -169,11 +169,11 @@ fn users_of(words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
 fn file_access(code: &str) -> Vec<String> {
     let reaches = |path: &String| {
         let mut names = path.split("::");
-        match (names.next(), names.next()) {
-            (Some("std"), Some("fs" | "env" | "*") | None) => true,
-            (Some("tokio"), Some("fs" | "*") | None) => true,
-            _ => false,
-        }
+        matches!(
+            (names.next(), names.next()),
+            (Some("std"), Some("fs" | "env" | "*") | None)
+                | (Some("tokio"), Some("fs" | "*") | None)
+        )
     };
     let paths = paths(code, &["std", "tokio"]);
     paths.into_iter().filter(reaches).collect()

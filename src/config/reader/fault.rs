@@ -54,6 +54,16 @@ impl Fault {
         }
     }
 
+    /// Puts back what was cut from the text before it was read, where the help writes the text anew.
+    pub(in crate::config) fn in_front(mut self, start: &str) -> Self {
+        if self.pieces == Pieces::InHelp {
+            self.help = self
+                .help
+                .map(|help| help.replacen('"', &format!("\"{start}"), 1));
+        }
+        self
+    }
+
     /// `what` holds pieces of the text, and the help perhaps as well.
     pub(in crate::config) fn with_pieces(self) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! What operators read when gateway.toml is wrong, and what the tables hold when it is right.
 
 mod apps;
+mod grammar;
 mod profile;
 mod rate_limit;
 mod removed;

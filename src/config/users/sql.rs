@@ -244,7 +244,8 @@ fn sql_url(text: &str) -> Result<(SqlKind, SqlPlace), Fault> {
         None => (login, None),
     };
     let (place, database) = place.split_once('/').unwrap_or((place, ""));
-    let Some((host, port)) = authority(place) else {
+    let no_host = place.is_empty();
+    let Some((host, port)) = authority(place).or(no_host.then_some((String::new(), None))) else {
         return wrong("has no valid host and port");
     };
     let decoded = |text: &str| {

@@ -58,9 +58,9 @@ enum Command {
     #[cfg(feature = "dev")]
     /// Try it out: no Redis, no appid, no internet. Not for production.
     ///
-    /// Serves on 127.0.0.1 with a pretended WeChat and sessions in memory, and prints three curl lines to paste: a login, a request
-    /// of whoever logged in, and one of nobody. Ends with 0 at Ctrl-C, with 69 when the port is not to be had, with 78 when --to is
-    /// no address of a service.
+    /// Serves on 127.0.0.1 with a fake WeChat and sessions in memory, and prints three curl commands to
+    /// paste: a login, a request of that user, and one without a login. Ends with 0 at Ctrl-C, with 69
+    /// when the port is in use, with 78 when --to is not the address of a service.
     Dev(dev::Arguments),
     /// Not in this build: `skeygate dev` needs the cargo feature `dev`.
     ///
@@ -170,7 +170,8 @@ fn fail(text: &str, status: u8) -> ExitCode {
     ExitCode::from(status)
 }
 
-#[cfg(all(test, not(feature = "dev")))]
+#[cfg(not(feature = "dev"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -2,20 +2,21 @@
 //!
 //! | name | takes | gives |
 //! |---|---|---|
-//! | `code` | `appid`, `user`, and `code` for one of your own | `code` |
+//! | `code` | `appid`, `user`; `code` for a chosen one | `code` |
 //! | `phone` | `appid`, `user` | `code`, `number` |
-//! | `identity` | `appid`, `user` | `openid`, `unionid`, `session_key`; the latter two may be null |
-//! | `userinfo` | `appid`, `user`; `watermark` for another appid in it, `session_key` for another key, `data` for other fields | `encryptedData`, `iv`, `rawData`, `signature` |
+//! | `identity` | `appid`, `user` | `openid`; `unionid` and `session_key`, or null |
+//! | `userinfo` | `appid`, `user`; `watermark`, `session_key`, `data` | the fields of `OpenData` |
 //! | `block` | `user` | |
 //! | `account` | `appid`, `account` (null unties) | |
 //! | `advance` | `ms` | |
 //! | `set` | any of `rotateMinMs`, `ratePerMinute`, `ipAllowed`, `acceptAnyCode` | |
 //! | `fault` | `endpoint`, `queue`: a list of `Fault` | |
-//! | `wait` | `endpoint`, `calls`: answers when it has been called so often in all | |
+//! | `wait` | `endpoint`, `calls`: responds after that many calls in all | |
 //! | `stats` | | `calls`: number by endpoint |
 //! | `reset` | | |
 //!
-//! An invalid command is a 400 with `error`.
+//! In `userinfo`, `watermark` names another appid, `session_key` replaces the user's, and `data`
+//! the fields of the profile. An invalid command is a 400 with `error`.
 
 use std::time::Duration;
 

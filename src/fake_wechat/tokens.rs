@@ -1,5 +1,5 @@
-//! access_tokens and phone codes of all apps, with WeChat's rules for their lifetimes. The two kinds
-//! of token are independent.
+//! access_tokens and phone codes of all apps, with WeChat's rules for their lifetimes. The two
+//! kinds of token are independent.
 
 use std::collections::HashMap;
 use std::time::Duration;

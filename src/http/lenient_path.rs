@@ -1,15 +1,15 @@
-//! What the least exact of services takes a path for. Never forwarded and never what a route is chosen by: the route table asks
-//! whether a service that is less exact than the table would find something better protected.
+//! The most lenient reading of a path. It is neither forwarded nor used to choose a route: the
+//! route table checks with it whether a lenient service would find a better protected path.
 
 use std::borrow::Cow;
 
 use super::hex;
 
-/// The path as a service reads it that folds letter case, decodes as long as there is something to decode, takes `\` for `/`,
-/// leaves out slashes that are one too many, and cuts off what Java (`;…`) and Windows (dots and blanks at the end of a name) cut
-/// off. Without a slash at its end; the root is empty.
+/// The path as read by a service that ignores case, decodes repeatedly, treats `\` as `/`, merges
+/// slashes, and cuts off path parameters (`;…`, as Java does) and dots and blanks at the end of a
+/// name (as Windows does). Without a final slash; the root is empty.
 #[must_use]
-pub fn loosest(path: &str) -> Cow<'_, str> {
+pub fn most_lenient(path: &str) -> Cow<'_, str> {
     if is_exact(path.as_bytes()) {
         return Cow::Borrowed(path.strip_suffix('/').unwrap_or(path));
     }
@@ -35,15 +35,17 @@ pub fn loosest(path: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// What PHP takes the loosest reading `/a/x.php/b` for besides: a call of `/a/x.php`, and `/b` for its router to find.
+/// PHP's further readings of the most lenient reading `/a/x.php/b`: the script `/a/x.php`, and `/b`
+/// for the script's router.
 #[must_use]
-pub fn script_readings(loosest: &str) -> Option<[&str; 2]> {
-    let end = loosest.find(".php/")? + ".php".len();
-    let (script, rest) = loosest.split_at_checked(end)?;
+pub fn script_readings(most_lenient: &str) -> Option<[&str; 2]> {
+    let end = most_lenient.find(".php/")? + ".php".len();
+    let (script, rest) = most_lenient.split_at_checked(end)?;
     Some([script, rest])
 }
 
-/// Whether a service that decodes more than once finds what is refused in the open: a dot segment or a control character.
+/// Whether repeated decoding reveals a dot segment or a control character, which are refused when
+/// they are not encoded.
 #[must_use]
 pub(super) fn hides_something(path: &str) -> bool {
     let decoded = decoded(path);
@@ -54,7 +56,7 @@ pub(super) fn hides_something(path: &str) -> bool {
     names.any(|name| matches!(name, Some(b"." | b".."))) || decoded.iter().any(u8::is_ascii_control)
 }
 
-/// Whether the reading is the path itself, but for a slash at its end: nearly always.
+/// Whether the path is its own reading, apart from a final slash; nearly always true.
 fn is_exact(path: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in path {
@@ -71,7 +73,8 @@ fn is_exact(path: &[u8]) -> bool {
     previous != b'.' && path.first() == Some(&b'/')
 }
 
-/// Decodes until no escape is left: `%2561` is `%61` is `a`. One pass, since only the end of what is done can become an escape.
+/// Decodes until no escape is left: `%2561` is `%61` is `a`. One pass, since only the end of the
+/// output can become a new escape.
 fn decoded(path: &str) -> Vec<u8> {
     let mut out: Vec<u8> = Vec::with_capacity(path.len());
     for byte in path.bytes() {
@@ -112,11 +115,11 @@ mod tests {
             "/public/..%20/admin/secret",
             "/adm\u{131}n/\u{17f}ecret",
         ] {
-            assert_eq!(loosest(path), "/admin/secret", "{path}");
+            assert_eq!(most_lenient(path), "/admin/secret", "{path}");
         }
-        assert_eq!(loosest("/caf%C3%89"), "/caf\u{e9}");
-        assert_eq!(loosest("/"), "");
-        assert_eq!(loosest("/../x"), "/x");
+        assert_eq!(most_lenient("/caf%C3%89"), "/caf\u{e9}");
+        assert_eq!(most_lenient("/"), "");
+        assert_eq!(most_lenient("/../x"), "/x");
     }
 
     #[test]
@@ -150,13 +153,13 @@ mod tests {
         #[test]
         fn the_short_way_agrees_with_the_long_one(path in "/[a-z./~-]{0,12}") {
             let spelled: String = path.bytes().map(|byte| format!("%{byte:02x}")).collect();
-            prop_assert_eq!(loosest(&path), loosest(&spelled));
+            prop_assert_eq!(most_lenient(&path), most_lenient(&spelled));
         }
 
         #[test]
         fn reading_twice_changes_nothing(path in "(/|%25|%2[0-9a-f]|[a-zA-Z0-9.;~]|\u{212a}){0,24}") {
-            let once = loosest(&path).into_owned();
-            prop_assert_eq!(loosest(&once), once.as_str());
+            let once = most_lenient(&path).into_owned();
+            prop_assert_eq!(most_lenient(&once), once.as_str());
         }
     }
 }

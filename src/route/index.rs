@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use crate::config::{PathPattern, Route};
-use crate::http::lenient_path::loosest;
+use crate::http::lenient_path::most_lenient;
 
 /// Routes with the same path, or for other methods of it.
 type Routes<R> = Vec<Arc<R>>;
@@ -55,12 +55,12 @@ impl<R: AsRef<Route>> PathTable<R> {
                 map.entry(key.to_owned())
                     .or_default()
                     .push(Arc::clone(route));
-                let loose = self.lenient_exact.entry(loosest(path).into_owned());
-                loose.or_default().push(Arc::clone(route));
+                let routes = self.lenient_exact.entry(most_lenient(path).into_owned());
+                routes.or_default().push(Arc::clone(route));
             }
             PathPattern::Prefix(prefix) => {
                 add_prefix(&mut self.prefixes, prefix, route);
-                add_prefix(&mut self.lenient_prefixes, &loosest(prefix), route);
+                add_prefix(&mut self.lenient_prefixes, &most_lenient(prefix), route);
             }
         }
     }

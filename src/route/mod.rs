@@ -12,7 +12,7 @@ use hyper::Method;
 
 use self::index::PathTable;
 use crate::config::{Action, Auth, PathPattern, Route};
-use crate::http::lenient_path::{loosest, script_readings};
+use crate::http::lenient_path::{most_lenient, script_readings};
 
 /// All routes, indexed for look-up. A path is looked up among the routes of its own host, then of
 /// the wildcards that cover it (longest first), then of those for every host.
@@ -160,27 +160,28 @@ impl<R: AsRef<Route>> RouteTable<R> {
         method: &Method,
         found: &Route,
     ) -> Option<&Arc<R>> {
-        let loosest = loosest(path);
-        self.stricter_at(host, &loosest, method, found).or_else(|| {
-            // A route that names a script accounts for the path behind it; `/*` does not.
-            let readings = script_readings(&loosest).filter(|_| !names_script(found))?;
-            let stricter = |path| self.stricter_at(host, path, method, found);
-            let named =
-                |route: &&Arc<R>| R::as_ref(route).path != PathPattern::Prefix(String::new());
-            readings.into_iter().filter_map(stricter).find(named)
-        })
+        let most_lenient = most_lenient(path);
+        self.stricter_at(host, &most_lenient, method, found)
+            .or_else(|| {
+                // A route that names a script accounts for the path behind it; `/*` does not.
+                let readings = script_readings(&most_lenient).filter(|_| !names_script(found))?;
+                let stricter = |path| self.stricter_at(host, path, method, found);
+                let named =
+                    |route: &&Arc<R>| R::as_ref(route).path != PathPattern::Prefix(String::new());
+                readings.into_iter().filter_map(stricter).find(named)
+            })
     }
 
     fn stricter_at(
         &self,
         host: Option<&str>,
-        loosest: &str,
+        most_lenient: &str,
         method: &Method,
         found: &Route,
     ) -> Option<&Arc<R>> {
         let mut candidates = self
             .tables(host)
-            .find_map(|paths| paths.find_lenient(loosest))?;
+            .find_map(|paths| paths.find_lenient(most_lenient))?;
         if candidates
             .clone()
             .any(|route| R::as_ref(route).path == found.path)

@@ -15,7 +15,8 @@ mod phone;
 mod relay;
 mod token;
 
-#[cfg(all(test, feature = "dev"))]
+#[cfg(test)]
+#[cfg(feature = "dev")]
 mod tests;
 
 pub use self::answer::Exchanged;

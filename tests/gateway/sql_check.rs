@@ -33,7 +33,7 @@ async fn check_finds_good_tables_good_and_leaves_nothing_in_them() {
 
         let own = checked(&database, "").await;
 
-        let trial = "a user was added on trial and taken back";
+        let trial = "a trial user was added and rolled back";
         assert_says(&own, 0, &["redis at 127.0.0.1:", "answers, version", trial]);
         assert!(!own.1.contains("not there yet"), "{}", own.1);
         for table in ["users", "openids"] {
@@ -107,7 +107,7 @@ async fn check_warns_of_columns_without_emoji_and_tables_without_transactions() 
         database.sql(cure).await;
     }
     let said = checked(&database, "table = \"user\"").await;
-    assert_says(&said, 0, &["a user was added on trial"]);
+    assert_says(&said, 0, &["a trial user was added"]);
     assert!(!said.1.contains("emoji"), "{}", said.1);
 }
 
@@ -145,7 +145,7 @@ async fn check_names_the_rights_that_are_missing_and_run_needs_none_to_create() 
         .sql("GRANT INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO gate")
         .await;
     let said = run_to_end("check --connect", &toml).await;
-    assert_says(&said, 0, &["a user was added on trial and taken back"]);
+    assert_says(&said, 0, &["a trial user was added and rolled back"]);
     let gateway = GatewayProcess::start(&toml).await;
     let answer = parts.log_in(gateway.address, "ann").await;
     assert_eq!(answer.status, 200, "{}", answer.text());

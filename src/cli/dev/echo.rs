@@ -1,4 +1,4 @@
-//! A service that answers with what it was sent, so that it can be seen what an upstream gets.
+//! A service that echoes its requests, to show what an upstream receives.
 
 use std::convert::Infallible;
 use std::io;
@@ -16,21 +16,21 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-/// Bytes of a body that are echoed; of a longer one, none.
-const LIMIT: usize = 1 << 20;
+/// Largest body that is echoed; a larger one is left out.
+const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// Pause after a failure to accept.
-const PAUSE: Duration = Duration::from_millis(50);
+/// Delay after a failed accept.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(50);
 
-/// Starts it; it ends with the runtime.
+/// Starts the service, which ends with the runtime. Returns its address.
 pub(super) async fn start(address: SocketAddr) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(address).await?;
     let address = listener.local_addr()?;
     tokio::spawn(async move {
         loop {
             let Ok((stream, _)) = listener.accept().await else {
-                // Out of descriptors, most likely; they come back.
-                tokio::time::sleep(PAUSE).await;
+                // Most likely no descriptors are free; retry later.
+                tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 continue;
             };
             let connection =
@@ -43,7 +43,7 @@ pub(super) async fn start(address: SocketAddr) -> io::Result<SocketAddr> {
 
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
     let (parts, body) = request.into_parts();
-    let body = Limited::new(body, LIMIT).collect().await;
+    let body = Limited::new(body, MAX_BODY_BYTES).collect().await;
     let body = body.map(|body| String::from_utf8_lossy(&body.to_bytes()).into_owned());
     let header = |(name, value): (&hyper::header::HeaderName, &HeaderValue)| {
         (

@@ -1,4 +1,5 @@
-//! `skeygate dev`: the whole gateway on one machine, with a pretended WeChat and, unless `--to` names one, a service that echoes.
+//! `skeygate dev`: the whole gateway on one machine, with a fake WeChat and, without `--to`, an
+//! echoing service as upstream.
 
 mod echo;
 
@@ -16,14 +17,14 @@ use crate::logging;
 use crate::server::Server;
 
 const APPID: &str = "wx0123456789abcdef";
-const SECRET: &str = "no-secret-of-anybody";
+const SECRET: &str = "not-a-real-appsecret";
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// The service to stand in front of, as http://host:port. Without it, one that answers with what it was sent.
+    /// The upstream service, as http://host:port. Default: a service that echoes its requests.
     #[arg(long, value_name = "URL")]
     to: Option<String>,
-    /// The port on 127.0.0.1 to take requests on; 0 for any that is free.
+    /// The port on 127.0.0.1 to listen on; 0 for any free one.
     #[arg(long, value_name = "PORT", default_value_t = 8080)]
     port: u16,
 }
@@ -60,11 +61,11 @@ async fn serve(arguments: &Arguments) -> ExitCode {
     let server = match Server::bind(config.clone()).await {
         Ok(server) => server,
         Err(error) => {
-            let help = "help: --port 8081 takes another port, --port 0 any that is free";
+            let help = "help: --port 8081 takes another port, --port 0 any free one";
             return fail(&format!("{error}\n{help}"), UNAVAILABLE);
         }
     };
-    // Before anything is said: whoever reads it may press Ctrl-C.
+    // Before the first output, whose reader may press Ctrl-C.
     let shutdown = CancellationToken::new();
     if let Err(error) = run::watch_signals(shutdown.clone()) {
         return fail(&format!("watching signals: {error}"), 1);
@@ -90,7 +91,7 @@ fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
 
-/// A gateway.toml like any other; only its store and its WeChat are pretended.
+/// An ordinary gateway.toml, with sessions in memory and the fake WeChat.
 fn configuration(port: u16, wechat: &str, upstream: &str) -> Result<Loaded, String> {
     let text = format!(
         r#"
@@ -120,7 +121,8 @@ fn configuration(port: u16, wechat: &str, upstream: &str) -> Result<Loaded, Stri
         "#,
         serde_json::Value::from(upstream),
     );
-    // Nothing but the upstream's address is anybody's choice, so it is to blame; the text above is nobody's to read.
+    // The upstream's address is the only input, so every fault is in it. The text above is
+    // internal, so messages do not refer to it.
     Config::parse("skeygate dev", &text, &|_| None).map_err(|error| match error.problems() {
         [Problem { message, help, .. }] => {
             let what = message
@@ -137,7 +139,7 @@ fn configuration(port: u16, wechat: &str, upstream: &str) -> Result<Loaded, Stri
 
 fn welcome(address: SocketAddr, to: Option<&str>) -> String {
     let mut text = String::new();
-    let service = to.unwrap_or("a service that echoes what it is sent");
+    let service = to.unwrap_or("a service that echoes its requests");
     let login = format!(
         "curl -s http://{address}/login -H 'Content-Type: application/json' -d '{{\"code\":\"dev-alice\"}}'"
     );
@@ -147,19 +149,19 @@ fn welcome(address: SocketAddr, to: Option<&str>) -> String {
         r#"
 skeygate dev: http://{address} in front of {service}
 
-  NOT FOR PRODUCTION: WeChat is pretended, and the code dev-NAME logs NAME in without asking anybody.
-  Sessions are in memory and end with this process. Only this machine can reach it.
+  NOT FOR PRODUCTION: WeChat is a fake, and the code dev-NAME logs NAME in without any proof.
+  Sessions are in memory and end with this process. Only this machine can connect.
 
 Log in:
   {login}
 
-Ask as alice (the service is told X-Openid and X-User-Id):
+Send a request as alice (the service gets X-Openid and X-User-Id):
   curl -s http://{address}/hello -H "skey: $({login} | sed 's/.*"skey":"\([^"]*\).*/\1/')"
 
-Ask as nobody (401; on /public/ nobody is let in, without an identity):
+Send one without a login (401; on /public/ it is allowed, without an identity):
   curl -si http://{address}/hello
 
-Ctrl-C ends it. Each request below is one line of the log.
+Ctrl-C stops it. Each request is one log line below.
 "#
     );
     text

@@ -145,7 +145,7 @@ async fn diagnose_existing(
     if let Some(engine) = engine(database, name).await? {
         // Without transactions a trial could not be rolled back.
         found.problems.push(format!(
-            "users.sql: table `{name}` is kept by {engine}, which has no transactions; ALTER TABLE `{name}` ENGINE = InnoDB"
+            "users.sql: table `{name}` uses the engine {engine}, which has no transactions; ALTER TABLE `{name}` ENGINE = InnoDB"
         ));
         return Ok(());
     }
@@ -183,7 +183,7 @@ async fn judge(
     match database.trial(trial).await {
         Ok(()) => found
             .facts
-            .push(format!("{subject}: a user was added on trial and taken back")),
+            .push(format!("{subject}: a trial user was added and rolled back")),
         Err(SqlError::Failed(cause) | SqlError::DoesNotFit(cause)) => found.problems.push(format!(
             "{subject}: a user cannot be added: {cause}; our user needs {rights}, other columns need a default, \
              and the id is filled by the database"
@@ -194,7 +194,7 @@ async fn judge(
         )),
         Err(SqlError::Crossed) => found
             .advice
-            .push(format!("{subject}: too busy to add a user on trial")),
+            .push(format!("{subject}: too busy to add a trial user")),
     }
 }
 

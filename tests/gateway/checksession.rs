@@ -186,7 +186,7 @@ async fn a_client_that_leaves_does_not_make_the_next_one_ask_again() {
 
     let answer = stack.send(order(&skey, &garbage())).await;
 
-    assert_dead(&answer, "asked for somebody who has left");
+    assert_dead(&answer, "asked for a client that has left");
     assert_eq!(asked(&stack), 1);
 }
 

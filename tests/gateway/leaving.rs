@@ -67,7 +67,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         asking.await;
 
         // In the middle of the body.
-        stack.upstream.next(Answer::text(200, "nobody's"));
+        stack.upstream.next(Answer::text(200, "no one's"));
         let mut client = Client::connect(stack.address()).await;
         client
             .write(format!("POST {head}Content-Length: 9\r\n\r\nhalf"))
@@ -78,7 +78,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         assert_own_responses(&stack, &users, "half a body").await;
 
         // While the upstream waits.
-        let (gate, answer) = Answer::text(200, "nobody's").held();
+        let (gate, answer) = Answer::text(200, "no one's").held();
         stack.upstream.next(answer);
         let mut client = Client::connect(stack.address()).await;
         client.write(&get).await;
@@ -96,12 +96,12 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         let (pieces, answer) = Answer::stream("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
         stack.upstream.next(answer);
         pieces
-            .send(b"nobody's".to_vec())
+            .send(b"no one's".to_vec())
             .expect("a running upstream");
         let mut client = Client::connect(stack.address()).await;
         client.write(&get).await;
         left(&mut stack).await;
-        client.until("nobody's").await;
+        client.until("no one's").await;
         drop(client);
         assert_own_responses(&stack, &users, "half an answer").await;
         let _ = pieces.send(vec![b'x'; 92]);
@@ -144,7 +144,7 @@ async fn a_response_after_its_deadline_reaches_no_other_request() {
             };
             within("Redis to be back", again).await;
         }
-        let (gate, answer) = Answer::text(200, "nobody's").held();
+        let (gate, answer) = Answer::text(200, "no one's").held();
         stack.upstream.next(answer);
         let post = Request::new("POST", "/late")
             .body("b")

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::client::{Request, Response};
 use crate::support::command::skeygate;
@@ -189,11 +190,14 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
         let at = stack.address();
         let [older, newer] = two_users(&stack, at).await;
 
+        let began = Instant::now();
         let joined = login(&stack, at, APP.0).await;
 
         let first = told(&mut stack, at, &newer.0).await;
-        // It may have ended by now, on a machine that is busy.
-        assert!(is_told || first.1.is_none(), "{first:?}");
+        // The header may have ended by now, on a machine that is busy.
+        if !is_told || began.elapsed() < Duration::from_secs(2) {
+            assert_eq!(first.1.is_some(), is_told, "{first:?}");
+        }
         for (skey, _) in [&older, &newer, &joined] {
             within("the header to end", async {
                 loop {
@@ -301,7 +305,7 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
 
     let key = format!("skeygate:m:{}:told", newer.1);
     let redis = stack.redis();
-    within("everybody to know of the merge", async {
+    within("the end of the merge", async {
         while redis.command(&[b"EXISTS", key.as_bytes()]).await != Reply::Number(1) {}
     })
     .await;

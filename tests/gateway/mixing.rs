@@ -23,7 +23,7 @@ const REQUESTS: u64 = 40;
 
 /// The forwarded openid and the target, in one framing or another.
 pub(crate) fn tell(head: &Head) -> Answer {
-    let openid = head.headers.get("x-openid").unwrap_or("nobody");
+    let openid = head.headers.get("x-openid").unwrap_or("anonymous");
     let text = format!("{openid} {}", head.target());
     match text.len() % 3 + usize::from(head.start.starts_with("POST")) {
         0 => Answer::text(200, &text),
@@ -120,16 +120,16 @@ fn failing_response(head: &Head, number: usize) -> Answer {
     match number % 16 {
         0 => return Answer(vec![Step::ReadBody, Step::Reset]),
         1 => {
-            let half = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nnobody's";
+            let half = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nno one's";
             return Answer::raw(half).then(Step::Close);
         }
         2 => return Answer::raw("HTTP/1.1 200 OK\r\nConten").then(Step::Close),
-        3 => return Answer::raw("HTTP/1.1 200 OK\nContent-Length: 8\n\nnobody's"),
+        3 => return Answer::raw("HTTP/1.1 200 OK\nContent-Length: 8\n\nno one's"),
         // In one piece: bytes that come after the next request was sent are its response to every
         // HTTP/1 client.
         4 => {
             if let Some(Step::Write(last)) = steps.last_mut() {
-                last.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnobody's");
+                last.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nno one's");
             }
         }
         5 => steps.push(Step::Close),

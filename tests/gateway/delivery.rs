@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::decrypt::{PHONE, order, phone_data};
+use crate::decrypt::{PHONE, decrypt_request, phone_data};
 use crate::support::client::Request;
 use crate::support::setup::{APP, Setup};
 use crate::support::stack::Stack;
@@ -28,7 +28,7 @@ async fn decrypted_data_is_posted_to_the_service_and_its_response_passed_back() 
     let mut stack = Stack::start(setup("/internal/phone")).await;
     let skey = skey(&stack).await;
     stack.upstream.next(Answer::text(201, "saved"));
-    let request = order(&skey, &phone_data(&stack, "ann"))
+    let request = decrypt_request(&skey, &phone_data(&stack, "ann"))
         .header("X-Openid", "forged")
         .header("X-App-Version", "7")
         .header("If-None-Match", "*")
@@ -64,12 +64,12 @@ async fn a_failed_decryption_is_refused_in_the_login_style_and_not_delivered() {
     let mut bad = good.clone();
     bad["signature"] = json!("0");
 
-    let undecryptable = stack.send(order(&skey, &bad)).await;
-    let other_method = order(&skey, &good).header("X-HTTP-Method-Override", "DELETE");
+    let undecryptable = stack.send(decrypt_request(&skey, &bad)).await;
+    let other_method = decrypt_request(&skey, &good).header("X-HTTP-Method-Override", "DELETE");
     let other_method = stack.send(other_method).await;
     let requests = stack.upstream.requests();
     stack.upstream.refuse().await;
-    let refused = stack.send(order(&skey, &good)).await;
+    let refused = stack.send(decrypt_request(&skey, &good)).await;
 
     assert_eq!(undecryptable.error(), Some("undecryptable"));
     assert_eq!(undecryptable.json()["error"], "ERR_IN_DECRYPT_DATA");

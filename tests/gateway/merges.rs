@@ -49,7 +49,11 @@ async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
 }
 
 /// The forwarded identity: the user id, and the id that was merged into it.
-async fn told(parts: &mut Parts, at: SocketAddr, skey: &str) -> (String, Option<String>) {
+async fn forwarded_identity(
+    parts: &mut Parts,
+    at: SocketAddr,
+    skey: &str,
+) -> (String, Option<String>) {
     let request = Request::get("/x").header("skey", skey);
     let answer = request.send(at).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -64,7 +68,7 @@ fn in_database(setup: Setup, database: &Database) -> Setup {
 }
 
 /// A setup that tells a service of merges.
-fn telling(url: &str) -> Setup {
+fn with_notices(url: &str) -> Setup {
     let keys = format!("url = \"{url}/merged\"\nsecret = \"{SECRET}\"");
     Setup::new().two_apps().table("users.merged", &keys)
 }
@@ -89,7 +93,7 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
         let replicas = [stack.address(), stack.one_more().await];
         let [older, newer] = two_users(&stack, replicas[0]).await;
         for (skey, user_id) in [&older, &newer] {
-            let before = told(&mut stack, replicas[1], skey).await;
+            let before = forwarded_identity(&mut stack, replicas[1], skey).await;
             assert_eq!(before, (user_id.clone(), None));
         }
 
@@ -102,7 +106,11 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
         ];
         for (skey, _) in [&older, &newer, &joined].into_iter().chain(&later) {
             for at in replicas {
-                assert_eq!(told(&mut stack, at, skey).await, is_told, "{kind:?}");
+                assert_eq!(
+                    forwarded_identity(&mut stack, at, skey).await,
+                    is_told,
+                    "{kind:?}"
+                );
             }
         }
         // All of them belong to the merged user now, for operators too.
@@ -120,7 +128,7 @@ async fn users_of_an_existing_table_are_reported_once() {
     let table = "CREATE TABLE user (id INTEGER PRIMARY KEY, openid TEXT NOT NULL UNIQUE, union_id TEXT UNIQUE)";
     database.sql(table).await;
     let mut service = RecordingUpstream::start().await;
-    let setup = in_database(telling(&service.url()), &database).table(
+    let setup = in_database(with_notices(&service.url()), &database).table(
         "users.sql",
         "table = \"user\"\ncolumns = { unionid = \"union_id\" }",
     );
@@ -136,7 +144,7 @@ async fn users_of_an_existing_table_are_reported_once() {
     assert_eq!((older.1.as_str(), newer.1.as_str()), ("1", "2"));
     for skey in [&older.0, &newer.0, &joined.0] {
         let is_told = ("1".to_owned(), Some("2".to_owned()));
-        assert_eq!(told(&mut stack, at, skey).await, is_told);
+        assert_eq!(forwarded_identity(&mut stack, at, skey).await, is_told);
     }
     let notice = service.request().await;
     let notice: Value = serde_json::from_slice(&notice.body).expect("JSON");
@@ -164,7 +172,7 @@ async fn users_of_an_existing_table_are_reported_once() {
 #[tokio::test]
 async fn in_memory_it_is_the_same() {
     let mut service = RecordingUpstream::start().await;
-    let mut stack = Stack::start(telling(&service.url()).memory()).await;
+    let mut stack = Stack::start(with_notices(&service.url()).memory()).await;
     let at = stack.address();
     let [older, newer] = two_users(&stack, at).await;
     service.next(Answer::text(500, "no"));
@@ -173,7 +181,7 @@ async fn in_memory_it_is_the_same() {
 
     for skey in [&older.0, &newer.0, &joined.0] {
         let is_told = (older.1.clone(), Some(newer.1.clone()));
-        assert_eq!(told(&mut stack, at, skey).await, is_told);
+        assert_eq!(forwarded_identity(&mut stack, at, skey).await, is_told);
     }
     let (refused, again) = (service.request().await, service.request().await);
     assert_eq!(refused.body, again.body);
@@ -193,7 +201,7 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
         let began = Instant::now();
         let joined = login(&stack, at, APP.0).await;
 
-        let first = told(&mut stack, at, &newer.0).await;
+        let first = forwarded_identity(&mut stack, at, &newer.0).await;
         // The header may have ended by now, on a machine that is busy.
         if !is_told || began.elapsed() < Duration::from_secs(2) {
             assert_eq!(first.1.is_some(), is_told, "{first:?}");
@@ -201,7 +209,7 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
         for (skey, _) in [&older, &newer, &joined] {
             within("the header to end", async {
                 loop {
-                    let (user_id, from) = told(&mut stack, at, skey).await;
+                    let (user_id, from) = forwarded_identity(&mut stack, at, skey).await;
                     assert_eq!(user_id, older.1);
                     if from.is_none() {
                         break;
@@ -218,7 +226,10 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
         })
         .await;
         let (skey, _) = login(&stack, at, OTHER_APP.0).await;
-        assert_eq!(told(&mut stack, at, &skey).await, (older.1.clone(), None));
+        assert_eq!(
+            forwarded_identity(&mut stack, at, &skey).await,
+            (older.1.clone(), None)
+        );
     }
 }
 
@@ -233,7 +244,7 @@ async fn the_next_login_completes_an_interrupted_merge() {
         "m:{newer}:told",
     ] {
         let mut service = RecordingUpstream::start().await;
-        let mut stack = Stack::start(telling(&service.url())).await;
+        let mut stack = Stack::start(with_notices(&service.url())).await;
         let at = stack.address();
         let [older, newer] = two_users(&stack, at).await;
         let key = step
@@ -261,7 +272,11 @@ async fn the_next_login_completes_an_interrupted_merge() {
         assert_eq!(joined.1, older.1, "{step}");
         for skey in [&older.0, &newer.0, &joined.0] {
             let is_told = (older.1.clone(), Some(newer.1.clone()));
-            assert_eq!(told(&mut stack, at, skey).await, is_told, "{step}");
+            assert_eq!(
+                forwarded_identity(&mut stack, at, skey).await,
+                is_told,
+                "{step}"
+            );
         }
         let notice = service.request().await;
         let notice: Value = serde_json::from_slice(&notice.body).expect("JSON");
@@ -314,7 +329,10 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
     assert!(under(&older.1) > 0, "no race: {}", sessions.len());
     assert_eq!(under(&older.1) + under(&newer.1), sessions.len());
     for (skey, _) in sessions.iter().chain([&older, &newer, &joined]) {
-        assert_eq!(told(&mut stack, replicas[1], skey).await, is_told);
+        assert_eq!(
+            forwarded_identity(&mut stack, replicas[1], skey).await,
+            is_told
+        );
     }
 }
 
@@ -322,7 +340,7 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
 async fn a_service_that_was_away_is_told_later_by_any_replica() {
     let port = free_port();
     let then = "console.log(`told ${JSON.stringify(asked)}`); response.end();";
-    let parts = telling(&format!("http://127.0.0.1:{port}"))
+    let parts = with_notices(&format!("http://127.0.0.1:{port}"))
         .table("log", "level = \"debug\"\nformat = \"json\"")
         .start()
         .await;
@@ -377,7 +395,7 @@ async fn a_service_that_was_away_is_told_later_by_any_replica() {
 async fn php_is_told_of_a_merge_and_forged_notices_are_not_sent() {
     let then = "error_log('told ' . $asked['event'] . ' ' . $asked['merged_from']);";
     let mut service = Service::php(SECRET, then).await;
-    let mut stack = Stack::start(telling(&service.url)).await;
+    let mut stack = Stack::start(with_notices(&service.url)).await;
     let at = stack.address();
     let [_, newer] = two_users(&stack, at).await;
     let forged = json!({ "id": "f", "user_id": "1", "merged_from": "2", "at": 1, "tries": 0 });
@@ -422,5 +440,8 @@ async fn a_merge_forged_in_redis_changes_no_identity() {
     let (skey, user_id) = login(&stack, at, OTHER_APP.0).await;
 
     assert_eq!(user_id, mallory.1);
-    assert_eq!(told(&mut stack, at, &skey).await, (user_id, None));
+    assert_eq!(
+        forwarded_identity(&mut stack, at, &skey).await,
+        (user_id, None)
+    );
 }

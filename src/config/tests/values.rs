@@ -185,7 +185,7 @@ fn the_preset_adds_its_headers_once() {
 }
 
 #[test]
-fn templates_keep_text_around_what_is_filled_in() {
+fn templates_keep_the_text_around_placeholders() {
     let identity = good_with("[identity]\nheaders = { X-A = \"u-{user_id}@{appid}\" }").identity;
     let text = |text: &str| TemplatePart::Text(text.to_owned());
     assert_eq!(

@@ -127,13 +127,13 @@ fn inject(policy: &HeaderPolicy, mut headers: HeaderMap, data: &[u8]) {
         assert_eq!(
             told,
             identity.openid.as_bytes(),
-            "`{name}` tells of somebody else"
+            "`{name}` tells another identity"
         );
         assert!(values.next().is_none(), "`{name}` twice");
     }
     assert!(
         !headers.contains_key("x-unionid"),
-        "nobody has that unionid"
+        "there is no such unionid"
     );
 }
 

@@ -55,9 +55,9 @@ fn the_three_lines_log_in_call_as_alice_and_are_refused_without_an_skey() {
     assert_eq!(echoed["headers"]["x-user-id"], login["user_id"]);
     assert_eq!(echoed["headers"]["skey"], Value::Null);
 
-    let nobody = dev.paste(2).stdout;
-    assert!(nobody.starts_with("HTTP/1.1 401 "), "{nobody}");
-    assert!(nobody.contains("not_logged_in"), "{nobody}");
+    let anonymous = dev.paste(2).stdout;
+    assert!(anonymous.starts_with("HTTP/1.1 401 "), "{anonymous}");
+    assert!(anonymous.contains("not_logged_in"), "{anonymous}");
 }
 
 #[test]

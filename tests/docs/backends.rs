@@ -67,8 +67,8 @@ fn check(port: u16, name: &str) {
     assert_eq!(told["openid"], "oX");
     assert_eq!(told["user_id"], "42");
     assert_eq!(told["appid"], "wx1");
-    let nobody = json(&ask(address, "GET /", "", ""));
-    assert!(nobody["openid"].is_null(), "{nobody}");
+    let anonymous = json(&ask(address, "GET /", "", ""));
+    assert!(anonymous["openid"].is_null(), "{anonymous}");
 }
 
 /// The object in an answer, whatever its framing.

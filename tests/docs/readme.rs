@@ -27,8 +27,8 @@ fn every_recipe_is_good_in_place_of_the_first_files_route() {
     let (head, _) = smallest.split_once("[[routes]]").expect("a route");
     let (readme, reference) = (file("README.md"), file("docs/CONFIGURATION.md"));
     let mut recipes = blocks(section(&readme, "## Old clients"), "toml");
-    let nobodys = blocks(&readme, "toml").len() - recipes.len() - 1;
-    assert_eq!(nobodys, 0, "a file that nobody parses");
+    let unparsed = blocks(&readme, "toml").len() - recipes.len() - 1;
+    assert_eq!(unparsed, 0, "a file that no test parses");
     recipes.extend(blocks(section(&reference, "### style"), "toml"));
     assert_eq!(recipes.len(), 4);
     for recipe in recipes {
@@ -97,8 +97,8 @@ fn the_three_lines_of_dev_match_its_output_and_work() {
         hello.contains("\"x-openid\"") && !hello.contains(skey),
         "{hello}"
     );
-    let nobody = ask(address, "GET /hello", "", "");
-    assert!(nobody.starts_with("HTTP/1.1 401 "), "{nobody}");
+    let anonymous = ask(address, "GET /hello", "", "");
+    assert!(anonymous.starts_with("HTTP/1.1 401 "), "{anonymous}");
 }
 
 #[test]

@@ -157,7 +157,7 @@ fn requests(wechat: &str, code: &str, format: &str) -> Vec<String> {
         .unwrap_or_else(|| panic!("{login}"));
     let (skey, _) = rest.split_once('"').expect("its end");
     let mut lines = vec![request_line(&mut front)];
-    for skey in [skey, "of-nobody-of-nobody-of-nobody"] {
+    for skey in [skey, "unknown-unknown-unknown"] {
         ask(
             address,
             "GET /orders/7?page=2",

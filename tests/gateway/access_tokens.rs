@@ -32,7 +32,7 @@ fn fetched(stack: &Stack) -> u64 {
 }
 
 /// Advances time at WeChat and for the tokens in Redis.
-async fn pass(stack: &mut Stack, time: Duration) {
+async fn advance(stack: &mut Stack, time: Duration) {
     stack.wechat.advance(time);
     let time = i64::try_from(time.as_millis()).expect("a short time");
     let redis = stack.redis();
@@ -51,7 +51,7 @@ async fn pass(stack: &mut Stack, time: Duration) {
 }
 
 /// Waits until no replica renews the token.
-async fn settled(stack: &mut Stack) {
+async fn wait_for_renewal(stack: &mut Stack) {
     let turn = format!("{KEPT}:turn");
     let nobody = async {
         while stack.redis().command(&[b"EXISTS", turn.as_bytes()]).await != Reply::Number(0) {}
@@ -76,11 +76,11 @@ async fn three_replicas_share_each_token_for_its_two_hours_and_fetch_thirteen_in
         for answer in join_all(asked).await {
             assert_eq!(answer.status, 200, "step {step}: {}", answer.text());
         }
-        settled(&mut stack).await;
+        wait_for_renewal(&mut stack).await;
         if fetched(&stack) != u64::try_from(fetches.len()).expect("a number") {
             fetches.push(step);
         }
-        pass(&mut stack, STEP).await;
+        advance(&mut stack, STEP).await;
     }
 
     // 500 steps are a day. A token is good for 7200 s and renewed in its last 290: 40 steps of 173
@@ -147,8 +147,8 @@ async fn a_good_token_is_ended_only_when_wechat_refuses_it_and_at_most_every_30_
     assert_eq!(refused.error(), Some("wechat_misconfigured"), "{refused:?}");
     assert_eq!(fetched(&stack), 4);
 
-    settled(&mut stack).await;
-    pass(&mut stack, Duration::from_secs(31)).await;
+    wait_for_renewal(&mut stack).await;
+    advance(&mut stack, Duration::from_secs(31)).await;
     let at_last = ask(&stack, at, &skey, "ann").await;
     assert_eq!(at_last.status, 200, "{}", at_last.text());
     assert_eq!(fetched(&stack), 6);
@@ -160,7 +160,7 @@ async fn a_wechat_that_gives_no_new_token_costs_nothing_while_the_old_one_is_goo
     let skey = stack.login("ann").await;
     let at = stack.address();
     assert_eq!(ask(&stack, at, &skey, "ann").await.status, 200);
-    pass(&mut stack, Duration::from_secs(6950)).await;
+    advance(&mut stack, Duration::from_secs(6950)).await;
     let away = Fault {
         drop: Some(DropWhen::Before),
         ..Fault::default()
@@ -169,12 +169,12 @@ async fn a_wechat_that_gives_no_new_token_costs_nothing_while_the_old_one_is_goo
 
     assert_eq!(ask(&stack, at, &skey, "ann").await.status, 200);
     stack.wechat.wait_for_calls(Endpoint::StableToken, 2).await;
-    settled(&mut stack).await;
+    wait_for_renewal(&mut stack).await;
     assert_eq!(ask(&stack, at, &skey, "ann").await.status, 200);
-    settled(&mut stack).await;
+    wait_for_renewal(&mut stack).await;
 
     assert_eq!(fetched(&stack), 3);
-    pass(&mut stack, Duration::from_secs(300)).await;
+    advance(&mut stack, Duration::from_secs(300)).await;
     assert_eq!(ask(&stack, at, &skey, "ann").await.status, 200);
     assert_eq!((fetched(&stack), stack.wechat.refused_tokens()), (3, 0));
 }
@@ -198,7 +198,7 @@ async fn after_a_failure_wechat_is_left_alone_for_a_second() {
     let names: Vec<_> = others.iter().map(Response::error).collect();
     assert!(
         names.contains(&Some("wechat_unreachable")),
-        "nobody was spared: {names:?}"
+        "every request called WeChat: {names:?}"
     );
     assert!(fetched(&stack) < 21, "{}", fetched(&stack));
 }

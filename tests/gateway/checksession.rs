@@ -4,7 +4,7 @@
 use serde_json::{Value, json};
 use skeygate::fake_wechat::{DropWhen, Endpoint, Fault};
 
-use crate::decrypt::{PHONE, order, phone_data};
+use crate::decrypt::{PHONE, decrypt_request, phone_data};
 use crate::support::client::{Client, Request, Response};
 use crate::support::process::GatewayProcess;
 use crate::support::setup::{APP, OTHER_APP, Parts, Setup};
@@ -17,7 +17,7 @@ fn setup() -> Setup {
 }
 
 /// Number of calls to WeChat.
-fn asked(parts: &Parts) -> u64 {
+fn checksession_calls(parts: &Parts) -> u64 {
     parts.wechat.calls(Endpoint::Checksession)
 }
 
@@ -29,7 +29,7 @@ fn garbage() -> Value {
 
 /// A logged-in user whose newest session_key the gateway lacks: the mini program called wx.login
 /// and kept the code.
-async fn ahead(stack: &Stack, user: &str) -> String {
+async fn login_with_newer_key(stack: &Stack, user: &str) -> String {
     let skey = stack.login(user).await;
     stack.code(user);
     skey
@@ -61,31 +61,35 @@ fn assert_undecryptable(answer: &Response, what: &str) {
 #[tokio::test]
 async fn a_dead_session_key_is_reported_and_new_data_opens_after_a_login() {
     let stack = Stack::start(setup()).await;
-    let skey = ahead(&stack, "ann").await;
+    let skey = login_with_newer_key(&stack, "ann").await;
     let data = phone_data(&stack, "ann");
 
-    let dead = stack.send(order(&skey, &data)).await;
+    let dead = stack.send(decrypt_request(&skey, &data)).await;
 
     assert_dead(&dead, "data of a key that the gateway does not have");
     let skey = stack.login("ann").await;
     // The key of the code that was never sent is gone, and so is what was encrypted under it.
-    let again = stack.send(order(&skey, &data)).await;
+    let again = stack.send(decrypt_request(&skey, &data)).await;
     assert_undecryptable(&again, "the same data");
-    let anew = stack.send(order(&skey, &phone_data(&stack, "ann"))).await;
+    let anew = stack
+        .send(decrypt_request(&skey, &phone_data(&stack, "ann")))
+        .await;
     assert_eq!(anew.json()["data"]["phoneNumber"], PHONE);
-    assert_eq!(asked(&stack), 1);
+    assert_eq!(checksession_calls(&stack), 1);
 }
 
 #[tokio::test]
 async fn wechat_is_not_asked_by_default_or_for_data_that_opens_or_is_malformed() {
     let off = Stack::start(Setup::new().memory()).await;
-    let skey = ahead(&off, "ann").await;
-    let answer = off.send(order(&skey, &garbage())).await;
+    let skey = login_with_newer_key(&off, "ann").await;
+    let answer = off.send(decrypt_request(&skey, &garbage())).await;
     assert_undecryptable(&answer, "by default");
 
     let stack = Stack::start(setup()).await;
     let skey = stack.login("ann").await;
-    let good = stack.send(order(&skey, &phone_data(&stack, "ann"))).await;
+    let good = stack
+        .send(decrypt_request(&skey, &phone_data(&stack, "ann")))
+        .await;
     assert_eq!(good.status, 200, "{}", good.text());
     for (data, iv) in [
         ("*", "AAAAAAAAAAAAAAAAAAAAAA=="),
@@ -94,17 +98,20 @@ async fn wechat_is_not_asked_by_default_or_for_data_that_opens_or_is_malformed()
         ("", "AAAAAAAAAAAAAAAAAAAAAA=="),
     ] {
         let malformed = json!({ "encryptedData": data, "iv": iv });
-        let answer = stack.send(order(&skey, &malformed)).await;
+        let answer = stack.send(decrypt_request(&skey, &malformed)).await;
         assert_undecryptable(&answer, data);
     }
     let mut unsigned = phone_data(&stack, "ann");
     unsigned["signature"] = json!("0");
-    let answer = stack.send(order(&skey, &unsigned)).await;
+    let answer = stack.send(decrypt_request(&skey, &unsigned)).await;
     assert_undecryptable(&answer, "another signature");
 
     for stack in [&off, &stack] {
         assert_eq!(
-            (asked(stack), stack.wechat.calls(Endpoint::StableToken)),
+            (
+                checksession_calls(stack),
+                stack.wechat.calls(Endpoint::StableToken)
+            ),
             (0, 0)
         );
     }
@@ -114,16 +121,16 @@ async fn wechat_is_not_asked_by_default_or_for_data_that_opens_or_is_malformed()
 async fn wechat_is_asked_once_for_any_data_of_a_user() {
     let stack = Stack::start(setup()).await;
     let live = stack.login("ann").await;
-    let dead = ahead(&stack, "bob").await;
+    let dead = login_with_newer_key(&stack, "bob").await;
 
     for (skey, expected) in [(&live, "undecryptable"), (&dead, "session_key_expired")] {
-        let many = (0..20).map(|_| stack.send(order(skey, &garbage())));
+        let many = (0..20).map(|_| stack.send(decrypt_request(skey, &garbage())));
         for answer in futures_util::future::join_all(many).await {
             assert_eq!((answer.status, answer.error()), (400, Some(expected)));
         }
     }
 
-    assert_eq!(asked(&stack), 2);
+    assert_eq!(checksession_calls(&stack), 2);
 }
 
 /// A difference would be a padding oracle.
@@ -157,15 +164,15 @@ async fn every_mismatch_of_a_session_key_is_checked_and_reported_alike() {
             if is_dead {
                 stack.code(&user);
             }
-            let before = asked(&stack);
+            let before = checksession_calls(&stack);
 
-            let answer = stack.send(order(&skey, &data)).await;
+            let answer = stack.send(decrypt_request(&skey, &data)).await;
 
             match is_dead {
                 true => assert_dead(&answer, &user),
                 false => assert_undecryptable(&answer, &user),
             }
-            assert_eq!(asked(&stack), before + 1, "{user}");
+            assert_eq!(checksession_calls(&stack), before + 1, "{user}");
         }
     }
 }
@@ -173,35 +180,40 @@ async fn every_mismatch_of_a_session_key_is_checked_and_reported_alike() {
 #[tokio::test]
 async fn a_client_that_leaves_does_not_make_the_next_one_ask_again() {
     let stack = Stack::start(setup()).await;
-    let skey = ahead(&stack, "ann").await;
+    let skey = login_with_newer_key(&stack, "ann").await;
     let slow = Fault {
         delay_ms: 300,
         ..Fault::default()
     };
     stack.wechat.push_fault(Endpoint::Checksession, slow);
     let mut client = Client::connect(stack.address()).await;
-    client.write(order(&skey, &garbage()).bytes()).await;
+    client
+        .write(decrypt_request(&skey, &garbage()).bytes())
+        .await;
     stack.wechat.wait_for_calls(Endpoint::Checksession, 1).await;
     drop(client);
 
-    let answer = stack.send(order(&skey, &garbage())).await;
+    let answer = stack.send(decrypt_request(&skey, &garbage())).await;
 
-    assert_dead(&answer, "asked for somebody who has left");
-    assert_eq!(asked(&stack), 1);
+    assert_dead(&answer, "asked for a client that has left");
+    assert_eq!(checksession_calls(&stack), 1);
 }
 
 #[tokio::test]
 async fn a_token_ended_elsewhere_is_replaced_once() {
     let stack = Stack::start(setup()).await;
-    let first = ahead(&stack, "ann").await;
-    assert_dead(&stack.send(order(&first, &garbage())).await, "ann");
+    let first = login_with_newer_key(&stack, "ann").await;
+    assert_dead(
+        &stack.send(decrypt_request(&first, &garbage())).await,
+        "ann",
+    );
     stack.wechat.end_token(APP.0);
-    let second = ahead(&stack, "bob").await;
+    let second = login_with_newer_key(&stack, "bob").await;
 
-    let answer = stack.send(order(&second, &garbage())).await;
+    let answer = stack.send(decrypt_request(&second, &garbage())).await;
 
     assert_dead(&answer, "bob");
-    assert_eq!(asked(&stack), 3);
+    assert_eq!(checksession_calls(&stack), 3);
     assert_eq!(stack.wechat.calls(Endpoint::StableToken), 2);
 }
 
@@ -237,19 +249,19 @@ async fn an_inconclusive_checksession_leaves_the_response_unchanged() {
         ),
     ];
     for (what, fault) in faults {
-        let skey = ahead(&stack, what).await;
+        let skey = login_with_newer_key(&stack, what).await;
         stack.wechat.push_fault(Endpoint::Checksession, fault);
-        let before = asked(&stack);
+        let before = checksession_calls(&stack);
 
-        let answer = stack.send(order(&skey, &garbage())).await;
+        let answer = stack.send(decrypt_request(&skey, &garbage())).await;
 
         assert_undecryptable(&answer, what);
-        assert_eq!(asked(&stack), before + 1, "{what}: asked once");
+        assert_eq!(checksession_calls(&stack), before + 1, "{what}: asked once");
     }
-    let skey = ahead(&stack, "ann").await;
+    let skey = login_with_newer_key(&stack, "ann").await;
     stack.wechat.set_secret(APP.0, "reset-in-the-console");
     stack.wechat.end_token(APP.0);
-    let answer = stack.send(order(&skey, &garbage())).await;
+    let answer = stack.send(decrypt_request(&skey, &garbage())).await;
     assert_undecryptable(&answer, "no token");
 }
 
@@ -258,7 +270,7 @@ async fn a_slow_checksession_is_not_awaited_and_its_result_serves_the_next_reque
     let stack = Stack::start(setup()).await;
     let mut skeys = Vec::new();
     for number in 0..6 {
-        skeys.push(ahead(&stack, &format!("user {number}")).await);
+        skeys.push(login_with_newer_key(&stack, &format!("user {number}")).await);
     }
     let slow = Fault {
         delay_ms: 2_500,
@@ -267,16 +279,21 @@ async fn a_slow_checksession_is_not_awaited_and_its_result_serves_the_next_reque
     };
     stack.wechat.push_fault(Endpoint::Checksession, slow);
 
-    let answers = skeys.iter().map(|skey| stack.send(order(skey, &garbage())));
+    let answers = skeys
+        .iter()
+        .map(|skey| stack.send(decrypt_request(skey, &garbage())));
     for answer in futures_util::future::join_all(answers).await {
         assert_undecryptable(&answer, "in time");
     }
     // Five calls without an answer would have logins refused.
     stack.login("ann").await;
     for skey in &skeys {
-        assert_dead(&stack.send(order(skey, &garbage())).await, "later");
+        assert_dead(
+            &stack.send(decrypt_request(skey, &garbage())).await,
+            "later",
+        );
     }
-    assert_eq!(asked(&stack), 6);
+    assert_eq!(checksession_calls(&stack), 6);
 }
 
 #[tokio::test]
@@ -290,10 +307,10 @@ async fn a_user_without_a_session_key_must_log_in_and_wechat_is_not_asked() {
     );
     stack.redis().command(&[b"DEL", ring.as_bytes()]).await;
 
-    let answer = stack.send(order(&skey, &garbage())).await;
+    let answer = stack.send(decrypt_request(&skey, &garbage())).await;
 
     assert_dead(&answer, "no key");
-    assert_eq!(asked(&stack), 0);
+    assert_eq!(checksession_calls(&stack), 0);
 }
 
 #[tokio::test]
@@ -315,14 +332,16 @@ async fn neither_session_key_nor_signature_nor_token_is_in_the_log_at_any_level(
             ..Fault::default()
         };
         parts.wechat.push_fault(Endpoint::Checksession, fault);
-        order(&skey, &garbage()).send(gateway.address).await;
+        decrypt_request(&skey, &garbage())
+            .send(gateway.address)
+            .await;
     }
     let me = Request::get("/_gateway/me").header("skey", &keys[0]);
     assert_eq!(me.send(gateway.address).await.status, 200);
     gateway.program.signal("TERM");
     let log = gateway.program.output().await;
 
-    assert_eq!(asked(&parts), 3);
+    assert_eq!(checksession_calls(&parts), 3);
     assert!(log.contains("\"error\":\"session_key_expired\""), "{log}");
     // Failures that an operator can mend are logged, once; others are not.
     let told = "no answer to checksession (`decrypt.checksession`)";

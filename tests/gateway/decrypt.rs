@@ -27,7 +27,7 @@ pub(crate) fn phone_data(parts: &Parts, user: &str) -> Value {
     serde_json::to_value(data.expect("a session_key")).expect("JSON")
 }
 
-pub(crate) fn order(skey: &str, body: &Value) -> Request {
+pub(crate) fn decrypt_request(skey: &str, body: &Value) -> Request {
     Request::post_json("/_gateway/decrypt", body).header("skey", skey)
 }
 
@@ -44,8 +44,10 @@ async fn a_phone_number_and_a_profile_are_decrypted() {
     let skey = stack.login("ann").await;
     let info = stack.wechat.user_info(APP.0, "ann").expect("a session_key");
 
-    let number = stack.send(order(&skey, &phone_data(&stack, "ann"))).await;
-    let profile = stack.send(order(&skey, &json!(info))).await;
+    let number = stack
+        .send(decrypt_request(&skey, &phone_data(&stack, "ann")))
+        .await;
+    let profile = stack.send(decrypt_request(&skey, &json!(info))).await;
 
     assert_eq!(number.status, 200, "{}", number.text());
     assert_eq!(number.headers.get("cache-control"), Some("no-store"));
@@ -71,11 +73,11 @@ async fn data_of_the_previous_session_key_decrypts_after_a_new_login_and_older_d
     let skey = stack.skey(replica, "ann").await;
     let second = phone_data(&stack, "ann");
 
-    let previous = stack.send(order(&skey, &first)).await;
-    let newest = order(&skey, &second).send(replica).await;
+    let previous = stack.send(decrypt_request(&skey, &first)).await;
+    let newest = decrypt_request(&skey, &second).send(replica).await;
     let latest = stack.login("ann").await;
-    let third_oldest = stack.send(order(&latest, &first)).await;
-    let still = stack.send(order(&latest, &second)).await;
+    let third_oldest = stack.send(decrypt_request(&latest, &first)).await;
+    let still = stack.send(decrypt_request(&latest, &second)).await;
 
     for answer in [previous, newest, still] {
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -106,7 +108,10 @@ async fn every_decryption_failure_is_one_refusal() {
     };
     let own = stack.wechat.openid(APP.0, "ann");
     assert_eq!(
-        stack.send(order(&skey, &sealed(APP.0, &own))).await.status,
+        stack
+            .send(decrypt_request(&skey, &sealed(APP.0, &own)))
+            .await
+            .status,
         200
     );
     let text = good["encryptedData"].as_str().expect("a text");
@@ -131,7 +136,7 @@ async fn every_decryption_failure_is_one_refusal() {
         ("another signature", changed("signature", &"0".repeat(40))),
     ];
     for (what, body) in cases {
-        let answer = stack.send(order(&skey, &body)).await;
+        let answer = stack.send(decrypt_request(&skey, &body)).await;
         let expected = json!({
             "error": "undecryptable", "errcode": 400,
             "errmsg": "undecryptable: log in, then fetch the data again", "request_id": null,
@@ -244,13 +249,16 @@ async fn responses_and_refusals_have_the_style_of_the_first_login() {
     let skey = login["data"]["skey"].as_str().expect("an skey");
     let data = phone_data(&stack, "ann");
 
-    let good = stack.send(order(skey, &data)).await.json();
+    let good = stack.send(decrypt_request(skey, &data)).await.json();
     let bad = stack
-        .send(order(skey, &json!({ "encryptedData": "*", "iv": "*" })))
+        .send(decrypt_request(
+            skey,
+            &json!({ "encryptedData": "*", "iv": "*" }),
+        ))
         .await;
-    let stranger = stack.send(order(&"k".repeat(43), &data)).await;
+    let stranger = stack.send(decrypt_request(&"k".repeat(43), &data)).await;
     stack.get("/_gateway/me", skey).await;
-    let limited = stack.send(order(skey, &data)).await;
+    let limited = stack.send(decrypt_request(skey, &data)).await;
 
     assert_eq!(
         (&good["code"], &good["data"]["phoneNumber"]),
@@ -280,8 +288,8 @@ async fn the_log_names_the_reason_and_no_decrypted_value() {
     let mut bad = good.clone();
     bad["signature"] = json!("0");
 
-    let good = order(&skey, &good).send(gateway.address).await;
-    let bad = order(&skey, &bad).send(gateway.address).await;
+    let good = decrypt_request(&skey, &good).send(gateway.address).await;
+    let bad = decrypt_request(&skey, &bad).send(gateway.address).await;
     gateway.program.signal("TERM");
     let log = gateway.program.output().await;
 

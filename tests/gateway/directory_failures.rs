@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use tokio::time::Instant;
 
-use crate::directory_webhook::{AWAY, refusal, says, setup};
+use crate::directory_webhook::{AWAY, json_response, refusal, setup};
 use crate::support::client::Request;
 use crate::support::process::GatewayProcess;
 use crate::support::service::SECRET;
@@ -90,7 +90,7 @@ async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_
         .start()
         .await;
     let mut gateway = GatewayProcess::start(&parts.toml).await;
-    service.next(says(
+    service.next(json_response(
         &json!({ "user_id": 1, "claims": { "role": "hush-hush" } }),
     ));
     let skey = parts.skey(gateway.address, "ann").await;
@@ -109,7 +109,7 @@ async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_
         service.request().await;
         expected.push(words);
     }
-    service.next(says(&json!({ "deny": "hush-hush-of-the-reason" })));
+    service.next(json_response(&json!({ "deny": "hush-hush-of-the-reason" })));
     let denied = parts.log_in(gateway.address, "ann").await;
     assert_eq!(refusal(&denied), (403, Some("login_denied")));
     service.refuse().await;
@@ -119,7 +119,7 @@ async fn an_unreadable_lookup_response_is_logged_without_values_and_refuses_the_
     let get = Request::get("/x").header("skey", &skey);
     assert_eq!(get.send(gateway.address).await.status, 200);
     service.listen().await;
-    service.next(says(&json!({ "user_id": 1 })));
+    service.next(json_response(&json!({ "user_id": 1 })));
     assert_eq!(parts.log_in(gateway.address, "ann").await.status, 200);
 
     gateway.program.signal("TERM");
@@ -152,7 +152,7 @@ async fn a_slow_service_refuses_logins_within_its_timeout_and_leaves_sessions_al
         .toml
         .replace("timeout = \"4s\"", "timeout = \"300ms\"");
     let gateway = GatewayProcess::start(&toml).await;
-    service.next(says(&json!({ "user_id": 1 })));
+    service.next(json_response(&json!({ "user_id": 1 })));
     let skey = parts.skey(gateway.address, "ann").await;
     service.request().await;
 

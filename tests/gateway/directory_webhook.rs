@@ -31,7 +31,7 @@ pub(crate) fn setup(service: &str) -> Setup {
 }
 
 /// 200 with JSON.
-pub(crate) fn says(answer: &Value) -> Answer {
+pub(crate) fn json_response(answer: &Value) -> Answer {
     let body = answer.to_string();
     Answer::raw(format!(
         "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -45,7 +45,7 @@ pub(crate) fn refusal(answer: &Response) -> (u16, Option<&str>) {
 
 pub(crate) const AWAY: (u16, Option<&str>) = (503, Some("directory_unavailable"));
 
-async fn asked(service: &mut RecordingUpstream) -> (Recorded, Value) {
+async fn lookup_request(service: &mut RecordingUpstream) -> (Recorded, Value) {
     let request = service.request().await;
     let body = serde_json::from_slice(&request.body).expect("JSON");
     (request, body)
@@ -69,10 +69,10 @@ async fn the_verification_code_of_the_reference_admits_only_our_signature() {
         // Our signature verifies again, but not for another body; other signatures do not verify.
         let at: SocketAddr = service.url["http://".len()..].parse().expect("an address");
         let mut heard = RecordingUpstream::start().await;
-        heard.next(says(&json!({ "user_id": 1 })));
+        heard.next(json_response(&json!({ "user_id": 1 })));
         let stack = Stack::start(setup(&heard.url())).await;
         stack.log_in(stack.address(), "ann").await;
-        let (heard, asks) = asked(&mut heard).await;
+        let (heard, asks) = lookup_request(&mut heard).await;
         let signature = heard.head.headers.get("x-gateway-signature");
         let signed = |body: Vec<u8>| {
             let request = Request::new("POST", "/who").body(body);
@@ -153,14 +153,14 @@ async fn the_service_identifies_each_login_and_upstreams_get_its_attributes() {
     let other = stack.one_more().await;
     let claims = json!({ "role": "主编 100%\r\nX-Vip: 1", "level": 3, "vip": true, "none": null });
     let answer = json!({ "user_id": "u-7", "claims": claims });
-    service.next(says(&answer));
+    service.next(json_response(&answer));
 
     let login = stack.log_in(stack.address(), "ann").await;
 
     assert_eq!(login.status, 200, "{}", login.text());
     assert_eq!(login.field("user_id"), "u-7");
     assert_eq!(login.json()["is_new"], true);
-    let (request, body) = asked(&mut service).await;
+    let (request, body) = lookup_request(&mut service).await;
     let openid = stack.wechat.openid(APP.0, "ann");
     let unionid = body["unionid"].as_str().expect("a unionid").to_owned();
     assert_eq!(
@@ -189,17 +189,17 @@ async fn the_service_identifies_each_login_and_upstreams_get_its_attributes() {
     // From the next login on, and for that session alone.
     stack.wechat.set_account(APP.0, None);
     let made = json!({ "user_id": 7, "is_new": true, "claims": { "role": "user" } });
-    service.next(says(&made));
+    service.next(json_response(&made));
     let again = stack.log_in(stack.address(), "ann").await;
     assert_eq!(again.field("user_id"), "7");
     assert_eq!(again.json()["is_new"], true);
-    asked(&mut service).await;
+    lookup_request(&mut service).await;
     // `create = false`: a user that the service created nevertheless is refused.
-    service.next(says(&made));
+    service.next(json_response(&made));
     let code = json!({ "code": stack.code("ann") });
     let refused = stack.send(Request::post_json("/known/login", &code)).await;
     assert_eq!(refusal(&refused), (403, Some("unknown_user")));
-    let (_, body) = asked(&mut service).await;
+    let (_, body) = lookup_request(&mut service).await;
     assert_eq!(
         (&body["is_new"], &body["create"], &body["unionid"]),
         (&json!(false), &json!(false), &Value::Null)
@@ -241,7 +241,7 @@ async fn unknown_and_denied_users_are_refused_in_every_style_and_stay_new() {
         (denied.clone(), "login_denied"),
     ] {
         for style in styles {
-            service.next(says(&answer));
+            service.next(json_response(&answer));
             let code = json!({ "code": stack.code("ann") });
             let login = Request::post_json(&format!("/{style}"), &code);
             let refused = stack.send(login.clone()).await;
@@ -249,7 +249,7 @@ async fn unknown_and_denied_users_are_refused_in_every_style_and_stay_new() {
             assert_eq!(refusal(&refused), (status, Some(error)), "{style}");
             assert!(!refused.text().contains("rent"), "{}", refused.text());
             assert_ne!(refused.json()["code"], -1, "{style}");
-            let (_, body) = asked(&mut service).await;
+            let (_, body) = lookup_request(&mut service).await;
             assert_eq!(body["is_new"], true, "{style}");
             // A repeated code gets the same response, and the service is not called.
             assert_eq!(refusal(&stack.send(login).await), (status, Some(error)));
@@ -257,10 +257,10 @@ async fn unknown_and_denied_users_are_refused_in_every_style_and_stay_new() {
     }
     assert_eq!(service.requests(), 2 * styles.len());
 
-    service.next(says(&json!({ "user_id": 1, "deny": false })));
+    service.next(json_response(&json!({ "user_id": 1, "deny": false })));
     let answer = stack.send(login_at("/plain", &stack.code("ann"))).await;
     assert_eq!(answer.json()["is_new"], true);
-    service.next(says(&denied));
+    service.next(json_response(&denied));
     let refused = stack.send(login_at("/plain", &stack.code("ann"))).await;
     assert_eq!(refusal(&refused), (403, Some("login_denied")));
     // Only new logins are denied.
@@ -274,7 +274,7 @@ fn login_at(path: &str, code: &str) -> Request {
 #[tokio::test]
 async fn a_claim_cannot_be_forged_in_any_spelling() {
     let service = RecordingUpstream::start().await;
-    service.always(|_| says(&json!({ "user_id": 1, "claims": { "role": "user" } })));
+    service.always(|_| json_response(&json!({ "user_id": 1, "claims": { "role": "user" } })));
     let setup = setup(&service.url())
         .table("server", "underscore_headers = \"keep\"")
         .routes(
@@ -310,7 +310,7 @@ async fn a_claim_cannot_be_forged_in_any_spelling() {
 #[tokio::test]
 async fn bans_and_sessions_use_the_user_id_and_the_directory_is_reported_as_external() {
     let service = RecordingUpstream::start().await;
-    service.always(|_| says(&json!({ "user_id": "u-7" })));
+    service.always(|_| json_response(&json!({ "user_id": "u-7" })));
     let stack = Stack::start(setup(&service.url())).await;
     let skey = stack.login("ann").await;
     let asked = service.requests();
@@ -352,7 +352,7 @@ async fn check_calls_the_service_and_reports_its_fault() {
         .await;
     service.next(Answer::text(202, "whatever"));
     let good = run_to_end("check --connect", &parts.toml).await;
-    let (request, body) = asked(&mut service).await;
+    let (request, body) = lookup_request(&mut service).await;
     service.next(Answer::text(401, "no"));
     let refuses = run_to_end("check --connect", &parts.toml).await;
     service.refuse().await;

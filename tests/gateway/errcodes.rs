@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use skeygate::fake_wechat::{Endpoint, Fault};
 
-use crate::decrypt::order;
+use crate::decrypt::decrypt_request;
 use crate::support::client::{Request, Response};
 use crate::support::process::GatewayProcess;
 use crate::support::setup::{APP, Setup, login_request};
@@ -261,7 +261,7 @@ async fn one_errcode_to_checksession_is_the_end_of_a_session_key() {
             stack.wechat.push_fault(endpoint, errcode.fault());
             let before = stack.wechat.calls(endpoint);
 
-            let answer = stack.send(order(&skey, &garbage)).await;
+            let answer = stack.send(decrypt_request(&skey, &garbage)).await;
 
             let what = format!("{style} {}: {}", errcode.errcode, answer.text());
             let name = match errcode.errcode {

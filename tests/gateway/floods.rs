@@ -46,7 +46,7 @@ async fn frames_that_carry_nothing_end_the_connection() {
         ("SETTINGS without any", frame(SETTINGS, 0, 0, [])),
         ("PRIORITY", frame(PRIORITY, 0, 1, [0, 0, 0, 0, 1])),
         ("WINDOW_UPDATE", window_update(0, 1)),
-        ("a kind that nobody knows", frame(0xbe, 0, 0, own_setting)),
+        ("an unknown kind", frame(0xbe, 0, 0, own_setting)),
         ("END_STREAM again", frame(RST_STREAM, 0, 1, [0, 0, 0, 8])),
     ] {
         let mut flood = RawH2::connect(stack.address()).await;

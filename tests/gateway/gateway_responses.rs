@@ -51,7 +51,7 @@ fn setup() -> Setup {
 }
 
 /// Asserts that a response of the gateway holds only permitted content; gives its name.
-fn judge(answer: &Response, what: &str) -> String {
+fn assert_clean_refusal(answer: &Response, what: &str) -> String {
     let name = answer.error().unwrap_or_default().to_owned();
     let all = format!("{:?} {}", answer.headers, answer.text()).to_lowercase();
     for secret in [
@@ -166,7 +166,7 @@ async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
                 .collect::<String>();
             let answer = stack.send(request).await;
             assert_ne!(answer.error(), None, "{what}: {answer:?}");
-            names.insert(judge(&answer, &what));
+            names.insert(assert_clean_refusal(&answer, &what));
         }
         for errcode in [40029, 40163, 40226, 45011, -1, 40125, 77] {
             // Asked three times, with pauses: once will do.
@@ -184,7 +184,7 @@ async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
             let answer = stack
                 .send(Request::post_json(&format!("/{style}/login"), &code))
                 .await;
-            names.insert(judge(&answer, &format!("{style} {errcode}")));
+            names.insert(assert_clean_refusal(&answer, &format!("{style} {errcode}")));
             stack.wechat.reset();
         }
         let fault = Fault {
@@ -197,7 +197,7 @@ async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
         let answer = stack
             .send(Request::post_json(&format!("/{style}/login"), &code))
             .await;
-        names.insert(judge(&answer, style));
+        names.insert(assert_clean_refusal(&answer, style));
         stack.wechat.reset();
         for upstream in [
             Answer(vec![Step::ReadBody, Step::Close]),
@@ -206,7 +206,7 @@ async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
         ] {
             stack.upstream.next(upstream);
             let answer = stack.send(marked("GET", &at("open/"))).await;
-            names.insert(judge(&answer, style));
+            names.insert(assert_clean_refusal(&answer, style));
         }
     }
     stack.redis().pause();
@@ -216,7 +216,10 @@ async fn no_refusal_in_any_style_reflects_the_request_or_shows_internals() {
         tokio::spawn(async move { request.send(to).await })
     });
     for answer in asked {
-        names.insert(judge(&answer.await.expect("an answer"), "without Redis"));
+        names.insert(assert_clean_refusal(
+            &answer.await.expect("an answer"),
+            "without Redis",
+        ));
     }
     stack.redis().resume();
 
@@ -266,7 +269,7 @@ async fn hostile_hosts_are_not_reflected() {
             .await;
         let answer = client.response("GET").await;
         assert!(matches!(answer.status, 400 | 404), "{host}: {answer:?}");
-        judge(&answer, &host);
+        assert_clean_refusal(&answer, &host);
     }
 }
 

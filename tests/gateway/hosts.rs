@@ -144,7 +144,12 @@ async fn a_host_that_is_none_is_refused() {
         &label,
     ] {
         let answer = send(&stack, &format!("GET /x HTTP/1.1\r\nHost: {host}\r\n")).await;
-        assert_eq!(answer.status, 400, "{host:?}: {}", answer.text());
+        assert_eq!(
+            (answer.status, answer.error()),
+            (400, Some("bad_request")),
+            "{host:?}: {}",
+            answer.text()
+        );
     }
 }
 

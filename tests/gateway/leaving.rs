@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::mixing::{User, judge, over_http1, over_http2, tell, users};
+use crate::mixing::{User, identity_response, is_own_response, over_http1, over_http2, users};
 use crate::support::client::{Client, Request};
 use crate::support::h2::H2Client;
 use crate::support::setup::Setup;
@@ -33,7 +33,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
     let mut stack = Stack::start(Setup::new().far_redis(Duration::ZERO)).await;
     let users = users(&stack, 6).await;
     let leaver = &users[0];
-    stack.upstream.always(tell);
+    stack.upstream.always(identity_response);
     let head = format!("/left HTTP/1.1\r\nHost: g\r\nskey: {}\r\n", leaver.skey);
     let get = format!("GET {head}\r\n");
     for round in 0..3 {
@@ -67,22 +67,22 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         asking.await;
 
         // In the middle of the body.
-        stack.upstream.next(Answer::text(200, "nobody's"));
+        stack.upstream.next(Answer::text(200, "no one's"));
         let mut client = Client::connect(stack.address()).await;
         client
             .write(format!("POST {head}Content-Length: 9\r\n\r\nhalf"))
             .await;
-        left(&mut stack).await;
+        abandoned_request_arrives(&mut stack).await;
         drop(client);
         stack.upstream.closed().await;
         assert_own_responses(&stack, &users, "half a body").await;
 
         // While the upstream waits.
-        let (gate, answer) = Answer::text(200, "nobody's").held();
+        let (gate, answer) = Answer::text(200, "no one's").held();
         stack.upstream.next(answer);
         let mut client = Client::connect(stack.address()).await;
         client.write(&get).await;
-        left(&mut stack).await;
+        abandoned_request_arrives(&mut stack).await;
         drop(client);
         if round > 0 {
             // It may respond before or after the gateway has noticed.
@@ -96,12 +96,12 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
         let (pieces, answer) = Answer::stream("HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n");
         stack.upstream.next(answer);
         pieces
-            .send(b"nobody's".to_vec())
+            .send(b"no one's".to_vec())
             .expect("a running upstream");
         let mut client = Client::connect(stack.address()).await;
         client.write(&get).await;
-        left(&mut stack).await;
-        client.until("nobody's").await;
+        abandoned_request_arrives(&mut stack).await;
+        client.until("no one's").await;
         drop(client);
         assert_own_responses(&stack, &users, "half an answer").await;
         let _ = pieces.send(vec![b'x'; 92]);
@@ -111,7 +111,7 @@ async fn requests_after_one_aborted_at_any_point_get_their_own_responses() {
 }
 
 /// Waits until the upstream has the head of the request that will be abandoned.
-async fn left(stack: &mut Stack) {
+async fn abandoned_request_arrives(stack: &mut Stack) {
     while stack.upstream.head().await.target() != "/left" {}
 }
 
@@ -122,13 +122,18 @@ async fn a_response_after_its_deadline_reaches_no_other_request() {
         .table("upstreams.api", "response_timeout = \"100ms\"");
     let mut stack = Stack::start(setup).await;
     let users = users(&stack, 6).await;
-    stack.upstream.always(tell);
+    stack.upstream.always(identity_response);
     let (mut late, mut served) = (0, 0);
     for _ in 0..3 {
         stack.redis().pause();
         for user in &users {
             let answer = stack.get("/late", &user.skey).await;
-            assert!(!judge(user, "/late", answer.status, &answer.text()));
+            assert!(!is_own_response(
+                user,
+                "/late",
+                answer.status,
+                &answer.text()
+            ));
         }
         stack.redis().resume();
         // As soon as the first is served again, with Redis's late replies on the same connections.
@@ -137,14 +142,14 @@ async fn a_response_after_its_deadline_reaches_no_other_request() {
             let again = async {
                 loop {
                     let answer = stack.get(&target, &user.skey).await;
-                    if judge(user, &target, answer.status, &answer.text()) {
+                    if is_own_response(user, &target, answer.status, &answer.text()) {
                         break;
                     }
                 }
             };
             within("Redis to be back", again).await;
         }
-        let (gate, answer) = Answer::text(200, "nobody's").held();
+        let (gate, answer) = Answer::text(200, "no one's").held();
         stack.upstream.next(answer);
         let post = Request::new("POST", "/late")
             .body("b")
@@ -155,7 +160,12 @@ async fn a_response_after_its_deadline_reaches_no_other_request() {
         for (number, user) in users.iter().enumerate() {
             let target = format!("/after/{number}");
             let answer = stack.get(&target, &user.skey).await;
-            served += usize::from(judge(user, &target, answer.status, &answer.text()));
+            served += usize::from(is_own_response(
+                user,
+                &target,
+                answer.status,
+                &answer.text(),
+            ));
         }
     }
     assert!(late > 0 && served > 0, "{late} late, {served} served");

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::rate_limits::{told, trusting};
+use crate::rate_limits::{limit_status, trusting};
 use crate::support::client::{Client, Request};
 use crate::support::process::GatewayProcess;
 use crate::support::setup::{Setup, login_request};
@@ -29,13 +29,13 @@ async fn a_refused_login_spends_no_code() {
         (refused.status, refused.error()),
         (429, Some("rate_limited"))
     );
-    assert_eq!(told(&refused), Some([1, 0]));
+    assert_eq!(limit_status(&refused), Some([1, 0]));
     assert_eq!(stack.exchanges(), 1);
     let elsewhere = login_request(&code).header("X-Forwarded-For", "192.0.2.2");
     assert_eq!(stack.send(elsewhere).await.status, 200);
     // A login without a limit.
     let free = stack.send(login("/free", &stack.code("cat"))).await;
-    assert_eq!((free.status, told(&free)), (200, None));
+    assert_eq!((free.status, limit_status(&free)), (200, None));
 }
 
 #[tokio::test]
@@ -62,13 +62,16 @@ async fn logins_are_limited_by_default_and_logout_and_me_apart_from_them() {
     let logout = stack.send(logout).await;
     let again = stack.log_in(stack.address(), "bob").await;
 
-    assert_eq!(told(&login), Some([200, 199]));
-    assert_eq!(told(&me), Some([200, 199]));
+    assert_eq!(limit_status(&login), Some([200, 199]));
+    assert_eq!(limit_status(&me), Some([200, 199]));
     assert!(
-        matches!(told(&logout), Some([200, 198 | 199])),
+        matches!(limit_status(&logout), Some([200, 198 | 199])),
         "{logout:?}"
     );
-    assert!(matches!(told(&again), Some([200, 198 | 199])), "{again:?}");
+    assert!(
+        matches!(limit_status(&again), Some([200, 198 | 199])),
+        "{again:?}"
+    );
 }
 
 #[tokio::test]

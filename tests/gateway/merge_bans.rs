@@ -213,7 +213,7 @@ async fn a_ban_that_was_left_with_a_merged_row_ends_the_sessions_once_it_is_foun
 }
 
 /// The forwarded identity: the user id, and the ids that were merged into it.
-async fn told(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
+async fn forwarded_identity(stack: &mut Stack, skey: &str) -> (String, Vec<String>) {
     assert!(!ended(stack, skey).await);
     let headers = stack.upstream.request().await.head.headers;
     let ids = headers.get("x-user-id-merged-from").unwrap_or_default();
@@ -255,7 +255,7 @@ async fn every_merge_of_a_chain_is_told_after_an_interruption() {
     merged.sort();
     for (skey, _) in [&first, &second, &third, &joined] {
         let is_told = (first.1.clone(), merged.clone());
-        assert_eq!(told(&mut stack, skey).await, is_told);
+        assert_eq!(forwarded_identity(&mut stack, skey).await, is_told);
     }
 }
 

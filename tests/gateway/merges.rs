@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde_json::json;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::support::client::{Request, Response};
 use crate::support::command::skeygate;
@@ -44,7 +45,11 @@ async fn two_users(parts: &Parts, at: SocketAddr) -> [(String, String); 2] {
 }
 
 /// The forwarded identity: the user id, and the id that was merged into it.
-async fn told(parts: &mut Parts, at: SocketAddr, skey: &str) -> (String, Option<String>) {
+async fn forwarded_identity(
+    parts: &mut Parts,
+    at: SocketAddr,
+    skey: &str,
+) -> (String, Option<String>) {
     let request = Request::get("/x").header("skey", skey);
     let answer = request.send(at).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
@@ -78,7 +83,7 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
         let replicas = [stack.address(), stack.one_more().await];
         let [older, newer] = two_users(&stack, replicas[0]).await;
         for (skey, user_id) in [&older, &newer] {
-            let before = told(&mut stack, replicas[1], skey).await;
+            let before = forwarded_identity(&mut stack, replicas[1], skey).await;
             assert_eq!(before, (user_id.clone(), None));
         }
 
@@ -91,7 +96,11 @@ async fn both_users_sessions_tell_of_the_merge_on_every_replica_and_so_do_later_
         ];
         for (skey, _) in [&older, &newer, &joined].into_iter().chain(&later) {
             for at in replicas {
-                assert_eq!(told(&mut stack, at, skey).await, is_told, "{kind:?}");
+                assert_eq!(
+                    forwarded_identity(&mut stack, at, skey).await,
+                    is_told,
+                    "{kind:?}"
+                );
             }
         }
         // All of them belong to the merged user now, for operators too.
@@ -124,7 +133,7 @@ async fn users_of_an_existing_table_are_reported_once() {
     assert_eq!((older.1.as_str(), newer.1.as_str()), ("1", "2"));
     for skey in [&older.0, &newer.0, &joined.0] {
         let is_told = ("1".to_owned(), Some("2".to_owned()));
-        assert_eq!(told(&mut stack, at, skey).await, is_told);
+        assert_eq!(forwarded_identity(&mut stack, at, skey).await, is_told);
     }
     let rows = database
         .sql("SELECT id FROM user WHERE union_id IS NOT NULL")
@@ -148,7 +157,7 @@ async fn in_memory_it_is_the_same() {
 
     for skey in [&older.0, &newer.0, &joined.0] {
         let is_told = (older.1.clone(), Some(newer.1.clone()));
-        assert_eq!(told(&mut stack, at, skey).await, is_told);
+        assert_eq!(forwarded_identity(&mut stack, at, skey).await, is_told);
     }
 }
 
@@ -161,15 +170,18 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
         let at = stack.address();
         let [older, newer] = two_users(&stack, at).await;
 
+        let began = Instant::now();
         let joined = login(&stack, at, APP.0).await;
 
-        let first = told(&mut stack, at, &newer.0).await;
-        // It may have ended by now, on a machine that is busy.
-        assert!(is_told || first.1.is_none(), "{first:?}");
+        let first = forwarded_identity(&mut stack, at, &newer.0).await;
+        // The header may have ended by now, on a machine that is busy.
+        if !is_told || began.elapsed() < Duration::from_secs(2) {
+            assert_eq!(first.1.is_some(), is_told, "{first:?}");
+        }
         for (skey, _) in [&older, &newer, &joined] {
             within("the header to end", async {
                 loop {
-                    let (user_id, from) = told(&mut stack, at, skey).await;
+                    let (user_id, from) = forwarded_identity(&mut stack, at, skey).await;
                     assert_eq!(user_id, older.1);
                     if from.is_none() {
                         break;
@@ -186,7 +198,10 @@ async fn sessions_move_to_the_merged_user_with_and_without_the_header() {
         })
         .await;
         let (skey, _) = login(&stack, at, OTHER_APP.0).await;
-        assert_eq!(told(&mut stack, at, &skey).await, (older.1.clone(), None));
+        assert_eq!(
+            forwarded_identity(&mut stack, at, &skey).await,
+            (older.1.clone(), None)
+        );
     }
 }
 
@@ -223,7 +238,11 @@ async fn the_next_login_completes_an_interrupted_merge() {
         assert_eq!(joined.1, older.1, "{step}");
         for skey in [&older.0, &newer.0, &joined.0] {
             let is_told = (older.1.clone(), Some(newer.1.clone()));
-            assert_eq!(told(&mut stack, at, skey).await, is_told, "{step}");
+            assert_eq!(
+                forwarded_identity(&mut stack, at, skey).await,
+                is_told,
+                "{step}"
+            );
         }
     }
 }
@@ -264,7 +283,7 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
 
     let key = format!("skeygate:m:{}:told", newer.1);
     let redis = stack.redis();
-    within("everybody to know of the merge", async {
+    within("the end of the merge", async {
         while redis.command(&[b"EXISTS", key.as_bytes()]).await != Reply::Number(1) {}
     })
     .await;
@@ -273,7 +292,10 @@ async fn logins_that_race_a_merge_leave_no_session_under_the_newer_id() {
     assert!(under(&older.1) > 0, "no race: {}", sessions.len());
     assert_eq!(under(&older.1) + under(&newer.1), sessions.len());
     for (skey, _) in sessions.iter().chain([&older, &newer, &joined]) {
-        assert_eq!(told(&mut stack, replicas[1], skey).await, is_told);
+        assert_eq!(
+            forwarded_identity(&mut stack, replicas[1], skey).await,
+            is_told
+        );
     }
 }
 
@@ -295,5 +317,8 @@ async fn a_merge_forged_in_redis_changes_no_identity() {
     let (skey, user_id) = login(&stack, at, OTHER_APP.0).await;
 
     assert_eq!(user_id, mallory.1);
-    assert_eq!(told(&mut stack, at, &skey).await, (user_id, None));
+    assert_eq!(
+        forwarded_identity(&mut stack, at, &skey).await,
+        (user_id, None)
+    );
 }

@@ -22,8 +22,8 @@ const CLIENTS: u64 = 12;
 const REQUESTS: u64 = 40;
 
 /// The forwarded openid and the target, in one framing or another.
-pub(crate) fn tell(head: &Head) -> Answer {
-    let openid = head.headers.get("x-openid").unwrap_or("nobody");
+pub(crate) fn identity_response(head: &Head) -> Answer {
+    let openid = head.headers.get("x-openid").unwrap_or("anonymous");
     let text = format!("{openid} {}", head.target());
     match text.len() % 3 + usize::from(head.start.starts_with("POST")) {
         0 => Answer::text(200, &text),
@@ -65,7 +65,7 @@ async fn responses_match_their_users_on_shared_connections_with_aborted_requests
         .table("redis", "timeout = \"40ms\"")
         .table("upstreams.api", "max_in_flight = 4");
     let stack = Stack::start(setup).await;
-    stack.upstream.always(tell);
+    stack.upstream.always(identity_response);
     let mut users = Vec::new();
     for number in 0..USERS {
         let user = format!("user-{number}");
@@ -114,22 +114,22 @@ async fn responses_match_their_users_on_shared_connections_with_aborted_requests
     assert!(answered > 0);
 }
 
-/// As `tell`, by an upstream that fails in every way in turn.
+/// As `identity_response`, by an upstream that fails in every way in turn.
 fn failing_response(head: &Head, number: usize) -> Answer {
-    let Answer(mut steps) = tell(head);
+    let Answer(mut steps) = identity_response(head);
     match number % 16 {
         0 => return Answer(vec![Step::ReadBody, Step::Reset]),
         1 => {
-            let half = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nnobody's";
+            let half = "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nno one's";
             return Answer::raw(half).then(Step::Close);
         }
         2 => return Answer::raw("HTTP/1.1 200 OK\r\nConten").then(Step::Close),
-        3 => return Answer::raw("HTTP/1.1 200 OK\nContent-Length: 8\n\nnobody's"),
+        3 => return Answer::raw("HTTP/1.1 200 OK\nContent-Length: 8\n\nno one's"),
         // In one piece: bytes that come after the next request was sent are its response to every
         // HTTP/1 client.
         4 => {
             if let Some(Step::Write(last)) = steps.last_mut() {
-                last.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nnobody's");
+                last.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nno one's");
             }
         }
         5 => steps.push(Step::Close),
@@ -161,7 +161,7 @@ pub(crate) async fn users(stack: &Stack, count: usize) -> Vec<User> {
 }
 
 /// Compares a response with its own request; true for one of the upstream, false for a refusal.
-pub(crate) fn judge(user: &User, target: &str, status: u16, text: &str) -> bool {
+pub(crate) fn is_own_response(user: &User, target: &str, status: u16, text: &str) -> bool {
     if status == 200 {
         assert_eq!(text, format!("{} {target}", user.openid));
         return true;
@@ -179,7 +179,12 @@ pub(crate) async fn over_http2(client: &mut H2Client, user: &User, target: &str)
         .expect("a request");
     let answer = within("an answer", client.try_send(request)).await.ok()?;
     let text = String::from_utf8_lossy(answer.body()).into_owned();
-    Some(judge(user, target, answer.status().as_u16(), &text))
+    Some(is_own_response(
+        user,
+        target,
+        answer.status().as_u16(),
+        &text,
+    ))
 }
 
 pub(crate) async fn over_http1(
@@ -196,7 +201,7 @@ pub(crate) async fn over_http1(
     let answer = within("an answer", client.try_exchange(&request))
         .await
         .ok()?;
-    Some(judge(user, target, answer.status, &answer.text()))
+    Some(is_own_response(user, target, answer.status, &answer.text()))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

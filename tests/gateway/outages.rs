@@ -352,7 +352,7 @@ async fn aborted_requests_and_a_slow_redis_never_mix_two_users() {
     let stack = Stack::start(setup).await;
     // The upstream returns the forwarded openid.
     stack.upstream.always(|head| {
-        let openid = head.headers.get("x-openid").unwrap_or("nobody");
+        let openid = head.headers.get("x-openid").unwrap_or("anonymous");
         Answer::text(200, openid)
     });
     let mut users = Vec::new();

@@ -43,7 +43,7 @@ async fn statuses(stack: &Stack, request: &Request, times: usize) -> Vec<u16> {
 }
 
 /// The values of `RateLimit-Limit` and `-Remaining`, if there is a `-Reset` too.
-pub(crate) fn told(answer: &Response) -> Option<[u64; 2]> {
+pub(crate) fn limit_status(answer: &Response) -> Option<[u64; 2]> {
     let [limit, remaining, _] = ["limit", "remaining", "reset"].map(|name| {
         let [value] = answer.headers.all(&format!("ratelimit-{name}"))[..] else {
             return None;
@@ -166,7 +166,7 @@ async fn each_route_counts_for_itself_and_one_without_a_limit_not_at_all() {
     assert_eq!(statuses(&stack, &Request::get("/a"), 2).await, [200, 429]);
     assert_eq!(statuses(&stack, &Request::get("/b"), 2).await, [200, 429]);
     assert_eq!(statuses(&stack, &Request::get("/c"), 9).await, [200; 9]);
-    assert_eq!(told(&stack.send(Request::get("/c")).await), None);
+    assert_eq!(limit_status(&stack.send(Request::get("/c")).await), None);
 }
 
 #[tokio::test]
@@ -209,11 +209,14 @@ async fn responses_report_the_limit_status() {
     let broken = stack.get("/b", &skey).await;
     let refused = stack.get("/a", &skey).await;
 
-    assert_eq!((good.status, told(&good)), (200, Some([3, 2])));
+    assert_eq!((good.status, limit_status(&good)), (200, Some([3, 2])));
     assert_eq!(not_logged_in.status, 401);
-    assert_eq!(told(&not_logged_in), Some([3, 1]));
-    assert_eq!((broken.status, told(&broken)), (502, Some([3, 0])));
-    assert_eq!((refused.status, told(&refused)), (429, Some([3, 0])));
+    assert_eq!(limit_status(&not_logged_in), Some([3, 1]));
+    assert_eq!((broken.status, limit_status(&broken)), (502, Some([3, 0])));
+    assert_eq!(
+        (refused.status, limit_status(&refused)),
+        (429, Some([3, 0]))
+    );
     let resets = [&good, &not_logged_in, &broken, &refused].map(reset);
     assert_eq!(resets, [Some(20), Some(40), Some(60), Some(60)]);
     assert_eq!(retry_after(&refused), 20);
@@ -225,10 +228,10 @@ async fn the_nearer_of_two_limits_is_reported() {
     let stack = Stack::start(route(limit)).await;
     let (ann, bob) = (stack.login("ann").await, stack.login("bob").await);
 
-    assert_eq!(told(&stack.get("/a", &ann).await), Some([2, 1]));
-    assert_eq!(told(&stack.get("/a", &ann).await), Some([2, 0]));
-    assert_eq!(told(&stack.get("/a", &ann).await), Some([2, 0]));
-    assert_eq!(told(&stack.get("/a", &bob).await), Some([4, 0]));
+    assert_eq!(limit_status(&stack.get("/a", &ann).await), Some([2, 1]));
+    assert_eq!(limit_status(&stack.get("/a", &ann).await), Some([2, 0]));
+    assert_eq!(limit_status(&stack.get("/a", &ann).await), Some([2, 0]));
+    assert_eq!(limit_status(&stack.get("/a", &bob).await), Some([4, 0]));
 }
 
 #[tokio::test]
@@ -274,7 +277,7 @@ async fn a_refusal_has_the_style_of_its_route() {
         assert_eq!((refused.status, &told_body), (status, body), "{style}");
         assert_eq!(refused.error(), Some(error), "{style}");
         assert_eq!(retry_after(&refused), 60, "{style}");
-        assert_eq!(told(&refused), Some([1, 0]), "{style}");
+        assert_eq!(limit_status(&refused), Some([1, 0]), "{style}");
     }
 }
 

@@ -88,11 +88,11 @@ async fn only_the_admin_token_and_listed_paths_are_admitted() {
         (path("/cgi-bin/media/%2e%2e/token"), 400, "ambiguous_path"),
         (path("/cgi-bin/media/..%2Ftoken"), 400, "ambiguous_path"),
         (
-            "/wechat/nobody/wxa/msg_sec_check".to_owned(),
+            "/wechat/unknown/wxa/msg_sec_check".to_owned(),
             404,
             "unknown_app",
         ),
-        ("/wechat/nobody".to_owned(), 404, "not_found"),
+        ("/wechat/unknown".to_owned(), 404, "not_found"),
     ] {
         let answer = send(&stack, check(&target)).await;
         assert_eq!(

@@ -12,7 +12,7 @@ use crate::support::stack::Stack;
 
 /// Sends the code 50 times at once, to the gateways in turn; gives the different skeys that came
 /// back.
-async fn fifty(code: &str, gateways: &[SocketAddr]) -> BTreeSet<String> {
+async fn fifty_logins(code: &str, gateways: &[SocketAddr]) -> BTreeSet<String> {
     let mut logins = JoinSet::new();
     for to in gateways.iter().copied().cycle().take(50) {
         let request = login_request(code);
@@ -41,7 +41,7 @@ async fn sessions(stack: &mut Stack) -> usize {
 async fn fifty_logins_with_one_code_ask_wechat_once_and_share_one_session() {
     let mut stack = Stack::start(Setup::new()).await;
 
-    let skeys = fifty(&stack.code("ann"), &[stack.address()]).await;
+    let skeys = fifty_logins(&stack.code("ann"), &[stack.address()]).await;
 
     assert_eq!(skeys.len(), 1);
     assert_eq!(stack.exchanges(), 1);
@@ -53,7 +53,7 @@ async fn two_gateways_on_one_redis_ask_wechat_once_and_share_one_session() {
     let mut stack = Stack::start(Setup::new()).await;
     let gateways = [stack.address(), stack.one_more().await];
 
-    let skeys = fifty(&stack.code("ann"), &gateways).await;
+    let skeys = fifty_logins(&stack.code("ann"), &gateways).await;
 
     assert_eq!(skeys.len(), 1);
     assert_eq!(stack.exchanges(), 1);
@@ -64,7 +64,7 @@ async fn two_gateways_on_one_redis_ask_wechat_once_and_share_one_session() {
 async fn fifty_logins_without_redis_ask_wechat_once() {
     let stack = Stack::start(Setup::new().memory()).await;
 
-    let skeys = fifty(&stack.code("ann"), &[stack.address()]).await;
+    let skeys = fifty_logins(&stack.code("ann"), &[stack.address()]).await;
 
     assert_eq!(skeys.len(), 1);
     assert_eq!(stack.exchanges(), 1);

@@ -48,7 +48,7 @@ fn constant(answer: &Response) -> String {
     format!("{} {headers:?} {body}", answer.status)
 }
 
-/// The commands that Redis was given since `forget`, but for the gateway's pings and this test's
+/// The commands that Redis was given since `reset_commands`, but for the gateway's pings and this test's
 /// own.
 async fn commands(stack: &mut Stack) -> BTreeMap<String, String> {
     let reply = stack.redis().command(&[b"INFO", b"commandstats"]).await;
@@ -68,7 +68,7 @@ async fn commands(stack: &mut Stack) -> BTreeMap<String, String> {
         .collect()
 }
 
-async fn forget(stack: &mut Stack) {
+async fn reset_commands(stack: &mut Stack) {
     stack.redis().command(&[b"CONFIG", b"RESETSTAT"]).await;
 }
 
@@ -76,7 +76,7 @@ async fn forget(stack: &mut Stack) {
 async fn malformed_skeys_are_refused_alike_and_redis_is_not_asked() {
     let mut stack = Stack::start(Setup::new().routes(EVERYWHERE)).await;
     stack.login("ann").await;
-    forget(&mut stack).await;
+    reset_commands(&mut stack).await;
     let (long, longer) = ("x".repeat(129), "x".repeat(20_000));
     let values = [
         "",
@@ -164,7 +164,7 @@ async fn unknown_revoked_and_expired_skeys_get_one_response_at_one_cost() {
                 continue;
             }
             let request = with(place, &skey).expect("a request");
-            forget(&mut stack).await;
+            reset_commands(&mut stack).await;
             let answer = stack.send(request).await;
             seen.insert((constant(&answer), commands(&mut stack).await));
         }
@@ -224,7 +224,7 @@ async fn two_skeys_are_one_user_or_refused_wherever_they_stand() {
 
             let answer = stack.send(twice).await;
             assert_eq!(answer.status, 200, "{place} {other}: {}", answer.text());
-            forget(&mut stack).await;
+            reset_commands(&mut stack).await;
             let refused = stack.send(different).await;
             assert_eq!(
                 commands(&mut stack).await,

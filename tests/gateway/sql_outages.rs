@@ -1,9 +1,12 @@
 //! A database that is away: logins fail within their deadlines, and sessions are not affected.
 
+use std::time::Duration;
+
 use crate::sql_users::setup;
 use crate::support::client::Response;
 use crate::support::database::{Database, Kind};
 use crate::support::stack::Stack;
+use crate::support::within_limit;
 
 const SERVERS: [Kind; 2] = [Kind::MariaDb, Kind::Postgres];
 
@@ -43,7 +46,10 @@ async fn a_frozen_database_refuses_logins_within_its_deadlines() {
         let skey = stack.login("ann").await;
 
         database.pause();
-        let refused = stack.log_in(stack.address(), "ann").await;
+        // 4 s each for a connection and a statement, and 5 s for the whole login.
+        let limit = Duration::from_secs(10);
+        let login = stack.log_in(stack.address(), "ann");
+        let refused = within_limit(limit, "a refusal", login).await;
         let session = stack.get("/x", &skey).await;
         database.resume();
 

@@ -190,7 +190,7 @@ fn unread() -> Vec<Case> {
             cases.push(Case::new(name, format!("{line}\r\n{rest}")).unread(status, error));
         };
         add(
-            "from nobody",
+            "without an skey",
             "POST /known/a HTTP/1.1",
             401,
             "not_logged_in",

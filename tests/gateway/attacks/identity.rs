@@ -68,8 +68,11 @@ fn on_both_routes(what: &str, lines: &str) -> [Case; 2] {
             ask("/known/a", "skey: {skey}\r\n"),
         )
         .passed(Clean::get("/known/a").known()),
-        Case::new(format!("identity of nobody: {what}"), ask("/open/a", ""))
-            .passed(Clean::get("/open/a")),
+        Case::new(
+            format!("identity without an skey: {what}"),
+            ask("/open/a", ""),
+        )
+        .passed(Clean::get("/open/a")),
     ]
 }
 

@@ -151,7 +151,7 @@ fn good() -> Vec<(Case, u64)> {
         ),
         (
             Case::new(
-                "an skey on a route that asks nobody",
+                "an skey on a route without auth",
                 head("/open/a", "skey: {skey}\r\n"),
             )
             .passed(Clean::get("/open/a")),

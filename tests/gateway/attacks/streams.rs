@@ -82,7 +82,7 @@ fn pipelined() -> Vec<Case> {
         .passed(clean())
         .bad(),
         Case::new(
-            "another user's request behind one of nobody",
+            "a user's request after an anonymous one",
             format!("{refused}GET /known/b HTTP/1.1\r\nHost: g\r\nskey: {{skey}}\r\n\r\n{refused}"),
         )
         .turned_down(401, "not_logged_in")
@@ -164,7 +164,7 @@ fn expecting() -> Vec<Case> {
         Case::new("a body that waits", post("100-continue", "")).then("abc").continued(body()),
         Case::new("a body that does not wait", post("100-continue", "abc")).continued(body()),
         Case::new("a body that waits, in capitals", post("100-CONTINUE", "")).then("abc").continued(body()),
-        Case::new("an expectation that nobody knows", post("200-ok", "abc")).passed(body()),
+        Case::new("an unknown expectation", post("200-ok", "abc")).passed(body()),
         Case::new("an expectation with a word before it", post("y 100-continue", "abc")).continued(body()),
         Case::new("an expectation in a list", post("100-continue, x", "abc")).continued(body()),
         Case::new("two expectations", post("100-continue\r\nExpect: x", "abc")).continued(body()),
@@ -217,7 +217,7 @@ fn sockets() -> Vec<Case> {
         .passed(socket("/open/a"))
         .turned_down(401, "not_logged_in"),
         Case::new(
-            "an upgrade by nobody",
+            "an upgrade without an skey",
             ask("/known/echo", SOCKET) + SMUGGLED,
         )
         .turned_down(401, "not_logged_in")

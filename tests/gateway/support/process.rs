@@ -34,7 +34,7 @@ impl GatewayProcess {
         let mut command = skeygate(launcher);
         command.arg("run").arg("--config").arg(file);
         let mut program = Program::start(command);
-        program.says("listening").await;
+        program.wait_for("listening").await;
         Self {
             program,
             address,

@@ -63,7 +63,7 @@ impl Program {
     /// Waits for a line with `text`; `line` still finds every line.
     ///
     /// # Panics: as `line`.
-    pub(crate) async fn says(&mut self, text: &str) {
+    pub(crate) async fn wait_for(&mut self, text: &str) {
         self.find(text).await;
     }
 

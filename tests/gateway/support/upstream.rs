@@ -269,7 +269,7 @@ impl<'a> Connection<'a> {
 
     /// Runs the steps of the answer; false when the connection is to end.
     async fn answer(&mut self, head: Head, answer: Answer) -> Result<bool> {
-        self.tell(Seen::Head(head.clone()));
+        self.report(Seen::Head(head.clone()));
         let mut recorded = Recorded {
             head,
             ..Recorded::default()
@@ -284,7 +284,7 @@ impl<'a> Connection<'a> {
             }
             // Sent before the response, so that a test that has the response finds the request.
             if !reported {
-                self.tell(Seen::Request(recorded.clone()));
+                self.report(Seen::Request(recorded.clone()));
                 reported = true;
             }
             match step {
@@ -333,7 +333,7 @@ impl<'a> Connection<'a> {
 
     fn piece(&self, piece: Vec<u8>, recorded: &mut Recorded) {
         recorded.body.extend(&piece);
-        self.tell(Seen::Piece(piece));
+        self.report(Seen::Piece(piece));
     }
 
     async fn echo_upgrade(&mut self, head: &Head) -> Result<bool> {
@@ -369,7 +369,7 @@ impl<'a> Connection<'a> {
         }
     }
 
-    fn tell(&self, seen: Seen) {
+    fn report(&self, seen: Seen) {
         // The test may be over already.
         let _ = self.shared.seen.send(seen);
     }

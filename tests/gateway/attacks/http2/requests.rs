@@ -338,7 +338,7 @@ fn good() -> Vec<Attack> {
         )
         .passed(1, clean()),
         with(
-            "identity of nobody",
+            "identity without an skey",
             &[
                 ("x-openid", "forged"),
                 ("x.user.id", "forged"),
@@ -384,6 +384,7 @@ fn good() -> Vec<Attack> {
             clean.start = "GET /open/a".to_owned();
             clean
         }),
-        Attack::new("nobody's request", &[get("/known/a", &[])]).refused(401, "not_logged_in"),
+        Attack::new("a request without an skey", &[get("/known/a", &[])])
+            .refused(401, "not_logged_in"),
     ]
 }

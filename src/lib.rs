@@ -20,11 +20,13 @@ pub mod login;
 pub mod redis;
 pub mod request_log;
 pub mod route;
+pub mod seal;
 pub mod server;
 pub mod session;
 pub mod style;
 #[cfg(test)]
 mod testing;
+mod ttl_map;
 pub mod users;
 pub mod webhook;
 pub mod wechat;

@@ -4,7 +4,8 @@
 use std::sync::LazyLock;
 
 use skeygate::config::{App, Config, Secret};
-use skeygate::session::{OpenError, Sealer, record};
+use skeygate::seal::{OpenError, Sealer};
+use skeygate::session::record;
 
 use super::text;
 

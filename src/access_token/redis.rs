@@ -15,7 +15,7 @@ use super::store::{Due, Lease, Look, Turn};
 use super::{DAY, FORCE_PAUSE, MOST_FORCED, PAUSE, PAUSE_AFTER_FAILURE, RENEW_BEFORE, TURN};
 use crate::config::{Config, Secret};
 use crate::redis::{RedisLink, StoreError, eval_over, key_part, millis};
-use crate::session::Sealer;
+use crate::seal::Sealer;
 
 /// The token, and whose turn it is: 0 nobody's, 1 ours from now on, 2 another's, 3 nobody's since it failed.
 /// Asked once more with the same mark, it says the same: a connection that broke under it is not felt.

@@ -8,7 +8,7 @@ use super::memory::MemoryTokens;
 use super::redis::RedisTokens;
 use crate::config::Secret;
 use crate::redis::StoreError;
-use crate::session::SealError;
+use crate::seal::SealError;
 
 /// Where tokens are kept.
 pub(super) enum Store {

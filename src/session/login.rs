@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{Context, SHA256};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::seal::SealError;
+use crate::seal::SealError;
 
 /// What a request with a login code should do.
 #[derive(PartialEq, Eq)]

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::control::{Listed, Page, Revoked};
-use super::expiring::ExpiringMap;
 use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION_KEYS_FOR};
 use super::login::code_hash;
 use super::{LoginClaim, LoginTicket, NewSession, Origin, Session, Skey};
@@ -15,6 +14,7 @@ use crate::clock;
 use crate::config::{self, Secret};
 use crate::identity::{Holder, Identity, Merged};
 use crate::redis::StoreError;
+use crate::ttl_map::TtlMap;
 
 /// Sessions that end with the process. A clone shares them.
 #[derive(Clone)]
@@ -24,13 +24,13 @@ pub struct MemorySessions {
 }
 
 struct State {
-    sessions: ExpiringMap<Held>,
+    sessions: TtlMap<Held>,
     /// Hashes of a user's sessions, oldest first.
-    lists: ExpiringMap<Vec<String>>,
-    rings: ExpiringMap<Vec<Secret>>,
-    logins: ExpiringMap<Login>,
-    merged: ExpiringMap<Merged>,
-    merge_notes: ExpiringMap<String>,
+    lists: TtlMap<Vec<String>>,
+    rings: TtlMap<Vec<Secret>>,
+    logins: TtlMap<Login>,
+    merged: TtlMap<Merged>,
+    merge_notes: TtlMap<String>,
 }
 
 struct Held {
@@ -50,12 +50,12 @@ impl MemorySessions {
         Self {
             lifetime: Lifetime::new(config),
             state: Arc::new(Mutex::new(State {
-                sessions: ExpiringMap::new(),
-                lists: ExpiringMap::new(),
-                rings: ExpiringMap::new(),
-                logins: ExpiringMap::new(),
-                merged: ExpiringMap::new(),
-                merge_notes: ExpiringMap::new(),
+                sessions: TtlMap::new(),
+                lists: TtlMap::new(),
+                rings: TtlMap::new(),
+                logins: TtlMap::new(),
+                merged: TtlMap::new(),
+                merge_notes: TtlMap::new(),
             })),
         }
     }

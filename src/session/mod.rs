@@ -2,7 +2,6 @@
 //! session that is not found, has ended or does not open is `None`; only a store that cannot answer is an error.
 
 mod control;
-mod expiring;
 mod lifetime;
 mod login;
 mod memory;
@@ -10,7 +9,6 @@ mod merges;
 pub mod record;
 mod redis;
 mod scripts;
-mod seal;
 mod skey;
 #[cfg(test)]
 mod tests;
@@ -22,7 +20,6 @@ pub use self::control::{Handle, Listed, Page, Revoked};
 pub use self::login::{LoginClaim, LoginTicket};
 pub use self::memory::MemorySessions;
 pub use self::redis::RedisSessions;
-pub use self::seal::{OpenError, SealError, Sealer};
 pub use self::skey::Skey;
 
 use crate::config::{self, Secret};
@@ -211,14 +208,6 @@ impl Origin {
             device: cut(&self.device, 128),
             version: cut(&self.version, 32),
             address: self.address,
-        }
-    }
-}
-
-impl From<SealError> for StoreError {
-    fn from(error: SealError) -> Self {
-        Self::Unavailable {
-            cause: error.to_string(),
         }
     }
 }

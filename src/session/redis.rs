@@ -26,12 +26,12 @@ use std::time::Duration;
 use deadpool_redis::redis::{cmd, pipe};
 
 use super::lifetime::{GRACE, Lifetime};
-use super::seal::{HEAD_LEN, Sealer};
 use super::{NewSession, Origin, Session, Skey, record, scripts};
 use crate::clock::{self, OnceAMinute};
 use crate::config;
 use crate::identity::{Holder, Identity};
 use crate::redis::{RedisLink, StoreError, eval, get, key_part};
+use crate::seal::{HEAD_LEN, Sealer};
 
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
 const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;

@@ -17,10 +17,10 @@ pub(super) const LAYERS: [&[&str]; 14] = [
     &["style"],
     &["error"],
     &["session", "users", "wechat", "route", "limit"],
-    &["webhook"],
+    &["webhook", "seal"],
     &["redis", "http", "http_client", "logging"],
     &["config"],
-    &["identity", "clock"],
+    &["identity", "clock", "ttl_map"],
 ];
 
 #[test]

@@ -14,11 +14,12 @@ use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::{App, Secret};
+use crate::redis::StoreError;
 
 const VERSION: u8 = 1;
 const ID_LEN: usize = 4;
 /// Bytes before the ciphertext. They differ from value to value, so they identify one.
-pub(super) const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
+pub(crate) const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
 
 /// Seals and opens with the keys of one configuration.
 pub struct Sealer {
@@ -51,6 +52,14 @@ impl fmt::Display for SealError {
 }
 
 impl std::error::Error for SealError {}
+
+impl From<SealError> for StoreError {
+    fn from(error: SealError) -> Self {
+        Self::Unavailable {
+            cause: error.to_string(),
+        }
+    }
+}
 
 /// Why a value did not open. None of them is an error to a caller: it is as if nothing were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

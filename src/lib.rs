@@ -14,6 +14,7 @@ pub mod gateway;
 pub mod http;
 pub mod http_client;
 pub mod identity;
+pub mod lease;
 pub mod limit;
 pub mod logging;
 pub mod login;

@@ -1,13 +1,14 @@
-//! A map whose entries end. What has ended is never returned; its memory is given back a few entries at a time.
+//! A map in memory whose entries end. What has ended is never returned; its memory is given back a few entries at a time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use tokio::time::Instant;
 
-/// Ended entries removed by one call: no caller pays for all.
+/// Ended entries that one `sweep` removes: no caller pays for all.
 const SWEPT_AT_ONCE: usize = 32;
 
+/// Values by text, each until its own end.
 pub(crate) struct TtlMap<V> {
     entries: HashMap<String, Entry<V>>,
     /// Exactly one valid item per entry, at or before its end.
@@ -72,9 +73,23 @@ impl<V> TtlMap<V> {
         (entry.ends > now).then_some(entry.value)
     }
 
+    /// Entries that memory is held for; some may have ended.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Gives back the memory of some entries that have ended.
     pub(crate) fn sweep(&mut self, now: Instant) {
-        for _ in 0..SWEPT_AT_ONCE {
+        self.sweep_some(now, SWEPT_AT_ONCE);
+    }
+
+    /// Gives back the memory of all entries that have ended.
+    pub(crate) fn sweep_all(&mut self, now: Instant) {
+        self.sweep_some(now, usize::MAX);
+    }
+
+    fn sweep_some(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
             match self.queue.peek() {
                 Some(Reverse((time, _))) if *time <= now => {}
                 Some(_) | None => return,

@@ -11,6 +11,7 @@ use skeygate::access_token::AccessTokens;
 use skeygate::config::{Auth, Config};
 use skeygate::gateway::{Explanation, Forwarding, Gateway};
 use skeygate::http::path::CanonicalPath;
+use skeygate::lease::Leases;
 use skeygate::limit::Limits;
 use skeygate::login::{Logins, Merges};
 use skeygate::session::SessionStore;
@@ -101,6 +102,7 @@ static GATEWAY: LazyLock<Gateway> = LazyLock::new(|| {
         UserDirectory::Off,
         Bans::memory(),
         sessions.clone(),
+        Leases::memory(),
         Merges::default(),
         tasks.clone(),
     );

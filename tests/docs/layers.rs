@@ -16,7 +16,7 @@ pub(super) const LAYERS: [&[&str]; 14] = [
     &["auth", "login", "forward", "control", "access_token"],
     &["style"],
     &["error"],
-    &["session", "users", "wechat", "route", "limit"],
+    &["session", "users", "wechat", "route", "limit", "lease"],
     &["webhook", "seal"],
     &["redis", "http", "http_client", "logging"],
     &["config"],

@@ -12,6 +12,7 @@ use skeygate::access_token::AccessTokens;
 use skeygate::config::{Auth, Config};
 use skeygate::gateway::{Explanation, Forwarding, Gateway, Services, Snapshot};
 use skeygate::http::path::CanonicalPath;
+use skeygate::lease::Leases;
 use skeygate::limit::Limits;
 use skeygate::login::{Logins, Merges};
 use skeygate::session::SessionStore;
@@ -102,6 +103,7 @@ static GATEWAY: LazyLock<Gateway> = LazyLock::new(|| {
         UserDirectory::Off,
         Bans::memory(),
         sessions.clone(),
+        Leases::memory(),
         Merges::default(),
         tasks.clone(),
     );

@@ -5,8 +5,9 @@
 use std::sync::LazyLock;
 
 use skeygate::config::{App, Config};
+use skeygate::seal::{OpenError, Sealer};
 use skeygate::secret::Secret;
-use skeygate::session::{OpenError, Sealer, record};
+use skeygate::session::record;
 
 use super::text;
 

@@ -1,24 +1,32 @@
-//! The keeper of each app's access_token, one for all replicas, and the calls that carry it. A token is renewed shortly before its
-//! end by the first who uses it then, and by nobody else; who uses it meanwhile does not wait. Nobody counts its time but the store.
+//! Keeps each app's access_token, one for all replicas, and makes the calls that carry it. A token is renewed shortly before its end
+//! by its first user then, and by no other; the others use the old one meanwhile. Only the store counts its time.
+//!
+//! Under `redis.key_prefix`:
+//!
+//! | key | value | lives |
+//! |---|---|---|
+//! | `t:{<appid>}` | the sealed access_token | until it ends |
+//! | `t:{<appid>}:turn` | the mark of the replica that renews it, or `F` after a failure | 8 s, then 1 s or 10 s |
+//! | `t:{<appid>}:pause` | that WeChat was made to end a good one | 30 s |
+//! | `t:{<appid>}:forced` | how often it was | 1 d |
+//!
+//! The first two are those of a lease. One app's keys are in one slot of a cluster.
 
-mod memory;
-mod redis;
-mod store;
+mod forced;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
-use self::memory::MemoryTokens;
-use self::redis::RedisTokens;
-use self::store::{Due, Lease, Look, Store, Turn};
-use crate::config::{self, App};
+use self::forced::ForcedRenewals;
+use crate::config::{App, Config};
 use crate::error::{Error, LoginRefusal};
+use crate::lease::{self, ClaimError, HeldLease, LeaseState, Leases, Look, Work};
 use crate::log_throttle::LogThrottle;
-use crate::redis::RedisLink;
+use crate::redis::{RedisLink, key_part};
 use crate::secret::Secret;
 use crate::store_error::StoreError;
 use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
@@ -28,19 +36,12 @@ use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
 const RENEW_BEFORE: Duration = Duration::from_secs(290);
 /// The time of one renewal, all its calls together.
 const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
-/// How long one may be renewing: longer than the deadline, so that nobody else begins before the end of it.
-const TURN: Duration = Duration::from_secs(8);
+/// How long a replica may be renewing: longer than the deadline, so that no other begins before the end of it.
+const HOLD: Duration = Duration::from_secs(8);
 /// Pause after a renewal that gave a token near its end.
 const PAUSE: Duration = Duration::from_secs(10);
 /// Pause after a renewal that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Pause between two looks at a token that another is fetching.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-/// WeChat's rule for ending a good token.
-const FORCE_PAUSE: Duration = Duration::from_secs(30);
-/// WeChat allows twenty a day. Its day begins when it likes: two of ours may reach into one.
-const MOST_FORCED: u32 = 10;
-const DAY: Duration = Duration::from_secs(86_400);
 
 const UNCHANGED: &str = "wechat refuses an access_token that it gives out as good, and may be made to end it only now and \
                          then; check that the app may use this call";
@@ -50,7 +51,8 @@ const LATE: &str = "the access_token was not there in time";
 /// Gives out tokens, and makes the calls that need one.
 pub struct AccessTokens {
     wechat: Arc<Wechat>,
-    store: Store,
+    leases: Leases,
+    forced: ForcedRenewals,
     tasks: TaskTracker,
     /// Of a renewal that failed.
     warning: LogThrottle,
@@ -77,16 +79,13 @@ impl AccessTokens {
     pub fn new(
         wechat: Arc<Wechat>,
         link: Option<RedisLink>,
-        config: &config::Config,
+        config: &Config,
         tasks: TaskTracker,
     ) -> Self {
-        let store = match link {
-            Some(link) => Store::Redis(RedisTokens::new(link, config)),
-            None => Store::Memory(MemoryTokens::default()),
-        };
         Self {
             wechat,
-            store,
+            leases: Leases::new(link.clone(), config),
+            forced: ForcedRenewals::new(link, &config.redis.key_prefix),
             tasks,
             warning: LogThrottle::new(LogThrottle::MINUTE),
         }
@@ -102,18 +101,20 @@ impl AccessTokens {
         deadline: Instant,
     ) -> Result<Secret, TokenError> {
         loop {
-            let Look { token, turn } = self.store.look(&app.appid, Due::Soon).await?;
-            match (token, turn) {
-                (Some(token), Turn::Ours(lease)) => {
-                    // Behind the caller's back; its end is told in the log.
+            let (token, state) = self.look(app, RENEW_BEFORE).await?;
+            match (token, state) {
+                (Some(token), LeaseState::Granted(lease)) => {
+                    // The caller does not wait for it; its end is told in the log.
                     drop(self.begin_renewal(app, lease, None));
                     return Ok(token);
                 }
-                (Some(token), Turn::Nobodys | Turn::Others | Turn::Failed) => return Ok(token),
-                (None, Turn::Ours(lease)) => return self.renew(app, lease, None, deadline).await,
-                (None, Turn::Failed) => return Err(TokenError::FailedBefore),
-                (None, Turn::Others | Turn::Nobodys) => wait(deadline).await?,
-            }
+                (Some(token), _) => return Ok(token),
+                (None, LeaseState::Granted(lease)) => {
+                    return self.renew(app, lease, None, deadline).await;
+                }
+                (None, LeaseState::Failed) => return Err(TokenError::FailedBefore),
+                (None, LeaseState::Busy | LeaseState::Fresh) => lease::pause(deadline).await?,
+            };
         }
     }
 
@@ -129,22 +130,35 @@ impl AccessTokens {
         deadline: Instant,
     ) -> Result<Secret, TokenError> {
         loop {
-            let Look { token, turn } = self.store.look(&app.appid, Due::Now).await?;
-            match (token.filter(|token| token != refused), turn) {
-                (Some(token), Turn::Ours(lease)) => {
-                    self.store.release(&lease).await?;
+            // Whatever its end: it is of no use.
+            let (token, state) = self.look(app, Duration::MAX).await?;
+            match (token.filter(|token| token != refused), state) {
+                (Some(token), LeaseState::Granted(lease)) => {
+                    self.leases.release(lease).await?;
                     return Ok(token);
                 }
-                (Some(token), Turn::Nobodys | Turn::Others | Turn::Failed) => return Ok(token),
-                (None, Turn::Ours(lease)) => {
+                (Some(token), _) => return Ok(token),
+                (None, LeaseState::Granted(lease)) => {
                     return self
                         .renew(app, lease, Some(refused.clone()), deadline)
                         .await;
                 }
-                (None, Turn::Failed) => return Err(TokenError::FailedBefore),
-                (None, Turn::Others | Turn::Nobodys) => wait(deadline).await?,
-            }
+                (None, LeaseState::Failed) => return Err(TokenError::FailedBefore),
+                (None, LeaseState::Busy | LeaseState::Fresh) => lease::pause(deadline).await?,
+            };
         }
+    }
+
+    /// The token that is kept, and whether the caller has to renew it: where it lasts no longer than `ahead`.
+    async fn look(
+        &self,
+        app: &App,
+        ahead: Duration,
+    ) -> Result<(Option<Secret>, LeaseState), StoreError> {
+        let work = Work::named(key(&app.appid, ""), &app.appid, HOLD);
+        let Look { result, state } = self.leases.look(&work, ahead).await?;
+        let token = result.and_then(|bytes| String::from_utf8(bytes).ok());
+        Ok((token.map(Secret::new), state))
     }
 
     /// The phone number of a code from the phone button, if it is `openid`'s.
@@ -208,7 +222,7 @@ impl AccessTokens {
     async fn renew(
         self: &Arc<Self>,
         app: &Arc<App>,
-        lease: Lease,
+        lease: HeldLease,
         refused: Option<Secret>,
         deadline: Instant,
     ) -> Result<Secret, TokenError> {
@@ -225,7 +239,7 @@ impl AccessTokens {
     fn begin_renewal(
         self: &Arc<Self>,
         app: &Arc<App>,
-        lease: Lease,
+        lease: HeldLease,
         refused: Option<Secret>,
     ) -> tokio::task::JoinHandle<Result<Secret, TokenError>> {
         let (tokens, app) = (Arc::clone(self), Arc::clone(app));
@@ -236,14 +250,21 @@ impl AccessTokens {
                     // From before the question on: the store must not take it for good longer than WeChat does.
                     let lasts = new.expires_in.saturating_sub(started.elapsed());
                     tracing::debug!(appid = app.appid, seconds = lasts.as_secs(), "access_token");
-                    if let Err(error) = tokens.store.keep(&lease, &new.token, lasts).await {
+                    let hold = match lasts > RENEW_BEFORE {
+                        true => Duration::ZERO,
+                        // It is due already, and the next one would be the same.
+                        false => PAUSE,
+                    };
+                    let token = new.token.expose().as_bytes();
+                    let kept = tokens.leases.publish_and_hold(lease, token, lasts, hold);
+                    if let Err(error) = kept.await {
                         tracing::debug!(%error, "an access_token was not stored");
                     }
                     Ok(new.token)
                 }
                 Err(error) => {
                     tokens.tell(&app, &error);
-                    let _ = tokens.store.fail(&lease).await;
+                    let _ = tokens.leases.fail(lease, PAUSE_AFTER_FAILURE).await;
                     Err(error)
                 }
             }
@@ -262,7 +283,7 @@ impl AccessTokens {
         if Some(&new.token) != refused {
             return Ok(new);
         }
-        if !self.store.may_force(&app.appid).await? {
+        if !self.forced.may_force(&app.appid).await? {
             return Err(TokenError::Unchanged);
         }
         ask(Renewal::Forced).await.map_err(TokenError::Wechat)
@@ -281,12 +302,9 @@ impl AccessTokens {
     }
 }
 
-async fn wait(deadline: Instant) -> Result<(), TokenError> {
-    if Instant::now() + LOOK_AGAIN >= deadline {
-        return Err(TokenError::Late);
-    }
-    sleep(LOOK_AGAIN).await;
-    Ok(())
+/// The name of what is kept about an app's token, without the prefix.
+fn key(appid: &str, what: &str) -> String {
+    format!("t:{{{}}}{what}", key_part(appid))
 }
 
 impl TokenError {
@@ -297,6 +315,15 @@ impl TokenError {
             Self::Wechat(error) => error.operator_must_act(),
             Self::Unchanged => true,
             Self::Store(_) | Self::FailedBefore | Self::Late => false,
+        }
+    }
+}
+
+impl From<ClaimError> for TokenError {
+    fn from(error: ClaimError) -> Self {
+        match error {
+            ClaimError::Store(error) => Self::Store(error),
+            ClaimError::Late => Self::Late,
         }
     }
 }

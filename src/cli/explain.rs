@@ -13,6 +13,7 @@ use super::{BAD_CONFIG, File, fail, run, say, word};
 use crate::access_token::AccessTokens;
 use crate::config::{Auth, Config};
 use crate::gateway::{Explanation, Forwarding, Gateway, Services, Snapshot};
+use crate::lease::Leases;
 use crate::limit::Limits;
 use crate::login::{Logins, Merges};
 use crate::session::SessionStore;
@@ -86,6 +87,7 @@ fn gateway(config: Config) -> Result<Gateway, String> {
         UserDirectory::Off,
         Bans::memory(),
         sessions.clone(),
+        Leases::memory(),
         Merges::default(),
         tasks.clone(),
     )

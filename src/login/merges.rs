@@ -1,5 +1,8 @@
-//! What a login does when its user turns out to be one with a newer one: the newer's sessions become the older's, and upstreams are
-//! told for a time. Where one of them is banned, the sessions of both end. The merge itself is the user directory's. Done again by each login that comes by the merge until all of it is done, so that nothing is lost with a process, or
+//! Settles merges: two users of the directory turn out to be one. The sessions of the newer id become the older's, and
+//! upstreams are told for a time. Where one of the two is banned, the sessions of both end. The user directory alone
+//! decides who is merged.
+//!
+//! Each login that comes by a merge settles it, until one has done all of it: nothing is lost with a process that dies or
 //! with a store that fails in between.
 
 use std::time::Duration;
@@ -8,15 +11,20 @@ use super::Logins;
 use super::profile::spread;
 use crate::error::Error;
 use crate::identity::{Holder, Identity, Merged};
-use crate::session::{LoginClaim, NewSession, Origin, Session, SessionStore};
+use crate::lease::{LeaseState, Work};
+use crate::session::{NewSession, Origin, Session, SessionStore};
 use crate::users::{Bans, Profiles, UserDirectory};
 
-/// How long a login waits for everybody to know. Who has thousands of sessions shall log in all the same; the rest goes on behind.
+/// How long a login waits for a merge. A user with thousands of sessions logs in all the same; the rest is done behind it.
 const WAIT: Duration = Duration::from_secs(1);
+/// How long one login may be settling a merge, before the next login that comes by it begins as well.
+const HOLD: Duration = Duration::from_secs(6);
+/// For so long logins leave a merge alone that was just settled.
+const SETTLED_FOR: Duration = Duration::from_secs(10);
 /// Times that a session is made anew because its user was merged meanwhile.
-const MOST_REPLACED: usize = 8;
-/// Merges of the one that stays that are followed, of those of the last minute.
-const MOST_FOLLOWED: usize = 8;
+const MAX_REPLACED: usize = 8;
+/// Merges of the last minute that are followed from the id that stays.
+const MAX_FOLLOWED: usize = 8;
 
 /// `[users.merged]`.
 #[derive(Clone, Copy, Default)]
@@ -25,14 +33,14 @@ pub struct Merges {
     pub header_for: Option<Duration>,
 }
 
-/// Merges that were found, and everything that has to know.
-struct Work {
+/// Merges that one login came by, and what they concern.
+struct Settlement {
     sessions: SessionStore,
     users: UserDirectory,
     bans: Bans,
     merges: Merges,
     profiles: Option<Profiles>,
-    /// The user that stays, by the names of the login that came by.
+    /// The user that stays, with the names of the login.
     identity: Identity,
     older: String,
     /// In the order in which one led to the next.
@@ -40,11 +48,11 @@ struct Work {
 }
 
 impl Logins {
-    /// Lets everybody know that `newer` are this user. Waits a second for that; what takes longer goes on in a task of its own, and
-    /// where that fails the next login begins again.
+    /// Settles the merges of `newer` into this user. Waits a second for that; a task of its own does the rest, and where
+    /// that fails the next login begins again.
     ///
     /// # Errors
-    /// `StoreUnavailable`, `DirectoryUnavailable`: not everybody may know; the next login does it again.
+    /// `StoreUnavailable`, `DirectoryUnavailable`: something may be left undone; the next login does it again.
     pub(super) async fn settle_merges(
         &self,
         identity: &Identity,
@@ -53,7 +61,12 @@ impl Logins {
         let Some(older) = identity.user_id.clone().filter(|_| !newer.is_empty()) else {
             return Ok(());
         };
-        let mut work = Work {
+        let mut is_settled = true;
+        for newer in &newer {
+            let told = self.sessions.merge_is_told(newer, &older).await;
+            is_settled &= told.map_err(Error::StoreUnavailable)?;
+        }
+        let settlement = Settlement {
             sessions: self.sessions.clone(),
             users: self.users.clone(),
             bans: self.bans.clone(),
@@ -61,44 +74,41 @@ impl Logins {
             profiles: self.profiles.clone(),
             identity: identity.clone(),
             older,
-            newer: Vec::new(),
+            newer,
         };
-        let mut all_told = true;
-        for newer in &newer {
-            let told = self.sessions.merge_is_told(newer, &work.older).await;
-            all_told &= told.map_err(Error::StoreUnavailable)?;
-        }
-        work.newer = newer;
-        if all_told {
+        if is_settled {
             // In an adopted table a ban may have come with this very login.
-            return work.end_where_banned(&work.older).await;
+            return settlement.end_where_banned(&settlement.older).await;
         }
-        let claim = self.sessions.claim_merge(&work.newer, &work.older).await;
-        let LoginClaim::Won(ticket) = claim.map_err(Error::StoreUnavailable)? else {
-            // Another login is at it, or was a moment ago.
+        let work = settlement.work();
+        let look = self.leases.look(&work, Duration::ZERO).await;
+        let LeaseState::Granted(lease) = look.map_err(Error::StoreUnavailable)?.state else {
+            // Another login settles it, or did so a moment ago.
             return Ok(());
         };
-        let sessions = self.sessions.clone();
-        let working = self.tasks.spawn(async move {
-            let done = work.done().await;
-            // It ends by itself, too.
-            let _ = match &done {
-                Ok(()) => sessions.finish_login(ticket, b"told").await,
+        let leases = self.leases.clone();
+        let settling = self.tasks.spawn(async move {
+            let done = settlement.settle().await;
+            let ended = match &done {
+                Ok(()) => leases.publish(lease, b"settled", SETTLED_FOR).await,
                 Err(error) => {
-                    tracing::debug!(%error, "not everybody knows of a merge yet");
-                    sessions.release_login(ticket).await
+                    tracing::debug!(%error, "a merge is not settled yet");
+                    leases.release(lease).await
                 }
             };
+            if let Err(error) = ended {
+                tracing::debug!(%error, "the lease of a merge ends by itself");
+            }
             done
         });
-        match tokio::time::timeout(WAIT, working).await {
+        match tokio::time::timeout(WAIT, settling).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(Error::Internal("settling a merge panicked".to_owned())),
             Err(_) => Ok(()),
         }
     }
 
-    /// What a new session of the user has to tell of merges.
+    /// What a new session of the user tells upstreams of merges.
     pub(super) async fn merged_from(&self, identity: &Identity) -> Result<Option<Merged>, Error> {
         match &identity.user_id {
             Some(user_id) if self.merges.header_for.is_some() && self.users.merges() => {
@@ -109,8 +119,8 @@ impl Logins {
         }
     }
 
-    /// A session of the user. Where he is merged while the login is under way, either who lets everybody know of that finds the
-    /// session, or we find his note once it is stored: then another takes its place.
+    /// A session of the user. Where the user is merged while the login is under way, either the settlement finds the session, or
+    /// the login finds the settlement's note once the session is stored, and makes another session in its place.
     pub(super) async fn open_session(
         &self,
         identity: &mut Identity,
@@ -120,14 +130,14 @@ impl Logins {
         loop {
             let new = self.sessions.create(identity, origin).await;
             let new = new.map_err(Error::StoreUnavailable)?;
-            if replaced == MOST_REPLACED || !self.users.merges() {
+            if replaced == MAX_REPLACED || !self.users.merges() {
                 return Ok(new);
             }
             let changed = self.changed(identity).await;
             if matches!(changed, Ok(None)) {
                 return Ok(new);
             }
-            // Nobody has its skey, whatever becomes of it.
+            // Its skey was not given out: a session that stays is of no use to anybody.
             let _ = self.sessions.revoke(&new.skey).await;
             if let Some(changed) = changed? {
                 *identity = changed;
@@ -136,7 +146,7 @@ impl Logins {
         }
     }
 
-    /// The identity by what is noted of merges now; `None` when that is as it was.
+    /// The identity by the notes of merges as they are now; `None` where that is as it was.
     async fn changed(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
         let Some(user_id) = &identity.user_id else {
             return Ok(None);
@@ -152,8 +162,14 @@ impl Logins {
     }
 }
 
-impl Work {
-    async fn done(self) -> Result<(), Error> {
+impl Settlement {
+    fn work(&self) -> Work {
+        let newer = self.newer.iter().map(String::as_str);
+        let ids: Vec<&str> = newer.chain([self.older.as_str()]).collect();
+        Work::about("merge", &self.identity.appid, &ids, HOLD)
+    }
+
+    async fn settle(self) -> Result<(), Error> {
         let (store, directory) = (Error::StoreUnavailable, Error::DirectoryUnavailable);
         let (sessions, older) = (&self.sessions, &self.older);
         // Noted first: a login that is under way finds the note, or its session is there to be changed.
@@ -163,13 +179,13 @@ impl Work {
             merged = noted.await.map_err(store)?.or(merged);
         }
         for newer in &self.newer {
-            self.give(newer, older, merged.as_ref()).await?;
+            self.move_sessions(newer, older, merged.as_ref()).await?;
         }
         if merged.is_some() {
-            self.give(older, older, merged.as_ref()).await?;
+            self.move_sessions(older, older, merged.as_ref()).await?;
         }
-        let stays = self.pass_on().await?;
-        // What the older lacked came from the newer, and the newer's own is nobody's any more.
+        let stays = self.follow().await?;
+        // What the older lacked came from the newer, whose own profile is gone.
         if let Some(profiles) = &self.profiles {
             spread(sessions, profiles, &[user(&stays)], &stays).await?;
         }
@@ -177,20 +193,20 @@ impl Work {
             let brought = self.users.bring_ban(newer, &stays);
             brought.await.map_err(directory)?;
         }
-        // Once the sessions are where they belong: who bans writes the ban first and ends sessions then. Either we see the ban, or he
-        // finds the sessions.
+        // Once the sessions are where they belong: a ban is written first, and ends sessions then. Either the ban is seen here, or
+        // it finds the sessions.
         self.end_where_banned(&stays).await?;
-        // From here on no login may come by the merge any more, so this is last but for the note that it is done. Where the older is
-        // none that stays, logins have to come by that merge: who knows whether anybody has settled it.
+        // From here on no login may come by the merge any more, so this is last but for the note that it is done. Where the older
+        // itself was merged, logins have to go on coming by that merge: it may not be settled.
         if self.users.current_id(older).await.map_err(directory)? == *older {
-            self.users
-                .settle(
-                    &self.identity.appid,
-                    &self.identity.openid,
-                    self.identity.unionid.as_deref(),
-                )
-                .await
-                .map_err(directory)?;
+            let Identity {
+                appid,
+                openid,
+                unionid,
+                ..
+            } = &self.identity;
+            let settled = self.users.settle(appid, openid, unionid.as_deref());
+            settled.await.map_err(directory)?;
         }
         for newer in &self.newer {
             sessions.note_told(newer, older).await.map_err(store)?;
@@ -198,37 +214,41 @@ impl Work {
         Ok(())
     }
 
-    /// Where the older turned out to be another's meanwhile, whoever changed its sessions may not have met those that came from the
-    /// newer: they follow. Who it is that stays.
-    async fn pass_on(&self) -> Result<String, Error> {
+    /// Where the older was merged into a third meanwhile, that settlement may not have met the sessions that came from the newer:
+    /// they are moved on. Gives the id that stays.
+    async fn follow(&self) -> Result<String, Error> {
         let (sessions, store) = (&self.sessions, Error::StoreUnavailable);
         let mut stays = self.older.clone();
-        for _ in 0..MOST_FOLLOWED {
+        for _ in 0..MAX_FOLLOWED {
             let Some(into) = sessions.merged_into(&stays).await.map_err(store)? else {
                 break;
             };
             let merged = sessions.merged_from(&into).await.map_err(store)?;
-            self.give(&stays, &into, merged.as_ref()).await?;
+            self.move_sessions(&stays, &into, merged.as_ref()).await?;
             stays = into;
         }
         Ok(stays)
     }
 
-    /// Makes one's sessions another's, who was merged as it says.
-    async fn give(&self, from: &str, to: &str, merged: Option<&Merged>) -> Result<(), Error> {
+    /// Makes the sessions of one id another's, and lets them tell of the merge.
+    async fn move_sessions(
+        &self,
+        from: &str,
+        to: &str,
+        merged: Option<&Merged>,
+    ) -> Result<(), Error> {
         let (user_id, merged) = (Some(to.to_owned()), merged.cloned());
-        let become_his = |session: &mut Session| {
+        let change = |session: &mut Session| {
             session.identity.user_id.clone_from(&user_id);
             if merged.is_some() {
                 session.identity.attributes.merged_from.clone_from(&merged);
             }
         };
-        let given = self.sessions.amend(&user(from), become_his).await;
-        given.map(|_| ()).map_err(Error::StoreUnavailable)
+        let moved = self.sessions.amend(&user(from), change).await;
+        moved.map(|_| ()).map_err(Error::StoreUnavailable)
     }
 
-    /// Ends all sessions of a user who is banned, by whatever id. Those of the newer were let be when the ban was made, or those of the
-    /// older were.
+    /// Ends all sessions of a banned user, by every id: the ban found those of one id only.
     async fn end_where_banned(&self, stays: &str) -> Result<(), Error> {
         let store = Error::StoreUnavailable;
         if self.bans.find(&user(stays)).await.map_err(store)?.is_none() {
@@ -240,14 +260,14 @@ impl Work {
             let revoked = self.sessions.revoke_all(&user(id)).await;
             ended += revoked.map_err(store)?.sessions;
         }
-        // Nobody can do that at will: who is banned gets no new one.
+        // A client cannot repeat this at will: a banned user gets no new session.
         if ended > 0 {
             tracing::info!(
                 event = "sessions.revoked",
                 user.id = stays,
                 sessions = ended,
                 by = "merge",
-                "all sessions of a banned user were ended, for he turned out to be another, too"
+                "all sessions of a banned user were ended with a merge"
             );
         }
         Ok(())

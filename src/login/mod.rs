@@ -22,7 +22,8 @@ use crate::clock;
 use crate::config::App;
 use crate::error::{Error, LoginRefusal};
 use crate::identity::Identity;
-use crate::session::{LOGIN_LOCK_FOR, LoginClaim, Origin, SessionStore};
+use crate::lease::{Claim, ClaimError, HeldLease, Leases, Work};
+use crate::session::{Origin, SessionStore};
 use crate::store_error::StoreError;
 use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
@@ -30,13 +31,12 @@ use crate::wechat::{LoginCode, Wechat};
 
 /// Time for one login in all, from its request to the store's answer.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
-const _: () = assert!(
-    LOGIN_LOCK_FOR.as_secs() > LOGIN_DEADLINE.as_secs(),
-    "a login must not outlive its lock"
-);
 
-/// Pause between two looks at a login that another request is making.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// How long one request may be making a login: a little longer than its deadline, so that none begins beside it.
+const HOLD: Duration = LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
+
+/// How long a login's answer is repeated to requests with the same code.
+const ANSWER_FOR: Duration = Duration::from_secs(10);
 
 /// Logins that are under way at once; each holds a call to WeChat. More are refused.
 const MOST: usize = 1024;
@@ -52,8 +52,10 @@ pub struct Logins {
     users: UserDirectory,
     /// Knows who is kept out.
     bans: Bans,
-    /// Keeps sessions, and what equal logins share.
+    /// Keeps sessions.
     sessions: SessionStore,
+    /// Of equal logins, and of logins that find the same merge, one does the work.
+    leases: Leases,
     /// What upstreams are told when two users are one.
     merges: Merges,
     /// Keep what users tell of themselves; `None` where nothing is.
@@ -110,6 +112,7 @@ impl Logins {
         users: UserDirectory,
         bans: Bans,
         sessions: SessionStore,
+        leases: Leases,
         merges: Merges,
         tasks: TaskTracker,
     ) -> Self {
@@ -119,6 +122,7 @@ impl Logins {
             users,
             bans,
             sessions,
+            leases,
             merges,
             profiles: None,
             places,
@@ -166,36 +170,33 @@ impl Logins {
         waited: &mut Waited,
     ) -> Result<LoginAnswer, Error> {
         let deadline = Instant::now() + LOGIN_DEADLINE;
-        loop {
-            let claim = self
-                .sessions
-                .claim_login(&attempt.app.appid, attempt.code.expose())
-                .await;
-            match claim.map_err(Error::StoreUnavailable)? {
-                LoginClaim::Done(shared) => return told_before(&shared),
-                LoginClaim::Pending if Instant::now() + LOOK_AGAIN >= deadline => {
-                    let why = "an equal login did not end in time";
-                    return Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)));
-                }
-                LoginClaim::Pending => {
-                    tokio::time::sleep(LOOK_AGAIN).await;
-                    waited.others += LOOK_AGAIN;
-                }
-                LoginClaim::Won(ticket) => {
-                    let work = tokio::time::timeout_at(
-                        deadline,
-                        self.exchange(&attempt, deadline, waited),
-                    );
-                    let outcome = work.await;
-                    let outcome = outcome.unwrap_or_else(|_| Err(late(waited)));
-                    // The answer stands whether or not it can be shared: a store that fails now costs an equal login an error.
-                    let _ = match shareable(&outcome) {
-                        Some(shared) => self.sessions.finish_login(ticket, &shared).await,
-                        None => self.sessions.release_login(ticket).await,
-                    };
-                    return outcome;
-                }
+        let (appid, code) = (&attempt.app.appid, attempt.code.expose());
+        let work = Work::about("login", appid, &[appid, code], HOLD);
+        let claim = self.leases.claim(&work, deadline, &mut waited.others);
+        let lease = match claim.await {
+            Ok(Claim::Result(shared)) => return told_before(&shared),
+            Ok(Claim::Granted(lease)) => lease,
+            Ok(Claim::Failed) | Err(ClaimError::Late) => {
+                let why = "an equal login did not end in time";
+                return Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)));
             }
+            Err(ClaimError::Store(error)) => return Err(Error::StoreUnavailable(error)),
+        };
+        let exchange = self.exchange(&attempt, deadline, waited);
+        let outcome = tokio::time::timeout_at(deadline, exchange).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(late(waited)));
+        self.share(lease, &outcome).await;
+        outcome
+    }
+
+    /// Tells equal logins. The outcome stands whether or not that works: a store that fails now costs an equal login an error.
+    async fn share(&self, lease: HeldLease, outcome: &Result<LoginAnswer, Error>) {
+        let shared = match shareable(outcome) {
+            Some(shared) => self.leases.publish(lease, &shared, ANSWER_FOR).await,
+            None => self.leases.release(lease).await,
+        };
+        if let Err(error) = shared {
+            tracing::debug!(%error, "a login's outcome was not shared");
         }
     }
 

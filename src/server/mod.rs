@@ -30,6 +30,7 @@ use crate::access_token::AccessTokens;
 use crate::admin::Admin;
 use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
 use crate::gateway::{Gateway, Services, Snapshot, UnknownUpstream};
+use crate::lease::Leases;
 use crate::limit::Limits;
 use crate::login::{Logins, Merges};
 use crate::redis::{RedisConfigError, RedisLink};
@@ -163,7 +164,7 @@ impl Server {
         let merges = Merges {
             header_for: config.users.merged.header_for,
         };
-        let tokens = AccessTokens::new(Arc::clone(&wechat), shared, &config, tasks.clone());
+        let tokens = AccessTokens::new(Arc::clone(&wechat), shared.clone(), &config, tasks.clone());
         let tokens = Arc::new(tokens);
         let admin = admin.map(|listener| {
             let admin = Admin::new(&config, redis.clone(), &wechat, &tokens);
@@ -174,6 +175,7 @@ impl Server {
             users.clone(),
             bans,
             sessions.clone(),
+            Leases::new(shared, &config),
             merges,
             tasks.clone(),
         )

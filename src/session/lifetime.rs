@@ -12,11 +12,6 @@ use crate::config;
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// How long a user's session_keys are kept after his last login.
 pub(super) const SESSION_KEYS_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// Live time of a login's lock: a little more than a login may take, so that it does not end under its holder.
-pub const LOGIN_LOCK_FOR: Duration = Duration::from_secs(6);
-/// How long a login's result is repeated to whoever sends the same code.
-pub(super) const LOGIN_RESULT_FOR: Duration = Duration::from_secs(10);
-
 /// A session in use is prolonged at most once in this time, or in a tenth of a shorter `session.ttl`: a write for each request
 /// would cost more than the request's own look-up.
 const RENEW_EVERY: Duration = Duration::from_secs(600);

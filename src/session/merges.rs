@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{LoginClaim, SessionStore};
+use super::SessionStore;
 use crate::clock;
 use crate::identity::Merged;
 use crate::store_error::StoreError;
@@ -14,21 +14,6 @@ const MOST_IDS: usize = 8;
 pub(super) const UNDER_WAY: Duration = Duration::from_secs(60);
 
 impl SessionStore {
-    /// The right to let everybody know of merges into one id: of logins that come by them at once, one does. Ends by itself after some seconds;
-    /// `finish_login` and `release_login` end it before.
-    ///
-    /// # Errors
-    /// The store cannot answer.
-    pub async fn claim_merge(
-        &self,
-        newer: &[String],
-        older: &str,
-    ) -> Result<LoginClaim, StoreError> {
-        // No login has an appid with a blank, and no id a NUL.
-        self.claim_login("a merge", &format!("{}\0{older}", newer.join("\0")))
-            .await
-    }
-
     /// Notes that an id turned out to be an older one, for `header_for` if at all. Gives what the older one's sessions have to tell:
     /// this id, those that were merged into it, and those that were merged into the older one before. Said twice, the first counts.
     ///
@@ -184,16 +169,9 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_merge_is_reported_once_per_id_by_one_login() {
+    async fn a_merge_is_told_once_into_each_id() {
         let (_server, stores) = both(&session_config()).await;
         for store in stores {
-            let claim = async || store.claim_merge(&["2".to_owned()], "1").await.unwrap();
-            let LoginClaim::Won(ticket) = claim().await else {
-                panic!("the right is free")
-            };
-            assert!(matches!(claim().await, LoginClaim::Pending));
-            store.release_login(ticket).await.unwrap();
-            assert!(matches!(claim().await, LoginClaim::Won(_)));
             assert!(!store.merge_is_told("2", "1").await.unwrap());
             store.note_told("2", "1").await.unwrap();
             assert!(store.merge_is_told("2", "1").await.unwrap());

@@ -1,16 +1,13 @@
-//! The skey → session store, and what else a login leaves behind: the user's session_keys and one answer per code. A
+//! The skey → session store, and what else a login leaves behind: the user's session_keys, and notes of merges. A
 //! session that is not found, has ended or does not open is `None`; only a store that cannot answer is an error.
 
 mod control;
-mod expiring;
 mod lifetime;
-mod login;
 mod memory;
 mod merges;
 pub mod record;
 mod redis;
 mod scripts;
-mod seal;
 mod skey;
 #[cfg(test)]
 mod tests;
@@ -19,11 +16,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 pub use self::control::{Handle, Listed, Page, Revoked};
-pub use self::lifetime::LOGIN_LOCK_FOR;
-pub use self::login::{LoginClaim, LoginTicket};
 pub use self::memory::MemorySessions;
 pub use self::redis::RedisSessions;
-pub use self::seal::{OpenError, SealError, Sealer};
 pub use self::skey::Skey;
 
 use crate::config;
@@ -162,45 +156,6 @@ impl SessionStore {
             Self::Memory(store) => Ok(store.session_keys(appid, openid)),
         }
     }
-
-    /// Asks for the right to exchange a code. On `Pending`, ask again after some 50 ms, within the login's deadline.
-    ///
-    /// # Errors
-    /// The store cannot answer.
-    pub async fn claim_login(&self, appid: &str, code: &str) -> Result<LoginClaim, StoreError> {
-        match self {
-            Self::Redis(store) => store.claim_login(appid, code).await,
-            Self::Memory(store) => store.claim_login(appid, code),
-        }
-    }
-
-    /// Leaves `result` for 10 s to all who send the same code. Does nothing when another has taken over since.
-    ///
-    /// # Errors
-    /// The store cannot answer; the others will find the code used.
-    pub async fn finish_login(&self, ticket: LoginTicket, result: &[u8]) -> Result<(), StoreError> {
-        match self {
-            Self::Redis(store) => store.finish_login(ticket, result).await,
-            Self::Memory(store) => {
-                store.finish_login(ticket, result);
-                Ok(())
-            }
-        }
-    }
-
-    /// Gives the right back: the next to ask gets it. Does nothing when another has taken over since.
-    ///
-    /// # Errors
-    /// The store cannot answer; the right ends by itself.
-    pub async fn release_login(&self, ticket: LoginTicket) -> Result<(), StoreError> {
-        match self {
-            Self::Redis(store) => store.release_login(ticket).await,
-            Self::Memory(store) => {
-                store.release_login(ticket);
-                Ok(())
-            }
-        }
-    }
 }
 
 impl Origin {
@@ -214,14 +169,6 @@ impl Origin {
             device: cut(&self.device, 128),
             version: cut(&self.version, 32),
             address: self.address,
-        }
-    }
-}
-
-impl From<SealError> for StoreError {
-    fn from(error: SealError) -> Self {
-        Self::Unavailable {
-            cause: error.to_string(),
         }
     }
 }

@@ -59,20 +59,6 @@ redis.call('LTRIM', KEYS[1], 0, 1)
 redis.call('EXPIRE', KEYS[1], ARGV[3])
 return 1";
 
-/// Replaces a login's lock by its result, unless it is another's lock by now.
-/// Key: login. Arguments: our lock, result, milliseconds.
-pub(super) const FINISH: &str = "
-local v = redis.call('GET', KEYS[1])
-if v and v ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
-return 1";
-
-/// Removes a login's lock if it is still ours.
-/// Key: login. Argument: our lock.
-pub(super) const RELEASE: &str = "
-if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
-return 0";
-
 /// Sets what was merged into a user if it is still what was read, or still nothing.
 /// Key: ids. Arguments: value read, empty for none; new value; seconds.
 pub(super) const MERGED: &str = "

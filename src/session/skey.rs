@@ -8,7 +8,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 
-use super::seal::SealError;
+use crate::seal::SealError;
 
 /// 20 to 128 characters of `[A-Za-z0-9_-]`. Ours have 43, from 256 random bits.
 #[derive(Clone, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::{LoginClaim, Origin, SessionStore, Skey};
+use super::{Origin, SessionStore, Skey};
 use crate::config::{self, SessionStoreKind};
 use crate::identity::{Attributes, Identity};
 use crate::secret::Secret;
@@ -169,63 +169,6 @@ async fn the_newest_two_session_keys_are_kept_newest_first_and_each_once() {
     }
 }
 
-#[tokio::test]
-async fn one_of_many_claims_of_a_code_wins_and_all_get_its_result() {
-    let (_server, stores) = both(&session_config()).await;
-    for store in stores {
-        let claims = (0..50).map(|_| {
-            let store = store.clone();
-            tokio::spawn(async move { store.claim_login("wx1", "code").await.unwrap() })
-        });
-        let mut tickets = Vec::new();
-        for claim in claims.collect::<Vec<_>>() {
-            match claim.await.unwrap() {
-                LoginClaim::Won(ticket) => tickets.push(ticket),
-                LoginClaim::Pending => {}
-                LoginClaim::Done(_) => panic!("nobody has finished"),
-            }
-        }
-        assert_eq!(tickets.len(), 1);
-        let ticket = tickets.pop().unwrap();
-        store.finish_login(ticket, b"answer").await.unwrap();
-        let after = store.claim_login("wx1", "code").await.unwrap();
-        assert_eq!(after, LoginClaim::Done(b"answer".to_vec()));
-        let other_app = store.claim_login("wx2", "code").await.unwrap();
-        assert!(matches!(other_app, LoginClaim::Won(_)));
-    }
-}
-
-#[tokio::test]
-async fn a_released_code_can_be_claimed_again_and_a_late_release_frees_no_other_claim() {
-    let (_server, stores) = both(&session_config()).await;
-    for store in stores {
-        let claim = async || store.claim_login("wx1", "code").await.unwrap();
-        let LoginClaim::Won(first) = claim().await else {
-            panic!("the first claim wins")
-        };
-        let late = super::LoginTicket {
-            appid: first.appid.clone(),
-            place: first.place.clone(),
-            mark: first.mark,
-        };
-        store.release_login(first).await.unwrap();
-        let LoginClaim::Won(second) = claim().await else {
-            panic!("a released code is free")
-        };
-        let too_late = super::LoginTicket {
-            appid: late.appid.clone(),
-            place: late.place.clone(),
-            mark: late.mark,
-        };
-        store.release_login(late).await.unwrap();
-        assert_eq!(claim().await, LoginClaim::Pending);
-        store.finish_login(too_late, b"old").await.unwrap();
-        assert_eq!(claim().await, LoginClaim::Pending);
-        store.finish_login(second, b"new").await.unwrap();
-        assert_eq!(claim().await, LoginClaim::Done(b"new".to_vec()));
-    }
-}
-
 // The memory store by a clock that tests move; the same in Redis is tried with its own expiry.
 
 fn memory(max_per_user: u32) -> SessionStore {
@@ -274,20 +217,4 @@ async fn in_memory_the_oldest_session_over_the_limit_ends_after_its_grace_though
     assert!(!lives(&store, &skeys[0]).await);
     assert!(lives(&store, &skeys[1]).await);
     assert!(lives(&store, &skeys[2]).await);
-}
-
-#[tokio::test(start_paused = true)]
-async fn in_memory_a_lost_login_frees_its_code_and_a_result_is_kept_ten_seconds() {
-    let store = memory(0);
-    let claim = async || store.claim_login("wx1", "code").await.unwrap();
-    assert!(matches!(claim().await, LoginClaim::Won(_)));
-    tokio::time::advance(Duration::from_secs(6)).await;
-    let LoginClaim::Won(ticket) = claim().await else {
-        panic!("the lock has ended")
-    };
-    store.finish_login(ticket, b"answer").await.unwrap();
-    tokio::time::advance(Duration::from_millis(9900)).await;
-    assert!(matches!(claim().await, LoginClaim::Done(_)));
-    tokio::time::advance(Duration::from_millis(100)).await;
-    assert!(matches!(claim().await, LoginClaim::Won(_)));
 }

@@ -98,7 +98,8 @@ fn the_keys_in_redis_are_those_of_the_code() {
         "src/session/redis/mod.rs",
         "src/users/redis/mod.rs",
         "src/limit/shared.rs",
-        "src/access_token/redis.rs",
+        "src/lease/redis.rs",
+        "src/access_token/mod.rs",
     ];
     let code: String = files.into_iter().map(file).collect();
     let known: Vec<&str> = code

@@ -25,7 +25,7 @@ pub(super) const LAYERS: [&[&str]; 15] = [
         "limit",
         "identity_headers",
     ],
-    &["webhook"],
+    &["webhook", "seal"],
     &["redis", "http_client", "logging"],
     &["config"],
     &["http"],

@@ -7,15 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::control::{Listed, Page, Revoked};
-use super::expiring::ExpiringMap;
-use super::lifetime::{GRACE, LOGIN_LOCK_FOR, LOGIN_RESULT_FOR, Lifetime, SESSION_KEYS_FOR};
-use super::login::code_hash;
-use super::{LoginClaim, LoginTicket, NewSession, Origin, Session, Skey};
+use super::lifetime::{GRACE, Lifetime, SESSION_KEYS_FOR};
+use super::{NewSession, Origin, Session, Skey};
 use crate::clock;
 use crate::config;
 use crate::identity::{Holder, Identity, Merged};
 use crate::secret::Secret;
 use crate::store_error::StoreError;
+use crate::ttl_map::TtlMap;
 
 /// Sessions that end with the process. A clone shares them.
 #[derive(Clone)]
@@ -25,13 +24,12 @@ pub struct MemorySessions {
 }
 
 struct State {
-    sessions: ExpiringMap<Held>,
+    sessions: TtlMap<Held>,
     /// Hashes of a user's sessions, oldest first.
-    lists: ExpiringMap<Vec<String>>,
-    rings: ExpiringMap<Vec<Secret>>,
-    logins: ExpiringMap<Login>,
-    merged: ExpiringMap<Merged>,
-    merge_notes: ExpiringMap<String>,
+    lists: TtlMap<Vec<String>>,
+    rings: TtlMap<Vec<Secret>>,
+    merged: TtlMap<Merged>,
+    merge_notes: TtlMap<String>,
 }
 
 struct Held {
@@ -41,22 +39,16 @@ struct Held {
     ending: bool,
 }
 
-enum Login {
-    Running([u8; 16]),
-    Finished(Vec<u8>),
-}
-
 impl MemorySessions {
     pub(super) fn new(config: &config::Session) -> Self {
         Self {
             lifetime: Lifetime::new(config),
             state: Arc::new(Mutex::new(State {
-                sessions: ExpiringMap::new(),
-                lists: ExpiringMap::new(),
-                rings: ExpiringMap::new(),
-                logins: ExpiringMap::new(),
-                merged: ExpiringMap::new(),
-                merge_notes: ExpiringMap::new(),
+                sessions: TtlMap::new(),
+                lists: TtlMap::new(),
+                rings: TtlMap::new(),
+                merged: TtlMap::new(),
+                merge_notes: TtlMap::new(),
             })),
         }
     }
@@ -211,50 +203,6 @@ impl MemorySessions {
         ring.map(|(ring, _)| ring.clone()).unwrap_or_default()
     }
 
-    pub(super) fn claim_login(&self, appid: &str, code: &str) -> Result<LoginClaim, StoreError> {
-        let ticket = LoginTicket::new(appid, code_hash(appid, code))?;
-        let now = Instant::now();
-        let mut state = self.state();
-        state.sweep(now);
-        match state.logins.find(&ticket.place, now) {
-            Some((Login::Running(_), _)) => Ok(LoginClaim::Pending),
-            Some((Login::Finished(result), _)) => Ok(LoginClaim::Done(result.clone())),
-            None => {
-                let running = Login::Running(ticket.mark);
-                state
-                    .logins
-                    .insert(&ticket.place, running, now + LOGIN_LOCK_FOR);
-                Ok(LoginClaim::Won(ticket))
-            }
-        }
-    }
-
-    pub(super) fn finish_login(&self, ticket: LoginTicket, result: &[u8]) {
-        let now = Instant::now();
-        let LoginTicket { place, mark, .. } = ticket;
-        let mut state = self.state();
-        match state.logins.find(&place, now) {
-            Some((Login::Running(holder), _)) if *holder == mark => {}
-            None => {}
-            Some((Login::Running(_) | Login::Finished(_), _)) => return,
-        }
-        let finished = Login::Finished(result.to_vec());
-        state
-            .logins
-            .insert(&place, finished, now + LOGIN_RESULT_FOR);
-    }
-
-    pub(super) fn release_login(&self, ticket: LoginTicket) {
-        let now = Instant::now();
-        let LoginTicket { place, mark, .. } = ticket;
-        let mut state = self.state();
-        if let Some((Login::Running(holder), _)) = state.logins.find(&place, now)
-            && *holder == mark
-        {
-            state.logins.remove(&place, now);
-        }
-    }
-
     fn state(&self) -> MutexGuard<'_, State> {
         // Each change is complete before the next statement that could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -266,7 +214,6 @@ impl State {
         self.sessions.sweep(now);
         self.lists.sweep(now);
         self.rings.sweep(now);
-        self.logins.sweep(now);
         self.merged.sweep(now);
         self.merge_notes.sweep(now);
     }

@@ -5,7 +5,6 @@
 //! | `s:<hash of the skey>` | mark, then the sealed session | `session.ttl`, within `session.max_age` |
 //! | `u:{<user>}:sessions` | sorted set of those hashes by time of login | `session.max_age` after the last login |
 //! | `k:{<appid>:<openid>}` | list: fingerprint, then the sealed session_key; newest first, two at most | 30 d |
-//! | `l:<hash of appid and code>` | `L` and the holder's mark, or `R` and the sealed result | 6 s, then 10 s |
 //! | `m:<user>` | sealed: ids that were merged into his, by commas, the last first | `users.merged.header_for` |
 //! | `m:<user>:into` | sealed: the older id that this one turned out to be | 60 s |
 //! | `m:<user>:told` | sealed: the older id, once all sessions are its | `session.max_age` after the last login that led to this one |
@@ -13,7 +12,6 @@
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
 
 mod control;
-mod login;
 mod merges;
 mod ring;
 #[cfg(test)]
@@ -26,13 +24,13 @@ use std::time::Duration;
 use deadpool_redis::redis::{cmd, pipe};
 
 use super::lifetime::{GRACE, Lifetime};
-use super::seal::{HEAD_LEN, Sealer};
 use super::{NewSession, Origin, Session, Skey, record, scripts};
 use crate::clock;
 use crate::config;
 use crate::identity::{Holder, Identity};
 use crate::log_throttle::LogThrottle;
 use crate::redis::{RedisLink, eval, get, key_part};
+use crate::seal::{HEAD_LEN, Sealer};
 use crate::store_error::StoreError;
 
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.

@@ -3,8 +3,8 @@
 use deadpool_redis::redis::cmd;
 
 use super::*;
+use crate::lease::{LeaseState, Leases, Work};
 use crate::secret::Secret;
-use crate::session::LoginClaim;
 use crate::session::tests::{identity, phone, session_config};
 use crate::testing::{RedisServer, app, eventually};
 
@@ -297,13 +297,14 @@ async fn a_dump_shows_no_skey_session_key_openid_or_result() {
         .remember_session_key("wx1", "other", &Secret::new("tiihtNczf5v6AKRyjwEUhQ=="))
         .await
         .unwrap();
-    let LoginClaim::Won(ticket) = store.claim_login("wx1", "logincode1").await.unwrap() else {
+    let leases = Leases::redis(server.link(), "gate:", Sealer::new(&[], &[app("wx1")]));
+    let second = Duration::from_secs(1);
+    let work = Work::about("login", "wx1", &["wx1", "logincode1"], second);
+    let LeaseState::Granted(lease) = leases.look(&work, second).await.unwrap().state else {
         panic!("the first claim wins")
     };
-    store
-        .finish_login(ticket, new.skey.expose().as_bytes())
-        .await
-        .unwrap();
+    let skey = new.skey.expose().as_bytes();
+    leases.publish(lease, skey, 5 * second).await.unwrap();
     let link = &store.inner.link;
     let names: Vec<String> = link.read(cmd("KEYS").arg("*")).await.unwrap();
     assert_eq!(names.len(), 4);
@@ -335,23 +336,6 @@ async fn a_dump_shows_no_skey_session_key_openid_or_result() {
         let found = dump.windows(secret.len()).any(|w| w == secret.as_bytes());
         assert!(!found, "{secret} lies in Redis");
     }
-}
-
-#[tokio::test]
-async fn locks_and_results_of_logins_end_by_themselves() {
-    let server = RedisServer::start().await;
-    let store = sessions(&server, 0);
-    let LoginClaim::Won(ticket) = store.claim_login("wx1", "code").await.unwrap() else {
-        panic!("the first claim wins")
-    };
-    let place = ticket.place.clone();
-    let left = async || -> u64 {
-        let link = &store.inner.link;
-        link.read(cmd("PTTL").arg(&place)).await.unwrap()
-    };
-    assert!((5000..=6000).contains(&left().await));
-    store.finish_login(ticket, b"answer").await.unwrap();
-    assert!((9000..=10_000).contains(&left().await));
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
-//! A map whose entries end. What has ended is never returned; its memory is given back a few entries at a time.
+//! A map in memory whose entries end. What has ended is never returned; its memory is given back a few entries at a time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use tokio::time::Instant;
 
-/// Ended entries removed by one call: no caller pays for all.
+/// Ended entries that one `sweep` removes: no caller pays for all.
 const SWEPT_AT_ONCE: usize = 32;
 
-pub(super) struct ExpiringMap<V> {
+/// Values by text, each until its own end.
+pub(crate) struct TtlMap<V> {
     entries: HashMap<String, Entry<V>>,
     /// Exactly one valid item per entry, at or before its end.
     queue: BinaryHeap<Reverse<(Instant, String)>>,
@@ -20,8 +21,8 @@ struct Entry<V> {
     queued: Instant,
 }
 
-impl<V> ExpiringMap<V> {
-    pub(super) fn new() -> Self {
+impl<V> TtlMap<V> {
+    pub(crate) fn new() -> Self {
         Self {
             entries: HashMap::new(),
             queue: BinaryHeap::new(),
@@ -29,13 +30,13 @@ impl<V> ExpiringMap<V> {
     }
 
     /// The value and when it ends.
-    pub(super) fn find(&mut self, key: &str, now: Instant) -> Option<(&mut V, Instant)> {
+    pub(crate) fn find(&mut self, key: &str, now: Instant) -> Option<(&mut V, Instant)> {
         let entry = self.entries.get_mut(key).filter(|entry| entry.ends > now)?;
         Some((&mut entry.value, entry.ends))
     }
 
     /// Everything that has not ended, and when it does.
-    pub(super) fn iter(&self, now: Instant) -> impl Iterator<Item = (&str, &V, Instant)> {
+    pub(crate) fn iter(&self, now: Instant) -> impl Iterator<Item = (&str, &V, Instant)> {
         let live = self
             .entries
             .iter()
@@ -43,7 +44,7 @@ impl<V> ExpiringMap<V> {
         live.map(|(key, entry)| (key.as_str(), &entry.value, entry.ends))
     }
 
-    pub(super) fn insert(&mut self, key: &str, value: V, ends: Instant) {
+    pub(crate) fn insert(&mut self, key: &str, value: V, ends: Instant) {
         self.queue.push(Reverse((ends, key.to_owned())));
         self.entries.insert(
             key.to_owned(),
@@ -55,7 +56,7 @@ impl<V> ExpiringMap<V> {
         );
     }
 
-    pub(super) fn set_end(&mut self, key: &str, ends: Instant) {
+    pub(crate) fn set_end(&mut self, key: &str, ends: Instant) {
         let Some(entry) = self.entries.get_mut(key) else {
             return;
         };
@@ -67,14 +68,28 @@ impl<V> ExpiringMap<V> {
         }
     }
 
-    pub(super) fn remove(&mut self, key: &str, now: Instant) -> Option<V> {
+    pub(crate) fn remove(&mut self, key: &str, now: Instant) -> Option<V> {
         let entry = self.entries.remove(key)?;
         (entry.ends > now).then_some(entry.value)
     }
 
+    /// Entries that memory is held for; some may have ended.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// Gives back the memory of some entries that have ended.
-    pub(super) fn sweep(&mut self, now: Instant) {
-        for _ in 0..SWEPT_AT_ONCE {
+    pub(crate) fn sweep(&mut self, now: Instant) {
+        self.sweep_some(now, SWEPT_AT_ONCE);
+    }
+
+    /// Gives back the memory of all entries that have ended.
+    pub(crate) fn sweep_all(&mut self, now: Instant) {
+        self.sweep_some(now, usize::MAX);
+    }
+
+    fn sweep_some(&mut self, now: Instant, most: usize) {
+        for _ in 0..most {
             match self.queue.peek() {
                 Some(Reverse((time, _))) if *time <= now => {}
                 Some(_) | None => return,
@@ -107,7 +122,7 @@ mod tests {
     async fn ended_entries_are_absent_and_their_memory_is_given_back() {
         let second = Duration::from_secs(1);
         let start = Instant::now();
-        let mut map = ExpiringMap::new();
+        let mut map = TtlMap::new();
         for number in 0..10 {
             map.insert(&format!("k{number}"), number, start + second);
         }
@@ -126,7 +141,7 @@ mod tests {
     async fn an_entry_stored_again_keeps_one_place_in_the_queue() {
         let second = Duration::from_secs(1);
         let start = Instant::now();
-        let mut map = ExpiringMap::new();
+        let mut map = TtlMap::new();
         map.insert("k", 1, start + second);
         map.insert("k", 2, start + 3 * second);
         map.sweep(start + 2 * second);

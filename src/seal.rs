@@ -15,11 +15,12 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::config::App;
 use crate::secret::Secret;
+use crate::store_error::StoreError;
 
 const VERSION: u8 = 1;
 const ID_LEN: usize = 4;
 /// Bytes before the ciphertext. They differ from value to value, so they identify one.
-pub(super) const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
+pub(crate) const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
 
 /// Seals and opens with the keys of one configuration.
 pub struct Sealer {
@@ -52,6 +53,14 @@ impl fmt::Display for SealError {
 }
 
 impl std::error::Error for SealError {}
+
+impl From<SealError> for StoreError {
+    fn from(error: SealError) -> Self {
+        Self::Unavailable {
+            cause: error.to_string(),
+        }
+    }
+}
 
 /// Why a value did not open. None of them is an error to a caller: it is as if nothing were stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

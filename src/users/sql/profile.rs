@@ -1,4 +1,5 @@
-//! Profiles in tables of the gateway's own. An adopted table keeps none, which the configuration says.
+//! Profiles in tables of the gateway's own. An adopted table keeps none, which the configuration
+//! says.
 
 use super::database::SqlError;
 use super::{SqlUsers, own, retried};

@@ -1,4 +1,5 @@
-//! A map in memory whose entries end. What has ended is never returned; its memory is given back a few entries at a time.
+//! A map in memory whose entries end. What has ended is never returned; its memory is given back a
+//! few entries at a time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};

@@ -17,7 +17,8 @@ const MAX_FORCED: u32 = 10;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// Whether a token may be forced now.
-/// Keys: pause, forced. Arguments: milliseconds of the pause, the most in a day, milliseconds of a day.
+/// Keys: pause, forced. Arguments: milliseconds of the pause, the most in a day, milliseconds of a
+/// day.
 const FORCE: &str = "
 if (tonumber(redis.call('GET', KEYS[2]) or 0) or 0) >= tonumber(ARGV[2]) then return 0 end
 if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return 0 end

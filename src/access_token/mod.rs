@@ -1,5 +1,6 @@
-//! Keeps each app's access_token, one for all replicas, and makes the calls that carry it. A token is renewed shortly before its end
-//! by its first user then, and by no other; the others use the old one meanwhile. Only the store counts its time.
+//! Keeps each app's access_token, one for all replicas, and makes the calls that carry it. A token
+//! is renewed shortly before its end by its first user then, and by no other; the others use the
+//! old one meanwhile. Only the store counts its time.
 //!
 //! Under `redis.key_prefix`:
 //!
@@ -31,12 +32,13 @@ use crate::secret::Secret;
 use crate::store_error::StoreError;
 use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
 
-/// A token is renewed so long before its end. WeChat gives a new one from five minutes before it; asked a moment too early, it
-/// would give the old one once more.
+/// A token is renewed so long before its end. WeChat gives a new one from five minutes before it;
+/// asked a moment too early, it would give the old one once more.
 const RENEW_BEFORE: Duration = Duration::from_secs(290);
 /// The time of one renewal, all its calls together.
 const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a replica may be renewing: longer than the deadline, so that no other begins before the end of it.
+/// How long a replica may be renewing: longer than the deadline, so that no other begins before the
+/// end of it.
 const HOLD: Duration = Duration::from_secs(8);
 /// Pause after a renewal that gave a token near its end.
 const PAUSE: Duration = Duration::from_secs(10);
@@ -69,7 +71,7 @@ pub enum TokenError {
     Unchanged,
     /// Fetching one failed less than a second ago.
     FailedBefore,
-    /// Somebody else fetches it and was not done in time.
+    /// Another request fetches it and was not done in time.
     Late,
 }
 
@@ -118,8 +120,9 @@ impl AccessTokens {
         }
     }
 
-    /// A token in the place of one that WeChat refused: what somebody else has fetched since, else a new one. WeChat is made to end
-    /// the old one only where it gives it out once more, and that seldom.
+    /// A token in the place of one that WeChat refused: what another request has fetched since, else
+    /// a new one. WeChat is made to end the old one only where it gives it out once more, and that
+    /// seldom.
     ///
     /// # Errors
     /// By cause, before `deadline`.
@@ -149,7 +152,8 @@ impl AccessTokens {
         }
     }
 
-    /// The token that is kept, and whether the caller has to renew it: where it lasts no longer than `ahead`.
+    /// The token that is kept, and whether the caller has to renew it: where it lasts no longer
+    /// than `ahead`.
     async fn look(
         &self,
         app: &App,
@@ -235,7 +239,8 @@ impl AccessTokens {
         }
     }
 
-    /// A task of its own: a caller who leaves must not keep the others waiting for an answer that was lost.
+    /// A task of its own: a caller that leaves must not keep the others waiting for an answer that
+    /// was lost.
     fn begin_renewal(
         self: &Arc<Self>,
         app: &Arc<App>,
@@ -247,7 +252,8 @@ impl AccessTokens {
             let started = Instant::now();
             match tokens.fetch(&app, refused.as_ref(), started).await {
                 Ok(new) => {
-                    // From before the question on: the store must not take it for good longer than WeChat does.
+                    // From before the question on: the store must not take it for good longer than
+                    // WeChat does.
                     let lasts = new.expires_in.saturating_sub(started.elapsed());
                     tracing::debug!(appid = app.appid, seconds = lasts.as_secs(), "access_token");
                     let hold = match lasts > RENEW_BEFORE {

@@ -1,6 +1,7 @@
-//! Work that one holder does while the others wait for its result: on every replica where it is kept in Redis, in this process where
-//! it is kept in memory. A holder that dies holds on for the time that the work allows, then the next one takes over. What a holder
-//! does after that time counts only while nothing else has happened.
+//! Work that one holder does while the others wait for its result: on every replica where it is
+//! kept in Redis, in this process where it is kept in memory. A holder that dies holds on for the
+//! time that the work allows, then the next one takes over. What a holder does after that time
+//! counts only while nothing else has happened.
 
 mod memory;
 mod redis;
@@ -60,7 +61,7 @@ pub struct HeldLease {
 pub struct Look {
     /// The last result, while it lasts; also while the next one is being made.
     pub result: Option<Vec<u8>>,
-    /// Whether it is the caller who has to make the next one.
+    /// Whether the caller has to make the next one.
     pub state: LeaseState,
 }
 
@@ -98,8 +99,9 @@ pub enum ClaimError {
 }
 
 impl Work {
-    /// Work named by what it is about, which need not be fit for a key and does not show there. `hold` has to be longer than the
-    /// deadline of the work itself, or a second holder begins beside the first.
+    /// Work named by what it is about, which need not be fit for a key and does not show there.
+    /// `hold` has to be longer than the deadline of the work itself, or a second holder begins
+    /// beside the first.
     #[must_use]
     pub fn about(kind: &str, appid: &str, subject: &[&str], hold: Duration) -> Self {
         let hash = hash(subject);
@@ -146,8 +148,8 @@ impl Leases {
         Self::Memory(MemoryLeases::new(most))
     }
 
-    /// Looks at a piece of work, once. Where there is no result that lasts longer than `ahead`, and no other holder, the caller has
-    /// to make one from now on.
+    /// Looks at a piece of work, once. Where there is no result that lasts longer than `ahead`, and
+    /// no other holder, the caller has to make one from now on.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -158,7 +160,8 @@ impl Leases {
         }
     }
 
-    /// Waits for the result of a piece of work, or for the right to do it. `waited` is lengthened by the pauses.
+    /// Waits for the result of a piece of work, or for the right to do it. `waited` is lengthened
+    /// by the pauses.
     ///
     /// # Errors
     /// `Late`, before `deadline`; `Store`.
@@ -179,7 +182,8 @@ impl Leases {
         }
     }
 
-    /// Ends the work with a result, which lasts for a time. Does nothing when another holder has taken over.
+    /// Ends the work with a result, which lasts for a time. Does nothing when another holder has
+    /// taken over.
     ///
     /// # Errors
     /// The store did not confirm it: the lease ends by itself.
@@ -289,8 +293,8 @@ impl From<StoreError> for ClaimError {
     }
 }
 
-/// Base64url of the SHA-256 of all parts: a login code is a credential until it is used. Their lengths keep `["a", "bc"]` from
-/// `["ab", "c"]`.
+/// Base64url of the SHA-256 of all parts: a login code is a credential until it is used. Their
+/// lengths keep `["a", "bc"]` from `["ab", "c"]`.
 fn hash(parts: &[&str]) -> String {
     let mut context = Context::new(&SHA256);
     for part in parts {

@@ -1,12 +1,13 @@
-//! Leases in Redis. The only place that knows these key names; under `redis.key_prefix`, beside those of work that brings a name of
-//! its own:
+//! Leases in Redis. The only place that knows these key names; under `redis.key_prefix`, beside
+//! those of work that brings a name of its own:
 //!
 //! | key | value | lives |
 //! |---|---|---|
 //! | `l:{<work>:<hash of its subject>}` | the sealed result: a login's answer, or that a merge is done | 10 s |
 //! | `l:{<work>:<hash of its subject>}:turn` | the mark of the replica that does it, or `F` after a failure | 6 s |
 //!
-//! The keys of one piece of work are in one slot of a cluster. Redis alone counts the time: no replica's clock matters.
+//! The keys of one piece of work are in one slot of a cluster. Redis alone counts the time: no
+//! replica's clock matters.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,9 +17,11 @@ use crate::redis::{RedisLink, eval_over, millis};
 use crate::seal::Sealer;
 use crate::store_error::StoreError;
 
-/// The result, and whose turn it is: 0 no one's, 1 the asker's from now on, 2 another's, 3 no one's since it failed.
-/// A look that is repeated with the same mark says the same: a connection that broke under it is not felt.
-/// Keys: result, turn. Arguments: milliseconds before its end from which a result is due, mark, milliseconds of a turn.
+/// The result, and whose turn it is: 0 no one's, 1 the asker's from now on, 2 another's, 3 no one's
+/// since it failed. A look that is repeated with the same mark says the same: a connection that
+/// broke under it is not felt.
+/// Keys: result, turn. Arguments: milliseconds before its end from which a result is due, mark,
+/// milliseconds of a turn.
 pub(super) const LOOK: &str = "
 local v = redis.call('GET', KEYS[1])
 if v and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return {v, 0} end
@@ -28,8 +31,10 @@ if turn == ARGV[2] then return {v, 1} end
 if turn == 'F' then return {v, 3} end
 return {v, 2}";
 
-/// Stores a result and ends the turn. A holder whose turn has ended stores what nothing has replaced.
-/// Keys: result, turn. Arguments: mark, result, its milliseconds, milliseconds for which the turn is kept.
+/// Stores a result and ends the turn. A holder whose turn has ended stores what nothing has
+/// replaced.
+/// Keys: result, turn. Arguments: mark, result, its milliseconds, milliseconds for which the turn
+/// is kept.
 const PUBLISH: &str = "
 local turn = redis.call('GET', KEYS[2])
 if turn ~= ARGV[1] and (turn or redis.call('EXISTS', KEYS[1]) == 1) then return 0 end

@@ -1,9 +1,9 @@
-//! Settles merges: two users of the directory turn out to be one. The sessions of the newer id become the older's, and
-//! upstreams are told for a time. Where one of the two is banned, the sessions of both end. The user directory alone
-//! decides who is merged.
+//! Settles merges: two users of the directory turn out to be one. The sessions of the newer id
+//! become the older's, and upstreams are told for a time. Where one of the two is banned, the
+//! sessions of both end. The user directory alone merges users.
 //!
-//! Each login that comes by a merge settles it, until one has done all of it: nothing is lost with a process that dies or
-//! with a store that fails in between.
+//! Each login that comes by a merge settles it, until one has done all of it: nothing is lost with
+//! a process that dies or with a store that fails in between.
 
 use std::time::Duration;
 
@@ -15,9 +15,11 @@ use crate::lease::{LeaseState, Work};
 use crate::session::{NewSession, Origin, Session, SessionStore};
 use crate::users::{Bans, Profiles, UserDirectory};
 
-/// How long a login waits for a merge. A user with thousands of sessions logs in all the same; the rest is done behind it.
+/// How long a login waits for a merge. A user with thousands of sessions logs in all the same; the
+/// rest is done behind it.
 const WAIT: Duration = Duration::from_secs(1);
-/// How long one login may be settling a merge, before the next login that comes by it begins as well.
+/// How long one login may be settling a merge, before the next login that comes by it begins as
+/// well.
 const HOLD: Duration = Duration::from_secs(6);
 /// For so long logins leave a merge alone that was just settled.
 const SETTLED_FOR: Duration = Duration::from_secs(10);
@@ -48,11 +50,12 @@ struct Settlement {
 }
 
 impl Logins {
-    /// Settles the merges of `newer` into this user. Waits a second for that; a task of its own does the rest, and where
-    /// that fails the next login begins again.
+    /// Settles the merges of `newer` into this user. Waits a second for that; a task of its own
+    /// does the rest, and where that fails the next login begins again.
     ///
     /// # Errors
-    /// `StoreUnavailable`, `DirectoryUnavailable`: something may be left undone; the next login does it again.
+    /// `StoreUnavailable`, `DirectoryUnavailable`: something may be left undone; the next login
+    /// does it again.
     pub(super) async fn settle_merges(
         &self,
         identity: &Identity,
@@ -119,8 +122,9 @@ impl Logins {
         }
     }
 
-    /// A session of the user. Where the user is merged while the login is under way, either the settlement finds the session, or
-    /// the login finds the settlement's note once the session is stored, and makes another session in its place.
+    /// A session of the user. Where the user is merged while the login is under way, either the
+    /// settlement finds the session, or the login finds the settlement's note once the session is
+    /// stored, and makes another session in its place.
     pub(super) async fn open_session(
         &self,
         identity: &mut Identity,
@@ -172,7 +176,8 @@ impl Settlement {
     async fn settle(self) -> Result<(), Error> {
         let (store, directory) = (Error::StoreUnavailable, Error::DirectoryUnavailable);
         let (sessions, older) = (&self.sessions, &self.older);
-        // Noted first: a login that is under way finds the note, or its session is there to be changed.
+        // Noted first: a login that is under way finds the note, or its session is there to be
+        // changed.
         let mut merged = None;
         for newer in &self.newer {
             let noted = sessions.note_merge(newer, older, self.merges.header_for);
@@ -193,11 +198,12 @@ impl Settlement {
             let brought = self.users.bring_ban(newer, &stays);
             brought.await.map_err(directory)?;
         }
-        // Once the sessions are where they belong: a ban is written first, and ends sessions then. Either the ban is seen here, or
-        // it finds the sessions.
+        // Once the sessions are where they belong: a ban is written first, and ends sessions then.
+        // Either the ban is seen here, or it finds the sessions.
         self.end_where_banned(&stays).await?;
-        // From here on no login may come by the merge any more, so this is last but for the note that it is done. Where the older
-        // itself was merged, logins have to go on coming by that merge: it may not be settled.
+        // From here on no login may come by the merge any more, so this is last but for the note
+        // that it is done. Where the older itself was merged, logins have to go on coming by that
+        // merge: it may not be settled.
         if self.users.current_id(older).await.map_err(directory)? == *older {
             let Identity {
                 appid,
@@ -214,8 +220,8 @@ impl Settlement {
         Ok(())
     }
 
-    /// Where the older was merged into a third meanwhile, that settlement may not have met the sessions that came from the newer:
-    /// they are moved on. Gives the id that stays.
+    /// Where the older was merged into a third meanwhile, that settlement may not have met the
+    /// sessions that came from the newer: they are moved on. Gives the id that stays.
     async fn follow(&self) -> Result<String, Error> {
         let (sessions, store) = (&self.sessions, Error::StoreUnavailable);
         let mut stays = self.older.clone();

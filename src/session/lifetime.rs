@@ -1,19 +1,21 @@
-//! When a session ends and when it is prolonged: arithmetic on the moments it names, no clock of its own.
+//! When a session ends and when it is prolonged: arithmetic on the moments it names, no clock of
+//! its own.
 //!
-//! Idle time is counted by the store alone. A gateway whose clock jumps must not log anybody out, so the clock decides
-//! only what a jump cannot spoil much: the age, and whether to renew.
+//! Idle time is counted by the store alone. A gateway whose clock jumps must not log anybody out,
+//! so the clock decides only what a jump cannot spoil much: the age, and whether to renew.
 
 use std::time::Duration;
 
 use super::Session;
 use crate::config;
 
-/// How long a session over the limit of its user still lives: time for requests under way and for a second device to notice.
+/// How long a session over the limit of its user still lives: time for requests under way and for a
+/// second device to notice.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
 /// How long a user's session_keys are kept after his last login.
 pub(super) const SESSION_KEYS_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// A session in use is prolonged at most once in this time, or in a tenth of a shorter `session.ttl`: a write for each request
-/// would cost more than the request's own look-up.
+/// A session in use is prolonged at most once in this time, or in a tenth of a shorter
+/// `session.ttl`: a write for each request would cost more than the request's own look-up.
 const RENEW_EVERY: Duration = Duration::from_secs(600);
 
 /// `session.ttl`, `session.max_age` and `session.max_per_user`.
@@ -47,7 +49,8 @@ impl Lifetime {
         self.left_of_age(session, now).is_zero()
     }
 
-    /// Whether it is time to prolong. A moment of renewal that lies ahead means that a clock was set back: then as well.
+    /// Whether it is time to prolong. A moment of renewal that lies ahead means that a clock was
+    /// set back: then as well.
     pub(super) fn renewal_is_due(&self, session: &Session, now: u64) -> bool {
         now.abs_diff(session.renewed) >= self.renew_every.as_secs().max(1)
     }

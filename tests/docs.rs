@@ -22,6 +22,8 @@ mod layers;
 mod program;
 #[path = "docs/readme.rs"]
 mod readme;
+#[path = "docs/reference.rs"]
+mod reference;
 #[path = "docs/request_log.rs"]
 mod request_log;
 #[path = "docs/security.rs"]

@@ -1,5 +1,6 @@
 //! `[decrypt]`.
 
+use super::keys;
 use super::paths;
 use super::reader::{Reader, boolean, choice, text_or_none};
 
@@ -35,11 +36,11 @@ const DELIVER: [(&str, Deliver); 2] =
 
 impl Decrypt {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let deliver = table.key("deliver", r#""client""#, choice(&DELIVER));
+        let deliver = table.key(&keys::decrypt::DELIVER, choice(&DELIVER));
         let name = text_or_none(|text| Ok(text.to_owned()));
-        let upstream = table.optional("upstream", Some(r#""""#), name);
-        let path = table.optional("path", Some(r#""""#), text_or_none(paths::exact_path));
-        let checksession = table.key("checksession", "false", boolean);
+        let upstream = table.optional(&keys::decrypt::UPSTREAM, name);
+        let path = table.optional(&keys::decrypt::PATH, text_or_none(paths::exact_path));
+        let checksession = table.key(&keys::decrypt::CHECKSESSION, boolean);
         table.finish();
         match deliver? {
             Deliver::Client => {

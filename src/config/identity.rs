@@ -5,6 +5,7 @@ use std::ops::Range;
 use http::HeaderName;
 
 use super::headers;
+use super::keys;
 use super::reader::{Fault, Reader, Value, choice, did_you_mean, map, text};
 use crate::http::names::folded;
 
@@ -55,18 +56,15 @@ const WXCLOUDRUN: [(&str, &str); 4] = [
 const FIELDS: &str =
     "{openid}, {user_id}, {unionid}, {appid}, {claim.NAME}, {nickname}, {avatar}, {phone}";
 
-const HEADERS: &str = r#"{ "X-Openid" = "{openid}", "X-User-Id" = "{user_id}", "X-Unionid" = "{unionid}", "X-Wx-Appid" = "{appid}" }"#;
-
 impl Identity {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let sign = table.table("sign");
         sign.later("secret", r#""""#);
         sign.later("header", r#""X-Gateway-Signature""#);
         sign.finish();
-        let written = table.key("headers", HEADERS, map(header));
+        let written = table.key(&keys::identity::HEADERS, map(header));
         let preset = table.key(
-            "preset",
-            r#""""#,
+            &keys::identity::PRESET,
             choice(&[("", &WXCLOUDRUN[..0]), ("wxcloudrun", &WXCLOUDRUN[..])]),
         );
         table.finish();

@@ -5,8 +5,10 @@ mod address;
 mod apps;
 mod check;
 mod decrypt;
+mod example;
 mod headers;
 mod identity;
+mod key_list;
 mod keys;
 mod paths;
 mod rate_limit;
@@ -14,6 +16,7 @@ mod read;
 mod reader;
 mod redis;
 mod route;
+mod schema;
 mod server;
 mod server_api;
 mod session;
@@ -26,7 +29,7 @@ mod users;
 mod values;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -34,17 +37,20 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use self::reader::{Cx, Finding, Source, process_variable};
+use crate::secret::Secret;
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
 pub use self::decrypt::{Decrypt, Delivery};
+pub use self::example::example;
 pub use self::identity::{Identity, Template, TemplatePart, is_claim_name};
-pub use self::keys::keys;
+pub use self::key_list::keys;
 pub use self::paths::PathPattern;
 pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};
 pub use self::reader::units::duration;
-pub use self::reader::{ConfigError, Excerpt, KeyInfo, Problem, Severity};
+pub use self::reader::{ConfigError, Excerpt, Key, KeyInfo, Kind, Problem, Reload, Severity};
 pub use self::redis::Redis;
 pub use self::route::{Action, Auth, HeaderRules, OnBadToken, Respond, Route};
+pub use self::schema::schema;
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::server_api::{PhoneNumbers, Relay};
@@ -102,6 +108,23 @@ pub struct Loaded {
     pub config: Config,
     /// In file order; empty for a good file.
     pub warnings: Vec<Problem>,
+    /// Values of keys that a reload cannot change, defaults and the texts of secret files included.
+    fixed: BTreeMap<String, Secret>,
+}
+
+impl Loaded {
+    /// The keys of `next`, a later state of the file, whose new values need a restart, in alphabetical order:
+    /// `redis.url`. A secret counts as changed by its text, wherever it stands.
+    #[must_use]
+    pub fn restart_keys<'l>(&'l self, next: &'l Self) -> Vec<&'l str> {
+        let names: BTreeSet<&String> = self.fixed.keys().chain(next.fixed.keys()).collect();
+        let changed = |name: &&String| self.fixed.get(*name) != next.fixed.get(*name);
+        names
+            .into_iter()
+            .filter(changed)
+            .map(String::as_str)
+            .collect()
+    }
 }
 
 impl Config {
@@ -166,6 +189,7 @@ impl Config {
             Some(config) if errors.is_empty() => Ok(Loaded {
                 config,
                 warnings: source.problems(warnings),
+                fixed: cx.fixed.take(),
             }),
             _ => Err(report(&source, name, errors)),
         }

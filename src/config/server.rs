@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address;
+use super::keys;
 use super::paths::exact_path;
 use super::reader::{
     Fault, Reader, Value, body_limit, choice, duration, filled_list, integer, list, nearest, share,
@@ -139,30 +140,22 @@ impl Server {
         tls.finish();
         let shutdown = Shutdown::read(&table.table("shutdown"));
         let server = Self {
-            listen: table.key(
-                "listen",
-                r#"["0.0.0.0:8080"]"#,
-                filled_list(text(address::listen)),
-            )?,
-            workers: table.key("workers", r#""auto""#, workers)?,
-            max_connections: table.key("max_connections", "10000", integer(1..=1_000_000_usize))?,
-            max_connections_per_address: table.key(
-                "max_connections_per_address",
-                r#""auto""#,
-                per_address,
-            )?,
-            trusted_proxies: table.key("trusted_proxies", "[]", list(text(address::network)))?,
-            max_header_bytes: table.key("max_header_bytes", r#""32KiB""#, header_bytes)?,
-            max_body: table.key("max_body", r#""20MiB""#, body_limit)?,
-            header_timeout: table.key("header_timeout", r#""10s""#, duration(TIMEOUT))?,
-            idle_timeout: table.key("idle_timeout", r#""75s""#, duration(TIMEOUT))?,
-            body_timeout: table.key("body_timeout", r#""30s""#, duration(TIMEOUT))?,
-            path_policy: table.key("path_policy", r#""strict""#, choice(&PATH_POLICIES))?,
-            underscore_headers: table.key(
-                "underscore_headers",
-                r#""drop""#,
-                choice(&UNDERSCORES),
-            )?,
+            listen: table.key(&keys::server::LISTEN, filled_list(text(address::listen)))?,
+            workers: table.key(&keys::server::WORKERS, workers)?,
+            max_connections: table
+                .key(&keys::server::MAX_CONNECTIONS, integer(1..=1_000_000_usize))?,
+            max_connections_per_address: table
+                .key(&keys::server::MAX_CONNECTIONS_PER_ADDRESS, per_address)?,
+            trusted_proxies: table
+                .key(&keys::server::TRUSTED_PROXIES, list(text(address::network)))?,
+            max_header_bytes: table.key(&keys::server::MAX_HEADER_BYTES, header_bytes)?,
+            max_body: table.key(&keys::server::MAX_BODY, body_limit)?,
+            header_timeout: table.key(&keys::server::HEADER_TIMEOUT, duration(TIMEOUT))?,
+            idle_timeout: table.key(&keys::server::IDLE_TIMEOUT, duration(TIMEOUT))?,
+            body_timeout: table.key(&keys::server::BODY_TIMEOUT, duration(TIMEOUT))?,
+            path_policy: table.key(&keys::server::PATH_POLICY, choice(&PATH_POLICIES))?,
+            underscore_headers: table
+                .key(&keys::server::UNDERSCORE_HEADERS, choice(&UNDERSCORES))?,
             shutdown: shutdown?,
         };
         table.finish();
@@ -191,7 +184,10 @@ impl Shutdown {
     fn read(table: &Reader<'_>) -> Option<Self> {
         table.later("not_ready_for", r#""0s""#);
         let hour = Duration::from_secs(3600);
-        let drain = table.key("drain", r#""20s""#, duration(Duration::ZERO..=hour));
+        let drain = table.key(
+            &keys::server::SHUTDOWN_DRAIN,
+            duration(Duration::ZERO..=hour),
+        );
         table.finish();
         Some(Self { drain: drain? })
     }
@@ -199,12 +195,8 @@ impl Shutdown {
 
 impl Admin {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let token = table.secret("token", "token_file");
-        let listen = table.key(
-            "listen",
-            r#""127.0.0.1:9091""#,
-            text_or_none(address::socket),
-        );
+        let token = table.secret(&keys::admin::TOKEN, &keys::admin::TOKEN_FILE);
+        let listen = table.key(&keys::admin::LISTEN, text_or_none(address::socket));
         table.finish();
         let short = |token: &Secret| token.expose().chars().count() < TOKEN_LENGTH;
         if token.as_ref().is_some_and(short) {
@@ -227,8 +219,8 @@ impl Admin {
 impl Log {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let access = AccessLog::read(&table.table("access"));
-        let format = table.key("format", r#""auto""#, choice(&LOG_FORMATS));
-        let level = table.key("level", r#""info""#, text(level));
+        let format = table.key(&keys::log::FORMAT, choice(&LOG_FORMATS));
+        let level = table.key(&keys::log::LEVEL, text(level));
         table.finish();
         Some(Self {
             format: format?,
@@ -249,8 +241,8 @@ const LOG_FORMATS: [(&str, LogFormat); 3] = [
 
 impl AccessLog {
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let sample = table.key("sample", "1.0", share);
-        let skip = table.key("skip", "[]", list(text(exact_path)));
+        let sample = table.key(&keys::log::ACCESS_SAMPLE, share);
+        let skip = table.key(&keys::log::ACCESS_SKIP, list(text(exact_path)));
         table.finish();
         Some(Self {
             sample: sample?,

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use toml::de::DeValue;
 
+use super::keys;
 use super::reader::{Fault, Reader, Value, choose, did_you_mean, integer, text};
 
 /// The wire shape of login answers and refusals.
@@ -68,7 +69,7 @@ impl Style {
     /// The key `style` of a table: a name or a table of one's own.
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let custom = CustomStyle::read(&table.table_value("style"));
-        table.key("style", r#""plain""#, move |value| match value.item {
+        table.key(&keys::style::STYLE, move |value| match value.item {
             DeValue::Table(_) => custom.clone().map(Self::Custom),
             _ => text(|text: &str| choose(text, &STYLES))(value),
         })
@@ -77,11 +78,10 @@ impl Style {
 
 impl CustomStyle {
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let login = table.required("login", text(login_template));
-        let refusal_status = table.optional("refusal_status", None, status);
+        let login = table.required(&keys::style::CUSTOM_LOGIN, text(login_template));
+        let refusal_status = table.optional(&keys::style::CUSTOM_REFUSAL_STATUS, status);
         let refusal = table.optional(
-            "refusal",
-            None,
+            &keys::style::CUSTOM_REFUSAL,
             text(|text: &str| template(text, &REFUSAL_FIELDS)),
         );
         table.finish();

@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::address;
+use super::keys;
 use super::reader::{Fault, Reader, Value, duration, integer, text};
 use super::values::{ServerAddress, TIMEOUT};
 
@@ -44,18 +45,21 @@ pub enum HostHeader {
 
 impl Upstream {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let server = table.required("servers", one_server);
+        let server = table.required(&keys::upstreams::SERVERS, one_server);
         table.later("balance", r#""least_request""#);
         for name in ["health", "passive", "tls"] {
             table.later(name, "{}");
         }
-        let idle_timeout = table.key("idle_timeout", r#""4s""#, duration(TIMEOUT));
-        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
-        let response_timeout = table.key("response_timeout", r#""30s""#, duration(TIMEOUT));
-        let host = table.key("host", r#""preserve""#, text(host_header));
-        let retries = table.key("retries", "1", integer(0..=3_u32));
-        let max_in_flight = table.key("max_in_flight", "1024", integer(1..=1_000_000_usize));
-        let max_pending = table.key("max_pending", "1024", integer(0..=1_000_000_usize));
+        let idle_timeout = table.key(&keys::upstreams::IDLE_TIMEOUT, duration(TIMEOUT));
+        let connect_timeout = table.key(&keys::upstreams::CONNECT_TIMEOUT, duration(TIMEOUT));
+        let response_timeout = table.key(&keys::upstreams::RESPONSE_TIMEOUT, duration(TIMEOUT));
+        let host = table.key(&keys::upstreams::HOST, text(host_header));
+        let retries = table.key(&keys::upstreams::RETRIES, integer(0..=3_u32));
+        let max_in_flight = table.key(
+            &keys::upstreams::MAX_IN_FLIGHT,
+            integer(1..=1_000_000_usize),
+        );
+        let max_pending = table.key(&keys::upstreams::MAX_PENDING, integer(0..=1_000_000_usize));
         table.finish();
         Some(Self {
             server: server?,

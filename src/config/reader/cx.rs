@@ -1,6 +1,7 @@
 //! What all readers of one file share: its text, what was found, the keys that were asked for.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use super::key::KeyInfo;
 use super::nearest::nearest;
 use super::problem::Severity;
 use super::source::Finding;
+use crate::secret::Secret;
 
 /// What all readers of one file share.
 pub(in crate::config) struct Cx<'a> {
@@ -17,6 +19,8 @@ pub(in crate::config) struct Cx<'a> {
     pub(in crate::config) folder: PathBuf,
     pub(in crate::config) found: RefCell<Vec<Finding>>,
     pub(in crate::config) keys: RefCell<Vec<KeyInfo>>,
+    /// Values of keys that a reload cannot change, by the full name of the key.
+    pub(in crate::config) fixed: RefCell<BTreeMap<String, Secret>>,
     /// Values that no report shows, beside those of secrets.
     pub(in crate::config) hidden: RefCell<Vec<Range<usize>>>,
     pub(super) unknown: RefCell<Vec<Unknown>>,
@@ -42,6 +46,7 @@ impl<'a> Cx<'a> {
             folder,
             found: RefCell::default(),
             keys: RefCell::default(),
+            fixed: RefCell::default(),
             hidden: RefCell::default(),
             unknown: RefCell::default(),
         }
@@ -60,7 +65,7 @@ impl<'a> Cx<'a> {
             let elsewhere = keys
                 .iter()
                 .filter(|key| key.key == name && !key.table.is_empty())
-                .min_by_key(|key| (!key.available, key.table.len()));
+                .min_by_key(|key| (!key.is_available(), key.table.len()));
             let help = match (nearest(&name, known.iter().copied()), elsewhere) {
                 (Some(word), _) => format!("did you mean `{word}`?"),
                 (None, Some(key)) => format!("`{name}` is a key of {}", key.header()),

@@ -5,6 +5,7 @@ mod decrypt;
 mod grammar;
 mod profile;
 mod rate_limit;
+mod reload;
 mod report;
 mod routes;
 mod secrets;

@@ -3,6 +3,7 @@
 use super::identity::Identity;
 use super::reader::{Fault, Reader, choose, text};
 use super::session::SessionStoreKind;
+use crate::config::keys;
 
 mod profile;
 mod sql;
@@ -45,7 +46,7 @@ pub enum UserStoreKind {
 impl Users {
     /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
     pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
-        let store = table.optional("store", Some(r#""redis""#), text(user_store));
+        let store = table.optional(&keys::users::STORE, text(user_store));
         let profile = profile::read(table);
         let sql_table = table.table("sql");
         let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));

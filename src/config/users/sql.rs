@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::ProfileField;
 use crate::config::address::authority;
+use crate::config::keys;
 use crate::config::reader::{Fault, Reader, choice, duration, integer, text, text_or_none};
 use crate::config::values::TIMEOUT;
 use crate::secret::Secret;
@@ -102,21 +103,21 @@ pub struct AdoptedTable {
 impl Sql {
     /// `None` when no database is named, which is reported where one is `wanted`.
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
-        let url = table.optional("url", Some(r#""""#), text_or_none(sql_url));
+        let url = table.optional(&keys::users::SQL_URL, text_or_none(sql_url));
         let url_is_wrong = url.is_none() && table.has("url");
-        let password = table.secret("password", "password_file");
+        let password = table.secret(&keys::users::SQL_PASSWORD, &keys::users::SQL_PASSWORD_FILE);
         let modes = [
             ("auto", SqlTls::Auto),
             ("verify", SqlTls::Verify),
             ("off", SqlTls::Off),
         ];
-        let tls = table.key("tls", r#""auto""#, choice(&modes));
+        let tls = table.key(&keys::users::SQL_TLS, choice(&modes));
         let path = |text: &str| Ok(text.to_owned());
-        let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
-        let connections = table.key("connections", "8", integer(1..=256_u32));
-        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
-        let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
-        let name = table.key("table", r#""""#, text_or_none(identifier));
+        let ca_file = table.key(&keys::users::SQL_CA_FILE, text_or_none(path));
+        let connections = table.key(&keys::users::SQL_CONNECTIONS, integer(1..=256_u32));
+        let connect_timeout = table.key(&keys::users::SQL_CONNECT_TIMEOUT, duration(TIMEOUT));
+        let timeout = table.key(&keys::users::SQL_TIMEOUT, duration(TIMEOUT));
+        let name = table.key(&keys::users::SQL_TABLE, text_or_none(identifier));
         let columns = table.table("columns");
         let adopted = AdoptedTable::read(&columns, name.flatten());
         columns.finish();
@@ -145,7 +146,7 @@ impl Sql {
                 table.error("ca_file", "no certificate is verified", Some(help));
                 None
             }
-            Some(path) => Some(table.open_file("ca_file", &path)?),
+            Some(path) => Some(table.open_file(&keys::users::SQL_CA_FILE, &path)?),
             None => None,
         };
         Some(Self {
@@ -164,14 +165,14 @@ impl Sql {
 impl AdoptedTable {
     /// The inner `None` when no table is named.
     fn read(columns: &Reader<'_>, name: Option<String>) -> Option<Option<Self>> {
-        let id = columns.key("id", r#""id""#, text(identifier));
-        let openid = columns.key("openid", r#""openid""#, text(identifier));
-        let app = columns.key("app", r#""""#, text_or_none(identifier));
-        let unionid = columns.key("unionid", r#""""#, text_or_none(identifier));
-        let created = columns.key("created", r#""""#, text_or_none(identifier));
-        let nickname = columns.key("nickname", r#""""#, text_or_none(identifier));
-        let avatar = columns.key("avatar", r#""""#, text_or_none(identifier));
-        let phone = columns.key("phone", r#""""#, text_or_none(identifier));
+        let id = columns.key(&keys::users::SQL_COLUMNS_ID, text(identifier));
+        let openid = columns.key(&keys::users::SQL_COLUMNS_OPENID, text(identifier));
+        let app = columns.key(&keys::users::SQL_COLUMNS_APP, text_or_none(identifier));
+        let unionid = columns.key(&keys::users::SQL_COLUMNS_UNIONID, text_or_none(identifier));
+        let created = columns.key(&keys::users::SQL_COLUMNS_CREATED, text_or_none(identifier));
+        let nickname = columns.key(&keys::users::SQL_COLUMNS_NICKNAME, text_or_none(identifier));
+        let avatar = columns.key(&keys::users::SQL_COLUMNS_AVATAR, text_or_none(identifier));
+        let phone = columns.key(&keys::users::SQL_COLUMNS_PHONE, text_or_none(identifier));
         let Some(name) = name else {
             let named: [(&str, &Option<Option<String>>); 6] = [
                 ("app", &app),

@@ -9,7 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use super::{UserStoreKind, Users};
 use crate::config::address::authority;
 use crate::config::identity::{Identity, Template, TemplatePart};
-use crate::config::reader::{Fault, Reader, Value, duration, text_or_none};
+use crate::config::keys;
+use crate::config::reader::{Fault, Key, Reader, Value, duration, text_or_none};
 use crate::secret::Secret;
 
 /// A service that is sent signed messages.
@@ -47,11 +48,15 @@ const HEADER_FOR: RangeInclusive<Duration> =
 impl Webhook {
     /// `[users.webhook]`. `None` when no service is named, which is reported where one is `wanted`.
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
-        let url = table.optional("url", Some(r#""""#), text_or_none(url));
-        let secret = secret(table);
-        let timeout = table.key("timeout", r#""1s""#, duration(LOGIN_TIMEOUT));
+        let url = table.optional(&keys::users::WEBHOOK_URL, text_or_none(url));
+        let secret = secret(
+            table,
+            &keys::users::WEBHOOK_SECRET,
+            &keys::users::WEBHOOK_SECRET_FILE,
+        );
+        let timeout = table.key(&keys::users::WEBHOOK_TIMEOUT, duration(LOGIN_TIMEOUT));
         let path = |text: &str| Ok(text.to_owned());
-        let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
+        let ca_file = table.key(&keys::users::WEBHOOK_CA_FILE, text_or_none(path));
         table.finish();
         let ca = match ca_file? {
             Some(path) => Some(certificates(table, &path)?),
@@ -76,10 +81,14 @@ impl Webhook {
 
 impl Merged {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let header_for = table.key("header_for", r#""30d""#, header_for);
-        let url = table.optional("url", Some(r#""""#), text_or_none(url));
-        let secret = secret(table);
-        let timeout = table.key("timeout", r#""5s""#, duration(NOTICE_TIMEOUT));
+        let header_for = table.key(&keys::users::MERGED_HEADER_FOR, header_for);
+        let url = table.optional(&keys::users::MERGED_URL, text_or_none(url));
+        let secret = secret(
+            table,
+            &keys::users::MERGED_SECRET,
+            &keys::users::MERGED_SECRET_FILE,
+        );
+        let timeout = table.key(&keys::users::MERGED_TIMEOUT, duration(NOTICE_TIMEOUT));
         table.finish();
         let url = match url {
             None if table.has("url") => return None,
@@ -126,9 +135,9 @@ impl std::fmt::Debug for Webhook {
 }
 
 /// `Some(None)` when there is none; the outer `None` for what was reported.
-fn secret(table: &Reader<'_>) -> Option<Option<Secret>> {
+fn secret(table: &Reader<'_>, key: &'static Key, file_key: &'static Key) -> Option<Option<Secret>> {
     let problems = table.cx.found.borrow().len();
-    let Some(secret) = table.secret("secret", "secret_file") else {
+    let Some(secret) = table.secret(key, file_key) else {
         return (table.cx.found.borrow().len() == problems).then_some(None);
     };
     if secret.expose().chars().count() >= SECRET_LENGTH {
@@ -160,7 +169,7 @@ fn needed(table: &Reader<'_>, secret: Option<Option<Secret>>) -> Option<Secret> 
 
 /// The text of a file with certificates.
 fn certificates(table: &Reader<'_>, path: &str) -> Option<String> {
-    let text = table.open_file("ca_file", path)?;
+    let text = table.open_file(&keys::users::WEBHOOK_CA_FILE, path)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     if read.is_ok_and(|found| !found.is_empty()) {
         return Some(text);

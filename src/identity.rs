@@ -1,4 +1,4 @@
-//! Who is calling: what a session proves and the upstream is told.
+//! The identity of a user: what a session proves, and what the upstream gets in headers.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,8 +6,9 @@ use std::fmt;
 /// Says which id the user had before a merge. Written by the gateway whatever the file says.
 pub const MERGED_FROM_HEADER: &str = "x-user-id-merged-from";
 
-/// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
-/// defaults, those of WeChat Cloud Run, which a backend that came from there still believes, and the session's of wafer 1.
+/// Names that identify a caller somewhere and are therefore removed from every request, also where
+/// they are not configured: our defaults, those of WeChat Cloud Run, which a backend that came from
+/// there still believes, and the session's of wafer 1.
 pub const ALWAYS_STRIPPED: [&str; 13] = [
     "x-openid",
     "x-user-id",
@@ -24,7 +25,7 @@ pub const ALWAYS_STRIPPED: [&str; 13] = [
     MERGED_FROM_HEADER,
 ];
 
-/// A caller whose session was found.
+/// A user whose session was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The mini program the user logged in to.
@@ -35,30 +36,30 @@ pub struct Identity {
     pub unionid: Option<String>,
     /// Our id of the user; `None` where `users.store = "off"`.
     pub user_id: Option<String>,
-    /// What else is known of him.
+    /// The rest of what the directory knows.
     pub attributes: Attributes,
 }
 
-/// What the user directory tells of a user besides his id. Copied into each of his sessions, so that a request costs no second
-/// look-up. Printed by nobody: it is personal.
+/// Attributes of a user besides the id. Copied into each session of the user, so that a request
+/// costs no second look-up. Debug prints none of them: they are personal.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Attributes {
-    /// What the webhook says of him, by name.
+    /// Claims from the webhook, by name.
     pub claims: BTreeMap<String, String>,
-    /// What he calls himself.
+    /// The name the user chose.
     pub nickname: Option<String>,
-    /// Where his picture is: an https URL or a path.
+    /// The picture: an https URL or a path.
     pub avatar: Option<String>,
-    /// His phone number as WeChat verified it, with the country's code where it is not China's.
+    /// The phone number as WeChat verified it, with the country's code where it is not China's.
     pub phone: Option<String>,
-    /// The id that he had until it turned out to be the same person's as an older one.
+    /// The id that the user had before a merge with an older one.
     pub merged_from: Option<Merged>,
 }
 
 /// A user id that is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// It.
+    /// The id.
     pub user_id: String,
     /// How long upstreams are told; seconds since 1970.
     pub until: u64,
@@ -70,7 +71,7 @@ impl fmt::Debug for Attributes {
     }
 }
 
-/// Who is one user to us: by his id, or by app and openid where there are no ids.
+/// The key of one user: the user id, or app and openid where there are no ids.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Holder {
     /// Has this user id.
@@ -85,7 +86,7 @@ pub enum Holder {
 }
 
 impl Identity {
-    /// The user that this caller is.
+    /// The key of this user.
     #[must_use]
     pub fn holder(&self) -> Holder {
         match &self.user_id {

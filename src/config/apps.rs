@@ -28,7 +28,8 @@ pub struct App {
     pub appid: String,
     /// The AppSecret.
     pub secret: Secret,
-    /// The AppSecret that follows: tried where WeChat refuses `secret`, and what is sealed under it opens.
+    /// The AppSecret that follows: tried where WeChat refuses `secret`, and what is sealed under it
+    /// opens.
     pub secret_next: Option<Secret>,
     /// The AppSecret before a rotation: what was sealed under it still opens.
     pub secret_previous: Option<Secret>,
@@ -41,7 +42,8 @@ pub struct App {
 /// `[wechat]`.
 #[derive(Debug, Clone)]
 pub struct Wechat {
-    /// Scheme, host and port of the API, no path. Default `"https://api.weixin.qq.com"`; `http` only to a loopback address.
+    /// Scheme, host and port of the API, no path. Default `"https://api.weixin.qq.com"`; `http`
+    /// only to a loopback address.
     pub api_base: String,
     /// `http://host:port` of a forward proxy; `None` to go straight. The environment's proxy variables are not read.
     pub proxy: Option<String>,
@@ -62,13 +64,16 @@ pub struct Login {
     pub methods: Vec<Method>,
     /// Shape of answer and refusal. Default `"plain"`.
     pub style: Style,
-    /// Name of the app; `None` is chosen per request (header `X-Wx-App`, then Host, then `Referer`, then the default app).
+    /// Name of the app; `None` is chosen per request (header `X-Wx-App`, then Host, then `Referer`,
+    /// then the default app).
     pub app: Option<String>,
-    /// Where the login code is looked for, in order. Default `["json:code", "form:code", "header:x-wx-code", "query:code"]`.
+    /// Where the login code is looked for, in order. Default `["json:code", "form:code",
+    /// "header:x-wx-code", "query:code"]`.
     pub code_from: Vec<CodeSource>,
     /// Whether an unknown user gets an id. Default true; false refuses with `unknown_user`.
     pub create_users: bool,
-    /// Logins in a time, for each client address. Default `{ per_address = "600/m", burst = 200 }`; `None` is `"none"`.
+    /// Logins in a time, for each client address. Default `{ per_address = "600/m", burst = 200 }`;
+    /// `None` is `"none"`.
     pub rate_limit: Option<Quota>,
 }
 

@@ -1,13 +1,13 @@
-//! The commented gateway.toml of `skeygate init`: a template, with the keys of each table filled in from their
-//! declarations.
+//! The commented gateway.toml of `skeygate init`: a template, with the keys of each table filled in
+//! from their declarations.
 
 use std::fmt::Write as _;
 
 use super::keys;
 use super::reader::{Key, KeyInfo};
 
-/// Headings, values that have to be set, and examples. A line `@keys TABLE` stands for the other keys of that
-/// table, `@key TABLE NAME` for one.
+/// Headings, values that have to be set, and examples. A line `@keys TABLE` stands for the other
+/// keys of that table, `@key TABLE NAME` for one.
 const TEMPLATE: &str = include_str!("gateway.template.toml");
 /// The keys that the template sets, or has in an example, by table.
 const SET: [(&str, &str); 6] = [

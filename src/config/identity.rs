@@ -12,8 +12,8 @@ use crate::http::names::folded;
 /// `[identity]`: the headers that tell the upstream who is calling, presets included.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Header and what it says. Default X-Openid, X-User-Id, X-Unionid, X-Wx-Appid; `preset = "wxcloudrun"` adds X-WX-OPENID,
-    /// X-WX-UNIONID, X-WX-APPID and X-WX-SOURCE.
+    /// Header and what it says. Default X-Openid, X-User-Id, X-Unionid, X-Wx-Appid; `preset =
+    /// "wxcloudrun"` adds X-WX-OPENID, X-WX-UNIONID, X-WX-APPID and X-WX-SOURCE.
     pub headers: Vec<(HeaderName, Template)>,
 }
 
@@ -52,7 +52,7 @@ const WXCLOUDRUN: [(&str, &str); 4] = [
     ("x-wx-source", "wx_client"),
 ];
 
-/// What a template may hold.
+/// The fields of a template.
 const FIELDS: &str =
     "{openid}, {user_id}, {unionid}, {appid}, {claim.NAME}, {nickname}, {avatar}, {phone}";
 
@@ -87,7 +87,8 @@ impl Identity {
         Some(identity)
     }
 
-    /// Adds a header, once: PHP reads names that differ in case or marks as one, so they must not say two things.
+    /// Adds a header, once: PHP reads names that differ in case or marks as one, so they must not
+    /// say two things.
     fn add(
         &mut self,
         table: &Reader<'_>,

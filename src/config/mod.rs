@@ -1,5 +1,5 @@
-//! gateway.toml: its tables, read and checked once. A `Config` that exists is valid: nothing after this module checks a
-//! key again, and only this module reads files and the environment.
+//! gateway.toml: its tables, read and checked once. A `Config` that exists is valid: nothing after
+//! this module checks a key again, and only this module reads files and the environment.
 
 mod address;
 mod apps;
@@ -70,11 +70,11 @@ pub struct Config {
     pub admin: Admin,
     /// `[redis]`: where sessions and users are kept.
     pub redis: Redis,
-    /// `[rate_limit]`: who counts.
+    /// `[rate_limit]`: whether replicas count together.
     pub rate_limit: RateLimits,
-    /// `[session]`: what an skey is worth and how it is sent.
+    /// `[session]`: how long sessions last, and where the skey is read from.
     pub session: Session,
-    /// `[users]`: who gives out user ids.
+    /// `[users]`: where user ids come from.
     pub users: Users,
     /// `[[apps]]`: at least one.
     pub apps: Vec<App>,
@@ -86,9 +86,9 @@ pub struct Config {
     pub relay: Relay,
     /// `[[login]]`: at least one; `POST /login` in style `plain` when none is written.
     pub login: Vec<Login>,
-    /// `[decrypt]`: who gets what WeChat encrypted for a user.
+    /// `[decrypt]`: the receiver of data that WeChat encrypted.
     pub decrypt: Decrypt,
-    /// `[identity]`: the headers that tell the upstream who is calling.
+    /// `[identity]`: the headers that carry the identity.
     pub identity: Identity,
     /// `[upstreams.NAME]`: at least one, unless every route answers by itself.
     pub upstreams: BTreeMap<String, Upstream>,
@@ -101,7 +101,7 @@ pub struct Config {
 /// gateway.toml may be this large, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// A configuration that can be used, and what should be looked at in it.
+/// A configuration that can be used, with its warnings.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The whole file.
@@ -113,7 +113,8 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The keys of `next`, a later state of the file, whose new values need a restart, in alphabetical order:
+    /// The keys of `next`, a later state of the file, whose new values need a restart, in
+    /// alphabetical order:
     /// `redis.url`. A secret counts as changed by its text, wherever it stands.
     #[must_use]
     pub fn restart_keys<'l>(&'l self, next: &'l Self) -> Vec<&'l str> {
@@ -128,10 +129,12 @@ impl Loaded {
 }
 
 impl Config {
-    /// Reads the file, with the environment of this process. Files that it names are looked for from its own folder.
+    /// Reads the file, with the environment of this process. Files that it names are looked for
+    /// from its own folder.
     ///
     /// # Errors
-    /// The file cannot be read, is not UTF-8 or larger than 1 MiB, or holds problems: all of them are in the error.
+    /// The file cannot be read, is not UTF-8 or larger than 1 MiB, or holds problems: all of them
+    /// are in the error.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
         let file = path.display().to_string();
         let unreadable = |source| ConfigError::Unreadable {
@@ -157,8 +160,8 @@ impl Config {
         }
     }
 
-    /// Reads the text of a file called `name`, which stands in messages and whose folder is where relative paths of
-    /// secret files start. `environment` answers for `${NAME}`.
+    /// Reads the text of a file called `name`, which stands in messages and whose folder is where
+    /// relative paths of secret files start. `environment` answers for `${NAME}`.
     ///
     /// # Errors
     /// The text holds problems: all of them are in the error.

@@ -16,7 +16,7 @@ pub struct Rate {
     unit: (char, u32),
 }
 
-/// What one caller may do: `burst` requests at once, and then as many as `rate` says.
+/// The limit of one client: `burst` requests at once, refilled at `rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// What is given back in the long run.
@@ -42,7 +42,8 @@ pub struct RateLimits {
 }
 
 const UNITS: [(char, u32); 3] = [('s', 1), ('m', 60), ('h', 3600)];
-/// Of a limit's rate. Limits count in microseconds: a rate far above this would be rounded by more than a hundredth.
+/// Of a limit's rate. Limits count in microseconds: a rate far above this would be rounded by more
+/// than a hundredth.
 const MOST_PER_SECOND: u32 = 10_000;
 const MOST_AT_ONCE: u32 = 100_000;
 const FORM: &str = "write a whole number and one of /s, /m, /h, as in \"50/s\"";
@@ -79,7 +80,7 @@ impl Rate {
             });
         };
         if number == 0 {
-            return Err(Fault::new("lets nobody through").help(format!(
+            return Err(Fault::new("must be at least 1").help(format!(
                 "write at least \"1/{}\", or leave it out for no limit",
                 unit.0
             )));
@@ -140,8 +141,8 @@ impl RateLimit {
     }
 }
 
-/// The key `rate_limit` of a login: a table, or `"none"`. The default is generous, since mobile carriers put thousands of users
-/// behind one address.
+/// The key `rate_limit` of a login: a table, or `"none"`. The default is generous, since mobile
+/// carriers put thousands of users behind one address.
 pub(super) fn login(entry: &Reader<'_>) -> Option<Option<Quota>> {
     let table = entry.table_value("rate_limit");
     let rate = table.key(&keys::login::RATE_LIMIT_PER_ADDRESS, rate);
@@ -155,7 +156,7 @@ pub(super) fn login(entry: &Reader<'_>) -> Option<Option<Quota>> {
     })
 }
 
-/// What the table says, or `none` for the word.
+/// The table's value, or `none` for the word.
 fn or_none<T>(value: &Value<'_>, table: Option<T>, none: T) -> Option<T> {
     match value.item {
         DeValue::Table(_) => table,

@@ -20,7 +20,7 @@ use crate::http::path::EncodedByte;
 /// One route: host + path + methods → upstream + auth.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Its place in the file, from 0: what others keep about routes is found by it.
+    /// Its place in the file, from 0: the index of tables kept per route.
     pub number: usize,
     /// `"/api/*"`, `"/api"` or `"/*"`.
     pub path: PathPattern,
@@ -38,7 +38,8 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// Put before the path. `None` when empty.
     pub add_prefix: Option<String>,
-    /// Where the skey is looked for; as `session.token_from` when not written. A place in bodies limits them to 64 KiB.
+    /// Where the skey is looked for; as `session.token_from` when not written. A place in bodies
+    /// limits them to 64 KiB.
     pub token_from: Vec<TokenSource>,
     /// For `auth = "optional"`: what an skey without a session means. Default `anonymous`.
     pub on_bad_token: OnBadToken,
@@ -56,7 +57,7 @@ pub struct Route {
     pub response_headers: HeaderRules,
 }
 
-/// What a route does with a request it lets in.
+/// How a route serves a request that passed its checks.
 #[derive(Debug, Clone)]
 pub enum Action {
     /// Pass to the upstream of this name.
@@ -83,7 +84,7 @@ pub enum Auth {
     Required,
     /// Anonymous callers are let in; an identity is added when the skey is good.
     Optional,
-    /// Nobody is asked; no identity is sent.
+    /// No session is looked for; no identity is sent.
     Off,
 }
 
@@ -168,7 +169,7 @@ impl Route {
         if self.auth == Auth::Off && self.rate_limit.per_user.is_some() {
             table.error(
                 "rate_limit",
-                "per_user says nothing where auth = \"off\": nobody is known there",
+                "per_user has no effect where auth = \"off\": no user is known there",
                 Some("write per_address".to_owned()),
             );
         }

@@ -1,4 +1,5 @@
-//! The JSON Schema of gateway.toml (draft 7), for completion and hints in editors: taplo and Even Better TOML.
+//! The JSON Schema of gateway.toml (draft 7), for completion and hints in editors: taplo and Even
+//! Better TOML.
 
 use serde_json::{Map, Value, json};
 

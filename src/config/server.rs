@@ -22,23 +22,26 @@ pub struct Server {
     pub listen: Vec<ListenAddress>,
     /// Worker threads. Default `"auto"`: the CPU quota of the control group, at least 1.
     pub workers: Workers,
-    /// Connections open at once, those of tunnels included. For a further one the connection that has idled longest is closed; when
-    /// none idles, it is refused. Default 10000.
+    /// Connections open at once, those of tunnels included. For a further one the connection that
+    /// has idled longest is closed; when none idles, it is refused. Default 10000.
     pub max_connections: usize,
     /// Connections of one IPv4 address or IPv6 /64 at once. Default `"auto"`.
     pub max_connections_per_address: PerAddress,
-    /// Networks whose `X-Forwarded-*`, and what else only a proxy may say, are believed. Default none.
+    /// Networks whose `X-Forwarded-*`, and what else only a proxy may say, are believed. Default
+    /// none.
     pub trusted_proxies: Vec<IpNet>,
     /// Request line and headers together, in bytes. Default `"32KiB"`; 8KiB to 1MiB.
     pub max_header_bytes: usize,
     /// Request body, in bytes; `None` is `"none"`. Default `"20MiB"`.
     pub max_body: Option<u64>,
-    /// Time to a connection's first bytes and, over HTTP/1, for the whole head of a request. Default `"10s"`.
+    /// Time to a connection's first bytes and, over HTTP/1, for the whole head of a request.
+    /// Default `"10s"`.
     pub header_timeout: Duration,
     /// Time a connection may stay without a request. Default `"75s"`.
     pub idle_timeout: Duration,
-    /// Time a body may stay without progress, in both directions; once a client was waited for longer than this in all, its body
-    /// must come at 1 KiB/s on average. Bodies that are read whole must be there within it. Default `"30s"`.
+    /// Time a body may stay without progress, in both directions; once a client was waited for
+    /// longer than this in all, its body must come at 1 KiB/s on average. Bodies that are read
+    /// whole must be there within it. Default `"30s"`.
     pub body_timeout: Duration,
     /// How the request path is made canonical. Default `"strict"`.
     pub path_policy: PathPolicy,
@@ -51,7 +54,8 @@ pub struct Server {
 /// `[server.shutdown]`.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
-    /// Time that running requests and tunnels get to finish after SIGTERM; then they are cut. Default `"20s"`; at most an hour.
+    /// Time that running requests and tunnels get to finish after SIGTERM; then they are cut.
+    /// Default `"20s"`; at most an hour.
     pub drain: Duration,
 }
 
@@ -76,7 +80,7 @@ pub enum PerAddress {
 /// `server.path_policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathPolicy {
-    /// One canonical path is routed on and forwarded; what cannot be canonical is refused.
+    /// One canonical path is routed on and forwarded; a path without one is refused.
     Strict,
     /// Routed on and forwarded as it came; allowed only where every route has the same `auth`.
     Raw,
@@ -94,9 +98,10 @@ pub enum UnderscoreHeaders {
 /// `[admin]`.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no admin listener.
+    /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no
+    /// admin listener.
     pub listen: Option<SocketAddr>,
-    /// Who sends it as a bearer may use what is more than a look at the gateway's state: `[relay]`. At least 32 characters.
+    /// The bearer token for all but the probes: `[relay]`. At least 32 characters.
     pub token: Option<Secret>,
 }
 
@@ -105,7 +110,8 @@ pub struct Admin {
 pub struct Log {
     /// Default `"auto"`: text on a terminal, else JSON.
     pub format: LogFormat,
-    /// A tracing-subscriber filter over the targets `request` and `skeygate`; others never appear. Default `"info"`.
+    /// A tracing-subscriber filter over the targets `request` and `skeygate`; others never appear.
+    /// Default `"info"`.
     pub level: String,
     /// `log.access`: the line per request.
     pub access: AccessLog,
@@ -125,7 +131,8 @@ pub enum LogFormat {
 /// `log.access`.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    /// The share of successful requests that get a line, 0.0 to 1.0. Default 1.0; refusals and failures always get one.
+    /// The share of successful requests that get a line, 0.0 to 1.0. Default 1.0; refusals and
+    /// failures always get one.
     pub sample: f64,
     /// Exact paths that get a line only when they fail. Default none.
     pub skip: Vec<String>,
@@ -162,8 +169,8 @@ impl Server {
         Some(server)
     }
 
-    /// What `max_connections_per_address` comes to. Half by default: no single address can take all places, and a proxy that
-    /// nobody has named as trusted still gets far more than it keeps open.
+    /// What `max_connections_per_address` comes to. Half by default: no single address can take all
+    /// places, and a proxy that nobody has named as trusted still gets far more than it keeps open.
     #[must_use]
     pub fn connections_of_one_address(&self) -> usize {
         match self.max_connections_per_address {
@@ -277,7 +284,8 @@ fn header_bytes(value: &Value<'_>) -> Option<usize> {
     size(8 << 10..=1 << 20)(value).and_then(|bytes| usize::try_from(bytes).ok())
 }
 
-/// A filter, checked. A word that is neither a level nor a module would be taken as a module, and silence all others.
+/// A filter, checked. A word that is neither a level nor a module would be taken as a module, and
+/// silence all others.
 fn level(text: &str) -> Result<String, Fault> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let help = "write a level, or module=level pairs, as in \"info,skeygate=debug\"";

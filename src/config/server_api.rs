@@ -17,9 +17,11 @@ pub struct PhoneNumbers {
 /// `[relay]`.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    /// Paths of WeChat's server API that backends may call through the admin listener. Default none: there is no relay.
+    /// Paths of WeChat's server API that backends may call through the admin listener. Default
+    /// none: there is no relay.
     pub paths: Vec<PathPattern>,
-    /// Time to the head of WeChat's answer, from the last piece of the request on, and of silence in either body. Default `"30s"`.
+    /// Time to the head of WeChat's answer, from the last piece of the request on, and of silence
+    /// in either body. Default `"30s"`.
     pub timeout: Duration,
 }
 

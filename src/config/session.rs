@@ -16,15 +16,19 @@ use crate::secret::Secret;
 pub struct Session {
     /// Default `"redis"`.
     pub store: SessionStoreKind,
-    /// Idle time after which a session ends; slides. Default `"7d"`; at least `"1m"`, whole seconds.
+    /// Idle time after which a session ends; slides. Default `"7d"`; at least `"1m"`, whole
+    /// seconds.
     pub ttl: Duration,
-    /// A session in use is prolonged at most once in this time. Default `"10m"`, or a tenth of `ttl` where that is less.
+    /// A session in use is prolonged at most once in this time. Default `"10m"`, or a tenth of
+    /// `ttl` where that is less.
     pub renew_every: Duration,
     /// Age at which a session ends, used or not. Default `"30d"`.
     pub max_age: Duration,
-    /// Live sessions of one user; 0 is no limit. Default 0. The oldest go first, after 30 s of grace.
+    /// Live sessions of one user; 0 is no limit. Default 0. The oldest go first, after 30 s of
+    /// grace.
     pub max_per_user: u32,
-    /// Keys that seal what is stored: the first seals, all open. Empty: derived from the AppSecrets.
+    /// Keys that seal what is stored: the first seals, all open. Empty: derived from the
+    /// AppSecrets.
     pub seal_keys: Vec<Secret>,
     /// Where the skey is looked for, unless the route says otherwise. Default
     /// `["header:skey", "header:x-wx-skey", "bearer"]`. A query source is allowed only in a route.

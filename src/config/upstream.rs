@@ -14,19 +14,21 @@ use super::values::{ServerAddress, TIMEOUT};
 pub struct Upstream {
     /// Its server; more than one is not available in this version.
     pub server: ServerAddress,
-    /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default `"4s"`. One that answered HEAD
-    /// is not kept.
+    /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default
+    /// `"4s"`. One that answered HEAD is not kept.
     pub idle_timeout: Duration,
     /// Time to look up the name and to connect, for each try. Default `"1s"`.
     pub connect_timeout: Duration,
-    /// Time to the first byte of the answer, of silence between two pieces of it, and of waiting for a place. Default `"30s"`.
+    /// Time to the first byte of the answer, of silence between two pieces of it, and of waiting
+    /// for a place. Default `"30s"`.
     pub response_timeout: Duration,
     /// The `Host` sent. Default `"preserve"`.
     pub host: HostHeader,
-    /// Further tries: after a failed connect for every method, after a reset before the answer only for idempotent methods
-    /// without a body. Default 1; 0 to 3.
+    /// Further tries: after a failed connect for every method, after a reset before the answer only
+    /// for idempotent methods without a body. Default 1; 0 to 3.
     pub retries: u32,
-    /// Requests under way at once, to the end of their answers; open tunnels do not count. Default 1024.
+    /// Requests under way at once, to the end of their answers; open tunnels do not count. Default
+    /// 1024.
     pub max_in_flight: usize,
     /// Requests that wait for a place; more are refused with 503. Default 1024.
     pub max_pending: usize,

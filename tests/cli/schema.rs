@@ -96,7 +96,8 @@ fn defaults_and_descriptions_are_those_of_the_keys() {
     assert_eq!(words, &serde_json::json!(["auto", "json", "text"]));
 }
 
-/// Holds a document to the part of draft 7 that the schema uses; a keyword that is not known here fails.
+/// Holds a document to the part of draft 7 that the schema uses; a keyword that is not known here
+/// fails.
 fn validate(schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
     let mut wrong = |what: String| found.push(format!("{path}: {what}"));
     let mut inner = Vec::new();

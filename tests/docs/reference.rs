@@ -1,5 +1,5 @@
-//! What is generated from the declarations of the keys: gateway.toml, and the keys in docs/CONFIGURATION.md. Prose
-//! around them is written by hand.
+//! What is generated from the declarations of the keys: gateway.toml, and the keys in
+//! docs/CONFIGURATION.md. Prose around them is written by hand.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -68,7 +68,7 @@ fn compare(name: &str, generated: &str) {
     );
 }
 
-/// The entries of one table: a heading for each key, what it is, what it does.
+/// The entries of one table: for each key a heading, kind, default and description.
 fn keys_of(title: &str) -> String {
     if title == "later versions" {
         let keys = keys().into_iter().filter(|key| !key.is_available());

@@ -52,7 +52,8 @@ impl<'a> Cx<'a> {
         }
     }
 
-    /// Reports the unknown keys; after all tables were read, since a key may belong to another table.
+    /// Reports the unknown keys; after all tables were read, since a key may belong to another
+    /// table.
     pub(in crate::config) fn report_unknown(&self) {
         for Unknown {
             span,

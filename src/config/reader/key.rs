@@ -1,5 +1,5 @@
-//! One key of gateway.toml, declared once: from the declaration come its reading, the commented example, the reference,
-//! the JSON Schema, and whether a change of it needs a restart.
+//! One key of gateway.toml, declared once: from the declaration come its reading, the commented
+//! example, the reference, the JSON Schema, and whether a change of it needs a restart.
 
 use std::fmt;
 
@@ -8,12 +8,12 @@ use std::fmt;
 pub struct Key {
     /// Its name in its table.
     pub name: &'static str,
-    /// What its value is.
+    /// The kind of its value.
     pub kind: Kind,
-    /// As written in the file; for a key that follows others, what it usually comes to. `None` for a key that must be
-    /// written, or has no default.
+    /// As written in the file; for a key that follows others, what it usually comes to. `None` for
+    /// a key that must be written, or has no default.
     pub default: Option<&'static str>,
-    /// What it does, in Markdown. The first sentence stands alone, in the commented example.
+    /// A description, in Markdown. The first sentence stands alone, in the commented example.
     pub about: &'static str,
     /// Whether a reload applies a change.
     pub reload: Reload,
@@ -50,7 +50,7 @@ pub enum Kind {
     Or(&'static [Self]),
 }
 
-/// What a change of a key needs.
+/// Whether a change of a key needs a restart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reload {
     /// A reload applies it.
@@ -100,8 +100,8 @@ pub struct KeyInfo {
     pub table: String,
     /// Its name in that table.
     pub key: &'static str,
-    /// As written in the file; for a key that follows others, what it usually comes to. `None` for one that must be
-    /// written, or that has no default.
+    /// As written in the file; for a key that follows others, what it usually comes to. `None` for
+    /// one that must be written, or that has no default.
     pub default: Option<&'static str>,
     /// The declaration; `None` for a key of a later version, of which only the default is accepted.
     pub declared: Option<&'static Key>,

@@ -1,5 +1,5 @@
-//! The reader kit: reads TOML tables key by key, with a place, a message and a cure for all that is wrong. Knows nothing
-//! of the tables of gateway.toml.
+//! The reader kit: reads TOML tables key by key, with a place, a message and a cure for all that is
+//! wrong. Knows nothing of the tables of gateway.toml.
 
 mod cx;
 mod entries;

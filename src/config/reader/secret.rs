@@ -16,7 +16,8 @@ enum Found {
 }
 
 impl Reader<'_> {
-    /// A secret under `name`, or the path of its file under `file_name`; not both. The empty text is none.
+    /// A secret under `name`, or the path of its file under `file_name`; not both. The empty text
+    /// is none.
     pub(in crate::config) fn secret(
         &self,
         key: &'static Key,

@@ -1,6 +1,7 @@
-//! Reading tables. A table's reader function names each key once, with its default and how it is read; from that one
-//! line come the value, the report of unknown keys, "did you mean", and the list of keys. Reading goes on after a
-//! problem, with the key's default in the place of what was wrong.
+//! Reading tables. A table's reader function names each key once, with its default and how it is
+//! read; from that one line come the value, the report of unknown keys, "did you mean", and the
+//! list of keys. Reading goes on after a problem, with the key's default in the place of what was
+//! wrong.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -143,7 +144,8 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A key of a later version: known, and refused with anything but the value that means what is done without it.
+    /// A key of a later version: known, and refused with anything but the value that means what is
+    /// done without it.
     pub(in crate::config) fn later(&self, name: &'static str, off: &'static str) {
         self.list(KeyInfo {
             table: self.path.clone(),
@@ -165,7 +167,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A table inside this one, `[server.shutdown]` or `{ … }`; when it is not written, one with defaults only.
+    /// A table inside this one, `[server.shutdown]` or `{ … }`; when it is not written, one with
+    /// defaults only.
     pub(in crate::config) fn table(&self, name: &'static str) -> Self {
         self.declared.borrow_mut().push(name);
         let (table, span) = match self.item(name) {
@@ -186,7 +189,8 @@ impl<'a> Reader<'a> {
         self.inner(name, table, span)
     }
 
-    /// Reader of a table that is the value of a key which may be something else too; not written: defaults only.
+    /// Reader of a table that is the value of a key which may be something else too; not written:
+    /// defaults only.
     pub(in crate::config) fn table_value(&self, name: &'static str) -> Self {
         let item = self.item(name);
         let table = item.and_then(|item| item.get_ref().as_table());
@@ -289,7 +293,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// As `note`, of a text that another key may hold or lead to, as the path of a secret's file does.
+    /// As `note`, of a text that another key may hold or lead to, as the path of a secret's file
+    /// does.
     pub(super) fn note_text(&self, name: &str, text: &str) {
         let mut fixed = self.cx.fixed.borrow_mut();
         fixed.insert(self.inner_path(name), Secret::new(text));

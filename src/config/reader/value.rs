@@ -1,5 +1,5 @@
-//! One value of the file, and how it becomes what the tables hold. Each reader reports what is wrong at the value's own
-//! place and returns `None`; nothing stops at the first problem.
+//! One value of the file, and how it becomes what the tables hold. Each reader reports what is
+//! wrong at the value's own place and returns `None`; nothing stops at the first problem.
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
@@ -61,8 +61,8 @@ impl<'a> Value<'a> {
         comparable(self.item, self.cx.environment)
     }
 
-    /// Reports what is wrong with the text of this value. The text is quoted as it stands in the file: what came from the
-    /// environment is not shown, it may be a secret in the wrong place.
+    /// Reports what is wrong with the text of this value. The text is quoted as it stands in the
+    /// file: what came from the environment is not shown, it may be a secret in the wrong place.
     pub(in crate::config) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
         let raw = self.item.as_str().unwrap_or(text);
         let Fault {

@@ -75,7 +75,7 @@ impl Users {
         if store != UserStoreKind::Webhook && webhook.is_some() {
             webhook_table.warning(
                 "url",
-                "not used: nobody is asked",
+                "not used: no service is asked",
                 "write users.store = \"webhook\", or leave it out",
             );
         }
@@ -104,7 +104,7 @@ impl Users {
     }
 }
 
-/// Tells of headers of `identity.headers` whose values nobody keeps or makes.
+/// Warns of headers in `identity.headers` whose values are never there.
 pub(super) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity, phones: bool) {
     profile::warn(table, users, identity, phones);
     webhook::warn(table, users, identity);

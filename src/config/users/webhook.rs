@@ -110,7 +110,7 @@ impl Merged {
     }
 }
 
-/// Tells of a header for a claim that nobody makes.
+/// Warns of a header for a claim where there is no webhook.
 pub(in crate::config) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity) {
     let is_claim = |part: &TemplatePart| matches!(part, TemplatePart::Claim(_));
     let told = |(_, template): &&(_, Template)| template.0.iter().any(is_claim);

@@ -95,6 +95,11 @@ impl Gateway {
         self.snapshot.load_full()
     }
 
+    /// Answers further requests by another snapshot; requests that have begun finish by the one they began with.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
     /// `[server]` of the snapshot of the moment.
     #[must_use]
     pub fn server(&self) -> Arc<Server> {

@@ -24,6 +24,15 @@ impl Logins {
         self
     }
 
+    /// Counts logins and changes together with these, which they follow at a reload.
+    #[must_use]
+    pub fn with_limits_of(mut self, others: &Self) -> Self {
+        self.places = Arc::clone(&others.places);
+        self.changes = Arc::clone(&others.changes);
+        self.turns = others.turns.clone();
+        self
+    }
+
     /// What is kept of users.
     #[must_use]
     pub fn kept(&self) -> &[ProfileField] {

@@ -89,6 +89,15 @@ impl SessionStore {
         Self::Memory(MemorySessions::new(config))
     }
 
+    /// The same sessions, under the `[session]` table and the apps of another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, config: &config::Session, apps: &[config::App]) -> Self {
+        match self {
+            Self::Redis(store) => Self::Redis(store.reconfigured(config, apps)),
+            Self::Memory(store) => Self::Memory(store.reconfigured(config)),
+        }
+    }
+
     /// The session an skey opens. One round trip; prolongs it, where that is due, behind the caller's back.
     ///
     /// # Errors

@@ -7,9 +7,9 @@
 //! | key | value | lives |
 //! |---|---|---|
 //! | `t:{<appid>}` | the sealed access_token | until it ends |
-//! | `t:{<appid>}:turn` | the mark of the replica that renews it, or `F` after a failure | 8 s, then 1 s or 10 s |
-//! | `t:{<appid>}:pause` | that WeChat was made to end a good one | 30 s |
-//! | `t:{<appid>}:forced` | how often it was | 1 d |
+//! | `t:{<appid>}:turn` | the mark of the holder that renews it, or `F` after a failure | 8 s, then 1 s or 10 s |
+//! | `t:{<appid>}:pause` | set after a forced renewal: no other until it ends | 30 s |
+//! | `t:{<appid>}:forced` | number of forced renewals | 1 d |
 //!
 //! The first two are those of a lease. One app's keys are in one slot of a cluster.
 

@@ -3,8 +3,8 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `l:{<work>:<hash of its subject>}` | the sealed result: a login's answer, or that a merge is done | 10 s |
-//! | `l:{<work>:<hash of its subject>}:turn` | the mark of the replica that does it, or `F` after a failure | 6 s |
+//! | `l:{<work>:<hash of its subject>}` | the sealed result of a login or merge | 10 s |
+//! | `l:{<work>:<hash of its subject>}:turn` | the mark of the holder, or `F` after a failure | 6 s |
 //!
 //! The keys of one piece of work are in one slot of a cluster. Redis alone counts the time: no
 //! replica's clock matters.

@@ -5,9 +5,9 @@
 //! | `s:<hash of the skey>` | mark, then the sealed session | `session.ttl`, within `session.max_age` |
 //! | `u:{<user>}:sessions` | sorted set of those hashes by time of login | `session.max_age` after the last login |
 //! | `k:{<appid>:<openid>}` | list: fingerprint, then the sealed session_key; newest first, two at most | 30 d |
-//! | `m:<user>` | sealed: ids that were merged into his, by commas, the last first | `users.merged.header_for` |
-//! | `m:<user>:into` | sealed: the older id that this one turned out to be | 60 s |
-//! | `m:<user>:told` | sealed: the older id, once all sessions are its | `session.max_age` after the last login that led to this one |
+//! | `m:<user>` | sealed: ids that were merged into this one, newest first, with commas | `users.merged.header_for` |
+//! | `m:<user>:into` | sealed: the older id that this one was merged into | 60 s |
+//! | `m:<user>:told` | sealed: the older id, once the merge is settled | `session.max_age` after the last login that led to this one |
 //!
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
 

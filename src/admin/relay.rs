@@ -358,7 +358,7 @@ fn silent() -> RelayRefusal {
 /// The response of the error table, with the cause: callers of this listener are the operator's
 /// own.
 fn ours(error: &Error) -> RelayRefusal {
-    let answer = error.answer();
+    let answer = error.response();
     RelayRefusal {
         status: answer.status,
         name: answer.name,

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run, say};
+use super::{BAD_CONFIG, File, UNAVAILABLE, fail, print_error, print_line, run};
 use crate::app::Stores;
 use crate::config::{self, Config, Loaded, SessionStoreKind, UserStore};
 use crate::redis::{Persistence, RedisLink};
@@ -31,15 +31,15 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
         Err(status) => return status,
     };
     for warning in &loaded.warnings {
-        complain(&format!("{warning}\n"));
+        print_error(&format!("{warning}\n"));
     }
-    say(&format!(
+    print_line(&format!(
         "{}: good{}",
         file.config.display(),
         summary(&loaded.config)
     ));
     match follow(&loaded, arguments.since.as_deref()) {
-        Ok(line) => say(&line),
+        Ok(line) => print_line(&line),
         Err(status) => return status,
     }
     if !arguments.connect {
@@ -89,17 +89,17 @@ async fn connect(config: &Config) -> ExitCode {
     if let UserDirectory::Sql(users) = &stores.users {
         match users.diagnose().await {
             Ok(found) => {
-                found.facts.iter().for_each(|fact| say(fact));
+                found.facts.iter().for_each(|fact| print_line(fact));
                 for advice in &found.advice {
-                    complain(&format!("warning: {advice}"));
+                    print_error(&format!("warning: {advice}"));
                 }
                 for problem in &found.problems {
-                    complain(&format!("error: {problem}"));
+                    print_error(&format!("error: {problem}"));
                 }
                 unfit |= !found.problems.is_empty();
             }
             Err(error) => {
-                complain(&format!("error: {error}"));
+                print_error(&format!("error: {error}"));
                 away = true;
             }
         }
@@ -129,18 +129,18 @@ async fn ask_service(table: &str, service: &config::Webhook) -> Service {
     let webhook = match Webhook::new(service) {
         Ok(webhook) => webhook,
         Err(error) => {
-            complain(&format!("error: {table}: {error}"));
+            print_error(&format!("error: {table}: {error}"));
             return Service::Refuses;
         }
     };
     let address = webhook.address();
     match webhook.check().await {
         Ok(answer) if answer.is_success() => {
-            say(&format!("{table} at {address}: answers"));
+            print_line(&format!("{table} at {address}: answers"));
             Service::Good
         }
         Ok(answer) => {
-            complain(&format!(
+            print_error(&format!(
                 "error: {table} at {address}: answered {} to {{\"event\":\"check\"}}, wanted is 200 to 299; check its path, \
                  and that it knows the same secret and the time",
                 answer.status
@@ -148,7 +148,7 @@ async fn ask_service(table: &str, service: &config::Webhook) -> Service {
             Service::Refuses
         }
         Err(error) => {
-            complain(&format!("error: {table} at {address}: {error}"));
+            print_error(&format!("error: {table} at {address}: {error}"));
             Service::Away
         }
     }
@@ -160,16 +160,16 @@ async fn redis(link: &RedisLink) -> bool {
         Ok(facts) => {
             let version = facts.version.unwrap_or_else(|| "unknown".to_owned());
             let (address, kept) = (link.address(), facts.persistence);
-            say(&format!("redis at {address}: answers, version {version}"));
+            print_line(&format!("redis at {address}: answers, version {version}"));
             if kept == Persistence::Off {
-                complain(&format!(
+                print_error(&format!(
                     "warning: redis at {address}: keeps nothing over a restart; set appendonly yes in redis.conf"
                 ));
             }
             true
         }
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             false
         }
     }

@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::{BAD_CONFIG, File, fail, run, say, word};
+use super::{BAD_CONFIG, File, fail, print_line, run, word};
 use crate::app::{StartError, offline};
 use crate::config::Auth;
 use crate::gateway::{Explanation, Forwarding};
@@ -15,7 +15,7 @@ use crate::gateway::{Explanation, Forwarding};
 pub(super) const USAGE: u8 = 64;
 
 /// Headers whose values can be shown. Any other may be a credential: of the caller, or of the gateway's own towards the service.
-const SHOWN: [&str; 7] = [
+const SHOWN_HEADERS: [&str; 7] = [
     "host",
     "traceparent",
     "x-forwarded-for",
@@ -25,7 +25,7 @@ const SHOWN: [&str; 7] = [
     "x-wx-source",
 ];
 /// What stands for the caller in an explanation.
-const SOMEBODY: [&str; 4] = ["(appid)", "(openid)", "(unionid)", "(user_id)"];
+const PLACEHOLDERS: [&str; 4] = ["(appid)", "(openid)", "(unionid)", "(user_id)"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -59,7 +59,7 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
         runtime.block_on(async { Ok(offline::gateway(config)?.explain(parts)) });
     match explained {
         Ok(explanation) => {
-            lines(&explanation).iter().for_each(|line| say(line));
+            lines(&explanation).iter().for_each(|line| print_line(line));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error.to_string(), BAD_CONFIG),
@@ -144,7 +144,9 @@ fn lines(explanation: &Explanation) -> Vec<String> {
 
 fn shown<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a str {
     match value.to_str() {
-        Ok(value) if SHOWN.contains(&name.as_str()) || SOMEBODY.contains(&value) => value,
+        Ok(value) if SHOWN_HEADERS.contains(&name.as_str()) || PLACEHOLDERS.contains(&value) => {
+            value
+        }
         _ => "(value not shown)",
     }
 }

@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{BAD_CONFIG, File, fail, run, say};
+use super::{BAD_CONFIG, File, fail, print_line, run};
 
 /// Time for the whole question.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -38,17 +38,18 @@ pub(super) fn healthcheck(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
-    let asked = runtime
-        .block_on(async { tokio::time::timeout(PATIENCE, ask(reachable(address), path)).await });
+    let asked = runtime.block_on(async {
+        tokio::time::timeout(PROBE_TIMEOUT, ask(reachable(address), path)).await
+    });
     match asked {
         Ok(Ok((true, text))) => {
-            say(&text);
+            print_line(&text);
             ExitCode::SUCCESS
         }
         Ok(Ok((false, text))) => fail(&text, 1),
         Ok(Err(error)) => fail(&format!("asking {address}{path}: {error}"), 1),
         Err(_) => fail(
-            &format!("asking {address}{path}: no answer within {PATIENCE:?}"),
+            &format!("asking {address}{path}: no answer within {PROBE_TIMEOUT:?}"),
             1,
         ),
     }

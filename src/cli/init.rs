@@ -5,7 +5,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{fail, say};
+use super::{fail, print_line};
 use crate::config;
 
 #[derive(Debug, clap::Args)]
@@ -24,11 +24,11 @@ pub(super) fn init(arguments: &Arguments) -> ExitCode {
         .and_then(|mut file| file.write_all(config::example().as_bytes()));
     match written {
         Ok(()) => {
-            say(&format!(
+            print_line(&format!(
                 "Wrote {name}. Set the three values marked SET THIS, then:"
             ));
-            say(&format!("  skeygate check --config {name}"));
-            say(&format!("  skeygate run --config {name}"));
+            print_line(&format!("  skeygate check --config {name}"));
+            print_line(&format!("  skeygate run --config {name}"));
             ExitCode::SUCCESS
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fail(

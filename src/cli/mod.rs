@@ -171,17 +171,17 @@ fn word(auth: Auth) -> &'static str {
 }
 
 /// Prints a line for the reader. A reader who is gone needs none.
-fn say(line: &str) {
+fn print_line(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
 /// Prints what went wrong.
-fn complain(text: &str) {
+fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn fail(text: &str, status: u8) -> ExitCode {
-    complain(text);
+    print_error(text);
     ExitCode::from(status)
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run};
+use super::{BAD_CONFIG, File, UNAVAILABLE, fail, print_error, run};
 use crate::app::Stores;
 use crate::config::{App, Config, Log, SessionStoreKind, UserStore};
 use crate::identity::Holder;
@@ -20,14 +20,14 @@ pub(super) enum Failure {
     /// Redis cannot be used.
     Store(StoreError),
     /// There is no such user, session or ban.
-    Nobody(String),
+    NotFound(String),
     /// What was asked for cannot be.
     Config(String),
 }
 
 /// Which user.
 #[derive(Debug, clap::Args)]
-pub(super) struct Whom {
+pub(super) struct UserSelector {
     /// A user, by the id that X-User-Id tells.
     #[arg(long, value_name = "ID")]
     pub(super) user: Option<String>,
@@ -45,7 +45,7 @@ pub(super) struct Whom {
 }
 
 /// Whom a command is about.
-pub(super) struct Meant {
+pub(super) struct ResolvedUser {
     /// Who that is now.
     pub(super) current: Holder,
     /// Who was named: an id that was merged into another, or the same.
@@ -116,7 +116,7 @@ pub(super) fn operate(
             };
             fail(&format!("{error}\nhelp: {help}"), UNAVAILABLE)
         }
-        Err(Failure::Nobody(text)) => fail(&text, 1),
+        Err(Failure::NotFound(text)) => fail(&text, 1),
         Err(Failure::Config(text)) => fail(&text, BAD_CONFIG),
     }
 }
@@ -142,50 +142,53 @@ impl Operator {
     }
 
     /// The user that is meant, whatever his name was; `None` when none was named.
-    pub(super) async fn meant(&self, whom: &Whom) -> Result<Option<Meant>, Failure> {
-        let Some(named) = self.holder(whom).await? else {
+    pub(super) async fn resolve(
+        &self,
+        selector: &UserSelector,
+    ) -> Result<Option<ResolvedUser>, Failure> {
+        let Some(named) = self.holder(selector).await? else {
             return Ok(None);
         };
         let current = self.operations.current(&named).await?;
-        Ok(Some(Meant { current, named }))
+        Ok(Some(ResolvedUser { current, named }))
     }
 
     /// The user that is named; `None` when none was.
-    pub(super) async fn holder(&self, whom: &Whom) -> Result<Option<Holder>, Failure> {
-        if let Some(user_id) = &whom.user {
+    pub(super) async fn holder(&self, selector: &UserSelector) -> Result<Option<Holder>, Failure> {
+        if let Some(user_id) = &selector.user {
             return Ok(Some(Holder::User(user_id.clone())));
         }
-        let Some(openid) = &whom.openid else {
+        let Some(openid) = &selector.openid else {
             return Ok(None);
         };
         if matches!(self.users, UserStore::Webhook(_)) {
-            let text = "users.store = \"webhook\": only the service behind it knows who has that openid; name the user by \
-                        his id, as in X-User-Id";
+            let text = "users.store = \"webhook\": only its service maps openids to users; name the user by id, as in \
+                        X-User-Id";
             return Err(Failure::Config(text.to_owned()));
         }
-        let appid = match &whom.app {
+        let appid = match &selector.app {
             Some(name) => self
                 .apps
                 .iter()
                 .find(|app| app.name == *name || app.appid == *name)
                 .map(|app| app.appid.clone())
-                .ok_or_else(|| Failure::Nobody(format!("there is no app `{name}`")))?,
+                .ok_or_else(|| Failure::NotFound(format!("there is no app `{name}`")))?,
             None => match self.apps.as_slice() {
                 [only] => only.appid.clone(),
                 apps => apps
                     .iter()
                     .find(|app| app.default)
                     .map(|app| app.appid.clone())
-                    .ok_or_else(|| Failure::Nobody("which app? write --app".to_owned()))?,
+                    .ok_or_else(|| Failure::NotFound("which app? write --app".to_owned()))?,
             },
         };
         let holder = self.operations.holder(&appid, openid).await?;
-        let nobody = || Failure::Nobody("nobody with that openid ever logged in".to_owned());
-        holder.map(Some).ok_or_else(nobody)
+        let not_found = || Failure::NotFound("no user with that openid has logged in".to_owned());
+        holder.map(Some).ok_or_else(not_found)
     }
 }
 
-impl Meant {
+impl ResolvedUser {
     /// Every name that sessions may have: until everybody knows of a merge, some have the one that is gone.
     pub(super) fn names(&self) -> Vec<&Holder> {
         let mut names = vec![&self.current, &self.named];
@@ -204,10 +207,10 @@ impl Meant {
     }
 
     /// Tells the person at the terminal whom the answer is about, where he did not name him.
-    pub(super) fn tell(&self) {
+    pub(super) fn print_merge(&self) {
         if let Some((named, current)) = self.merged() {
             let (named, current) = (cell(named), cell(current));
-            complain(&format!(
+            print_error(&format!(
                 "{named} was merged into {current}; these are the sessions of both"
             ));
         }
@@ -245,7 +248,7 @@ impl Lines {
 }
 
 impl Progress {
-    const EVERY: Duration = Duration::from_millis(500);
+    const INTERVAL: Duration = Duration::from_millis(500);
 
     /// Of a search through `total` entries, about; `None` where nobody counted them.
     pub(super) fn new(total: Option<u64>) -> Self {
@@ -261,9 +264,9 @@ impl Progress {
     pub(super) fn add(&mut self, looked_at: u64) {
         self.looked_at += looked_at;
         let now = Instant::now();
-        if self.terminal && now - *self.told.get_or_insert(now) >= Self::EVERY {
+        if self.terminal && now - *self.told.get_or_insert(now) >= Self::INTERVAL {
             self.told = Some(now);
-            complain(&match self.total {
+            print_error(&match self.total {
                 Some(total) => format!("{} of about {total} keys", self.looked_at.min(total)),
                 None => format!("{} rows so far", self.looked_at),
             });

@@ -20,10 +20,10 @@ use crate::server::Ended;
 use crate::users::UserDirectory;
 
 /// Time that Redis gets to answer at start; containers often start at once.
-const REDIS_PATIENCE: Duration = Duration::from_secs(5);
+const REDIS_START_TIMEOUT: Duration = Duration::from_secs(5);
 /// The same for a database, which takes longer to start.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
-const ASK_AGAIN: Duration = Duration::from_millis(200);
+const DATABASE_START_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 pub(super) fn run(file: &File) -> ExitCode {
     let (loaded, files) = match file.load_watched() {
@@ -174,12 +174,12 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
                 Ok(took) => return took,
                 Err(error) => {
                     tracing::debug!(%error, "redis does not answer yet");
-                    tokio::time::sleep(ASK_AGAIN).await;
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }
     };
-    let Ok(took) = tokio::time::timeout(REDIS_PATIENCE, asking).await else {
+    let Ok(took) = tokio::time::timeout(REDIS_START_TIMEOUT, asking).await else {
         let cause = link.ping().await.err().map(|error| error.to_string());
         // It may well answer, and refuse us: the cause tells.
         tracing::error!(
@@ -219,7 +219,7 @@ async fn greet_users(users: &UserDirectory) -> Result<(), ExitCode> {
     let UserDirectory::Sql(sql) = users else {
         return Ok(());
     };
-    let give_up = Instant::now() + DATABASE_PATIENCE;
+    let give_up = Instant::now() + DATABASE_START_TIMEOUT;
     loop {
         match users.prepare().await {
             Ok(()) => {
@@ -237,7 +237,7 @@ async fn greet_users(users: &UserDirectory) -> Result<(), ExitCode> {
             }
             Err(error) => {
                 tracing::debug!(%error, "the user directory cannot be used yet");
-                tokio::time::sleep(ASK_AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }

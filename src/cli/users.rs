@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
-use super::{File, say, sessions};
+use super::operator::{Failure, Lines, Operator, Progress, UserSelector, cell, operate};
+use super::{File, print_line, sessions};
 use crate::clock;
 use crate::config::{self, UserStore};
 use crate::identity::Holder;
 use crate::users::{Ban, Entry, EntryKind};
 
 /// Characters of a ban's reason.
-const LONGEST_REASON: usize = 256;
+const MAX_REASON_CHARS: usize = 256;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -114,13 +114,13 @@ pub(super) fn users(arguments: &Arguments) -> ExitCode {
 }
 
 async fn named(operator: &Operator, user: &User) -> Result<Holder, Failure> {
-    let whom = Whom {
+    let selector = UserSelector {
         user: user.id.clone(),
         openid: user.openid.clone(),
         app: user.app.clone(),
     };
-    let nobody = || Failure::Nobody("no user is named".to_owned());
-    operator.holder(&whom).await?.ok_or_else(nobody)
+    let not_named = || Failure::NotFound("no user is named".to_owned());
+    operator.holder(&selector).await?.ok_or_else(not_named)
 }
 
 async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Result<(), Failure> {
@@ -201,10 +201,10 @@ async fn ban_user(operator: &Operator, holder: &Holder, wanted: &BanUser) -> Res
         let mut done = name(&banned.holder);
         done["ban"] = json!(ban);
         done["revoked"] = json!(banned.sessions);
-        say(&done.to_string());
+        print_line(&done.to_string());
     } else {
         let user = cell(&shown(&banned.holder));
-        say(&format!(
+        print_line(&format!(
             "{user} is banned {}; sessions ended: {}",
             until(&ban),
             banned.sessions
@@ -218,14 +218,14 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
     let current = operations.current(holder).await?;
     let user = cell(&shown(&current));
     let Some(ban) = operations.unban(&current).await? else {
-        return Err(Failure::Nobody(format!("{user} is not banned")));
+        return Err(Failure::NotFound(format!("{user} is not banned")));
     };
     if as_json {
         let mut done = name(&current);
         done["lifted"] = json!(ban);
-        say(&done.to_string());
+        print_line(&done.to_string());
     } else {
-        say(&format!(
+        print_line(&format!(
             "{user} may log in again; was banned {}",
             told(&ban)
         ));
@@ -344,8 +344,8 @@ fn until(ban: &Ban) -> String {
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why".to_owned()),
-        text if text.chars().count() > LONGEST_REASON => {
-            Err(format!("at most {LONGEST_REASON} characters"))
+        text if text.chars().count() > MAX_REASON_CHARS => {
+            Err(format!("at most {MAX_REASON_CHARS} characters"))
         }
         text => Ok(text.to_owned()),
     }
@@ -353,9 +353,9 @@ fn reason(text: &str) -> Result<String, String> {
 
 fn duration(text: &str) -> Result<Duration, String> {
     // Redis counts in milliseconds, in 63 bits; and nobody means more.
-    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+    const MAX_BAN: Duration = Duration::from_secs(100 * 366 * 86_400);
     let lasts = config::duration(text).filter(|lasts| *lasts >= Duration::from_secs(1));
     lasts
-        .filter(|lasts| *lasts <= LONGEST)
+        .filter(|lasts| *lasts <= MAX_BAN)
         .ok_or_else(|| "write a whole number and one of s, m, h, d, as in 30d".to_owned())
 }

@@ -35,7 +35,7 @@ mod tests {
             Ok(empty.first().copied().expect("on purpose"))
         };
         let error = catch_panic(panics).await.unwrap_err();
-        assert_eq!(error.answer().status, 500);
+        assert_eq!(error.response().status, 500);
         assert_eq!(catch_panic(async { Ok(1) }).await.unwrap(), 1);
     }
 }

@@ -13,7 +13,7 @@ use super::snapshot::{RouteTarget, Snapshot};
 use super::upstream_request::{Sender, target};
 use crate::auth::{self, Question};
 use crate::config::{Auth, ProfileField, Quota};
-use crate::error::{Error, ErrorAnswer};
+use crate::error::{Error, ErrorResponse};
 use crate::http::address::Peer;
 use crate::http::framing;
 use crate::http::request_id::RequestId;
@@ -37,7 +37,7 @@ pub struct Explanation {
     /// The fixed answer's status, when the route answers by itself.
     pub responds: Option<u16>,
     /// How it would be refused, and why.
-    pub refusal: Option<(ErrorAnswer, String)>,
+    pub refusal: Option<(ErrorResponse, String)>,
 }
 
 /// A request as the upstream would get it.
@@ -62,7 +62,7 @@ impl Gateway {
         let snapshot = self.snapshot();
         let mut explanation = Explanation::default();
         if let Err(error) = snapshot.explain(parts, &mut explanation) {
-            explanation.refusal = Some((error.answer(), error.to_string()));
+            explanation.refusal = Some((error.response(), error.to_string()));
         }
         explanation
     }

@@ -17,11 +17,11 @@ use crate::login::LOGIN_DEADLINE;
 use crate::secret::Secret;
 
 /// Time between two questions about one user.
-const PAUSE: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 /// How long a refusal waits for the verdict. The question has the time of every other: were it cut
 /// short, WeChat would seem not to answer, and logins be refused for it.
-const WAIT: Duration = Duration::from_secs(2);
-/// Users that were asked about in the last `PAUSE`; no more are.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Users that were asked about in the last `CHECK_INTERVAL`; no more are.
 const MAX_USERS: usize = 4096;
 
 /// The verdict that WeChat said so of. Any other is that a key is not known to be dead.
@@ -83,7 +83,7 @@ impl KeyChecks {
         openid: &str,
         session_key: &Secret,
     ) -> bool {
-        let deadline = Instant::now() + WAIT;
+        let deadline = Instant::now() + VERDICT_TIMEOUT;
         let work = key_work(&app.appid, openid, session_key);
         match self.questions.next(&app.appid, openid, &work).await {
             Question::TooSoon => return false,
@@ -149,7 +149,7 @@ impl Questions {
             },
             Err(_) => return Question::TooSoon,
         };
-        let user = Work::about("user", appid, &[appid, openid], PAUSE);
+        let user = Work::about("user", appid, &[appid, openid], CHECK_INTERVAL);
         let state = self.users.look(&user, Duration::ZERO).await;
         if matches!(state.map(|look| look.state), Ok(LeaseState::Granted(_))) {
             return Question::Ask(lease);
@@ -160,7 +160,7 @@ impl Questions {
 
     /// A verdict lasts from the question on, as the pause after it does.
     async fn publish(&self, lease: HeldLease, verdict: &[u8], asked: Instant) {
-        let lasts = PAUSE.saturating_sub(asked.elapsed());
+        let lasts = CHECK_INTERVAL.saturating_sub(asked.elapsed());
         let _ = self.verdicts.publish(lease, verdict, lasts).await;
     }
 }
@@ -173,7 +173,12 @@ fn key_work(appid: &str, openid: &str, session_key: &Secret) -> Work {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Work::about("checksession", appid, &[appid, openid, &hash], PAUSE)
+    Work::about(
+        "checksession",
+        appid,
+        &[appid, openid, &hash],
+        CHECK_INTERVAL,
+    )
 }
 
 #[cfg(test)]
@@ -249,7 +254,7 @@ mod tests {
             assert!(matches!(refused, Question::TooSoon), "{refused:?}");
         }
         assert_eq!(questions.users.len(), MAX_USERS);
-        advance(PAUSE).await;
+        advance(CHECK_INTERVAL).await;
         // Memory is given back with the next questions.
         for user in 0..200 {
             let question = next(&questions, "wx2", &user.to_string(), &key).await;

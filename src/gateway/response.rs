@@ -94,7 +94,7 @@ impl GatewayResponse {
 
     /// What an error says in the route's style.
     pub(super) fn refusal(error: &Error, style: &Style, request_id: &str) -> Self {
-        let answer = error.answer();
+        let answer = error.response();
         let (status, body) = style::refusal(style, &answer, request_id);
         let mut reply = Self::json(status, body);
         let headers = reply.response.headers_mut();

@@ -10,9 +10,9 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 use crate::http::body;
 
 /// What is read of a body that nobody wanted, at most. More is not worth a connection.
-const DISCARDED: u64 = 64 * 1024;
+const MAX_DISCARDED_BYTES: u64 = 64 * 1024;
 /// And how long it is waited for. It left the client together with the head.
-const PATIENCE: Duration = Duration::from_millis(500);
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The body; empty once it was taken.
 pub(super) struct UnreadBody(Option<Incoming>);
@@ -30,7 +30,10 @@ impl UnreadBody {
     /// Reads what is left and throws it away, so that the connection can go on. Whether all of it came: else the connection has to
     /// end, and the client to be told.
     pub(super) async fn discard(&mut self) -> bool {
-        self.is_end_stream() || body::read(self, DISCARDED, PATIENCE).await.is_ok()
+        self.is_end_stream()
+            || body::read(self, MAX_DISCARDED_BYTES, DISCARD_TIMEOUT)
+                .await
+                .is_ok()
     }
 }
 

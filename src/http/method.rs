@@ -13,7 +13,7 @@ const OVERRIDES: [&str; 3] = [
 ];
 
 /// Longer than any method there is: the longest that is registered has 17.
-const LONGEST: usize = 32;
+const MAX_BYTES: usize = 32;
 
 /// Why a method is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,7 +43,7 @@ pub fn check(method: &Method) -> Result<(), MethodProblem> {
     }
     let fine =
         |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    if name.len() > LONGEST || !name.bytes().all(fine) {
+    if name.len() > MAX_BYTES || !name.bytes().all(fine) {
         return Err(MethodProblem::Malformed);
     }
     Ok(())

@@ -75,7 +75,7 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, response: &[u8])
 }
 
 fn response(error: &Error) -> Bytes {
-    let answer = error.answer();
+    let answer = error.response();
     let body = serde_json::json!({
         "error": answer.name, "errcode": answer.errcode, "errmsg": answer.errmsg,
     });

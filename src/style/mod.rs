@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::Style;
-use crate::error::ErrorAnswer;
+use crate::error::ErrorResponse;
 
 /// The data of a login response. No Debug: it holds an skey.
 #[derive(Clone, Serialize, Deserialize)]
@@ -79,8 +79,8 @@ pub fn login(
 
 /// Status and body of a refusal.
 #[must_use]
-pub fn refusal(style: &Style, answer: &ErrorAnswer, request_id: &str) -> (StatusCode, String) {
-    let ErrorAnswer {
+pub fn refusal(style: &Style, answer: &ErrorResponse, request_id: &str) -> (StatusCode, String) {
+    let ErrorResponse {
         status,
         name,
         errcode,

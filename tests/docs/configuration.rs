@@ -119,7 +119,7 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
         appid: "wx1".to_owned(),
         is_new: true,
     };
-    let refused = Error::NotLoggedIn(SkeyState::Missing).answer();
+    let refused = Error::NotLoggedIn(SkeyState::Missing).response();
     assert_eq!(rows.len(), styles.len());
     for (row, (name, style)) in rows.iter().zip(&styles) {
         let (status, refusal) = style::refusal(style, &refused, "…");

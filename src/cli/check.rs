@@ -14,12 +14,13 @@ use crate::webhook::Webhook;
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// Ask Redis, the database of users and the service of `[users.webhook]` too: are they there, may we use them, will the tables
-    /// do. Changes nothing in them: a user is added to the database on trial, and taken back; the service gets {"event":"check"},
-    /// signed.
+    /// Also connect to Redis, the user database and the service of `[users.webhook]`, and check
+    /// access and tables. Leaves them unchanged: a user row is added and rolled back; the service
+    /// gets a signed {"event":"check"}.
     #[arg(long)]
     connect: bool,
-    /// An earlier state of the file, as a running gateway has it: names the changed keys that need a restart.
+    /// An earlier version of the file, as a running gateway has it: lists the changed keys that
+    /// need a restart.
     #[arg(long, value_name = "FILE")]
     since: Option<PathBuf>,
 }
@@ -51,7 +52,7 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// What a gateway that runs with the file, or with an earlier state of it, does about a change.
+/// How a running gateway, with this file or with `since`, takes up changes.
 fn follow(loaded: &Loaded, since: Option<&Path>) -> Result<String, ExitCode> {
     let Some(since) = since else {
         return Ok(match loaded.config.server.reload {
@@ -76,7 +77,7 @@ fn follow(loaded: &Loaded, since: Option<&Path>) -> Result<String, ExitCode> {
     })
 }
 
-/// Asks everything that the gateway would use, however many of them fail.
+/// Contacts every dependency and reports all failures, not only the first.
 async fn connect(config: &Config) -> ExitCode {
     let (mut away, mut unfit) = (false, false);
     let stores = match Stores::open(config) {
@@ -118,7 +119,7 @@ async fn connect(config: &Config) -> ExitCode {
     }
 }
 
-/// What a service of the operator's says to our question.
+/// The result of the check event.
 enum Service {
     Good,
     Away,
@@ -154,7 +155,7 @@ async fn ask_service(table: &str, service: &config::Webhook) -> Service {
     }
 }
 
-/// Whether Redis answers; prints what it is.
+/// Prints the state of Redis; false if it does not respond.
 async fn redis(link: &RedisLink) -> bool {
     match link.info().await {
         Ok(facts) => {
@@ -163,7 +164,7 @@ async fn redis(link: &RedisLink) -> bool {
             print_line(&format!("redis at {address}: answers, version {version}"));
             if kept == Persistence::Off {
                 print_error(&format!(
-                    "warning: redis at {address}: keeps nothing over a restart; set appendonly yes in redis.conf"
+                    "warning: redis at {address}: does not survive a restart; set appendonly yes in redis.conf"
                 ));
             }
             true

@@ -10,14 +10,14 @@ use tokio::net::TcpStream;
 
 use super::{BAD_CONFIG, File, fail, print_line, run};
 
-/// Time for the whole question.
+/// Deadline of the whole probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// Ask /livez instead: whether the process runs at all.
+    /// Probe /livez instead: whether the process runs.
     #[arg(long)]
     live: bool,
 }
@@ -29,7 +29,7 @@ pub(super) fn healthcheck(arguments: &Arguments) -> ExitCode {
     };
     let Some(address) = config.admin.listen else {
         return fail(
-            "admin.listen is empty, so there is nobody to ask",
+            "admin.listen is empty: there is no listener to probe",
             BAD_CONFIG,
         );
     };
@@ -55,7 +55,7 @@ pub(super) fn healthcheck(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// Where a listener on all addresses can be reached from its own machine.
+/// The loopback address of a listener on all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -66,7 +66,7 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Whether the answer is 200, and its text.
+/// Whether the status is 200, and the body.
 async fn ask(address: SocketAddr, path: &str) -> io::Result<(bool, String)> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");

@@ -10,7 +10,7 @@ use crate::config;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where to write it. A file that is there already is not touched.
+    /// The file to write. An existing file is left unchanged.
     #[arg(value_name = "FILE", default_value = "gateway.toml")]
     file: PathBuf,
 }
@@ -32,7 +32,7 @@ pub(super) fn init(arguments: &Arguments) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fail(
-            &format!("writing {name}: it is there already; name another file"),
+            &format!("writing {name}: it exists already; name another file"),
             1,
         ),
         Err(error) => fail(&format!("writing {name}: {error}"), 1),

@@ -20,15 +20,16 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List live sessions: of one user in order of login, or everybody's in no order.
+    /// List live sessions: those of one user by login time, or all in no order.
     ///
-    /// A session is named by a handle, which opens nothing. When it was last seen is known to within 10 minutes. Looking
-    /// through everybody's takes a while where Redis holds much, and one that is prolonged meanwhile may come up twice.
+    /// A session is named by a handle, which grants no access. The time last seen is exact to 10
+    /// minutes. Listing all sessions takes a while on a large Redis, and a session renewed
+    /// meanwhile may appear twice.
     List(List),
     /// End one session, by its handle, or all sessions of one user, with --all.
     ///
-    /// Every replica refuses it from the next request on; requests and WebSockets that are under way go on. A handle without its
-    /// user is looked for among all sessions.
+    /// Every replica refuses the session from the next request on; requests and WebSockets in
+    /// flight continue. A handle without its user is searched for among all sessions.
     Revoke(Revoke),
 }
 
@@ -36,7 +37,7 @@ enum Action {
 struct List {
     #[command(flatten)]
     selector: UserSelector,
-    /// One JSON object a line.
+    /// One JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -54,7 +55,7 @@ struct Revoke {
     /// All sessions of the user.
     #[arg(long, conflicts_with = "handle")]
     all: bool,
-    /// What was done, as a JSON object.
+    /// Print the result as a JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -105,7 +106,7 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
     }
     if unreadable > 0 {
         super::print_error(&format!(
-            "{unreadable} more do not open with the keys of this file; nobody can use them"
+            "{unreadable} more cannot be decrypted with the keys of this file; they are unusable"
         ));
     }
     Ok(())
@@ -155,7 +156,7 @@ async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Fai
     Ok(())
 }
 
-/// Whose sessions are looked at: `None` is everybody's.
+/// The ids whose sessions are searched; a single `None` searches all.
 fn names(resolved: Option<&ResolvedUser>) -> Vec<Option<&Holder>> {
     resolved.map_or_else(
         || vec![None],

@@ -197,7 +197,7 @@ seal_keys = ["0123456789012345678901234567890"]"#,
         r#"[users]
 store = "memory""#,
         &[
-            r#"10:9 warning users.store: user ids end with this process | write "redis": sessions outlive this process, and replicas would disagree on who is who"#,
+            r#"10:9 warning users.store: user ids end with this process | write "redis": sessions outlive this process, and replicas would give one user different ids"#,
         ],
     ),
     (

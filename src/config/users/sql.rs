@@ -187,7 +187,7 @@ fn add_password(table: &Reader<'_>, place: &mut SqlPlace, written: Option<Secret
     match (place, written) {
         (_, None) => {}
         (SqlPlace::File(_), Some(_)) => {
-            let help = "remove it: who may read the file is said by its mode".to_owned();
+            let help = "remove it: the mode of the file controls access".to_owned();
             table.error(name, "SQLite has no passwords", Some(help));
         }
         (SqlPlace::Server { password, .. }, Some(_)) if password.is_some() => {

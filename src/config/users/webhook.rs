@@ -135,7 +135,7 @@ fn needed(table: &Reader<'_>, secret: Option<Option<Secret>>) -> Option<Secret> 
         let help = "write the value, `${VARIABLE}`, or secret_file = \"PATH\"; make one with `openssl rand -base64 32`";
         table.error(
             "secret",
-            "is needed: the service must know who asks",
+            "is needed: it authenticates the gateway to the service",
             Some(help.to_owned()),
         );
     }
@@ -178,7 +178,7 @@ fn url(text: &str) -> Result<String, Fault> {
     let (place, _) = rest.split_at(end);
     if place.contains('@') {
         return Err(Fault::about("has a user name or password")
-            .help("leave it out: the signature tells who asks"));
+            .help("leave it out: the signature authenticates the gateway"));
     }
     match authority(place) {
         Some((host, _)) if !host.is_empty() => Ok(text.to_owned()),

@@ -1,4 +1,5 @@
-//! What unit tests of several modules share: a Redis of one's own, a server that answers one thing, and settings.
+//! Shared by unit tests of several modules: a private Redis, a server with one fixed response, and
+//! settings.
 
 use std::net::TcpListener as StdListener;
 use std::process::Stdio;
@@ -25,7 +26,7 @@ pub(crate) fn redis_config(url: &str) -> config::Redis {
     }
 }
 
-/// An app whose secret is made from its id.
+/// An app with a secret derived from its id.
 pub(crate) fn app(appid: &str) -> config::App {
     config::App {
         name: appid.to_owned(),
@@ -135,7 +136,7 @@ async fn launch(port: u16, arguments: &[String]) -> Option<Child> {
     None
 }
 
-/// A server that answers every command with `reply`, from then on whenever it is asked. Returns its URL.
+/// A server that responds to every command with `reply`. Returns its URL.
 pub(crate) async fn answering(reply: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}/0", listener.local_addr().unwrap());
@@ -162,7 +163,7 @@ pub(crate) async fn answering(reply: &'static str) -> String {
     url
 }
 
-/// Asks again until `ready` says yes; panics with `what` after ten seconds.
+/// Polls `ready` until it is true; panics with `what` after ten seconds.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     for _ in 0..2000 {

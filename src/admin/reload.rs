@@ -1,4 +1,4 @@
-//! `POST /reload`, and what the last reloads came to.
+//! `POST /reload`, and the results of reloads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::token::AdminToken;
-use super::{AdminBody, answer};
+use super::{AdminBody, text_response};
 use crate::clock;
 
 /// Path of the endpoint.
@@ -18,7 +18,7 @@ pub(super) const PATH: &str = "/reload";
 /// A request for a reload; its report goes back through the channel.
 pub type ReloadRequest = oneshot::Sender<ReloadReport>;
 
-/// What a reload came to.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadReport {
     /// The new configuration is used.
@@ -140,5 +140,5 @@ impl Reload {
 
 fn reply(status: StatusCode, body: &Value) -> Response<AdminBody> {
     let json = HeaderValue::from_static("application/json; charset=utf-8");
-    answer(status, json, Bytes::from(format!("{body}\n")))
+    text_response(status, json, Bytes::from(format!("{body}\n")))
 }

@@ -15,7 +15,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
     /// Also connect to Redis, the user database and the service of `[users.webhook]`, and check
-    /// access and tables. Leaves them unchanged: a user row is added and rolled back; the service
+    /// access and tables. Leaves them unchanged: a user row is added and removed again; the service
     /// gets a signed {"event":"check"}.
     #[arg(long)]
     connect: bool,
@@ -136,15 +136,15 @@ async fn ask_service(table: &str, service: &config::Webhook) -> Service {
     };
     let address = webhook.address();
     match webhook.check().await {
-        Ok(answer) if answer.is_success() => {
+        Ok(response) if response.is_success() => {
             print_line(&format!("{table} at {address}: answers"));
             Service::Good
         }
-        Ok(answer) => {
+        Ok(response) => {
             print_error(&format!(
                 "error: {table} at {address}: answered {} to {{\"event\":\"check\"}}, wanted is 200 to 299; check its path, \
                  and that it knows the same secret and the time",
-                answer.status
+                response.status
             ));
             Service::Refuses
         }

@@ -134,10 +134,10 @@ fn lines(explanation: &Explanation) -> Vec<String> {
             line("set", &format!("{name}: {}", shown(name, value)));
         }
     }
-    if let Some((answer, cause)) = &explanation.refusal {
+    if let Some((response, cause)) = &explanation.refusal {
         line(
             "refused",
-            &format!("{} {}: {cause}", answer.status.as_u16(), answer.name),
+            &format!("{} {}: {cause}", response.status.as_u16(), response.name),
         );
     }
     lines

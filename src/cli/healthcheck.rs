@@ -49,7 +49,7 @@ pub(super) fn healthcheck(arguments: &Arguments) -> ExitCode {
         Ok(Ok((false, text))) => fail(&text, 1),
         Ok(Err(error)) => fail(&format!("asking {address}{path}: {error}"), 1),
         Err(_) => fail(
-            &format!("asking {address}{path}: no answer within {PROBE_TIMEOUT:?}"),
+            &format!("asking {address}{path}: no response within {PROBE_TIMEOUT:?}"),
             1,
         ),
     }
@@ -71,13 +71,13 @@ async fn ask(address: SocketAddr, path: &str) -> io::Result<(bool, String)> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(64 * 1024).read_to_string(&mut answer).await?;
-    let body = answer
+    let mut response = String::new();
+    stream.take(64 * 1024).read_to_string(&mut response).await?;
+    let body = response
         .split_once("\r\n\r\n")
         .map(|(_, body)| body.trim().to_owned());
     Ok((
-        answer.starts_with("HTTP/1.1 200 "),
+        response.starts_with("HTTP/1.1 200 "),
         body.unwrap_or_default(),
     ))
 }

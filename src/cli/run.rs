@@ -140,9 +140,9 @@ async fn serve(file: &File, loaded: Loaded, files: WatchedFiles) -> ExitCode {
 fn cure(error: &StartError) -> Option<&'static str> {
     // Other errors name the key in their text.
     match error.bind_cause()?.kind() {
-        io::ErrorKind::AddrInUse => {
-            Some("in use by another process: stop that one, or change server.listen or admin.listen")
-        }
+        io::ErrorKind::AddrInUse => Some(
+            "in use by another process: stop that one, or change server.listen or admin.listen",
+        ),
         io::ErrorKind::AddrNotAvailable => {
             Some("this machine has no such address; 0.0.0.0 means all addresses")
         }
@@ -157,7 +157,7 @@ fn cure(error: &StartError) -> Option<&'static str> {
 fn log_route(route: &Route) {
     let to = match &route.action {
         Action::Forward(upstream) => upstream.as_str(),
-        Action::Respond(_) => "(answered here)",
+        Action::Respond(_) => "(responds directly)",
     };
     let methods: Vec<&str> = route.methods.iter().map(hyper::Method::as_str).collect();
     // Left out of the log where unrestricted.
@@ -173,7 +173,7 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
             match link.ping().await {
                 Ok(took) => return took,
                 Err(error) => {
-                    tracing::debug!(%error, "redis does not answer yet");
+                    tracing::debug!(%error, "redis does not respond yet");
                     tokio::time::sleep(RETRY_DELAY).await;
                 }
             }

@@ -28,7 +28,7 @@ pub struct Quota {
 /// `rate_limit` of a route: each may be `None`, which is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RateLimit {
-    /// For each user who is logged in; callers who are not are counted by address alone.
+    /// For each logged-in user; anonymous requests are counted by address alone.
     pub per_user: Option<Quota>,
     /// For each client address; IPv6 by /64.
     pub per_address: Option<Quota>,

@@ -101,8 +101,8 @@ pub enum UnderscoreHeaders {
 /// `[admin]`.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no
-    /// admin listener.
+    /// The address of `/livez` and `/readyz`. Default `"127.0.0.1:9091"`; `""` is `None`: no admin
+    /// listener.
     pub listen: Option<SocketAddr>,
     /// The bearer token for all but the probes: `[relay]`. At least 32 characters.
     pub token: Option<Secret>,

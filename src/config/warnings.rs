@@ -21,7 +21,7 @@ pub(super) fn report(tables: &Tables<'_>) {
                 "logins come before routes, whatever the method; remove it, or move the login";
             table.warning(
                 "path",
-                "a login answers at this path, so the route is never taken",
+                "a login is served at this path, so the route is never used",
                 help,
             );
         }
@@ -126,7 +126,8 @@ fn lookalikes(tables: &Tables<'_>) {
     }
 }
 
-/// Routes whose prefix changes lead, for less, to what another route guards at the same upstream.
+/// Routes whose rewrites lead, with less auth, to a path that another route protects at the same
+/// upstream.
 fn side_entrances(tables: &Tables<'_>) {
     for (table, route) in &tables.routes.entries {
         let guarded = tables

@@ -96,12 +96,12 @@ impl GatewayResponse {
 
     /// The response to an error, in the route's style.
     pub(super) fn refusal(error: &Error, style: &Style, request_id: &str) -> Self {
-        let answer = error.response();
-        let (status, body) = style::refusal(style, &answer, request_id);
+        let refusal = error.response();
+        let (status, body) = style::refusal(style, &refusal, request_id);
         let mut reply = Self::json(status, body);
         let headers = reply.response.headers_mut();
-        headers.insert(GATEWAY_ERROR, HeaderValue::from_static(answer.name));
-        if let Some(seconds) = answer.retry_after {
+        headers.insert(GATEWAY_ERROR, HeaderValue::from_static(refusal.name));
+        if let Some(seconds) = refusal.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Error::MethodNotAllowed { allow } = error
@@ -222,7 +222,7 @@ impl HttpBody for LoggedBody {
             Some(Err(error)) => {
                 log.ended = true;
                 log.record
-                    .break_off(format!("the upstream broke off its answer: {error}"));
+                    .break_off(format!("the upstream broke off its response: {error}"));
             }
             None => log.ended = true,
         }
@@ -252,7 +252,7 @@ impl Drop for LoggedBody {
             log.record.bytes_in = body.bytes();
         }
         if !log.ended && !whole && log.record.error.is_none() {
-            let cause = "the client left in the middle of its answer";
+            let cause = "the client left in the middle of its response";
             log.record.error = Some(("client_left", cause.to_owned()));
         }
     }

@@ -1,4 +1,5 @@
-//! Whose request it is, when proxies stand in between: `X-Forwarded-For` read from the right, through trusted networks only.
+//! The client's address behind proxies: `X-Forwarded-For` read from the right, through trusted
+//! networks only.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,8 +7,8 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
-/// Under which address a subscriber is counted: his IPv4 address; of IPv6 his network of 64 bits, since who has one address of it
-/// has the others too.
+/// The key that a subscriber is counted by: an IPv4 address, or the /64 network of an IPv6 address,
+/// since a subscriber usually has all addresses of that network.
 #[must_use]
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -19,7 +20,7 @@ pub fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The other end of a connection. Made once for it, since its address is written into every request.
+/// The peer of a connection. Built once, since its address is written into every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
     /// Its address; `None` over a Unix socket, which is never trusted.
@@ -58,7 +59,7 @@ impl Peer {
         self.address
     }
 
-    /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
+    /// Whether the peer is a trusted proxy.
     #[must_use]
     pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
         self.address
@@ -66,8 +67,8 @@ impl Peer {
     }
 }
 
-/// The client's address as far as it can be believed: the last address in `X-Forwarded-For` that no trusted proxy has. `None` for
-/// a Unix socket. An entry that is no address ends the walk: what stands left of it may be anything.
+/// The client's address: the last entry of `X-Forwarded-For` that is not a trusted proxy. `None`
+/// for a Unix socket. A malformed entry ends the walk, since entries to its left may be forged.
 #[must_use]
 pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut client = peer.address?;

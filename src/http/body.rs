@@ -1,4 +1,5 @@
-//! Bodies that are read whole, within a limit and a deadline: logins and opted-in body tokens. Everything else streams.
+//! Bodies that are buffered, within a limit and a deadline: logins and opted-in body tokens. All
+//! others stream.
 
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ pub enum BodyProblem {
     Damaged,
 }
 
-/// Reads a body of at most `limit` bytes, all of it within `patience`: what is read whole is small.
+/// Reads a body of at most `limit` bytes, all of it within `patience`: buffered bodies are small.
 ///
 /// # Errors
 /// By cause; nothing of the body is kept then.

@@ -1,5 +1,5 @@
-//! Finds a named field in a query, form, cookie or JSON text, and gives back the text without it. The other bytes stay as they
-//! came, but for JSON, whose members are written anew one after the other.
+//! Finds a named field in a query, form, cookie or JSON text, and returns the text without it.
+//! Other bytes are unchanged, except that JSON members are written again one after the other.
 
 use std::fmt;
 
@@ -56,7 +56,8 @@ pub fn take_pair(text: &str, name: &str) -> Option<Taken> {
     })
 }
 
-/// The values of the cookie `name`, over all `Cookie` lines. Lines may hold any bytes; a value that is no ASCII reads as empty.
+/// The values of the cookie `name`, over all `Cookie` lines. Lines may hold any bytes; a value that
+/// is not ASCII reads as empty.
 #[must_use]
 pub fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
     let pairs = headers
@@ -107,8 +108,9 @@ fn value_of(pair: &[u8], name: &str) -> Option<String> {
     Some(value.trim_matches('"').to_owned())
 }
 
-/// Takes the top-level key `name` out of a JSON object. `Ok(None)` when it does not hold it; a value that is no text counts as
-/// held, and its value is the raw JSON, which no skey and no login code looks like.
+/// Takes the top-level key `name` out of a JSON object. `Ok(None)` if the key is absent; a value
+/// that is not a string counts as present, and its value is the raw JSON, which never looks like an
+/// skey or a login code.
 ///
 /// # Errors
 /// Not a JSON object, or the key stands there twice.

@@ -1,17 +1,18 @@
-//! The headers in which a proxy in front tells what it knows of the client.
+//! Headers in which a proxy describes the client.
 
 use hyper::HeaderMap;
 
 use super::names::{fold, remove_where, same_folded};
 
-/// Removes what only a proxy in front may say: the whole `X-Forwarded-*` family, `Forwarded`, the headers in which some proxies name
-/// the client, and those by which some frameworks route (`X-Original-Url`, `X-Rewrite-Url` …) instead of by what was checked.
+/// Removes headers that only a proxy may send: the `X-Forwarded-*` family, `Forwarded`, headers in
+/// which some proxies name the client, and those by which some frameworks route (`X-Original-Url`,
+/// `X-Rewrite-Url` …) instead of the checked target.
 pub fn remove_forwarded(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_forwarded(name.as_str()));
 }
 
-/// Removes of these headers the ones in a spelling that no proxy writes: what a client slipped past it, to be taken for the proxy's
-/// own by PHP and its like.
+/// Removes spellings of these headers that no proxy writes: a client may have slipped them past the
+/// proxy, and PHP and similar servers would read them as the proxy's own.
 pub fn remove_imitated_forwarded(headers: &mut HeaderMap) {
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     remove_where(headers, |name| {

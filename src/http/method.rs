@@ -1,4 +1,4 @@
-//! Which methods are taken at all, and what a request's headers say its method should be instead.
+//! The permitted methods, and headers that override the method.
 
 use hyper::{HeaderMap, Method};
 

@@ -94,7 +94,7 @@ impl<'a> CanonicalPath<'a> {
         &self.text
     }
 
-    /// Holds encoded slashes and percent signs against what the route lets through.
+    /// Refuses encoded slashes and percent signs that the route does not allow.
     ///
     /// # Errors
     /// `PathProblem::EncodedDelimiter` for one that is not allowed.

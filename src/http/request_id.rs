@@ -1,4 +1,4 @@
-//! The id that one request carries through log, answer and upstream.
+//! The id of a request in log, response and upstream request.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,8 @@ use ring::rand::{SecureRandom, SystemRandom};
 /// The header that carries it.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Gives out request ids: 32 hexadecimal digits, unique over processes. Not a secret and not meant to be unguessable.
+/// Generates request ids: 32 hexadecimal digits, unique across processes. Neither secret nor
+/// unguessable.
 #[derive(Debug)]
 pub struct RequestIds {
     process: u64,
@@ -21,7 +22,7 @@ impl RequestIds {
     #[must_use]
     pub fn new() -> Self {
         let mut seed = [0; 16];
-        // Without randomness the ids of two replicas may collide; that spoils a log search, nothing else.
+        // Without randomness the ids of two replicas may collide, which only affects log searches.
         let _ = SystemRandom::new().fill(&mut seed);
         let (process, next) = seed.split_at(8);
         let number = |bytes: &[u8]| {
@@ -51,7 +52,7 @@ impl RequestIds {
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Not a header value: empty. Nobody outside this module has such text.
+    /// An id that is not a header value is empty; only this module creates ids.
     fn new(text: &[u8]) -> Self {
         Self(HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("")))
     }
@@ -74,8 +75,8 @@ impl RequestId {
         &self.0
     }
 
-    /// A W3C `traceparent` that begins at this request: the id as trace id, its second half as parent, not sampled. `None` for an
-    /// id of another shape, which a proxy in front may have chosen.
+    /// A W3C `traceparent` that starts at this request: the id as trace id, its second half as
+    /// parent, not sampled. `None` for an id of another form, as a proxy in front may send.
     #[must_use]
     pub fn traceparent(&self) -> Option<HeaderValue> {
         let id = self.0.as_bytes();

@@ -1,4 +1,5 @@
-//! The form of a request target (RFC 9112, 3.2): a path, alone or in a whole URL. The other forms ask for no resource of a service.
+//! The form of a request target (RFC 9112, 3.2): a path, alone or in an absolute URL. The other
+//! forms name no resource of a service.
 
 use hyper::Version;
 use hyper::http::request::Parts;
@@ -23,8 +24,8 @@ impl TargetProblem {
     }
 }
 
-/// Takes `/path?query` and `http://host/path?query`, with `https` too: HTTP/2 always names a scheme, and behind a proxy that ends TLS
-/// it is that one.
+/// Takes `/path?query` and `http://host/path?query`, with `https` too: HTTP/2 always names a
+/// scheme, and behind a proxy that ends TLS it is that one.
 ///
 /// # Errors
 /// Why not.

@@ -250,10 +250,7 @@ fn sigterm_while_redis_is_waited_for_ends_it() {
 
     let (code, output) = gateway.end();
     assert_eq!(code, Some(0), "{output}");
-    assert!(
-        output.contains("stopped before serving"),
-        "{output}"
-    );
+    assert!(output.contains("stopped before serving"), "{output}");
 }
 
 #[test]

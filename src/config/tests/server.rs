@@ -1,4 +1,4 @@
-//! The tables of the process and its neighbours: what is refused, and what the operator reads then.
+//! The tables of the process and its neighbours: refusals and their reports.
 
 use super::assert_reports;
 

@@ -322,7 +322,7 @@ fn a_stored_profile_can_be_changed_and_is_forwarded() {
 
     assert!(told.stdout.contains("\nset       x-name: "), "{told:?}");
     assert!(
-        changed.stdout.contains("answered by the gateway"),
+        changed.stdout.contains("served by the gateway"),
         "{changed:?}"
     );
     assert!(!changed.stdout.contains("405"), "{changed:?}");

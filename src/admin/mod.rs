@@ -100,13 +100,18 @@ impl Admin {
         match request.uri().path() {
             "/livez" => fixed(StatusCode::OK, "live"),
             "/readyz" => {
-                let redis = self.redis_answers().await;
+                let verbose = request.uri().query() == Some("verbose");
+                // A gateway that drains is not ready whatever Redis says.
+                let redis = match draining && !verbose {
+                    true => None,
+                    false => self.redis_answers().await,
+                };
                 let (status, text) = match (draining, redis) {
                     (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
                     (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer"),
                     (false, _) => (StatusCode::OK, "ready"),
                 };
-                if request.uri().query() != Some("verbose") {
+                if !verbose {
                     return fixed(status, text);
                 }
                 let redis = redis.map(|answers| {

@@ -76,17 +76,12 @@ impl Wechat {
         })
     }
 
-    /// The same breakers and what else is known of these apps, under the `[wechat]` table of another configuration; its
+    /// The same breakers and whatever else is known of the apps, under another `[wechat]` table. The
     /// connections stay where the table is the same.
     ///
     /// # Errors
     /// As `new`.
-    pub fn reconfigured(
-        &self,
-        config: &config::Wechat,
-        apps: &[config::App],
-    ) -> Result<Self, WechatSetupError> {
-        self.apps.retain(apps);
+    pub fn reconfigured(&self, config: &config::Wechat) -> Result<Self, WechatSetupError> {
         let same = *config == self.config;
         let client = if same { None } else { Some(Self::new(config)?) };
         let source = client.as_ref().unwrap_or(self);
@@ -97,6 +92,11 @@ impl Wechat {
             apps: Arc::clone(&self.apps),
             config: config.clone(),
         })
+    }
+
+    /// Forgets what is known of other apps than these.
+    pub fn retain_apps(&self, apps: &[config::App]) {
+        self.apps.retain(apps);
     }
 
     /// Exchanges `code` in `app`. At most three attempts, 100 and 300 ms apart; repeated only when

@@ -289,6 +289,35 @@ async fn keys_that_need_a_restart_are_named_and_keep_their_values() {
 }
 
 #[tokio::test]
+async fn the_level_and_the_sampling_of_the_log_follow_a_reload() {
+    let (parts, mut gateway, admin) = start(Setup::new().memory().routes(OPEN)).await;
+    assert_eq!(status(gateway.address, "/first").await, 200);
+    gateway.program.line("/first").await;
+
+    let quiet = parts.toml.replace("[log]\n", "[log]\nlevel = \"error\"\n");
+    gateway.rewrite(&quiet);
+    assert_eq!(reload(admin).await.0, 200);
+    assert_eq!(status(gateway.address, "/second").await, 200);
+    let skipping = parts
+        .toml
+        .replace("[log]\n", "[log]\naccess = { skip = [\"/third\"] }\n");
+    gateway.rewrite(&skipping);
+    assert_eq!(reload(admin).await.0, 200);
+    for target in ["/third", "/fourth"] {
+        assert_eq!(status(gateway.address, target).await, 200);
+    }
+
+    gateway.program.line("/fourth").await;
+    gateway.program.signal("TERM");
+    gateway.program.exit().await;
+    let output = gateway.program.output().await;
+    assert!(
+        !output.contains("/second") && !output.contains("/third"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
 async fn a_swapped_config_map_is_live_within_five_seconds() {
     let parts = Setup::new().memory().routes(OPEN).start().await;
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));

@@ -16,11 +16,11 @@ use crate::session::{NewSession, Origin, Session, SessionStore};
 use crate::users::{Bans, Profiles, UserDirectory};
 
 /// How long a login waits for a merge. A user with thousands of sessions logs in all the same; the rest is done behind it.
-const WAIT: Duration = Duration::from_secs(1);
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long one login may be settling a merge, before the next login that comes by it begins as well.
-const HOLD: Duration = Duration::from_secs(6);
+const LEASE_TIMEOUT: Duration = Duration::from_secs(6);
 /// For so long logins leave a merge alone that was just settled.
-const SETTLED_FOR: Duration = Duration::from_secs(10);
+const SETTLED_TTL: Duration = Duration::from_secs(10);
 /// Times that a session is made anew because its user was merged meanwhile.
 const MAX_REPLACED: usize = 8;
 /// Merges of the last minute that are followed from the id that stays.
@@ -90,7 +90,7 @@ impl Logins {
         let settling = self.tasks.spawn(async move {
             let done = settlement.settle().await;
             let ended = match &done {
-                Ok(()) => leases.publish(lease, b"settled", SETTLED_FOR).await,
+                Ok(()) => leases.publish(lease, b"settled", SETTLED_TTL).await,
                 Err(error) => {
                     tracing::debug!(%error, "a merge is not settled yet");
                     leases.release(lease).await
@@ -101,7 +101,7 @@ impl Logins {
             }
             done
         });
-        match tokio::time::timeout(WAIT, settling).await {
+        match tokio::time::timeout(SETTLE_TIMEOUT, settling).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(Error::Internal("settling a merge panicked".to_owned())),
             Err(_) => Ok(()),
@@ -166,7 +166,7 @@ impl Settlement {
     fn work(&self) -> Work {
         let newer = self.newer.iter().map(String::as_str);
         let ids: Vec<&str> = newer.chain([self.older.as_str()]).collect();
-        Work::about("merge", &self.identity.appid, &ids, HOLD)
+        Work::about("merge", &self.identity.appid, &ids, LEASE_TIMEOUT)
     }
 
     async fn settle(self) -> Result<(), Error> {

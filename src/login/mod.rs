@@ -1,10 +1,11 @@
 //! One login: a code becomes a user and a session. The same code twice at the same time, or within ten seconds, is one login, on
 //! whatever replica it arrives.
 
+mod keyed_semaphore;
 mod merges;
 mod profile;
 mod request;
-mod turns;
+mod result;
 mod user;
 
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use self::keyed_semaphore::KeyedSemaphore;
 pub use self::merges::Merges;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
-use self::turns::Turns;
+pub use self::result::LoginResult;
 use crate::clock;
 use crate::config::App;
 use crate::error::{Error, LoginRefusal};
@@ -25,7 +27,6 @@ use crate::identity::Identity;
 use crate::lease::{Claim, ClaimError, HeldLease, Leases, Work};
 use crate::session::{Origin, SessionStore};
 use crate::store_error::StoreError;
-use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
 use crate::wechat::{LoginCode, Wechat};
 
@@ -33,16 +34,16 @@ use crate::wechat::{LoginCode, Wechat};
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long one request may be making a login: a little longer than its deadline, so that none begins beside it.
-const HOLD: Duration = LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
+const LEASE_TIMEOUT: Duration = LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
 
 /// How long a login's answer is repeated to requests with the same code.
-const ANSWER_FOR: Duration = Duration::from_secs(10);
+const RESULT_TTL: Duration = Duration::from_secs(10);
 
 /// Logins that are under way at once; each holds a call to WeChat. More are refused.
-const MOST: usize = 1024;
+const MAX_LOGINS: usize = 1024;
 
 /// Changes of profiles that are under way at once; each goes through all sessions of its user. More are refused.
-const MOST_CHANGES: usize = 64;
+const MAX_PROFILE_CHANGES: usize = 64;
 
 /// What a login needs.
 pub struct Logins {
@@ -60,9 +61,9 @@ pub struct Logins {
     merges: Merges,
     /// Keep what users tell of themselves; `None` where nothing is.
     profiles: Option<Profiles>,
-    places: Arc<Semaphore>,
-    changes: Arc<Semaphore>,
-    turns: Turns,
+    login_permits: Arc<Semaphore>,
+    change_permits: Arc<Semaphore>,
+    changes_per_user: KeyedSemaphore,
     tasks: TaskTracker,
 }
 
@@ -79,7 +80,7 @@ pub struct Waited {
 
 /// One request to log in.
 #[derive(Debug, Clone)]
-pub struct Attempt {
+pub struct LoginAttempt {
     /// The mini program the code is for.
     pub app: Arc<App>,
     /// The code.
@@ -94,8 +95,8 @@ pub struct Attempt {
 
 /// What equal logins are told. Sealed by the store: it holds an skey.
 #[derive(Serialize, Deserialize)]
-enum Shared {
-    Answer(LoginAnswer),
+enum SharedOutcome {
+    Answer(LoginResult),
     CodeInvalid,
     CodeUsed,
     UserBlocked,
@@ -116,7 +117,7 @@ impl Logins {
         merges: Merges,
         tasks: TaskTracker,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(MOST));
+        let login_permits = Arc::new(Semaphore::new(MAX_LOGINS));
         Self {
             wechat,
             users,
@@ -125,9 +126,9 @@ impl Logins {
             leases,
             merges,
             profiles: None,
-            places,
-            changes: Arc::new(Semaphore::new(MOST_CHANGES)),
-            turns: Turns::default(),
+            login_permits,
+            change_permits: Arc::new(Semaphore::new(MAX_PROFILE_CHANGES)),
+            changes_per_user: KeyedSemaphore::default(),
             tasks,
         }
     }
@@ -141,14 +142,14 @@ impl Logins {
     /// under way.
     pub async fn log_in(
         self: &Arc<Self>,
-        attempt: Attempt,
-    ) -> (Result<LoginAnswer, Error>, Waited) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        attempt: LoginAttempt,
+    ) -> (Result<LoginResult, Error>, Waited) {
+        let Ok(permit) = Arc::clone(&self.login_permits).try_acquire_owned() else {
             return (Err(Error::Overloaded), Waited::default());
         };
         let logins = Arc::clone(self);
         let running = self.tasks.spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let mut waited = Waited::default();
             let started = Instant::now();
             let outcome = logins.log_in_once(attempt, &mut waited).await;
@@ -166,15 +167,15 @@ impl Logins {
 
     async fn log_in_once(
         &self,
-        attempt: Attempt,
+        attempt: LoginAttempt,
         waited: &mut Waited,
-    ) -> Result<LoginAnswer, Error> {
+    ) -> Result<LoginResult, Error> {
         let deadline = Instant::now() + LOGIN_DEADLINE;
         let (appid, code) = (&attempt.app.appid, attempt.code.expose());
-        let work = Work::about("login", appid, &[appid, code], HOLD);
+        let work = Work::about("login", appid, &[appid, code], LEASE_TIMEOUT);
         let claim = self.leases.claim(&work, deadline, &mut waited.others);
         let lease = match claim.await {
-            Ok(Claim::Result(shared)) => return told_before(&shared),
+            Ok(Claim::Result(shared)) => return open_shared(&shared),
             Ok(Claim::Granted(lease)) => lease,
             Ok(Claim::Failed) | Err(ClaimError::Late) => {
                 let why = "an equal login did not end in time";
@@ -190,9 +191,9 @@ impl Logins {
     }
 
     /// Tells equal logins. The outcome stands whether or not that works: a store that fails now costs an equal login an error.
-    async fn share(&self, lease: HeldLease, outcome: &Result<LoginAnswer, Error>) {
+    async fn share(&self, lease: HeldLease, outcome: &Result<LoginResult, Error>) {
         let shared = match shareable(outcome) {
-            Some(shared) => self.leases.publish(lease, &shared, ANSWER_FOR).await,
+            Some(shared) => self.leases.publish(lease, &shared, RESULT_TTL).await,
             None => self.leases.release(lease).await,
         };
         if let Err(error) = shared {
@@ -202,10 +203,10 @@ impl Logins {
 
     async fn exchange(
         &self,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         deadline: Instant,
         waited: &mut Waited,
-    ) -> Result<LoginAnswer, Error> {
+    ) -> Result<LoginResult, Error> {
         let app = &attempt.app;
         let asked = Instant::now();
         let exchanged = self.wechat.exchange(app, &attempt.code, deadline).await;
@@ -225,7 +226,7 @@ impl Logins {
             return Err(refused);
         }
         self.settle(&identity).await;
-        Ok(LoginAnswer {
+        Ok(LoginResult {
             skey: new.skey.expose().to_owned(),
             expires_at: clock::unix_seconds().saturating_add(new.expires_in.as_secs()),
             user_id: identity.user_id,
@@ -260,29 +261,29 @@ fn late(waited: &Waited) -> Error {
 }
 
 /// What equal logins may be told; `None` where trying again may end better.
-fn shareable(outcome: &Result<LoginAnswer, Error>) -> Option<Vec<u8>> {
+fn shareable(outcome: &Result<LoginResult, Error>) -> Option<Vec<u8>> {
     let shared = match outcome {
-        Ok(answer) => Shared::Answer(answer.clone()),
-        Err(Error::LoginCodeInvalid(_)) => Shared::CodeInvalid,
-        Err(Error::LoginCodeUsed(_)) => Shared::CodeUsed,
-        Err(Error::LoginUserBlocked(_)) => Shared::UserBlocked,
-        Err(Error::UnknownUser) => Shared::UnknownUser,
-        Err(Error::UserBanned) => Shared::UserBanned,
-        Err(Error::LoginDenied) => Shared::Denied,
+        Ok(answer) => SharedOutcome::Answer(answer.clone()),
+        Err(Error::LoginCodeInvalid(_)) => SharedOutcome::CodeInvalid,
+        Err(Error::LoginCodeUsed(_)) => SharedOutcome::CodeUsed,
+        Err(Error::LoginUserBlocked(_)) => SharedOutcome::UserBlocked,
+        Err(Error::UnknownUser) => SharedOutcome::UnknownUser,
+        Err(Error::UserBanned) => SharedOutcome::UserBanned,
+        Err(Error::LoginDenied) => SharedOutcome::Denied,
         Err(_) => return None,
     };
     serde_json::to_vec(&shared).ok()
 }
 
-fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
+fn open_shared(shared: &[u8]) -> Result<LoginResult, Error> {
     match serde_json::from_slice(shared) {
-        Ok(Shared::Answer(answer)) => Ok(answer),
-        Ok(Shared::CodeInvalid) => Err(Error::LoginCodeInvalid(LoginRefusal::Repeated)),
-        Ok(Shared::CodeUsed) => Err(Error::LoginCodeUsed(LoginRefusal::Repeated)),
-        Ok(Shared::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
-        Ok(Shared::UnknownUser) => Err(Error::UnknownUser),
-        Ok(Shared::UserBanned) => Err(Error::UserBanned),
-        Ok(Shared::Denied) => Err(Error::LoginDenied),
+        Ok(SharedOutcome::Answer(answer)) => Ok(answer),
+        Ok(SharedOutcome::CodeInvalid) => Err(Error::LoginCodeInvalid(LoginRefusal::Repeated)),
+        Ok(SharedOutcome::CodeUsed) => Err(Error::LoginCodeUsed(LoginRefusal::Repeated)),
+        Ok(SharedOutcome::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
+        Ok(SharedOutcome::UnknownUser) => Err(Error::UnknownUser),
+        Ok(SharedOutcome::UserBanned) => Err(Error::UserBanned),
+        Ok(SharedOutcome::Denied) => Err(Error::LoginDenied),
         Err(_) => Err(Error::Internal(
             "the result of an equal login is not readable".to_owned(),
         )),

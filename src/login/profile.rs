@@ -14,7 +14,7 @@ use crate::store_error::StoreError;
 use crate::users::{Change, Profile, ProfileError, Profiles};
 
 /// Times that sessions are changed because the directory says something new. Only changes at once need more than one.
-const ROUNDS: usize = 8;
+const MAX_ROUNDS: usize = 8;
 
 impl Logins {
     /// Keeps profiles from now on.
@@ -43,15 +43,18 @@ impl Logins {
         changes: Vec<Change>,
     ) -> Result<Profile, Error> {
         let user_id = identity.user_id.clone().ok_or(Error::UnknownUser)?;
-        let turn = self.turns.take(&user_id).ok_or(Error::Overloaded)?;
+        let entry = self
+            .changes_per_user
+            .enter(&user_id)
+            .ok_or(Error::Overloaded)?;
         let logins = Arc::clone(self);
         let holder = identity.holder();
         let running = self.tasks.spawn(async move {
             let work = async {
-                let _turn = turn.comes().await;
+                let _user_permit = entry.permit().await;
                 // Only now: whoever waits for a turn of his own keeps nobody from theirs.
-                let place = logins.changes.try_acquire();
-                let _place = place.map_err(|_| Error::Overloaded)?;
+                let permit = logins.change_permits.try_acquire();
+                let _permit = permit.map_err(|_| Error::Overloaded)?;
                 logins.change_and_spread(holder, &user_id, &changes).await
             };
             let in_time = tokio::time::timeout(LOGIN_DEADLINE, work).await;
@@ -124,7 +127,7 @@ pub(super) async fn spread(
         profile.map_err(Error::DirectoryUnavailable)
     };
     let mut profile = read().await?;
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         for holder in holders {
             let amended = sessions.amend(holder, |session| {
                 profile.put(&mut session.identity.attributes);

@@ -1,6 +1,6 @@
 //! Who logs in, as the user directory says: his id, and what it tells of him besides.
 
-use super::{Attempt, Logins};
+use super::{LoginAttempt, Logins};
 use crate::error::Error;
 use crate::identity::{Attributes, Identity};
 use crate::users::{Found, LookupRequest, LookupResponse, UserDirectory, WebhookUsers};
@@ -13,7 +13,7 @@ impl Logins {
     /// The directory does not know him, does not let him in, or cannot be asked.
     pub(super) async fn identify(
         &self,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         exchanged: &Exchanged,
     ) -> Result<(Identity, bool), Error> {
         let mut identity = Identity {
@@ -54,7 +54,7 @@ impl Logins {
     async fn ask(
         &self,
         users: &WebhookUsers,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         identity: &mut Identity,
     ) -> Result<bool, Error> {
         // Whoever logged in within 30 days left a session_key; a login that was refused left none.

@@ -44,15 +44,16 @@ pub struct Revoked {
 
 impl Handle {
     /// Characters that are shown: 72 bits.
-    const SHOWN: usize = 12;
+    const SHOWN_LENGTH: usize = 12;
     /// A whole hash.
-    const LONGEST: usize = 43;
+    const MAX_LENGTH: usize = 43;
 
     /// A handle as it is shown, or longer. `None` for what is none.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        let fits = (Self::SHOWN..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed);
+        let fits = (Self::SHOWN_LENGTH..=Self::MAX_LENGTH).contains(&text.len())
+            && text.bytes().all(allowed);
         fits.then(|| Self(text.replace('.', "-")))
     }
 
@@ -87,7 +88,7 @@ impl Listed {
     pub fn handle(&self) -> Handle {
         Handle(
             self.hash
-                .get(..Handle::SHOWN)
+                .get(..Handle::SHOWN_LENGTH)
                 .unwrap_or(&self.hash)
                 .to_owned(),
         )

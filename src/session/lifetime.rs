@@ -9,9 +9,9 @@ use super::Session;
 use crate::config;
 
 /// How long a session over the limit of its user still lives: time for requests under way and for a second device to notice.
-pub(super) const GRACE: Duration = Duration::from_secs(30);
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(30);
 /// How long a user's session_keys are kept after his last login.
-pub(super) const SESSION_KEYS_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const SESSION_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// A session in use is prolonged at most once in this time, or in a tenth of a shorter `session.ttl`: a write for each request
 /// would cost more than the request's own look-up.
 const RENEW_EVERY: Duration = Duration::from_secs(600);

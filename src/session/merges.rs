@@ -9,9 +9,9 @@ use crate::identity::Merged;
 use crate::store_error::StoreError;
 
 /// Ids that the header tells at most, the newest merge first.
-const MOST_IDS: usize = 8;
+const MAX_IDS: usize = 8;
 /// How long logins find an id that is gone: longer than one may take.
-pub(super) const UNDER_WAY: Duration = Duration::from_secs(60);
+pub(super) const MERGE_NOTE_TTL: Duration = Duration::from_secs(60);
 
 impl SessionStore {
     /// Notes that an id turned out to be an older one, for `header_for` if at all. Gives what the older one's sessions have to tell:
@@ -115,7 +115,7 @@ pub(super) fn with(
             all.push(id);
         }
     }
-    all.truncate(MOST_IDS);
+    all.truncate(MAX_IDS);
     Some(Merged {
         user_id: all.join(","),
         until: clock::unix_seconds().saturating_add(header_for.as_secs()),

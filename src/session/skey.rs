@@ -15,7 +15,7 @@ use crate::seal::SealError;
 pub struct Skey(String);
 
 /// Characters that 256 bits take in base64url.
-const OWN_LENGTH: usize = 43;
+const GENERATED_LENGTH: usize = 43;
 
 impl Skey {
     /// A new one, from the operating system's random numbers.
@@ -42,7 +42,7 @@ impl Skey {
     /// where a token of somebody else's may stand.
     #[must_use]
     pub fn has_own_length(&self) -> bool {
-        self.0.len() == OWN_LENGTH
+        self.0.len() == GENERATED_LENGTH
     }
 
     /// The text itself. Every call is a place to review.

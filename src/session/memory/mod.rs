@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
 use super::control::{Listed, Page, Revoked};
-use super::lifetime::{GRACE, Lifetime, SESSION_KEYS_FOR};
+use super::lifetime::{GRACE_PERIOD, Lifetime, SESSION_KEY_TTL};
 use super::{NewSession, Origin, Session, Skey};
 use crate::clock;
 use crate::config;
@@ -27,7 +27,7 @@ struct State {
     sessions: TtlMap<Held>,
     /// Hashes of a user's sessions, oldest first.
     lists: TtlMap<Vec<String>>,
-    rings: TtlMap<Vec<Secret>>,
+    session_key_histories: TtlMap<Vec<Secret>>,
     merged: TtlMap<Merged>,
     merge_notes: TtlMap<String>,
 }
@@ -46,7 +46,7 @@ impl MemorySessions {
             state: Arc::new(Mutex::new(State {
                 sessions: TtlMap::new(),
                 lists: TtlMap::new(),
-                rings: TtlMap::new(),
+                session_key_histories: TtlMap::new(),
                 merged: TtlMap::new(),
                 merge_notes: TtlMap::new(),
             })),
@@ -190,17 +190,26 @@ impl MemorySessions {
         let now = Instant::now();
         let name = openid_of(appid, openid);
         let mut state = self.state();
-        let mut ring = state.rings.remove(&name, now).unwrap_or_default();
-        ring.retain(|kept| kept != session_key);
-        ring.insert(0, session_key.clone());
-        ring.truncate(2);
-        state.rings.insert(&name, ring, now + SESSION_KEYS_FOR);
+        let mut history = state
+            .session_key_histories
+            .remove(&name, now)
+            .unwrap_or_default();
+        history.retain(|kept| kept != session_key);
+        history.insert(0, session_key.clone());
+        history.truncate(2);
+        state
+            .session_key_histories
+            .insert(&name, history, now + SESSION_KEY_TTL);
     }
 
     pub(super) fn session_keys(&self, appid: &str, openid: &str) -> Vec<Secret> {
         let mut state = self.state();
-        let ring = state.rings.find(&openid_of(appid, openid), Instant::now());
-        ring.map(|(ring, _)| ring.clone()).unwrap_or_default()
+        let history = state
+            .session_key_histories
+            .find(&openid_of(appid, openid), Instant::now());
+        history
+            .map(|(history, _)| history.clone())
+            .unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -213,7 +222,7 @@ impl State {
     fn sweep(&mut self, now: Instant) {
         self.sessions.sweep(now);
         self.lists.sweep(now);
-        self.rings.sweep(now);
+        self.session_key_histories.sweep(now);
         self.merged.sweep(now);
         self.merge_notes.sweep(now);
     }
@@ -229,7 +238,7 @@ impl State {
                 && !held.ending
             {
                 held.ending = true;
-                self.sessions.set_end(oldest, ends.min(now + GRACE));
+                self.sessions.set_end(oldest, ends.min(now + GRACE_PERIOD));
             }
         }
         self.lists.insert(user, list, now + lifetime.max_age);

@@ -12,13 +12,13 @@ use crate::session::{Session, scripts};
 use crate::store_error::StoreError;
 
 /// Entries of a user's list that are looked at in one go.
-const LISTED_AT_ONCE: u64 = 200;
+const LIST_PAGE_SIZE: u64 = 200;
 /// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.
-const SCANNED_AT_ONCE: u64 = 1000;
+const SCAN_COUNT: u64 = 1000;
 /// Times that a user's list is gone through again because it moved meanwhile: more than anybody logs in while that goes on.
-const PASSES: usize = 1000;
+const MAX_PASSES: usize = 1000;
 /// Times that a session is read again because it was renewed meanwhile, which happens once in ten minutes.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 impl RedisSessions {
     pub(in crate::session) async fn page_of(
@@ -31,7 +31,7 @@ impl RedisSessions {
         let looked_at = count(hashes.len());
         let mut page = inner.read_all(hashes).await?;
         page.looked_at = looked_at;
-        page.next = (looked_at == LISTED_AT_ONCE).then_some(from + looked_at);
+        page.next = (looked_at == LIST_PAGE_SIZE).then_some(from + looked_at);
         Ok(page)
     }
 
@@ -50,7 +50,7 @@ impl RedisSessions {
             .arg("MATCH")
             .arg(pattern)
             .arg("COUNT")
-            .arg(SCANNED_AT_ONCE)
+            .arg(SCAN_COUNT)
             .to_owned();
         let (next, names): (u64, Vec<String>) = inner.link.read(&scan).await?;
         let hashes = names
@@ -58,7 +58,7 @@ impl RedisSessions {
             .filter_map(|name| name.strip_prefix(&start))
             .map(str::to_owned);
         let mut page = inner.read_all(hashes.collect()).await?;
-        page.looked_at = SCANNED_AT_ONCE;
+        page.looked_at = SCAN_COUNT;
         page.next = (next != 0).then_some(next);
         Ok(page)
     }
@@ -75,7 +75,7 @@ impl RedisSessions {
         &self,
         holder: &Holder,
     ) -> Result<Revoked, StoreError> {
-        self.revoke_all_within(holder, PASSES).await
+        self.revoke_all_within(holder, MAX_PASSES).await
     }
 
     /// `revoke_all` in so many passes.
@@ -133,7 +133,7 @@ impl Inner {
         change: &(impl Fn(&mut Session) + Sync),
     ) -> Result<bool, StoreError> {
         let name = self.session_name(hash);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let found: Option<Vec<u8>> = self.link.read(&get(&name)).await?;
             let Some(mut value) = found else {
                 return Ok(false);
@@ -172,7 +172,7 @@ impl Inner {
             }
         }
         Err(StoreError::Unavailable {
-            cause: format!("a session changed {TRIES} times while it was to be amended"),
+            cause: format!("a session changed {MAX_ATTEMPTS} times while it was to be amended"),
         })
     }
 
@@ -181,7 +181,7 @@ impl Inner {
         let range = cmd("ZRANGE")
             .arg(list)
             .arg(from)
-            .arg(from + LISTED_AT_ONCE - 1)
+            .arg(from + LIST_PAGE_SIZE - 1)
             .to_owned();
         self.link.read(&range).await
     }

@@ -8,11 +8,11 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::{Inner, RedisSessions, eval, get, scripts, whole_seconds};
 use crate::identity::Merged;
 use crate::redis::key_part;
-use crate::session::merges::{UNDER_WAY, is_news, with};
+use crate::session::merges::{MERGE_NOTE_TTL, is_news, with};
 use crate::store_error::StoreError;
 
 /// Times that a list is read again because another merge changed it.
-const TRIES: usize = 8;
+const MAX_ATTEMPTS: usize = 8;
 
 impl RedisSessions {
     pub(in crate::session) async fn note_merge(
@@ -23,14 +23,14 @@ impl RedisSessions {
     ) -> Result<Option<Merged>, StoreError> {
         let inner = &self.inner;
         inner
-            .keep(&inner.merge_name(newer, ":into"), older, UNDER_WAY)
+            .keep(&inner.merge_name(newer, ":into"), older, MERGE_NOTE_TTL)
             .await?;
         let Some(header_for) = header_for else {
             return Ok(None);
         };
         let (into_newer, _) = inner.merged(&inner.merge_name(newer, "")).await?;
         let name = inner.merge_name(older, "");
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let (before, found) = inner.merged(&name).await?;
             let merged = with(newer, into_newer.as_ref(), before.as_ref(), header_for);
             let Some(merged) = merged else {
@@ -47,7 +47,7 @@ impl RedisSessions {
             }
         }
         Err(StoreError::Unavailable {
-            cause: format!("what was merged into a user changed {TRIES} times meanwhile"),
+            cause: format!("what was merged into a user changed {MAX_ATTEMPTS} times meanwhile"),
         })
     }
 

@@ -13,7 +13,7 @@
 
 mod control;
 mod merges;
-mod ring;
+mod session_key_history;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{cmd, pipe};
 
-use super::lifetime::{GRACE, Lifetime};
+use super::lifetime::{GRACE_PERIOD, Lifetime};
 use super::{NewSession, Origin, Session, Skey, record, scripts};
 use crate::clock;
 use crate::config;
@@ -36,9 +36,9 @@ use crate::store_error::StoreError;
 /// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
 const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;
 /// A user's list is looked through for ended sessions when it is longer than this and no limit asks for it anyway.
-const LIST_CHECKED_FROM: usize = 64;
+const TIDY_THRESHOLD: usize = 64;
 /// Microseconds after which a listed session that is not there has ended. Before, its login may still be storing it.
-const STORED_WITHIN: f64 = 60e6;
+const STORE_TIMEOUT_MICROS: f64 = 60e6;
 
 /// Sessions shared by all replicas.
 #[derive(Clone)]
@@ -146,7 +146,7 @@ impl RedisSessions {
             .arg(whole_seconds(expires_in))
             .to_owned();
         inner.link.query::<()>(&set).await?;
-        if inner.lifetime.max_per_user.is_some() || listed > LIST_CHECKED_FROM {
+        if inner.lifetime.max_per_user.is_some() || listed > TIDY_THRESHOLD {
             // The login is good whatever comes of this; the next one tidies up again.
             if let Err(error) = inner.tidy(&list, &hash).await {
                 tracing::warn!(error = %error, "a user's older sessions were not looked through");
@@ -210,7 +210,7 @@ impl Inner {
         self.link.query(&add).await
     }
 
-    fn ring_name(&self, appid: &str, openid: &str) -> String {
+    fn history_name(&self, appid: &str, openid: &str) -> String {
         let (appid, openid) = (key_part(appid), key_part(openid));
         format!("{}k:{{{appid}:{openid}}}", self.prefix)
     }
@@ -288,7 +288,7 @@ impl Inner {
         let (live, gone): (Vec<_>, Vec<_>) = listed.into_iter().zip(live).partition(|x| x.1);
         let gone: Vec<String> = gone
             .into_iter()
-            .filter(|((_, time), _)| now - time > STORED_WITHIN)
+            .filter(|((_, time), _)| now - time > STORE_TIMEOUT_MICROS)
             .map(|((hash, _), _)| hash)
             .collect();
         if !gone.is_empty() {
@@ -300,7 +300,7 @@ impl Inner {
         // Those in their grace are still among the oldest: they are counted, and ended once more to no effect.
         for ((hash, _), _) in live.iter().take(live.len().saturating_sub(limit)) {
             let end = eval(scripts::END, &self.session_name(hash))
-                .arg(whole_seconds(GRACE))
+                .arg(whole_seconds(GRACE_PERIOD))
                 .to_owned();
             self.link.query::<()>(&end).await?;
         }

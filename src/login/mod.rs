@@ -1,5 +1,5 @@
-//! One login: a code becomes a user and a session. The same code twice at the same time, or within ten seconds, is one login, on
-//! whatever replica it arrives.
+//! Login: exchanges a code for a user and a session. The same code twice, at the same time or
+//! within ten seconds, is one login, on all replicas.
 
 mod keyed_semaphore;
 mod merges;
@@ -30,36 +30,36 @@ use crate::store_error::StoreError;
 use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
 use crate::wechat::{LoginCode, Wechat};
 
-/// Time for one login in all, from its request to the store's answer.
+/// Time limit of one login, from the request to the last answer of a store.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long one request may be making a login: a little longer than its deadline, so that none begins beside it.
+/// Lease time of one login: longer than its deadline, so that no second one runs beside it.
 const LEASE_TIMEOUT: Duration = LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
 
-/// How long a login's answer is repeated to requests with the same code.
+/// How long requests with the same code get the same result.
 const RESULT_TTL: Duration = Duration::from_secs(10);
 
-/// Logins that are under way at once; each holds a call to WeChat. More are refused.
+/// Maximum concurrent logins; each holds a call to WeChat.
 const MAX_LOGINS: usize = 1024;
 
-/// Changes of profiles that are under way at once; each goes through all sessions of its user. More are refused.
+/// Maximum concurrent profile changes; each visits all sessions of its user.
 const MAX_PROFILE_CHANGES: usize = 64;
 
-/// What a login needs.
+/// Performs logins and profile changes.
 pub struct Logins {
     /// Exchanges codes.
     wechat: Arc<Wechat>,
-    /// Knows the users.
+    /// The user directory.
     users: UserDirectory,
-    /// Knows who is kept out.
+    /// The ban list.
     bans: Bans,
-    /// Keeps sessions.
+    /// The session store.
     sessions: SessionStore,
-    /// Of equal logins, and of logins that find the same merge, one does the work.
+    /// Deduplicates equal logins, and settlements of the same merge.
     leases: Leases,
-    /// What upstreams are told when two users are one.
+    /// Settings for merges.
     merges: Merges,
-    /// Keep what users tell of themselves; `None` where nothing is.
+    /// Stored profiles; `None` when none are kept.
     profiles: Option<Profiles>,
     login_permits: Arc<Semaphore>,
     change_permits: Arc<Semaphore>,
@@ -67,33 +67,33 @@ pub struct Logins {
     tasks: TaskTracker,
 }
 
-/// What a login waited for.
+/// Waiting times of a login, for the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waited {
-    /// Session store and user directory.
+    /// Time in the session store and the user directory.
     pub store: Duration,
-    /// Another request with the same code, which is making the login.
+    /// Time spent waiting for another request with the same code.
     others: Duration,
-    /// WeChat; `None` when it was not asked.
+    /// Time of the call to WeChat; `None` when there was none.
     pub wechat: Option<Duration>,
 }
 
-/// One request to log in.
+/// The parameters of one login.
 #[derive(Debug, Clone)]
 pub struct LoginAttempt {
-    /// The mini program the code is for.
+    /// The mini program that issued the code.
     pub app: Arc<App>,
-    /// The code.
+    /// The login code.
     pub code: LoginCode,
-    /// Where it comes from.
+    /// The client.
     pub origin: Origin,
-    /// Whether unknown users are let in.
+    /// Whether unknown users are created.
     pub create_users: CreateUsers,
-    /// The id of the request, for a user directory that is asked over the network.
+    /// The request id, for a user directory that is called over the network.
     pub request_id: String,
 }
 
-/// What equal logins are told. Sealed by the store: it holds an skey.
+/// The outcome that equal logins receive. A stored format; sealed, because it holds an skey.
 #[derive(Serialize, Deserialize)]
 enum SharedOutcome {
     Answer(LoginResult),
@@ -106,7 +106,8 @@ enum SharedOutcome {
 }
 
 impl Logins {
-    /// Puts the parts together; `tasks` is waited for when the process drains.
+    /// Assembles the parts. Logins run as tasks of `tasks`, which the process awaits when it
+    /// drains.
     #[must_use]
     pub fn new(
         wechat: Arc<Wechat>,
@@ -133,13 +134,13 @@ impl Logins {
         }
     }
 
-    /// Logs in. Goes on when the caller leaves, as one of `tasks`: the code is spent once WeChat has seen it, and the answer then
-    /// waits for the client's next try.
+    /// Logs in. Continues as one of `tasks` when the client disconnects: WeChat has consumed the
+    /// code, and the result is kept for the client's next attempt.
     ///
     /// # Errors
-    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s, and `DirectoryUnavailable` when WeChat had
-    /// answered by then; `Overloaded` when 1024 logins are
-    /// under way.
+    /// As WeChat, directory and store report. `WechatTimeout` after 5 s in all, or
+    /// `DirectoryUnavailable` if WeChat had answered by then. `Overloaded` when 1024 logins are in
+    /// progress.
     pub async fn log_in(
         self: &Arc<Self>,
         attempt: LoginAttempt,
@@ -178,7 +179,7 @@ impl Logins {
             Ok(Claim::Result(shared)) => return open_shared(&shared),
             Ok(Claim::Granted(lease)) => lease,
             Ok(Claim::Failed) | Err(ClaimError::Late) => {
-                let why = "an equal login did not end in time";
+                let why = "another request with the same code did not finish in time";
                 return Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)));
             }
             Err(ClaimError::Store(error)) => return Err(Error::StoreUnavailable(error)),
@@ -190,14 +191,15 @@ impl Logins {
         outcome
     }
 
-    /// Tells equal logins. The outcome stands whether or not that works: a store that fails now costs an equal login an error.
+    /// Shares the outcome with equal logins. A store that fails here does not change the outcome;
+    /// an equal login then gets an error.
     async fn share(&self, lease: HeldLease, outcome: &Result<LoginResult, Error>) {
         let shared = match shareable(outcome) {
             Some(shared) => self.leases.publish(lease, &shared, RESULT_TTL).await,
             None => self.leases.release(lease).await,
         };
         if let Err(error) = shared {
-            tracing::debug!(%error, "a login's outcome was not shared");
+            tracing::debug!(%error, "the outcome of a login was not shared with equal logins");
         }
     }
 
@@ -219,9 +221,10 @@ impl Logins {
             .await
             .map_err(Error::StoreUnavailable)?;
         let new = self.open_session(&mut identity, &attempt.origin).await?;
-        // Once more: who bans ends the sessions that are there after the ban is. Either he saw this one, or we see the ban.
+        // Second check: an operator's ban first stores the ban, then ends the sessions. Either the
+        // ban has ended this session, or this check sees the ban.
         if let Err(refused) = self.refuse_banned(&identity).await {
-            // Nobody has this skey, whatever becomes of the session.
+            // The skey was not given out, so a session that remains is harmless.
             let _ = self.sessions.revoke(&new.skey).await;
             return Err(refused);
         }
@@ -249,7 +252,7 @@ impl Logins {
     }
 }
 
-/// Whose the time was, when all of it was too much.
+/// The error of a login that exceeded its deadline, by the part that took the time.
 fn late(waited: &Waited) -> Error {
     if waited.wechat.is_none() {
         let why = "the login took longer than 5 s";
@@ -260,7 +263,7 @@ fn late(waited: &Waited) -> Error {
     })
 }
 
-/// What equal logins may be told; `None` where trying again may end better.
+/// The outcome for equal logins; `None` where a retry may succeed.
 fn shareable(outcome: &Result<LoginResult, Error>) -> Option<Vec<u8>> {
     let shared = match outcome {
         Ok(answer) => SharedOutcome::Answer(answer.clone()),
@@ -285,7 +288,7 @@ fn open_shared(shared: &[u8]) -> Result<LoginResult, Error> {
         Ok(SharedOutcome::UserBanned) => Err(Error::UserBanned),
         Ok(SharedOutcome::Denied) => Err(Error::LoginDenied),
         Err(_) => Err(Error::Internal(
-            "the result of an equal login is not readable".to_owned(),
+            "the stored outcome of an equal login is malformed".to_owned(),
         )),
     }
 }

@@ -1,5 +1,5 @@
-//! The data of a successful login, which `style` formats. It is sealed in Redis for equal logins, so
-//! its field names are a stored format.
+//! The result of a successful login, which `style` formats. It is sealed in Redis for equal logins,
+//! so its field names are a stored format.
 
 use serde::{Deserialize, Serialize};
 

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// Consecutive commands without a reply that open the breaker.
 pub(super) const MAX_UNANSWERED_COMMANDS: u32 = 5;
 
-pub(super) struct Health {
+pub(super) struct LinkHealth {
     address: Box<str>,
     silent: AtomicU32,
     logged: AtomicBool,
 }
 
-impl Health {
+impl LinkHealth {
     pub(super) fn new(address: &str) -> Self {
         Self {
             address: address.into(),
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn five_silent_commands_in_a_row_open_the_breaker_and_one_answer_closes_it() {
-        let health = Health::new("h:1");
+        let health = LinkHealth::new("h:1");
         for _ in 0..4 {
             health.unanswered();
         }

@@ -10,10 +10,10 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::answer::{self, Exchanged, Hidden};
 use super::app_state::{AppState, AppStates};
 use super::error::{Flaw, Stage, WechatError, WechatSetupError};
 use super::login_code::LoginCode;
+use super::response::{self, Exchanged, Hidden};
 use crate::config;
 use crate::http_client;
 
@@ -102,7 +102,7 @@ impl Wechat {
         if let Some(known) = known {
             self.apps.of(&app.appid).knew_code(app, known);
         }
-        answer::exchanged(&asked?)
+        response::exchanged(&asked?)
     }
 
     /// Makes a call that carries the AppSecret, by the rules of `exchange`; `request` builds it
@@ -175,7 +175,7 @@ impl Wechat {
         }
         let called = self.call(request, deadline).await;
         state.note(app, called.is_ok(), Instant::now());
-        answer::fields(&called?, hidden)
+        response::fields(&called?, hidden)
     }
 
     /// Sends a request and returns the response head, without a deadline.

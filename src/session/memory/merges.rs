@@ -1,4 +1,4 @@
-//! Merges in the process, with the rules of those in Redis.
+//! Merge notes in memory, with the semantics of those in Redis.
 
 use std::time::Duration;
 
@@ -68,7 +68,7 @@ impl MemorySessions {
     }
 }
 
-/// A NUL is in no user id.
+/// User ids do not contain NUL.
 fn into(user_id: &str) -> String {
     [user_id, "\0into"].concat()
 }

@@ -1,4 +1,4 @@
-//! Sessions of one process, with the rules of those in Redis. Ends are counted by the monotonic clock.
+//! Sessions in memory, with the semantics of those in Redis. Expiry uses the monotonic clock.
 
 mod merges;
 
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::store_error::StoreError;
 use crate::ttl_map::TtlMap;
 
-/// Sessions that end with the process. A clone shares them.
+/// Sessions that end with the process. Clones share them.
 #[derive(Clone)]
 pub struct MemorySessions {
     lifetime: Lifetime,
@@ -25,7 +25,7 @@ pub struct MemorySessions {
 
 struct State {
     sessions: TtlMap<Held>,
-    /// Hashes of a user's sessions, oldest first.
+    /// Session hashes per user, oldest first.
     lists: TtlMap<Vec<String>>,
     session_key_histories: TtlMap<Vec<Secret>>,
     merged: TtlMap<Merged>,
@@ -157,7 +157,7 @@ impl MemorySessions {
         amended
     }
 
-    /// All that `wanted` says yes to, oldest first.
+    /// All sessions that `wanted` accepts, oldest first.
     pub(super) fn page(&self, wanted: impl Fn(&Identity) -> bool) -> Page {
         let now = Instant::now();
         let state = self.state();
@@ -227,7 +227,8 @@ impl State {
         self.merge_notes.sweep(now);
     }
 
-    /// Lists a new session and ends the user's oldest beyond the limit, with grace.
+    /// Adds a session to a user's list. The oldest sessions over the limit end after the grace
+    /// period.
     fn list(&mut self, user: &str, hash: String, lifetime: &Lifetime, now: Instant) {
         let mut list = self.lists.remove(user, now).unwrap_or_default();
         list.retain(|listed| self.sessions.find(listed, now).is_some());
@@ -252,7 +253,7 @@ fn name_of(holder: &Holder) -> String {
     }
 }
 
-/// A NUL is in neither.
+/// Neither part contains NUL.
 fn openid_of(appid: &str, openid: &str) -> String {
     [appid, "\0", openid].concat()
 }

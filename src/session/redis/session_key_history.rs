@@ -1,5 +1,5 @@
-//! A user's session_keys: the newest and the one before it, because WeChat may replace the key while data sealed under
-//! the old one is still on its way.
+//! A user's session_keys: the newest and the one before it, because WeChat may replace the key
+//! while data encrypted with the old one is still in transit.
 
 use deadpool_redis::redis::cmd;
 use ring::digest::{SHA256, digest};
@@ -9,7 +9,8 @@ use crate::secret::Secret;
 use crate::session::lifetime::SESSION_KEY_TTL;
 use crate::store_error::StoreError;
 
-/// First bytes of a session_key's hash; tells a repeated one without opening it. Of 128 random bits it betrays nothing.
+/// Leading bytes of a session_key's hash, which recognize a repeated key without opening it. They
+/// reveal nothing useful of its 128 random bits.
 const FINGERPRINT_LEN: usize = 8;
 
 impl RedisSessions {

@@ -1,7 +1,7 @@
 //! The user directory of the operator's own service, which is called at each login. Its response is
 //! stored only in the session, and used only if all of it is valid.
 
-mod answer;
+mod response;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl WebhookUsers {
         let answer = answer.map_err(|error| self.unfit(&error.to_string()))?;
         match answer.status {
             200 => {
-                let told = answer::read(&answer.body, asked.request_id);
+                let told = response::read(&answer.body, asked.request_id);
                 told.map(|told| told.for_login(asked.create))
                     .map_err(|what| self.unfit(&what))
             }

@@ -1,7 +1,7 @@
 //! The client against the fake on loopback.
 
-mod answers;
 mod open_data;
+mod responses;
 mod rotation;
 mod secrets;
 mod tries;

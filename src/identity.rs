@@ -6,8 +6,9 @@ use std::fmt;
 /// Says which id the user had before a merge. Written by the gateway whatever the file says.
 pub const MERGED_FROM_HEADER: &str = "x-user-id-merged-from";
 
-/// Names that identify a caller somewhere and are therefore removed from every request, also where they are not configured: our
-/// defaults, those of WeChat Cloud Run, which a backend that came from there still believes, and the session's of wafer 1.
+/// Names that identify a caller somewhere and are therefore removed from every request, also where
+/// they are not configured: our defaults, those of WeChat Cloud Run, which a backend that came from
+/// there still believes, and the session's of wafer 1.
 pub const ALWAYS_STRIPPED: [&str; 13] = [
     "x-openid",
     "x-user-id",
@@ -24,7 +25,7 @@ pub const ALWAYS_STRIPPED: [&str; 13] = [
     MERGED_FROM_HEADER,
 ];
 
-/// A caller whose session was found.
+/// A user whose session was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// The mini program the user logged in to.

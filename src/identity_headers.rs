@@ -51,8 +51,9 @@ impl HeaderPolicy {
         }
     }
 
-    /// Whether a name is, or can be read by some server as, a name we set: equal once case is folded and everything but letters
-    /// and digits is taken as `-`. PHP, WSGI and CGI fold that far.
+    /// Whether a name is, or can be read by some server as, a name we set: equal once case is
+    /// folded and everything but letters and digits is taken as `-`. PHP, WSGI and CGI fold that
+    /// far.
     #[must_use]
     pub fn is_identity(&self, name: &HeaderName) -> bool {
         self.stripped
@@ -60,7 +61,8 @@ impl HeaderPolicy {
             .any(|stripped| same_folded(name.as_str(), stripped))
     }
 
-    /// Removes what a client may not say: identity headers in every spelling and, by configuration, names with `_`.
+    /// Removes what a client may not say: identity headers in every spelling and, by configuration,
+    /// names with `_`.
     pub fn strip(&self, headers: &mut HeaderMap) {
         remove_where(headers, |name| {
             self.is_identity(name)
@@ -68,14 +70,16 @@ impl HeaderPolicy {
         });
     }
 
-    /// Removes the headers that carry an skey on any route: a client that sends it everywhere must not hand it to an upstream.
+    /// Removes the headers that carry an skey on any route: a client that sends it everywhere must
+    /// not hand it to an upstream.
     pub fn strip_credentials(&self, headers: &mut HeaderMap) {
         for name in &self.credentials {
             headers.remove(name);
         }
     }
 
-    /// Writes the caller's identity. A header whose template needs something the identity does not have is left out.
+    /// Writes the caller's identity. A header whose template needs something the identity does not
+    /// have is left out.
     pub fn inject(&self, headers: &mut HeaderMap, identity: &Identity) {
         for (name, template) in &self.injected {
             if let Some(value) = fill(template, identity) {
@@ -119,7 +123,8 @@ fn encoded(value: &str) -> String {
     utf8_percent_encode(value, NOT_VISIBLE).to_string()
 }
 
-/// Removes from trailers what must not pass: identity names, skeys, framing and anything a `Connection` header could mean.
+/// Removes from trailers what must not pass: identity names, skeys, framing and anything a
+/// `Connection` header could mean.
 pub fn clean_trailers(trailers: &mut HeaderMap, policy: &HeaderPolicy) {
     policy.strip(trailers);
     policy.strip_credentials(trailers);

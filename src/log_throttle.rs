@@ -1,5 +1,5 @@
-//! Throttles log lines that a client can trigger at will: the first is logged at once, later ones at most once per
-//! interval, with a count.
+//! Throttles log lines that a client can trigger at will: the first is logged at once, later ones
+//! at most once per interval, with a count.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -34,7 +34,8 @@ impl LogThrottle {
         }
     }
 
-    /// Counts one event. `Some` when a line is due: the events since the last line, this one included.
+    /// Counts one event. `Some` when a line is due: the events since the last line, this one
+    /// included.
     pub fn count(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.events = state.events.saturating_add(1);

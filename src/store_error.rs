@@ -1,13 +1,13 @@
-//! What can go wrong between us and the store. Two outcomes only, because callers can act on no more than that: the store
-//! cannot serve now, or it holds something that is not ours.
+//! What can go wrong between us and the store. Two outcomes only, because callers can act on no
+//! more than that: the store cannot serve now, or it holds something that is not ours.
 
 use std::fmt;
 
 /// Why a store gave no answer. "Not found" is never an error: it is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
-    /// Not reached, no answer in time, or an answer that it cannot serve now (loading, read-only, out of memory, wrong
-    /// password). The caller must not take this for "not logged in".
+    /// Not reached, no answer in time, or an answer that it cannot serve now (loading, read-only,
+    /// out of memory, wrong password). The caller must not take this for "not logged in".
     Unavailable {
         /// For the log: host, port and reason; never a password, key or value.
         cause: String,

@@ -6,9 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use super::{fail, say};
-
-/// The commented example, which a test holds to the code.
-const EXAMPLE: &str = include_str!("../../gateway.toml");
+use crate::config;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,7 +21,7 @@ pub(super) fn init(arguments: &Arguments) -> ExitCode {
         .write(true)
         .create_new(true)
         .open(&arguments.file)
-        .and_then(|mut file| file.write_all(EXAMPLE.as_bytes()));
+        .and_then(|mut file| file.write_all(config::example().as_bytes()));
     match written {
         Ok(()) => {
             say(&format!(

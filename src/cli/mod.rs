@@ -8,6 +8,7 @@ mod healthcheck;
 mod init;
 mod operator;
 mod run;
+mod schema;
 mod sessions;
 mod users;
 
@@ -85,6 +86,11 @@ enum Command {
     /// Asks /readyz on admin.listen, which also asks Redis. Ends with 0 when it is ready, with 1 when it is not or does not run,
     /// and with 78 when gateway.toml is bad or admin.listen is empty.
     Healthcheck(healthcheck::Arguments),
+    /// Print the JSON Schema of gateway.toml, for completion in editors.
+    ///
+    /// With taplo or Even Better TOML: `skeygate schema > gateway.schema.json`, and `#:schema ./gateway.schema.json` as the first
+    /// line of gateway.toml.
+    Schema,
     /// List and end sessions.
     ///
     /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done on the next request. Each
@@ -134,6 +140,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Init(arguments) => init::init(&arguments),
         Command::Healthcheck(arguments) => healthcheck::healthcheck(&arguments),
+        Command::Schema => schema::schema(),
         Command::Sessions(arguments) => sessions::sessions(&arguments),
         Command::Users(arguments) => users::users(&arguments),
     }

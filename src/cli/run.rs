@@ -23,7 +23,9 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) fn run(file: &File) -> ExitCode {
-    let Loaded { config, warnings } = match file.load() {
+    let Loaded {
+        config, warnings, ..
+    } = match file.load() {
         Ok(loaded) => loaded,
         Err(status) => return status,
     };

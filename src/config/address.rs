@@ -127,7 +127,7 @@ pub(super) fn host_header(text: &str) -> Result<String, Fault> {
     Ok(text.to_owned())
 }
 
-/// What a Redis URL says about who logs in.
+/// Whether a Redis URL holds a user name and a password.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct RedisLogin {
     pub(super) username: bool,

@@ -6,6 +6,7 @@ use http::{HeaderName, Method};
 
 use super::address;
 use super::headers::{self, place};
+use super::keys;
 use super::paths;
 use super::rate_limit::{self, Quota};
 use super::reader::{Fault, Reader, boolean, duration, filled_list, list, text, text_or_none};
@@ -27,7 +28,8 @@ pub struct App {
     pub appid: String,
     /// The AppSecret.
     pub secret: Secret,
-    /// The AppSecret that follows: tried where WeChat refuses `secret`, and what is sealed under it opens.
+    /// The AppSecret that follows: tried where WeChat refuses `secret`, and what is sealed under it
+    /// opens.
     pub secret_next: Option<Secret>,
     /// The AppSecret before a rotation: what was sealed under it still opens.
     pub secret_previous: Option<Secret>,
@@ -40,7 +42,8 @@ pub struct App {
 /// `[wechat]`.
 #[derive(Debug, Clone)]
 pub struct Wechat {
-    /// Scheme, host and port of the API, no path. Default `"https://api.weixin.qq.com"`; `http` only to a loopback address.
+    /// Scheme, host and port of the API, no path. Default `"https://api.weixin.qq.com"`; `http`
+    /// only to a loopback address.
     pub api_base: String,
     /// `http://host:port` of a forward proxy; `None` to go straight. The environment's proxy variables are not read.
     pub proxy: Option<String>,
@@ -59,13 +62,16 @@ pub struct Login {
     pub methods: Vec<Method>,
     /// Shape of answer and refusal. Default `"plain"`.
     pub style: Style,
-    /// Name of the app; `None` is chosen per request (header `X-Wx-App`, then Host, then `Referer`, then the default app).
+    /// Name of the app; `None` is chosen per request (header `X-Wx-App`, then Host, then `Referer`,
+    /// then the default app).
     pub app: Option<String>,
-    /// Where the login code is looked for, in order. Default `["json:code", "form:code", "header:x-wx-code", "query:code"]`.
+    /// Where the login code is looked for, in order. Default `["json:code", "form:code",
+    /// "header:x-wx-code", "query:code"]`.
     pub code_from: Vec<CodeSource>,
     /// Whether an unknown user gets an id. Default true; false refuses with `unknown_user`.
     pub create_users: bool,
-    /// Logins in a time, for each client address. Default `{ per_address = "600/m", burst = 200 }`; `None` is `"none"`.
+    /// Logins in a time, for each client address. Default `{ per_address = "600/m", burst = 200 }`;
+    /// `None` is `"none"`.
     pub rate_limit: Option<Quota>,
 }
 
@@ -85,13 +91,16 @@ pub enum CodeSource {
 impl App {
     /// `only` is whether there is no other app: then it is the default.
     pub(super) fn read(table: &Reader<'_>, only: bool) -> Option<Self> {
-        let name = table.optional("name", Some(r#""""#), text_or_none(app_name));
-        let appid = table.required("appid", text(appid));
-        let secret = table.required_secret("secret", "secret_file");
-        let secret_next = table.secret("secret_next", "secret_next_file");
-        let secret_previous = table.secret("secret_previous", "secret_previous_file");
-        let default = table.optional("default", Some("true"), boolean);
-        let hosts = table.key("hosts", "[]", list(text(paths::host)));
+        let name = table.optional(&keys::apps::NAME, text_or_none(app_name));
+        let appid = table.required(&keys::apps::APPID, text(appid));
+        let secret = table.required_secret(&keys::apps::SECRET, &keys::apps::SECRET_FILE);
+        let secret_next = table.secret(&keys::apps::SECRET_NEXT, &keys::apps::SECRET_NEXT_FILE);
+        let secret_previous = table.secret(
+            &keys::apps::SECRET_PREVIOUS,
+            &keys::apps::SECRET_PREVIOUS_FILE,
+        );
+        let default = table.optional(&keys::apps::DEFAULT, boolean);
+        let hosts = table.key(&keys::apps::HOSTS, list(text(paths::host)));
         table.finish();
         let appid = appid?;
         if appid == PLACEHOLDER {
@@ -153,15 +162,10 @@ fn usual(appid: &str) -> bool {
 impl Wechat {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let wechat = Self {
-            api_base: table.key(
-                "api_base",
-                r#""https://api.weixin.qq.com""#,
-                text(address::api_base),
-            )?,
-            proxy: table.key("proxy", r#""""#, text_or_none(address::proxy))?,
+            api_base: table.key(&keys::wechat::API_BASE, text(address::api_base))?,
+            proxy: table.key(&keys::wechat::PROXY, text_or_none(address::proxy))?,
             timeout: table.key(
-                "timeout",
-                r#""4s""#,
+                &keys::wechat::TIMEOUT,
                 duration(*TIMEOUT.start()..=MAX_WECHAT_TIMEOUT),
             )?,
         };
@@ -174,20 +178,21 @@ impl Login {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let login = Self {
             number: 0,
-            path: table.key("path", r#""/login""#, text(login_path))?,
-            methods: table.key("methods", r#"["POST"]"#, filled_list(text(login_method)))?,
+            path: table.key(&keys::login::PATH, text(login_path))?,
+            methods: table.key(&keys::login::METHODS, filled_list(text(login_method)))?,
             style: Style::read(table)?,
-            app: table.key("app", r#""""#, text_or_none(|text| Ok(text.to_owned())))?,
-            code_from: table.key("code_from", CODE_FROM, filled_list(text(CodeSource::parse)))?,
-            create_users: table.key("create_users", "true", boolean)?,
+            app: table.key(&keys::login::APP, text_or_none(|text| Ok(text.to_owned())))?,
+            code_from: table.key(
+                &keys::login::CODE_FROM,
+                filled_list(text(CodeSource::parse)),
+            )?,
+            create_users: table.key(&keys::login::CREATE_USERS, boolean)?,
             rate_limit: rate_limit::login(table)?,
         };
         table.finish();
         Some(login)
     }
 }
-
-const CODE_FROM: &str = r#"["json:code", "form:code", "header:x-wx-code", "query:code"]"#;
 
 fn login_path(text: &str) -> Result<String, Fault> {
     let path = paths::exact_path(text)?;

@@ -1,4 +1,4 @@
-//! What no table can see alone: names that must exist, entries that collide, settings that are safe only together.
+//! Cross-table checks: unresolved names, duplicates, unsafe combinations.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ fn relay(tables: &Tables<'_>) {
     if admin.token.is_none() {
         let help =
             "write admin.token, or admin.token_file; make one with `openssl rand -base64 32`";
-        let what = "calls are relayed for who knows admin.token, and there is none";
+        let what = "calls are relayed with admin.token, and there is none";
         table.error("paths", what, Some(help.to_owned()));
     }
 }
@@ -103,7 +103,8 @@ fn listeners(tables: &Tables<'_>) {
     }
 }
 
-/// Whether the system would refuse the second: the same port of one address, or of all. Port 0 is another each time.
+/// Whether the system would refuse the second: the same port of one address, or of all. Port 0 is
+/// another each time.
 fn clash(left: &ListenAddress, right: &ListenAddress) -> bool {
     match (left, right) {
         (ListenAddress::Tcp(left), ListenAddress::Tcp(right)) => {
@@ -283,7 +284,8 @@ fn is_identity(tables: &Tables<'_>, name: &HeaderName) -> bool {
     plain == MERGED_FROM_HEADER || headers.any(|(identity, _)| folded(identity.as_str()) == plain)
 }
 
-/// Headers in which a token or code comes: one that is dropped or stripped before it is read would never be found.
+/// Headers in which a token or code comes: one that is dropped or stripped before it is read would
+/// never be found.
 fn sources(tables: &Tables<'_>) {
     let (session_table, session) = &tables.session;
     check_sources(

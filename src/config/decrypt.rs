@@ -1,5 +1,6 @@
 //! `[decrypt]`.
 
+use super::keys;
 use super::reader::{Reader, boolean};
 
 /// `[decrypt]`: opening the data that WeChat encrypts for a user.
@@ -11,7 +12,7 @@ pub struct Decrypt {
 
 impl Decrypt {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let checksession = table.key("checksession", "false", boolean);
+        let checksession = table.key(&keys::decrypt::CHECKSESSION, boolean);
         table.finish();
         Some(Self {
             checksession: checksession?,

@@ -1,4 +1,4 @@
-//! Header names and values as they are written in the file, and which of them are nobody's to choose.
+//! Header names and values as they are written in the file, and the names that are reserved.
 
 use http::{HeaderName, HeaderValue};
 
@@ -26,7 +26,8 @@ pub(super) fn value(text: &str) -> Result<HeaderValue, Fault> {
         .map_err(|_| Fault::new("is not a header value").help("use visible ASCII characters only"))
 }
 
-/// Whether a header decides over framing, or lasts for one hop only, in any spelling that some server reads so.
+/// Whether a header decides over framing, or lasts for one hop only, in any spelling that some
+/// server reads so.
 pub(super) fn is_framing(name: &HeaderName) -> bool {
     is_framing_name(&folded(name.as_str()))
 }

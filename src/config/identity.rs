@@ -5,14 +5,15 @@ use std::ops::Range;
 use http::HeaderName;
 
 use super::headers;
+use super::keys;
 use super::reader::{Fault, Reader, Value, choice, did_you_mean, map, text};
 use crate::http::names::folded;
 
 /// `[identity]`: the headers that tell the upstream who is calling, presets included.
 #[derive(Debug, Clone)]
 pub struct Identity {
-    /// Header and what it says. Default X-Openid, X-User-Id, X-Unionid, X-Wx-Appid; `preset = "wxcloudrun"` adds X-WX-OPENID,
-    /// X-WX-UNIONID, X-WX-APPID and X-WX-SOURCE.
+    /// Header and what it says. Default X-Openid, X-User-Id, X-Unionid, X-Wx-Appid; `preset =
+    /// "wxcloudrun"` adds X-WX-OPENID, X-WX-UNIONID, X-WX-APPID and X-WX-SOURCE.
     pub headers: Vec<(HeaderName, Template)>,
 }
 
@@ -51,11 +52,9 @@ const WXCLOUDRUN: [(&str, &str); 4] = [
     ("x-wx-source", "wx_client"),
 ];
 
-/// What a template may hold.
+/// The fields of a template.
 const FIELDS: &str =
     "{openid}, {user_id}, {unionid}, {appid}, {claim.NAME}, {nickname}, {avatar}, {phone}";
-
-const HEADERS: &str = r#"{ "X-Openid" = "{openid}", "X-User-Id" = "{user_id}", "X-Unionid" = "{unionid}", "X-Wx-Appid" = "{appid}" }"#;
 
 impl Identity {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
@@ -63,10 +62,9 @@ impl Identity {
         sign.later("secret", r#""""#);
         sign.later("header", r#""X-Gateway-Signature""#);
         sign.finish();
-        let written = table.key("headers", HEADERS, map(header));
+        let written = table.key(&keys::identity::HEADERS, map(header));
         let preset = table.key(
-            "preset",
-            r#""""#,
+            &keys::identity::PRESET,
             choice(&[("", &WXCLOUDRUN[..0]), ("wxcloudrun", &WXCLOUDRUN[..])]),
         );
         table.finish();
@@ -89,7 +87,8 @@ impl Identity {
         Some(identity)
     }
 
-    /// Adds a header, once: PHP reads names that differ in case or marks as one, so they must not say two things.
+    /// Adds a header, once: PHP reads names that differ in case or marks as one, so they must not
+    /// say two things.
     fn add(
         &mut self,
         table: &Reader<'_>,

@@ -1,12 +1,14 @@
-//! gateway.toml: its tables, read and checked once. A `Config` that exists is valid: nothing after this module checks a
-//! key again, and only this module reads files and the environment.
+//! gateway.toml: its tables, read and checked once. A `Config` that exists is valid: nothing after
+//! this module checks a key again, and only this module reads files and the environment.
 
 mod address;
 mod apps;
 mod check;
 mod decrypt;
+mod example;
 mod headers;
 mod identity;
+mod key_list;
 mod keys;
 mod paths;
 mod rate_limit;
@@ -15,6 +17,7 @@ mod reader;
 mod redis;
 mod removed;
 mod route;
+mod schema;
 mod server;
 mod server_api;
 mod session;
@@ -27,7 +30,7 @@ mod users;
 mod values;
 mod warnings;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -35,17 +38,20 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use self::reader::{Cx, Finding, Source, process_variable};
+use crate::secret::Secret;
 
 pub use self::apps::{App, CodeSource, Login, Wechat};
 pub use self::decrypt::Decrypt;
+pub use self::example::example;
 pub use self::identity::{Identity, Template, TemplatePart, is_claim_name};
-pub use self::keys::keys;
+pub use self::key_list::keys;
 pub use self::paths::PathPattern;
 pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};
 pub use self::reader::units::duration;
-pub use self::reader::{ConfigError, Excerpt, KeyInfo, Problem, Severity};
+pub use self::reader::{ConfigError, Excerpt, Key, KeyInfo, Kind, Problem, Reload, Severity};
 pub use self::redis::Redis;
 pub use self::route::{Action, Auth, HeaderRules, OnBadToken, Respond, Route};
+pub use self::schema::schema;
 pub use self::server::{AccessLog, Admin, Log, LogFormat, Server, Shutdown, Workers};
 pub use self::server::{PathPolicy, PerAddress, UnderscoreHeaders};
 pub use self::server_api::{PhoneNumbers, Relay};
@@ -65,11 +71,11 @@ pub struct Config {
     pub admin: Admin,
     /// `[redis]`: where sessions and users are kept.
     pub redis: Redis,
-    /// `[rate_limit]`: who counts.
+    /// `[rate_limit]`: whether replicas count together.
     pub rate_limit: RateLimits,
-    /// `[session]`: what an skey is worth and how it is sent.
+    /// `[session]`: how long sessions last, and where the skey is read from.
     pub session: Session,
-    /// `[users]`: who gives out user ids.
+    /// `[users]`: where user ids come from.
     pub users: Users,
     /// `[[apps]]`: at least one.
     pub apps: Vec<App>,
@@ -81,9 +87,9 @@ pub struct Config {
     pub relay: Relay,
     /// `[[login]]`: at least one; `POST /login` in style `plain` when none is written.
     pub login: Vec<Login>,
-    /// `[decrypt]`: who gets what WeChat encrypted for a user.
+    /// `[decrypt]`: the receiver of data that WeChat encrypted.
     pub decrypt: Decrypt,
-    /// `[identity]`: the headers that tell the upstream who is calling.
+    /// `[identity]`: the headers that carry the identity.
     pub identity: Identity,
     /// `[upstreams.NAME]`: at least one, unless every route answers by itself.
     pub upstreams: BTreeMap<String, Upstream>,
@@ -96,20 +102,40 @@ pub struct Config {
 /// gateway.toml may be this large, in bytes.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// A configuration that can be used, and what should be looked at in it.
+/// A configuration that can be used, with its warnings.
 #[derive(Debug, Clone)]
 pub struct Loaded {
     /// The whole file.
     pub config: Config,
     /// In file order; empty for a good file.
     pub warnings: Vec<Problem>,
+    /// Values of keys that a reload cannot change, defaults and the texts of secret files included.
+    fixed: BTreeMap<String, Secret>,
+}
+
+impl Loaded {
+    /// The keys of `next`, a later state of the file, whose new values need a restart, in
+    /// alphabetical order:
+    /// `redis.url`. A secret counts as changed by its text, wherever it stands.
+    #[must_use]
+    pub fn restart_keys<'l>(&'l self, next: &'l Self) -> Vec<&'l str> {
+        let names: BTreeSet<&String> = self.fixed.keys().chain(next.fixed.keys()).collect();
+        let changed = |name: &&String| self.fixed.get(*name) != next.fixed.get(*name);
+        names
+            .into_iter()
+            .filter(changed)
+            .map(String::as_str)
+            .collect()
+    }
 }
 
 impl Config {
-    /// Reads the file, with the environment of this process. Files that it names are looked for from its own folder.
+    /// Reads the file, with the environment of this process. Files that it names are looked for
+    /// from its own folder.
     ///
     /// # Errors
-    /// The file cannot be read, is not UTF-8 or larger than 1 MiB, or holds problems: all of them are in the error.
+    /// The file cannot be read, is not UTF-8 or larger than 1 MiB, or holds problems: all of them
+    /// are in the error.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
         let file = path.display().to_string();
         let unreadable = |source| ConfigError::Unreadable {
@@ -135,8 +161,8 @@ impl Config {
         }
     }
 
-    /// Reads the text of a file called `name`, which stands in messages and whose folder is where relative paths of
-    /// secret files start. `environment` answers for `${NAME}`.
+    /// Reads the text of a file called `name`, which stands in messages and whose folder is where
+    /// relative paths of secret files start. `environment` answers for `${NAME}`.
     ///
     /// # Errors
     /// The text holds problems: all of them are in the error.
@@ -167,6 +193,7 @@ impl Config {
             Some(config) if errors.is_empty() => Ok(Loaded {
                 config,
                 warnings: source.problems(warnings),
+                fixed: cx.fixed.take(),
             }),
             _ => Err(report(&source, name, errors)),
         }

@@ -1,5 +1,5 @@
-//! Paths, hosts and methods as they are written in the file. A path is canonical or refused: the request's path is made
-//! canonical before it is compared, so another spelling would never match.
+//! Paths, hosts and methods as they are written in the file. A path is canonical or refused: the
+//! request's path is made canonical before it is compared, so another spelling would never match.
 
 use std::fmt;
 use std::net::Ipv6Addr;

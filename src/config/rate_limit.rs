@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::keys;
 use super::reader::{Fault, Reader, Value, boolean, integer, text};
 
 /// How many requests, in which time: `"50/s"`, `"600/m"`, `"1000/h"`.
@@ -15,7 +16,7 @@ pub struct Rate {
     unit: (char, u32),
 }
 
-/// What one caller may do: `burst` requests at once, and then as many as `rate` says.
+/// The limit of one client: `burst` requests at once, refilled at `rate`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quota {
     /// What is given back in the long run.
@@ -41,7 +42,8 @@ pub struct RateLimits {
 }
 
 const UNITS: [(char, u32); 3] = [('s', 1), ('m', 60), ('h', 3600)];
-/// Of a limit's rate. Limits count in microseconds: a rate far above this would be rounded by more than a hundredth.
+/// Of a limit's rate. Limits count in microseconds: a rate far above this would be rounded by more
+/// than a hundredth.
 const MOST_PER_SECOND: u32 = 10_000;
 const MOST_AT_ONCE: u32 = 100_000;
 const FORM: &str = "write a whole number and one of /s, /m, /h, as in \"50/s\"";
@@ -78,7 +80,7 @@ impl Rate {
             });
         };
         if number == 0 {
-            return Err(Fault::new("lets nobody through").help(format!(
+            return Err(Fault::new("must be at least 1").help(format!(
                 "write at least \"1/{}\", or leave it out for no limit",
                 unit.0
             )));
@@ -121,9 +123,9 @@ impl RateLimit {
     /// The key `rate_limit` of a route: a table, or `"none"`, which is the default.
     pub(super) fn read(route: &Reader<'_>) -> Option<Self> {
         let table = route.table_value("rate_limit");
-        let per_user = table.optional("per_user", None, rate);
-        let per_address = table.optional("per_address", None, rate);
-        let burst = table.optional("burst", None, burst);
+        let per_user = table.optional(&keys::routes::RATE_LIMIT_PER_USER, rate);
+        let per_address = table.optional(&keys::routes::RATE_LIMIT_PER_ADDRESS, rate);
+        let burst = table.optional(&keys::routes::RATE_LIMIT_BURST, burst);
         table.finish();
         if table.has("burst") && !table.has("per_user") && !table.has("per_address") {
             let help = Some("write per_user or per_address, or leave it out".to_owned());
@@ -133,27 +135,28 @@ impl RateLimit {
             per_user: per_user.map(|rate| Quota::new(rate, burst)),
             per_address: per_address.map(|rate| Quota::new(rate, burst)),
         };
-        route.key("rate_limit", r#""none""#, |value| {
+        route.key(&keys::routes::RATE_LIMIT, |value| {
             or_none(value, Some(limit), Self::default())
         })
     }
 }
 
-/// The key `rate_limit` of a login: a table, or `"none"`. The default is generous, since mobile carriers put thousands of users
-/// behind one address.
+/// The key `rate_limit` of a login: a table, or `"none"`. The default is generous, since mobile
+/// carriers put thousands of users behind one address.
 pub(super) fn login(entry: &Reader<'_>) -> Option<Option<Quota>> {
     let table = entry.table_value("rate_limit");
-    let rate = table.key("per_address", r#""600/m""#, rate);
-    let burst = table.optional("burst", Some("200"), burst);
+    let rate = table.key(&keys::login::RATE_LIMIT_PER_ADDRESS, rate);
+    let burst = table.optional(&keys::login::RATE_LIMIT_BURST, burst);
     table.finish();
     // Not beside a rate of one's own: with "20/m" it would be ten minutes' worth.
     let usual = (!table.has("per_address")).then_some(200);
     let quota = rate.map(|rate| Some(Quota::new(rate, burst.or(usual))));
-    let default = r#"{ per_address = "600/m", burst = 200 }"#;
-    entry.key("rate_limit", default, |value| or_none(value, quota, None))
+    entry.key(&keys::login::RATE_LIMIT, |value| {
+        or_none(value, quota, None)
+    })
 }
 
-/// What the table says, or `none` for the word.
+/// The table's value, or `none` for the word.
 fn or_none<T>(value: &Value<'_>, table: Option<T>, none: T) -> Option<T> {
     match value.item {
         DeValue::Table(_) => table,
@@ -164,7 +167,7 @@ fn or_none<T>(value: &Value<'_>, table: Option<T>, none: T) -> Option<T> {
 
 impl RateLimits {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let shared = table.key("shared", "false", boolean);
+        let shared = table.key(&keys::rate_limit::SHARED, boolean);
         table.finish();
         Some(Self { shared: shared? })
     }

@@ -17,8 +17,8 @@ use super::upstream::Upstream;
 use super::users::Users;
 use super::{Config, check, warnings};
 
-/// Reads all tables and compares them. Problems are in `cx`; `None` or not, the configuration is good only when there is
-/// no error among them.
+/// Reads all tables and compares them. Problems are in `cx`; `None` or not, the configuration is
+/// good only when there is no error among them.
 pub(super) fn tables<'a>(cx: &'a Cx<'a>, document: &'a DeTable<'a>) -> Option<Config> {
     let top = Reader::top(cx, document);
     let (server_table, admin_table, redis_table) =

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::address::redis_url;
+use super::keys;
 use super::reader::{Fault, Reader, duration, integer, text, text_or_none};
 use super::values::TIMEOUT;
 use crate::secret::Secret;
@@ -33,20 +34,18 @@ impl Redis {
         table.later("master_name", r#""""#);
         table.later("on_outage", r#""reject""#);
         let url = table.key(
-            "url",
-            r#""redis://127.0.0.1:6379/0""#,
+            &keys::redis::URL,
             text(|text| Ok((redis_url(text)?, Secret::new(text)))),
         );
         let username = table.key(
-            "username",
-            r#""""#,
+            &keys::redis::USERNAME,
             text_or_none(|text| Ok(text.to_owned())),
         );
-        let password = table.secret("password", "password_file");
-        let key_prefix = table.key("key_prefix", r#""skeygate:""#, text(key_prefix));
-        let connections = table.key("connections", "2", integer(1..=64_usize));
-        let connect_timeout = table.key("connect_timeout", r#""500ms""#, duration(TIMEOUT));
-        let timeout = table.key("timeout", r#""300ms""#, duration(TIMEOUT));
+        let password = table.secret(&keys::redis::PASSWORD, &keys::redis::PASSWORD_FILE);
+        let key_prefix = table.key(&keys::redis::KEY_PREFIX, text(key_prefix));
+        let connections = table.key(&keys::redis::CONNECTIONS, integer(1..=64_usize));
+        let connect_timeout = table.key(&keys::redis::CONNECT_TIMEOUT, duration(TIMEOUT));
+        let timeout = table.key(&keys::redis::TIMEOUT, duration(TIMEOUT));
         table.finish();
         let (login, url) = url?;
         let keep_one = || Some("keep one of the two".to_owned());

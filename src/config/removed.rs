@@ -1,4 +1,5 @@
-//! Keys of earlier versions. Each is refused with what to write instead: an ignored key would be believed to work.
+//! Keys of earlier versions. Each is refused with what to write instead: an ignored key would be
+//! believed to work.
 
 /// What to do about a key that was removed: its table as in the list of keys, its name, the cure.
 pub(super) const REMOVED: &[(&str, &str, &str)] = &[

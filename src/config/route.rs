@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 
 use super::headers;
+use super::keys;
 use super::paths::{self, PathPattern};
 use super::rate_limit::RateLimit;
 use super::reader::{
@@ -19,7 +20,7 @@ use crate::http::path::EncodedByte;
 /// One route: host + path + methods → upstream + auth.
 #[derive(Debug, Clone)]
 pub struct Route {
-    /// Its place in the file, from 0: what others keep about routes is found by it.
+    /// Its place in the file, from 0: the index of tables kept per route.
     pub number: usize,
     /// `"/api/*"`, `"/api"` or `"/*"`.
     pub path: PathPattern,
@@ -37,7 +38,8 @@ pub struct Route {
     pub strip_prefix: Option<String>,
     /// Put before the path. `None` when empty.
     pub add_prefix: Option<String>,
-    /// Where the skey is looked for; as `session.token_from` when not written. A place in bodies limits them to 64 KiB.
+    /// Where the skey is looked for; as `session.token_from` when not written. A place in bodies
+    /// limits them to 64 KiB.
     pub token_from: Vec<TokenSource>,
     /// For `auth = "optional"`: what an skey without a session means. Default `anonymous`.
     pub on_bad_token: OnBadToken,
@@ -55,7 +57,7 @@ pub struct Route {
     pub response_headers: HeaderRules,
 }
 
-/// What a route does with a request it lets in.
+/// How a route serves a request that passed its checks.
 #[derive(Debug, Clone)]
 pub enum Action {
     /// Pass to the upstream of this name.
@@ -82,7 +84,7 @@ pub enum Auth {
     Required,
     /// Anonymous callers are let in; an identity is added when the skey is good.
     Optional,
-    /// Nobody is asked; no identity is sent.
+    /// No session is looked for; no identity is sent.
     Off,
 }
 
@@ -111,20 +113,20 @@ impl Route {
         server: Option<&Server>,
         session: Option<&Session>,
     ) -> Option<Self> {
-        let path = table.required("path", text(route_path));
-        let hosts = table.key("hosts", "[]", list(text(paths::host_pattern)));
-        let methods = table.key("methods", "[]", list(text(paths::method)));
+        let path = table.required(&keys::routes::PATH, text(route_path));
+        let hosts = table.key(&keys::routes::HOSTS, list(text(paths::host_pattern)));
+        let methods = table.key(&keys::routes::METHODS, list(text(paths::method)));
         let action = Action::read(table);
-        let auth = table.key("auth", r#""required""#, choice(&AUTH));
+        let auth = table.key(&keys::routes::AUTH, choice(&AUTH));
         let style = Style::read(table);
-        let strip_prefix = table.key("strip_prefix", r#""""#, text_or_none(paths::prefix));
-        let add_prefix = table.key("add_prefix", r#""""#, text_or_none(paths::prefix));
-        let token_from = table.key("token_from", "[]", list(text(TokenSource::parse)));
-        let on_bad_token = table.key("on_bad_token", r#""anonymous""#, choice(&ON_BAD_TOKEN));
-        let max_body = table.optional("max_body", Some(r#""20MiB""#), body_limit);
-        let timeout = table.optional("timeout", Some(r#""30s""#), duration(TIMEOUT));
+        let strip_prefix = table.key(&keys::routes::STRIP_PREFIX, text_or_none(paths::prefix));
+        let add_prefix = table.key(&keys::routes::ADD_PREFIX, text_or_none(paths::prefix));
+        let token_from = table.key(&keys::routes::TOKEN_FROM, list(text(TokenSource::parse)));
+        let on_bad_token = table.key(&keys::routes::ON_BAD_TOKEN, choice(&ON_BAD_TOKEN));
+        let max_body = table.optional(&keys::routes::MAX_BODY, body_limit);
+        let timeout = table.optional(&keys::routes::TIMEOUT, duration(TIMEOUT));
         let rate_limit = RateLimit::read(table);
-        let allow_encoded = table.key("allow_encoded", "[]", list(choice(&ENCODED)));
+        let allow_encoded = table.key(&keys::routes::ALLOW_ENCODED, list(choice(&ENCODED)));
         let request_headers = HeaderRules::read(&table.table("request_headers"));
         let response_headers = HeaderRules::read(&table.table("response_headers"));
         table.finish();
@@ -167,7 +169,7 @@ impl Route {
         if self.auth == Auth::Off && self.rate_limit.per_user.is_some() {
             table.error(
                 "rate_limit",
-                "per_user says nothing where auth = \"off\": nobody is known there",
+                "per_user has no effect where auth = \"off\": no user is known there",
                 Some("write per_address".to_owned()),
             );
         }
@@ -235,7 +237,7 @@ fn route_path(text: &str) -> Result<PathPattern, Fault> {
 impl Action {
     /// Exactly one of `upstream` and `respond`.
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let upstream = table.optional("upstream", None, text(|text| Ok(text.to_owned())));
+        let upstream = table.optional(&keys::routes::UPSTREAM, text(|text| Ok(text.to_owned())));
         let respond = Respond::read(&table.table("respond"));
         match (table.has("upstream"), table.has("respond")) {
             (true, true) => {
@@ -252,13 +254,12 @@ impl Action {
 
 impl Respond {
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let status = table.key("status", "200", style::status);
-        let body = table.key("body", r#""""#, text(|text| Ok(text.to_owned())));
-        let content_type = table.key(
-            "content_type",
-            r#""text/plain; charset=utf-8""#,
-            text(headers::value),
+        let status = table.key(&keys::routes::RESPOND_STATUS, style::status);
+        let body = table.key(
+            &keys::routes::RESPOND_BODY,
+            text(|text| Ok(text.to_owned())),
         );
+        let content_type = table.key(&keys::routes::RESPOND_CONTENT_TYPE, text(headers::value));
         table.finish();
         let (status, body) = (status?, body?);
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && !body.is_empty() {
@@ -278,8 +279,8 @@ impl Respond {
 
 impl HeaderRules {
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let set = table.key("set", "{}", map(rule));
-        let remove = table.key("remove", "[]", list(rule_name));
+        let set = table.key(&keys::headers::SET, map(rule));
+        let remove = table.key(&keys::headers::REMOVE, list(rule_name));
         table.finish();
         Some(Self {
             set: set?,

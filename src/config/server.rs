@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 
 use super::address;
+use super::keys;
 use super::paths::exact_path;
 use super::reader::{
     Fault, Reader, Value, body_limit, choice, duration, filled_list, integer, list, nearest, share,
@@ -21,23 +22,26 @@ pub struct Server {
     pub listen: Vec<ListenAddress>,
     /// Worker threads. Default `"auto"`: the CPU quota of the control group, at least 1.
     pub workers: Workers,
-    /// Connections open at once, those of tunnels included. For a further one the connection that has idled longest is closed; when
-    /// none idles, it is refused. Default 10000.
+    /// Connections open at once, those of tunnels included. For a further one the connection that
+    /// has idled longest is closed; when none idles, it is refused. Default 10000.
     pub max_connections: usize,
     /// Connections of one IPv4 address or IPv6 /64 at once. Default `"auto"`.
     pub max_connections_per_address: PerAddress,
-    /// Networks whose `X-Forwarded-*`, and what else only a proxy may say, are believed. Default none.
+    /// Networks whose `X-Forwarded-*`, and what else only a proxy may say, are believed. Default
+    /// none.
     pub trusted_proxies: Vec<IpNet>,
     /// Request line and headers together, in bytes. Default `"32KiB"`; 8KiB to 1MiB.
     pub max_header_bytes: usize,
     /// Request body, in bytes; `None` is `"none"`. Default `"20MiB"`.
     pub max_body: Option<u64>,
-    /// Time to a connection's first bytes and, over HTTP/1, for the whole head of a request. Default `"10s"`.
+    /// Time to a connection's first bytes and, over HTTP/1, for the whole head of a request.
+    /// Default `"10s"`.
     pub header_timeout: Duration,
     /// Time a connection may stay without a request. Default `"75s"`.
     pub idle_timeout: Duration,
-    /// Time a body may stay without progress, in both directions; once a client was waited for longer than this in all, its body
-    /// must come at 1 KiB/s on average. Bodies that are read whole must be there within it. Default `"30s"`.
+    /// Time a body may stay without progress, in both directions; once a client was waited for
+    /// longer than this in all, its body must come at 1 KiB/s on average. Bodies that are read
+    /// whole must be there within it. Default `"30s"`.
     pub body_timeout: Duration,
     /// How the request path is made canonical. Default `"strict"`.
     pub path_policy: PathPolicy,
@@ -50,7 +54,8 @@ pub struct Server {
 /// `[server.shutdown]`.
 #[derive(Debug, Clone)]
 pub struct Shutdown {
-    /// Time that running requests and tunnels get to finish after SIGTERM; then they are cut. Default `"20s"`; at most an hour.
+    /// Time that running requests and tunnels get to finish after SIGTERM; then they are cut.
+    /// Default `"20s"`; at most an hour.
     pub drain: Duration,
 }
 
@@ -75,7 +80,7 @@ pub enum PerAddress {
 /// `server.path_policy`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathPolicy {
-    /// One canonical path is routed on and forwarded; what cannot be canonical is refused.
+    /// One canonical path is routed on and forwarded; a path without one is refused.
     Strict,
     /// Routed on and forwarded as it came; allowed only where every route has the same `auth`.
     Raw,
@@ -93,9 +98,10 @@ pub enum UnderscoreHeaders {
 /// `[admin]`.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no admin listener.
+    /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no
+    /// admin listener.
     pub listen: Option<SocketAddr>,
-    /// Who sends it as a bearer may use what is more than a look at the gateway's state: `[relay]`. At least 32 characters.
+    /// The bearer token for all but the probes: `[relay]`. At least 32 characters.
     pub token: Option<Secret>,
 }
 
@@ -104,7 +110,8 @@ pub struct Admin {
 pub struct Log {
     /// Default `"auto"`: text on a terminal, else JSON.
     pub format: LogFormat,
-    /// A tracing-subscriber filter over the targets `request` and `skeygate`; others never appear. Default `"info"`.
+    /// A tracing-subscriber filter over the targets `request` and `skeygate`; others never appear.
+    /// Default `"info"`.
     pub level: String,
     /// `log.access`: the line per request.
     pub access: AccessLog,
@@ -124,7 +131,8 @@ pub enum LogFormat {
 /// `log.access`.
 #[derive(Debug, Clone)]
 pub struct AccessLog {
-    /// The share of successful requests that get a line, 0.0 to 1.0. Default 1.0; refusals and failures always get one.
+    /// The share of successful requests that get a line, 0.0 to 1.0. Default 1.0; refusals and
+    /// failures always get one.
     pub sample: f64,
     /// Exact paths that get a line only when they fail. Default none.
     pub skip: Vec<String>,
@@ -139,38 +147,30 @@ impl Server {
         tls.finish();
         let shutdown = Shutdown::read(&table.table("shutdown"));
         let server = Self {
-            listen: table.key(
-                "listen",
-                r#"["0.0.0.0:8080"]"#,
-                filled_list(text(address::listen)),
-            )?,
-            workers: table.key("workers", r#""auto""#, workers)?,
-            max_connections: table.key("max_connections", "10000", integer(1..=1_000_000_usize))?,
-            max_connections_per_address: table.key(
-                "max_connections_per_address",
-                r#""auto""#,
-                per_address,
-            )?,
-            trusted_proxies: table.key("trusted_proxies", "[]", list(text(address::network)))?,
-            max_header_bytes: table.key("max_header_bytes", r#""32KiB""#, header_bytes)?,
-            max_body: table.key("max_body", r#""20MiB""#, body_limit)?,
-            header_timeout: table.key("header_timeout", r#""10s""#, duration(TIMEOUT))?,
-            idle_timeout: table.key("idle_timeout", r#""75s""#, duration(TIMEOUT))?,
-            body_timeout: table.key("body_timeout", r#""30s""#, duration(TIMEOUT))?,
-            path_policy: table.key("path_policy", r#""strict""#, choice(&PATH_POLICIES))?,
-            underscore_headers: table.key(
-                "underscore_headers",
-                r#""drop""#,
-                choice(&UNDERSCORES),
-            )?,
+            listen: table.key(&keys::server::LISTEN, filled_list(text(address::listen)))?,
+            workers: table.key(&keys::server::WORKERS, workers)?,
+            max_connections: table
+                .key(&keys::server::MAX_CONNECTIONS, integer(1..=1_000_000_usize))?,
+            max_connections_per_address: table
+                .key(&keys::server::MAX_CONNECTIONS_PER_ADDRESS, per_address)?,
+            trusted_proxies: table
+                .key(&keys::server::TRUSTED_PROXIES, list(text(address::network)))?,
+            max_header_bytes: table.key(&keys::server::MAX_HEADER_BYTES, header_bytes)?,
+            max_body: table.key(&keys::server::MAX_BODY, body_limit)?,
+            header_timeout: table.key(&keys::server::HEADER_TIMEOUT, duration(TIMEOUT))?,
+            idle_timeout: table.key(&keys::server::IDLE_TIMEOUT, duration(TIMEOUT))?,
+            body_timeout: table.key(&keys::server::BODY_TIMEOUT, duration(TIMEOUT))?,
+            path_policy: table.key(&keys::server::PATH_POLICY, choice(&PATH_POLICIES))?,
+            underscore_headers: table
+                .key(&keys::server::UNDERSCORE_HEADERS, choice(&UNDERSCORES))?,
             shutdown: shutdown?,
         };
         table.finish();
         Some(server)
     }
 
-    /// What `max_connections_per_address` comes to. Half by default: no single address can take all places, and a proxy that
-    /// nobody has named as trusted still gets far more than it keeps open.
+    /// What `max_connections_per_address` comes to. Half by default: no single address can take all
+    /// places, and a proxy that nobody has named as trusted still gets far more than it keeps open.
     #[must_use]
     pub fn connections_of_one_address(&self) -> usize {
         match self.max_connections_per_address {
@@ -191,7 +191,10 @@ impl Shutdown {
     fn read(table: &Reader<'_>) -> Option<Self> {
         table.later("not_ready_for", r#""0s""#);
         let hour = Duration::from_secs(3600);
-        let drain = table.key("drain", r#""20s""#, duration(Duration::ZERO..=hour));
+        let drain = table.key(
+            &keys::server::SHUTDOWN_DRAIN,
+            duration(Duration::ZERO..=hour),
+        );
         table.finish();
         Some(Self { drain: drain? })
     }
@@ -199,12 +202,8 @@ impl Shutdown {
 
 impl Admin {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let token = table.secret("token", "token_file");
-        let listen = table.key(
-            "listen",
-            r#""127.0.0.1:9091""#,
-            text_or_none(address::socket),
-        );
+        let token = table.secret(&keys::admin::TOKEN, &keys::admin::TOKEN_FILE);
+        let listen = table.key(&keys::admin::LISTEN, text_or_none(address::socket));
         table.finish();
         let short = |token: &Secret| token.expose().chars().count() < TOKEN_LENGTH;
         if token.as_ref().is_some_and(short) {
@@ -227,8 +226,8 @@ impl Admin {
 impl Log {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let access = AccessLog::read(&table.table("access"));
-        let format = table.key("format", r#""auto""#, choice(&LOG_FORMATS));
-        let level = table.key("level", r#""info""#, text(level));
+        let format = table.key(&keys::log::FORMAT, choice(&LOG_FORMATS));
+        let level = table.key(&keys::log::LEVEL, text(level));
         table.finish();
         Some(Self {
             format: format?,
@@ -249,8 +248,8 @@ const LOG_FORMATS: [(&str, LogFormat); 3] = [
 
 impl AccessLog {
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let sample = table.key("sample", "1.0", share);
-        let skip = table.key("skip", "[]", list(text(exact_path)));
+        let sample = table.key(&keys::log::ACCESS_SAMPLE, share);
+        let skip = table.key(&keys::log::ACCESS_SKIP, list(text(exact_path)));
         table.finish();
         Some(Self {
             sample: sample?,
@@ -285,7 +284,8 @@ fn header_bytes(value: &Value<'_>) -> Option<usize> {
     size(8 << 10..=1 << 20)(value).and_then(|bytes| usize::try_from(bytes).ok())
 }
 
-/// A filter, checked. A word that is neither a level nor a module would be taken as a module, and silence all others.
+/// A filter, checked. A word that is neither a level nor a module would be taken as a module, and
+/// silence all others.
 fn level(text: &str) -> Result<String, Fault> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     let help = "write a level, or module=level pairs, as in \"info,skeygate=debug\"";

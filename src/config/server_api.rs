@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::keys;
 use super::paths::{self, PathPattern};
 use super::reader::{Fault, Reader, boolean, duration, list, text};
 use super::values::TIMEOUT;
@@ -16,9 +17,11 @@ pub struct PhoneNumbers {
 /// `[relay]`.
 #[derive(Debug, Clone)]
 pub struct Relay {
-    /// Paths of WeChat's server API that backends may call through the admin listener. Default none: there is no relay.
+    /// Paths of WeChat's server API that backends may call through the admin listener. Default
+    /// none: there is no relay.
     pub paths: Vec<PathPattern>,
-    /// Time to the head of WeChat's answer, from the last piece of the request on, and of silence in either body. Default `"30s"`.
+    /// Time to the head of WeChat's answer, from the last piece of the request on, and of silence
+    /// in either body. Default `"30s"`.
     pub timeout: Duration,
 }
 
@@ -27,7 +30,7 @@ const TOKENS: [&str; 2] = ["/cgi-bin/token", "/cgi-bin/stable_token"];
 
 impl PhoneNumbers {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let enabled = table.key("enabled", "false", boolean);
+        let enabled = table.key(&keys::phone::ENABLED, boolean);
         table.finish();
         Some(Self { enabled: enabled? })
     }
@@ -35,8 +38,8 @@ impl PhoneNumbers {
 
 impl Relay {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let paths = table.key("paths", "[]", list(text(path)));
-        let timeout = table.key("timeout", r#""30s""#, duration(TIMEOUT));
+        let paths = table.key(&keys::relay::PATHS, list(text(path)));
+        let timeout = table.key(&keys::relay::TIMEOUT, duration(TIMEOUT));
         table.finish();
         Some(Self {
             paths: paths?,

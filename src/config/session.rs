@@ -5,6 +5,7 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::headers::{self, place};
+use super::keys;
 use super::reader::{
     Fault, Reader, choice, duration, filled_list, integer, list, show_duration, text,
 };
@@ -15,13 +16,16 @@ use crate::secret::Secret;
 pub struct Session {
     /// Default `"redis"`.
     pub store: SessionStoreKind,
-    /// Idle time after which a session ends; slides. Default `"7d"`; at least `"1m"`, whole seconds.
+    /// Idle time after which a session ends; slides. Default `"7d"`; at least `"1m"`, whole
+    /// seconds.
     pub ttl: Duration,
     /// Age at which a session ends, used or not. Default `"30d"`.
     pub max_age: Duration,
-    /// Live sessions of one user; 0 is no limit. Default 0. The oldest go first, after 30 s of grace.
+    /// Live sessions of one user; 0 is no limit. Default 0. The oldest go first, after 30 s of
+    /// grace.
     pub max_per_user: u32,
-    /// Keys that seal what is stored: the first seals, all open. Empty: derived from the AppSecrets.
+    /// Keys that seal what is stored: the first seals, all open. Empty: derived from the
+    /// AppSecrets.
     pub seal_keys: Vec<Secret>,
     /// Where the skey is looked for, unless the route says otherwise. Default
     /// `["header:skey", "header:x-wx-skey", "bearer"]`. A query source is allowed only in a route.
@@ -66,14 +70,13 @@ impl Session {
         cache.later("ttl", r#""2s""#);
         cache.later("stale", r#""60s""#);
         cache.finish();
-        let store = table.key("store", r#""redis""#, choice(&STORES));
-        let ttl = table.key("ttl", r#""7d""#, duration(MINUTE..=TEN_YEARS));
-        let max_age = table.key("max_age", r#""30d""#, duration(MINUTE..=TEN_YEARS));
-        let max_per_user = table.key("max_per_user", "0", integer(0..=1000_u32));
+        let store = table.key(&keys::session::STORE, choice(&STORES));
+        let ttl = table.key(&keys::session::TTL, duration(MINUTE..=TEN_YEARS));
+        let max_age = table.key(&keys::session::MAX_AGE, duration(MINUTE..=TEN_YEARS));
+        let max_per_user = table.key(&keys::session::MAX_PER_USER, integer(0..=1000_u32));
         let seal_keys = seal_keys(table);
         let sources = table.key(
-            "token_from",
-            TOKEN_FROM,
+            &keys::session::TOKEN_FROM,
             filled_list(text(shared_token_source)),
         );
         table.finish();
@@ -104,7 +107,6 @@ impl Session {
     }
 }
 
-const TOKEN_FROM: &str = r#"["header:skey", "header:x-wx-skey", "bearer"]"#;
 const STORES: [(&str, SessionStoreKind); 2] = [
     ("redis", SessionStoreKind::Redis),
     ("memory", SessionStoreKind::Memory),
@@ -140,10 +142,9 @@ fn shared_token_source(text: &str) -> Result<TokenSource, Fault> {
 
 /// The keys of the list, or the lines of the file.
 fn seal_keys(table: &Reader<'_>) -> Option<Vec<Secret>> {
-    let written = table.key("seal_keys", "[]", list(text(seal_key)));
+    let written = table.key(&keys::session::SEAL_KEYS, list(text(seal_key)));
     let file = table.optional(
-        "seal_keys_file",
-        Some(r#""""#),
+        &keys::session::SEAL_KEYS_FILE,
         text(|text| Ok(text.to_owned())),
     );
     let written = written?;

@@ -3,6 +3,7 @@
 use http::StatusCode;
 use toml::de::DeValue;
 
+use super::keys;
 use super::reader::{Fault, Reader, Value, choose, did_you_mean, integer, text};
 
 /// The wire shape of login answers and refusals.
@@ -14,8 +15,8 @@ pub enum Style {
     Token,
     /// `{"sessionid", "expires_in"}`; refusals as `token`.
     Sessionid,
-    /// What the SDK of wafer 1 understands: its magic key, `session` with `id` and `skey`; refusals with the key only where the SDK
-    /// is to forget its session.
+    /// What the SDK of wafer 1 understands: its magic key, `session` with `id` and `skey`; refusals
+    /// with the key only where the SDK is to forget its session.
     Wafer1,
     /// `{"code":0,"data":{"skey","userinfo"}}`; refusals as `plain` with `code` and `message`, -1 for not_logged_in alone.
     Wafer2,
@@ -28,12 +29,13 @@ pub enum Style {
 /// A style of one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomStyle {
-    /// JSON text of a login answer; `{skey}`, `{expires_in}`, `{user_id}`, `{openid}`, `{is_new}` are filled in. Required, must be
-    /// JSON after filling.
+    /// JSON text of a login answer; `{skey}`, `{expires_in}`, `{user_id}`, `{openid}`, `{is_new}`
+    /// are filled in. Required, must be JSON after filling.
     pub login: String,
     /// HTTP status of refusals; `None`: the one of the error.
     pub refusal_status: Option<StatusCode>,
-    /// JSON text of a refusal; `{error}`, `{errcode}`, `{errmsg}`, `{request_id}` are filled in. `None`: as `plain`.
+    /// JSON text of a refusal; `{error}`, `{errcode}`, `{errmsg}`, `{request_id}` are filled in.
+    /// `None`: as `plain`.
     pub refusal: Option<String>,
 }
 
@@ -47,7 +49,7 @@ const STYLES: [(&str, Style); 6] = [
     ("errcode200", Style::Errcode200),
 ];
 
-/// What a login answer may hold, each with a sample.
+/// The fields of a login response, each with a sample.
 const LOGIN_FIELDS: [(&str, &str); 5] = [
     ("skey", "k"),
     ("expires_in", "604800"),
@@ -56,7 +58,7 @@ const LOGIN_FIELDS: [(&str, &str); 5] = [
     ("is_new", "true"),
 ];
 
-/// What a refusal may hold, each with a sample.
+/// The fields of a refusal, each with a sample.
 const REFUSAL_FIELDS: [(&str, &str); 4] = [
     ("error", "not_logged_in"),
     ("errcode", "40001"),
@@ -68,7 +70,7 @@ impl Style {
     /// The key `style` of a table: a name or a table of one's own.
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let custom = CustomStyle::read(&table.table_value("style"));
-        table.key("style", r#""plain""#, move |value| match value.item {
+        table.key(&keys::style::STYLE, move |value| match value.item {
             DeValue::Table(_) => custom.clone().map(Self::Custom),
             _ => text(|text: &str| choose(text, &STYLES))(value),
         })
@@ -77,11 +79,10 @@ impl Style {
 
 impl CustomStyle {
     fn read(table: &Reader<'_>) -> Option<Self> {
-        let login = table.required("login", text(login_template));
-        let refusal_status = table.optional("refusal_status", None, status);
+        let login = table.required(&keys::style::CUSTOM_LOGIN, text(login_template));
+        let refusal_status = table.optional(&keys::style::CUSTOM_REFUSAL_STATUS, status);
         let refusal = table.optional(
-            "refusal",
-            None,
+            &keys::style::CUSTOM_REFUSAL,
             text(|text: &str| template(text, &REFUSAL_FIELDS)),
         );
         table.finish();
@@ -101,8 +102,9 @@ pub(super) fn status(value: &Value<'_>) -> Option<StatusCode> {
 fn login_template(text: &str) -> Result<String, Fault> {
     let login = template(text, &LOGIN_FIELDS)?;
     if !login.contains("{skey}") {
-        return Err(Fault::about("the login answer has no {skey}")
-            .help("without it nobody can log in; write \"{skey}\" where the client looks for it"));
+        return Err(Fault::about("the login answer has no {skey}").help(
+            "without it no client can log in; write \"{skey}\" where the client looks for it",
+        ));
     }
     Ok(login)
 }

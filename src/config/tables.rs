@@ -1,4 +1,5 @@
-//! All tables of the file, each with the reader it came from: what the checks across tables look at.
+//! All tables of the file, each with the reader it came from: what the checks across tables look
+//! at.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +20,8 @@ use super::users::Users;
 /// Entries of one kind that could be read, each with its reader, for messages about it.
 pub(super) struct Entries<'a, T> {
     pub(super) entries: Vec<(Reader<'a>, T)>,
-    /// Whether every entry that is written could be read: else nothing can be said about what is missing.
+    /// Whether every entry that is written could be read: else nothing can be said about what is
+    /// missing.
     pub(super) complete: bool,
 }
 

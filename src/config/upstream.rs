@@ -5,6 +5,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::address;
+use super::keys;
 use super::reader::{Fault, Reader, Value, duration, integer, text};
 use super::values::{ServerAddress, TIMEOUT};
 
@@ -13,20 +14,21 @@ use super::values::{ServerAddress, TIMEOUT};
 pub struct Upstream {
     /// Its servers, at least one; more than one is not available in this version.
     pub servers: Vec<ServerAddress>,
-    /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default `"4s"`. One that answered HEAD
-    /// is not kept.
+    /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default
+    /// `"4s"`. One that answered HEAD is not kept.
     pub idle_timeout: Duration,
     /// Time to look up the name and to connect, for each try. Default `"1s"`.
     pub connect_timeout: Duration,
-    /// Time to the first byte of the answer, of silence between two pieces of it, and of waiting for a place. Default `"30s"`.
+    /// Time to the first byte of the answer, of silence between two pieces of it, and of waiting
+    /// for a place. Default `"30s"`.
     pub response_timeout: Duration,
     /// The `Host` sent. Default `"preserve"`.
     pub host: HostHeader,
-    /// Further tries: after a failed connect for every method, after a reset before the answer only for idempotent methods
-    /// without a body. Default 1; 0 to 3.
+    /// Further tries: after a failed connect for every method, after a reset before the answer only
+    /// for idempotent methods without a body. Default 1; 0 to 3.
     pub retries: u32,
-    /// Requests under way at once, to the end of their answers; open tunnels do not count. As many more wait for a place.
-    /// Default 1024.
+    /// Requests in flight at once, to the end of their responses; open tunnels do not count. As many
+    /// more wait in the queue. Default 1024.
     pub max_in_flight: usize,
 }
 
@@ -43,17 +45,20 @@ pub enum HostHeader {
 
 impl Upstream {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let servers = table.required("servers", servers);
+        let servers = table.required(&keys::upstreams::SERVERS, servers);
         table.later("balance", r#""least_request""#);
         for name in ["health", "passive", "tls"] {
             table.later(name, "{}");
         }
-        let idle_timeout = table.key("idle_timeout", r#""4s""#, duration(TIMEOUT));
-        let connect_timeout = table.key("connect_timeout", r#""1s""#, duration(TIMEOUT));
-        let response_timeout = table.key("response_timeout", r#""30s""#, duration(TIMEOUT));
-        let host = table.key("host", r#""preserve""#, text(host_header));
-        let retries = table.key("retries", "1", integer(0..=3_u32));
-        let max_in_flight = table.key("max_in_flight", "1024", integer(1..=1_000_000_usize));
+        let idle_timeout = table.key(&keys::upstreams::IDLE_TIMEOUT, duration(TIMEOUT));
+        let connect_timeout = table.key(&keys::upstreams::CONNECT_TIMEOUT, duration(TIMEOUT));
+        let response_timeout = table.key(&keys::upstreams::RESPONSE_TIMEOUT, duration(TIMEOUT));
+        let host = table.key(&keys::upstreams::HOST, text(host_header));
+        let retries = table.key(&keys::upstreams::RETRIES, integer(0..=3_u32));
+        let max_in_flight = table.key(
+            &keys::upstreams::MAX_IN_FLIGHT,
+            integer(1..=1_000_000_usize),
+        );
         table.finish();
         Some(Self {
             servers: servers?,

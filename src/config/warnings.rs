@@ -1,4 +1,4 @@
-//! What works, but probably not as meant. Few, so that they are read.
+//! Warnings: settings that work, but probably not as meant. Few, so that they are read.
 
 use super::apps::Login;
 use super::paths::PathPattern;
@@ -63,7 +63,7 @@ pub(super) fn report(tables: &Tables<'_>) {
         .iter()
         .any(|network| network.prefix_len() == 0)
     {
-        let help = "name the networks of your own proxies: anybody can now choose the address that is logged";
+        let help = "name the networks of your own proxies: any client can choose the address that is logged";
         table.warning("trusted_proxies", "every address is trusted", help);
     }
     limits_over_sockets(tables);
@@ -83,7 +83,7 @@ fn limits_over_sockets(tables: &Tables<'_>) {
     let routes = tables.routes.entries.iter();
     let routes = routes.filter(|(_, route)| route.rate_limit.per_address.is_some());
     let logins = tables.login.entries.iter();
-    // The default is nobody's decision, so nothing is said about it.
+    // No warning about the default, which the operator did not choose.
     let logins =
         logins.filter(|(table, login)| login.rate_limit.is_some() && table.has("rate_limit"));
     for table in routes
@@ -92,7 +92,7 @@ fn limits_over_sockets(tables: &Tables<'_>) {
     {
         table.warning(
             "rate_limit",
-            "over the Unix socket in server.listen nobody has an address, so per_address counts nobody there",
+            "over the Unix socket in server.listen clients have no address, so per_address does not count them",
             "listen on a port, or let the proxy in front limit by address",
         );
     }
@@ -152,7 +152,8 @@ fn asks(auth: Auth) -> u8 {
     }
 }
 
-/// Whether every path that the upstream gets by `other` can be had by `route` too, where `other` does not take the request first.
+/// Whether every path that the upstream gets by `other` can be had by `route` too, where `other`
+/// does not take the request first.
 fn leads_into(route: &Route, other: &Route) -> bool {
     let (Action::Forward(here), Action::Forward(there)) = (&route.action, &other.action) else {
         return false;

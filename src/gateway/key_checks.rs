@@ -1,5 +1,6 @@
-//! `decrypt.checksession`: when a client's data does not open, whether the data is old or the session_key is dead. WeChat is asked
-//! once about a user in a while, whatever the user sends: its quota is the app's.
+//! `decrypt.checksession`: when a client's data does not open, whether the data is old or the
+//! session_key is dead. WeChat is asked once about a user in a while, whatever the user sends: its
+//! quota is the app's.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,8 @@ use crate::secret::Secret;
 
 /// Time between two questions about one user.
 const PAUSE: Duration = Duration::from_secs(10);
-/// How long a refusal waits for the verdict. The question has the time of every other: were it cut short, WeChat would seem
-/// not to answer, and logins be refused for it.
+/// How long a refusal waits for the verdict. The question has the time of every other: were it cut
+/// short, WeChat would seem not to answer, and logins be refused for it.
 const WAIT: Duration = Duration::from_secs(2);
 /// Users that were asked about in the last `PAUSE`; no more are.
 const MAX_USERS: usize = 4096;
@@ -109,7 +110,8 @@ impl KeyChecks {
         }
     }
 
-    /// Above `debug` only what an operator can change, and once a minute: any user who is logged in can bring it about.
+    /// Above `debug` only what an operator can change, and once a minute: any user who is logged in
+    /// can bring it about.
     fn tell(&self, app: &App, error: &TokenError) {
         if error.operator_must_act() && self.warning.is_due() {
             tracing::error!(appid = app.appid, %error, "no answer to checksession (`decrypt.checksession`)");

@@ -5,7 +5,8 @@ use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName};
 
 use super::names::remove_where;
 
-/// Removes the headers about the connection they came over: the fixed ones, and those that any `Connection` line names. `Host` and
+/// Removes the headers about the connection they came over: the fixed ones, and those that any
+/// `Connection` line names. `Host` and
 /// `Content-Length` stay though named: without them the message would mean something else.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
@@ -18,7 +19,8 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_hop_by_hop(name.as_str()));
 }
 
-/// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an upgrade is forwarded.
+/// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an
+/// upgrade is forwarded.
 #[must_use]
 pub fn is_hop_by_hop(name: &str) -> bool {
     matches!(
@@ -31,7 +33,8 @@ pub fn is_hop_by_hop(name: &str) -> bool {
             | "te"
             | "transfer-encoding"
             | "upgrade"
-            // No header of anybody's: CGI makes the variable HTTP_PROXY of it, by which programs choose their proxy (httpoxy).
+            // No header of anybody's: CGI makes the variable HTTP_PROXY of it, by which programs
+            // choose their proxy (httpoxy).
             | "proxy"
     )
 }
@@ -52,7 +55,7 @@ fn connection_names(headers: &HeaderMap) -> Vec<HeaderName> {
     let entries = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
     entries
         .map(<[u8]>::trim_ascii)
-        // What nearly all of them say is no header, or goes anyway.
+        // The value of nearly all requests, and removed anyway.
         .filter(|entry| !entry.eq_ignore_ascii_case(b"keep-alive"))
         .filter_map(|entry| HeaderName::from_bytes(entry).ok())
         .collect()

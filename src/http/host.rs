@@ -17,7 +17,8 @@ pub struct HostPort<'a> {
 }
 
 impl<'a> HostPort<'a> {
-    /// Takes `name`, `name:port`, `[::1]` or `[::1]:port`; `None` for all else, user names and escapes too.
+    /// Takes `name`, `name:port`, `[::1]` or `[::1]:port`; `None` for all else, user names and
+    /// escapes too.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let end = match text.strip_prefix('[') {
@@ -48,7 +49,7 @@ pub enum HostProblem {
     Missing,
     /// More than one `Host` line.
     Several,
-    /// Not `name[:port]` with a name or address that can be somebody's.
+    /// Not `name[:port]` with a well-formed name or address.
     Malformed,
     /// The request target names another host than `Host` does.
     Contradicts,
@@ -90,7 +91,8 @@ pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
     }
 }
 
-/// The host for routing: lower case, without port and final dot, an IPv6 address in its one short form.
+/// The host for routing: lower case, without port and final dot, an IPv6 address in its one short
+/// form.
 #[must_use]
 pub fn routing_name(authority: &Authority) -> String {
     compared(authority.host())
@@ -134,7 +136,8 @@ fn port(text: &str) -> Option<u16> {
     (digits && !text.starts_with('0')).then_some(number)
 }
 
-/// Labels of letters, digits, `-` and `_`, as DNS has them and services name each other; one dot may end them.
+/// Labels of letters, digits, `-` and `_`, as DNS has them and services name each other; one dot
+/// may end them.
 fn is_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -147,7 +150,7 @@ fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// Whether both name one host and port; what no port is written for is the scheme's.
+/// Whether both name one host and port; without a port it is the scheme's.
 fn same_authority(target: &Authority, header: &Authority, scheme: Option<&str>) -> bool {
     let default = if scheme == Some("https") { 443 } else { 80 };
     let port = |authority: &Authority| authority.port_u16().unwrap_or(default);

@@ -4,8 +4,8 @@ use hyper::{HeaderMap, Method};
 
 use super::names::same_folded;
 
-/// Headers by which services take another method than the request line's. As everywhere, in any spelling that some service reads as
-/// this name.
+/// Headers by which services take another method than the request line's. As everywhere, in any
+/// spelling that some service reads as this name.
 const OVERRIDES: [&str; 3] = [
     "x-http-method-override",
     "x-http-method",
@@ -18,10 +18,12 @@ const LONGEST: usize = 32;
 /// Why a method is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MethodProblem {
-    /// CONNECT and TRACE are refused everywhere: a tunnel would go around every check, and a trace shows the caller what we tell the
-    /// upstream. So are TRACK, which is TRACE to old servers, and PRI, which begins HTTP/2.
+    /// CONNECT and TRACE are refused everywhere: a tunnel would go around every check, and a trace
+    /// shows the caller what we tell the upstream. So are TRACK, which is TRACE to old servers, and
+    /// PRI, which begins HTTP/2.
     Never,
-    /// Not capitals, digits, `-` and `_`, or too long. Some services take `get` for GET and others for nothing.
+    /// Not capitals, digits, `-` and `_`, or too long. Some services take `get` for GET and others
+    /// for nothing.
     Malformed,
 }
 
@@ -53,11 +55,11 @@ pub fn is_override(name: &str) -> bool {
     OVERRIDES.iter().any(|known| same_folded(name, known))
 }
 
-/// The methods that override headers name, each in capitals, as services read them; of a list each, since some take the first and
-/// some the last.
+/// The methods that override headers name, each in capitals, as services read them; of a list each,
+/// since some take the first and some the last.
 ///
 /// # Errors
-/// What is named is not taken.
+/// A header names a method that is not taken.
 pub fn overrides(headers: &HeaderMap) -> Result<Vec<Method>, MethodProblem> {
     let mut methods = Vec::new();
     for (name, value) in headers {

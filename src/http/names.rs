@@ -26,8 +26,8 @@ pub(crate) fn folded(name: &str) -> String {
     name.bytes().map(fold).map(char::from).collect()
 }
 
-/// Removes the headers that are doomed. A message mostly has none or one of them: a look at each name that is there costs less than
-/// a search for each that could be.
+/// Removes the headers that are doomed. A message mostly has none or one of them: a look at each
+/// name that is there costs less than a search for each that could be.
 pub(crate) fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| is_doomed(name)) {
         let name = name.clone();

@@ -1,13 +1,13 @@
-//! One canonical spelling of a request path, which is routed on and forwarded. What two servers could read differently is
-//! refused, never guessed at.
+//! One canonical spelling of a request path, which is routed on and forwarded. A path that two
+//! servers could read differently is refused, never guessed at.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::{hex, lenient_path};
 
-/// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in capitals, `//` merged, no dot
-/// segments.
+/// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in
+/// capitals, `//` merged, no dot segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalPath<'a> {
     text: Cow<'a, str>,
@@ -39,9 +39,11 @@ pub enum PathProblem {
     InvalidEscape,
     /// Its bytes are not UTF-8 once decoded.
     InvalidUtf8,
-    /// A raw `\`, `;`, `?`, `#`, blank or control character. Java servers cut `;parameters` off a segment before they route.
+    /// A raw `\`, `;`, `?`, `#`, blank or control character. Java servers cut `;parameters` off a
+    /// segment before they route.
     RawByte(u8),
-    /// A service that reads paths less exactly may take it for one of this route, which lets less in.
+    /// A service that reads paths less exactly may take it for one of this route, which lets less
+    /// in.
     Resembles(String),
 }
 
@@ -66,7 +68,8 @@ impl fmt::Display for PathProblem {
 }
 
 impl<'a> CanonicalPath<'a> {
-    /// Makes the path canonical. An encoded slash or percent sign stays encoded and is held against the route later, by
+    /// Makes the path canonical. An encoded slash or percent sign stays encoded and is held against
+    /// the route later, by
     /// `check_encoded`, since only the route knows whether its upstream wants them.
     ///
     /// # Errors
@@ -167,7 +170,8 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
-/// Whether the bytes are canonical as they stand; the common case, decided in one pass without an allocation.
+/// Whether the bytes are canonical as they stand; the common case, decided in one pass without an
+/// allocation.
 fn is_plain(path: &[u8]) -> bool {
     let mut previous = 0;
     for &byte in path {

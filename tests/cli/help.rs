@@ -2,13 +2,14 @@
 
 use crate::support::Folder;
 
-const COMMANDS: [&str; 8] = [
+const COMMANDS: [&str; 9] = [
     "run",
     "check",
     "dev",
     "explain",
     "init",
     "healthcheck",
+    "schema",
     "sessions",
     "users",
 ];

@@ -10,6 +10,7 @@ mod help;
 mod init;
 mod log;
 mod run;
+mod schema;
 mod sessions;
 mod support;
 mod users;

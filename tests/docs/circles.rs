@@ -1,4 +1,5 @@
-//! No circles between the files of one module, but those of Rust's own: a `mod.rs` and the files below it.
+//! No circles between the files of one module, but those of Rust's own: a `mod.rs` and the files
+//! below it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -61,7 +62,8 @@ fn a_circle_is_found_and_a_parent_with_its_child_is_none() {
     assert_eq!(found, ["a/b", "a/c", "a/d"]);
 }
 
-/// From each file to the files of its own top module that it imports from, a `mod.rs` and the files below it apart.
+/// From each file to the files of its own top module that it imports from, a `mod.rs` and the files
+/// below it apart.
 fn edges(files: &BTreeMap<Module, String>) -> BTreeSet<(Module, Module)> {
     let mut edges = BTreeSet::new();
     for (from, code) in files {

@@ -1,7 +1,8 @@
-//! What a source file imports, read from its text: `use` trees in full, and paths in the code that begin at the crate.
+//! What a source file imports, read from its text: `use` trees in full, and paths in the code that
+//! begin at the crate.
 
-/// Every path that the code names: each leaf of a `use` tree and each inline path that begins with one of `roots`. A
-/// leaf `self` is its parent; an alias is left out; a glob ends with `*`.
+/// Every path that the code names: each leaf of a `use` tree and each inline path that begins with
+/// one of `roots`. A leaf `self` is its parent; an alias is left out; a glob ends with `*`.
 pub(super) fn paths(code: &str, roots: &[&str]) -> Vec<String> {
     let code: String = code
         .lines()
@@ -92,7 +93,8 @@ fn split(list: &str) -> Vec<&str> {
     parts
 }
 
-/// The path from the root of the crate, of a path that a module names; `None` for one of another crate.
+/// The path from the root of the crate, of a path that a module names; `None` for one of another
+/// crate.
 pub(super) fn absolute(path: &str, module: &[String]) -> Option<Vec<String>> {
     let mut names = path.split("::");
     let mut base: Vec<String> = match names.next()? {

@@ -1,4 +1,4 @@
-//! The source tree against its layers: who imports whom, who reads files, who prints.
+//! The source tree against its layers: imports, reading of files, printing.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use super::imports::{absolute, paths};
 use super::root;
 
-/// From the top down: a module imports only from lines below its own. What stands in one line does not know the others.
+/// From the top down: a module imports only from lines below its own; modules of one line do not
+/// import each other.
 pub(super) const LAYERS: [&[&str]; 15] = [
     &["main"],
     &["cli"],
@@ -89,6 +90,25 @@ fn only_config_reads_files_and_environment() {
 }
 
 #[test]
+fn the_reader_kit_of_config_knows_no_tables() {
+    let mut seen = 0;
+    let mut wrong = Vec::new();
+    for (path, code) in sources() {
+        let module = module_path(&path);
+        if !module.starts_with(&["config".to_owned(), "reader".to_owned()]) {
+            continue;
+        }
+        seen += 1;
+        let paths = paths(&code, &["crate", "super"]).into_iter();
+        let names = paths.filter_map(|path| absolute(&path, &module));
+        let tables = names.filter(|names| names[0] == "config" && names[1..] != ["*"]);
+        wrong.extend(tables.filter(|names| names.get(1).is_none_or(|name| name != "reader")));
+    }
+    assert!(seen > 10, "only {seen} files");
+    assert_eq!(wrong, [] as [Vec<String>; 0]);
+}
+
+#[test]
 fn file_access_is_seen_by_every_path() {
     for code in [
         "use std::fs;",
@@ -165,7 +185,8 @@ fn users_of(words: &[&str], may: impl Fn(&str) -> bool) -> Vec<String> {
     found
 }
 
-/// The paths in the code that lead to files or the environment, or to a whole crate that holds them.
+/// The paths in the code that lead to files or the environment, or to a whole crate that holds
+/// them.
 fn file_access(code: &str) -> Vec<String> {
     let reaches = |path: &String| {
         let mut names = path.split("::");

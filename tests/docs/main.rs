@@ -15,6 +15,7 @@ mod imports;
 mod layers;
 mod program;
 mod readme;
+mod reference;
 mod request_log;
 mod security;
 

@@ -70,7 +70,7 @@ fn every_key_that_is_named_is_in_the_reference() {
             continue;
         }
         let key = key.split(' ').next().unwrap_or_default();
-        let row = format!("| `{key}` |");
+        let row = format!("\n#### {table}.{key}\n");
         assert!(reference.contains(&row), "there is no key {word}");
         seen += 1;
     }

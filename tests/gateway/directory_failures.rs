@@ -65,7 +65,7 @@ fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
                 r#"{{"user_id":1,"more":"{}"}}"#,
                 "x".repeat(65_536)
             )),
-            "the answer is larger than 64 KiB",
+            "the response is larger than 64 KiB",
         ),
         (
             Answer::raw("no http at all\r\n\r\n").then(Step::Close),

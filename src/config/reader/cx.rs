@@ -1,6 +1,7 @@
 //! What all readers of one file share: its text, what was found, the keys that were asked for.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -8,6 +9,7 @@ use super::key::KeyInfo;
 use super::nearest::nearest;
 use super::problem::Severity;
 use super::source::Finding;
+use crate::secret::Secret;
 
 /// What all readers of one file share.
 pub(in crate::config) struct Cx<'a> {
@@ -19,6 +21,8 @@ pub(in crate::config) struct Cx<'a> {
     removed: fn(&str, &str) -> Option<&'static str>,
     pub(in crate::config) found: RefCell<Vec<Finding>>,
     pub(in crate::config) keys: RefCell<Vec<KeyInfo>>,
+    /// Values of keys that a reload cannot change, by the full name of the key.
+    pub(in crate::config) fixed: RefCell<BTreeMap<String, Secret>>,
     /// Values that no report shows, beside those of secrets.
     pub(in crate::config) hidden: RefCell<Vec<Range<usize>>>,
     pub(super) unknown: RefCell<Vec<Unknown>>,
@@ -48,12 +52,14 @@ impl<'a> Cx<'a> {
             removed,
             found: RefCell::default(),
             keys: RefCell::default(),
+            fixed: RefCell::default(),
             hidden: RefCell::default(),
             unknown: RefCell::default(),
         }
     }
 
-    /// Reports the unknown keys; after all tables were read, since a key may belong to another table.
+    /// Reports the unknown keys; after all tables were read, since a key may belong to another
+    /// table.
     pub(in crate::config) fn report_unknown(&self) {
         for Unknown {
             span,
@@ -72,7 +78,7 @@ impl<'a> Cx<'a> {
             let elsewhere = keys
                 .iter()
                 .filter(|key| key.key == name && !key.table.is_empty())
-                .min_by_key(|key| (!key.available, key.table.len()));
+                .min_by_key(|key| (!key.is_available(), key.table.len()));
             let help = match (nearest(&name, known.iter().copied()), elsewhere) {
                 (Some(word), _) => format!("did you mean `{word}`?"),
                 (None, Some(key)) => format!("`{name}` is a key of {}", key.header()),

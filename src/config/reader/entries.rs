@@ -5,8 +5,8 @@ use toml::de::DeValue;
 use super::table::Reader;
 
 impl<'a> Reader<'a> {
-    /// The entries of `[[name]]`, labelled by `noun` and the first of `titles` that they have; when there is none, one
-    /// that is not written.
+    /// The entries of `[[name]]`, labelled by `noun` and the first of `titles` that they have; when
+    /// there is none, one that is not written.
     pub(in crate::config) fn entries(
         &self,
         name: &'static str,
@@ -69,7 +69,8 @@ impl<'a> Reader<'a> {
         entries
     }
 
-    /// The tables `[name.X]` by their names, labelled by `noun`; when there is none, one that is not written.
+    /// The tables `[name.X]` by their names, labelled by `noun`; when there is none, one that is
+    /// not written.
     pub(in crate::config) fn named(&self, name: &'static str, noun: &str) -> Vec<(String, Self)> {
         self.declared.borrow_mut().push(name);
         let path = format!("{name}.NAME");

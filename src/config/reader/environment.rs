@@ -20,8 +20,8 @@ pub(in crate::config) fn process_variable(name: &str) -> Option<String> {
     std::env::var(name).ok()
 }
 
-/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. A variable that is empty takes the default too, as
-/// in a shell.
+/// Replaces `${NAME}` and `${NAME:-default}`; `$${` stands for `${`. A variable that is empty takes
+/// the default too, as in a shell.
 pub(in crate::config) fn fill(
     text: &str,
     environment: &dyn Fn(&str) -> Option<String>,

@@ -54,7 +54,8 @@ impl Fault {
         }
     }
 
-    /// Puts back what was cut from the text before it was read, where the help writes the text anew.
+    /// Puts back what was cut from the text before it was read, where the help writes the text
+    /// anew.
     pub(in crate::config) fn in_front(mut self, start: &str) -> Self {
         if self.pieces == Pieces::InHelp {
             self.help = self
@@ -72,8 +73,8 @@ impl Fault {
         }
     }
 
-    /// As it is told of a text that variables were filled into: what came from the environment is not shown, it may be a secret in the
-    /// wrong place.
+    /// The fault of a text that variables were filled into. Values from the environment are not
+    /// shown: one may be a secret in the wrong place.
     pub(in crate::config) fn without_pieces(self) -> Self {
         match self.pieces {
             Pieces::Nowhere => self,

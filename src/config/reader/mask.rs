@@ -1,5 +1,6 @@
-//! Which parts of a gateway.toml may hold a secret. Works on the text alone, since a file that is not TOML (a quote
-//! forgotten in a password) has to be shown masked too. In doubt it hides too much.
+//! Which parts of a gateway.toml may hold a secret. Works on the text alone, since a file that is
+//! not TOML (a quote forgotten in a password) has to be shown masked too. In doubt it hides too
+//! much.
 
 use std::ops::Range;
 
@@ -20,11 +21,11 @@ const SECRET: [&str; 7] = [
 /// Bytes before a sign that are searched for a secret's name.
 const LONGEST_NAME: usize = 256;
 
-/// Bytes of likely values that are looked at; what is left then is hidden whole.
+/// Bytes of likely values that are examined; the rest is hidden whole.
 const MOST_LOOKED_AT: usize = 4 << 20;
 
-/// Whether the value of a key of this name is hidden: a secret's name, one that is two letters away from it, or one that
-/// speaks of secrets.
+/// Whether the value of a key of this name is hidden: a secret's name, one that is two letters away
+/// from it, or one that speaks of secrets.
 pub(in crate::config) fn is_secret(name: &str) -> bool {
     let name = name.trim().to_ascii_lowercase();
     if PLAIN.contains(&name.as_str()) || name.ends_with("_file") {
@@ -40,15 +41,16 @@ pub(in crate::config) fn is_secret(name: &str) -> bool {
         })
 }
 
-/// Whether what stands before a `=` is, or ends in, a secret's name, whatever marks are around it or in it.
+/// Whether what stands before a `=` is, or ends in, a secret's name, whatever marks are around it
+/// or in it.
 fn is_secret_key(head: &str) -> bool {
     let last = head.rsplit(|c| !is_word(c)).find(|part| !part.is_empty());
     let all: String = head.chars().filter(|c| is_word(*c)).collect();
     last.is_some_and(is_secret) || all.len() < 32 && is_secret(&all)
 }
 
-/// Byte ranges to hide, in order: the values of secret keys, to the end of their line and over every line they span, and
-/// what stands between `://` and `@` in a line.
+/// Byte ranges to hide, in order: the values of secret keys, to the end of their line and over
+/// every line they span, and what stands between `://` and `@` in a line.
 pub(in crate::config) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut at = 0;
@@ -85,15 +87,16 @@ pub(in crate::config) fn secret_ranges(text: &str) -> Vec<Range<usize>> {
     ranges
 }
 
-/// Further ranges, for a text that is not TOML: where a quote is missing or too many, the pieces are not what they look
-/// like, but what stands before a `=` tells.
+/// Further ranges, for a text that is not TOML: where a quote is missing or too many, the pieces
+/// are not what they look like, but what stands before a `=` tells.
 pub(in crate::config) fn likely_ranges(text: &str) -> Vec<Range<usize>> {
     let mut ranges = Vec::new();
     let mut looked_at = 0;
     for (start, line) in lines(text) {
         let signs = line.match_indices(['=', ':']).map(|(at, _)| at);
         for at in signs.filter(|at| is_secret_key(end_of(line, *at))) {
-            // Values that lie in each other are read again and again: a log, taken for a gateway.toml, would take hours.
+            // Values that lie in each other are read again and again: a log, taken for a
+            // gateway.toml, would take hours.
             if looked_at > MOST_LOOKED_AT {
                 ranges.push(start + at..text.len());
                 return ranges;
@@ -140,8 +143,8 @@ fn user_info(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     (length > 0).then(|| range.start + start..range.start + start + length)
 }
 
-/// The value after a secret key: to the end of the line, on over brackets and long strings, and the next line when
-/// nothing stands on this one, and lines that start nothing of their own.
+/// The value after a secret key: to the end of the line, on over brackets and long strings, and the
+/// next line when nothing stands on this one, and lines that start nothing of their own.
 fn value_range(text: &str, from: usize) -> Range<usize> {
     let (mut at, mut depth, mut start) = (from, 0_usize, None);
     while let Some(lexeme) = lexeme(text, at) {
@@ -169,8 +172,8 @@ fn value_range(text: &str, from: usize) -> Range<usize> {
     start.unwrap_or(at)..at
 }
 
-/// Whether the line at `at` starts something of its own: blank, a comment, a table, or a key with a value. Any other may be
-/// the rest of a secret with a line break in it.
+/// Whether the line at `at` starts something of its own: blank, a comment, a table, or a key with a
+/// value. Any other may be the rest of a secret with a line break in it.
 fn begins_anew(text: &str, at: usize) -> bool {
     let line = text
         .get(at..)
@@ -195,7 +198,8 @@ fn begins_anew(text: &str, at: usize) -> bool {
 enum Kind {
     /// Letters, digits, `_`, `-`.
     Word,
-    /// A string of any of the four kinds; one without an end goes to the end of the line, or of the file.
+    /// A string of any of the four kinds; one without an end goes to the end of the line, or of the
+    /// file.
     Text,
     Newline,
     /// Blanks and comments.

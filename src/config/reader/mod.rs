@@ -1,5 +1,5 @@
-//! The reader kit: reads TOML tables key by key, with a place, a message and a cure for all that is wrong. Knows nothing
-//! of the tables of gateway.toml.
+//! The reader kit: reads TOML tables key by key, with a place, a message and a cure for all that is
+//! wrong. Knows nothing of the tables of gateway.toml.
 
 mod cx;
 mod entries;
@@ -18,7 +18,7 @@ mod value;
 pub(super) use self::cx::Cx;
 pub(super) use self::environment::process_variable;
 pub(super) use self::fault::Fault;
-pub use self::key::KeyInfo;
+pub use self::key::{Key, KeyInfo, Kind, Reload};
 pub(super) use self::nearest::{did_you_mean, nearest};
 pub use self::problem::{ConfigError, Excerpt, Problem, Severity};
 pub(super) use self::source::{Finding, Source};

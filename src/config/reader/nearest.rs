@@ -8,7 +8,8 @@ pub(in crate::config) fn did_you_mean<'w>(
     nearest(text, words).map(|word| format!("did you mean `{word}`?"))
 }
 
-/// The known word nearest to `text`, if one is near: a third of its letters may differ, or one may be the other's start.
+/// The known word nearest to `text`, if one is near: a third of its letters may differ, or one may
+/// be the other's start.
 pub(in crate::config) fn nearest<'w>(
     text: &str,
     words: impl Iterator<Item = &'w str>,

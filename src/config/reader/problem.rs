@@ -1,5 +1,5 @@
-//! What is wrong with a file, said to the operator: all of it at once, in file order, each with its place, the line and
-//! the cure. Secrets are never in a message, and are masked in the line.
+//! What is wrong with a file, said to the operator: all of it at once, in file order, each with its
+//! place, the line and the cure. Secrets are never in a message, and are masked in the line.
 
 use std::error::Error;
 use std::fmt;
@@ -10,11 +10,12 @@ use std::io;
 pub enum Severity {
     /// The file is not used.
     Error,
-    /// The file is used; somebody should look.
+    /// The file is used; the operator should look.
     Warning,
 }
 
-/// One thing that is wrong, or looks wrong, in gateway.toml. Display is several lines, without a line end.
+/// One thing that is wrong, or looks wrong, in gateway.toml. Display is several lines, without a
+/// line end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Whether the file can be used in spite of it.

@@ -1,6 +1,7 @@
 //! Secrets: in the file, in a file of their own, or from the environment.
 
 use super::environment;
+use super::key::{Key, Reload};
 use super::table::Reader;
 use super::value::text;
 use crate::secret::Secret;
@@ -15,13 +16,14 @@ enum Found {
 }
 
 impl Reader<'_> {
-    /// A secret under `name`, or the path of its file under `file_name`; not both. The empty text is none.
+    /// A secret under `name`, or the path of its file under `file_name`; not both. The empty text
+    /// is none.
     pub(in crate::config) fn secret(
         &self,
-        name: &'static str,
-        file_name: &'static str,
+        key: &'static Key,
+        file_key: &'static Key,
     ) -> Option<Secret> {
-        match self.find_secret(name, file_name) {
+        match self.find_secret(key, file_key) {
             Found::Secret(secret) => Some(secret),
             Found::Nothing | Found::Wrong => None,
         }
@@ -30,14 +32,15 @@ impl Reader<'_> {
     /// As `secret`, but one must be there.
     pub(in crate::config) fn required_secret(
         &self,
-        name: &'static str,
-        file_name: &'static str,
+        key: &'static Key,
+        file_key: &'static Key,
     ) -> Option<Secret> {
-        match self.find_secret(name, file_name) {
+        match self.find_secret(key, file_key) {
             Found::Secret(secret) => return Some(secret),
             Found::Wrong => return None,
             Found::Nothing => {}
         }
+        let (name, file_name) = (key.name, file_key.name);
         let help = || {
             Some(format!(
                 "write the value, `${{VARIABLE}}`, or {file_name} = \"PATH\""
@@ -50,14 +53,19 @@ impl Reader<'_> {
         None
     }
 
-    fn find_secret(&self, name: &'static str, file_name: &'static str) -> Found {
-        let plain = |text: &str| Ok(text.to_owned());
-        let direct = self.optional(name, Some(r#""""#), text(plain));
-        let file = self.optional(file_name, Some(r#""""#), text(plain));
+    fn find_secret(&self, key: &'static Key, file_key: &'static Key) -> Found {
+        let (name, file_name) = (key.name, file_key.name);
+        self.declare(key, false);
+        self.declare(file_key, false);
+        let read = |name: &str| {
+            let plain = |text: &str| Ok(text.to_owned());
+            self.value(name).and_then(|value| text(plain)(&value))
+        };
+        let (direct, file) = (read(name), read(file_name));
         if direct.is_none() && self.has(name) || file.is_none() && self.has(file_name) {
             return Found::Wrong;
         }
-        match (direct.unwrap_or_default(), file.unwrap_or_default()) {
+        let found = match (direct.unwrap_or_default(), file.unwrap_or_default()) {
             (direct, file) if direct.is_empty() && file.is_empty() => Found::Nothing,
             (direct, file) if direct.is_empty() => self
                 .secret_file(file_name, &file)
@@ -68,7 +76,14 @@ impl Reader<'_> {
                 self.error(file_name, &format!("`{name}` is written too"), help);
                 Found::Wrong
             }
+        };
+        // The secret counts, wherever it was read from.
+        if let Found::Secret(secret) = &found
+            && key.reload == Reload::Restart
+        {
+            self.note_text(name, secret.expose());
         }
+        found
     }
 
     fn plain_secret(&self, name: &str, text: String) -> Found {
@@ -91,10 +106,15 @@ impl Reader<'_> {
     }
 
     /// Reads a file that holds no secret: certificates.
-    pub(in crate::config) fn open_file(&self, name: &str, path: &str) -> Option<String> {
+    pub(in crate::config) fn open_file(&self, key: &'static Key, path: &str) -> Option<String> {
         match environment::read_secret(&self.cx.folder, path) {
-            Ok(file) => Some(file.secret.expose().to_owned()),
-            Err(fault) => self.value(name)?.fault(path, fault),
+            Ok(file) => {
+                if key.reload == Reload::Restart {
+                    self.note_text(key.name, file.secret.expose());
+                }
+                Some(file.secret.expose().to_owned())
+            }
+            Err(fault) => self.value(key.name)?.fault(path, fault),
         }
     }
 

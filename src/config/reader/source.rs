@@ -1,4 +1,5 @@
-//! The text of gateway.toml with what a report needs from it: line and column of a place, and the line to show.
+//! The text of gateway.toml with what a report needs from it: line and column of a place, and the
+//! line to show.
 
 use std::collections::BTreeSet;
 use std::ops::Range;

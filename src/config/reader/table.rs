@@ -1,6 +1,7 @@
-//! Reading tables. A table's reader function names each key once, with its default and how it is read; from that one
-//! line come the value, the report of unknown keys, "did you mean", and the list of keys. Reading goes on after a
-//! problem, with the key's default in the place of what was wrong.
+//! Reading tables. A table's reader function names each key once, with its default and how it is
+//! read; from that one line come the value, the report of unknown keys, "did you mean", and the
+//! list of keys. Reading goes on after a problem, with the key's default in the place of what was
+//! wrong.
 
 use std::cell::RefCell;
 use std::ops::Range;
@@ -9,9 +10,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::cx::{Cx, Unknown, alone};
-use super::key::KeyInfo;
+use super::key::{Key, KeyInfo, Reload};
 use super::source::line;
-use super::value::Value;
+use super::value::{Value, comparable};
+use crate::secret::Secret;
 
 /// One table of the file, or one that was not written and has only defaults.
 pub(in crate::config) struct Reader<'a> {
@@ -96,37 +98,37 @@ impl<'a> Reader<'a> {
     /// A key with a default, which is written as in the file.
     pub(in crate::config) fn key<T>(
         &self,
-        name: &'static str,
-        default: &'static str,
+        key: &'static Key,
         read: impl Fn(&Value<'_>) -> Option<T>,
     ) -> Option<T> {
-        self.declare(name, Some(default), true);
-        let written = self.value(name).and_then(|value| read(&value));
-        written.or_else(|| self.read_default(name, default, read))
+        self.declare(key, false);
+        self.note(key, key.default);
+        let written = self.value(key.name).and_then(|value| read(&value));
+        written.or_else(|| self.read_default(key.name, key.default?, read))
     }
 
-    /// A key whose default depends on other keys: `None` when it is not written, or wrong. `default` is what it usually
-    /// comes to.
+    /// A key whose default depends on other keys: `None` when it is not written, or wrong.
     pub(in crate::config) fn optional<T>(
         &self,
-        name: &'static str,
-        default: Option<&'static str>,
+        key: &'static Key,
         read: impl Fn(&Value<'_>) -> Option<T>,
     ) -> Option<T> {
-        self.declare(name, default, true);
-        self.value(name).and_then(|value| read(&value))
+        self.declare(key, false);
+        self.note(key, None);
+        self.value(key.name).and_then(|value| read(&value))
     }
 
     /// A key that must be written.
     pub(in crate::config) fn required<T>(
         &self,
-        name: &'static str,
+        key: &'static Key,
         read: impl Fn(&Value<'_>) -> Option<T>,
     ) -> Option<T> {
-        self.declare(name, None, true);
-        match self.value(name) {
+        self.declare(key, true);
+        self.note(key, None);
+        match self.value(key.name) {
             Some(value) => read(&value),
-            None => self.missing(name),
+            None => self.missing(key.name),
         }
     }
 
@@ -142,9 +144,16 @@ impl<'a> Reader<'a> {
         None
     }
 
-    /// A key of a later version: known, and refused with anything but the value that means what is done without it.
+    /// A key of a later version: known, and refused with anything but the value that means what is
+    /// done without it.
     pub(in crate::config) fn later(&self, name: &'static str, off: &'static str) {
-        self.declare(name, Some(off), false);
+        self.list(KeyInfo {
+            table: self.path.clone(),
+            key: name,
+            default: Some(off),
+            declared: None,
+            required: false,
+        });
         let Some(value) = self.value(name) else {
             return;
         };
@@ -158,7 +167,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A table inside this one, `[server.shutdown]` or `{ … }`; when it is not written, one with defaults only.
+    /// A table inside this one, `[server.shutdown]` or `{ … }`; when it is not written, one with
+    /// defaults only.
     pub(in crate::config) fn table(&self, name: &'static str) -> Self {
         self.declared.borrow_mut().push(name);
         let (table, span) = match self.item(name) {
@@ -179,7 +189,8 @@ impl<'a> Reader<'a> {
         self.inner(name, table, span)
     }
 
-    /// Reader of a table that is the value of a key which may be something else too; not written: defaults only.
+    /// Reader of a table that is the value of a key which may be something else too; not written:
+    /// defaults only.
     pub(in crate::config) fn table_value(&self, name: &'static str) -> Self {
         let item = self.item(name);
         let table = item.and_then(|item| item.get_ref().as_table());
@@ -256,17 +267,46 @@ impl<'a> Reader<'a> {
         })
     }
 
-    fn declare(&self, name: &'static str, default: Option<&'static str>, available: bool) {
-        self.declared.borrow_mut().push(name);
+    pub(super) fn declare(&self, key: &'static Key, required: bool) {
+        self.list(KeyInfo {
+            table: self.path.clone(),
+            key: key.name,
+            default: key.default,
+            declared: Some(key),
+            required,
+        });
+    }
+
+    fn list(&self, key: KeyInfo) {
+        self.declared.borrow_mut().push(key.key);
         if self.listed {
-            let table = self.path.clone();
-            self.cx.keys.borrow_mut().push(KeyInfo {
-                table,
-                key: name,
-                default,
-                available,
-            });
+            self.cx.keys.borrow_mut().push(key);
         }
+    }
+
+    /// Notes the value of a key that a reload cannot change, to be compared with the next file's.
+    fn note(&self, key: &'static Key, default: Option<&str>) {
+        let written = self.value(key.name).map(|value| value.comparable());
+        if key.reload == Reload::Restart
+            && let Some(text) = written.or_else(|| default.map(|text| self.comparable(text)))
+        {
+            self.note_text(key.name, &text);
+        }
+    }
+
+    /// As `note`, of a text that another key may hold or lead to, as the path of a secret's file
+    /// does.
+    pub(super) fn note_text(&self, name: &str, text: &str) {
+        let mut fixed = self.cx.fixed.borrow_mut();
+        fixed.insert(self.inner_path(name), Secret::new(text));
+    }
+
+    fn comparable(&self, default: &str) -> String {
+        let item = DeValue::parse(default);
+        item.map_or_else(
+            |_| String::new(),
+            |item| comparable(item.get_ref(), self.cx.environment),
+        )
     }
 
     fn inner_path(&self, name: &str) -> String {

@@ -62,7 +62,8 @@ pub(in crate::config) fn parse_size(text: &str) -> Result<u64, Fault> {
     })
 }
 
-/// A duration as it would be written, in its largest whole unit; parts of a millisecond are dropped.
+/// A duration as it would be written, in its largest whole unit; parts of a millisecond are
+/// dropped.
 pub(in crate::config) fn show_duration(duration: Duration) -> String {
     let millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     if millis == 0 {

@@ -1,5 +1,5 @@
-//! One value of the file, and how it becomes what the tables hold. Each reader reports what is wrong at the value's own
-//! place and returns `None`; nothing stops at the first problem.
+//! One value of the file, and how it becomes what the tables hold. Each reader reports what is
+//! wrong at the value's own place and returns `None`; nothing stops at the first problem.
 
 use std::fmt::Display;
 use std::ops::{Range, RangeInclusive};
@@ -56,8 +56,13 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Reports what is wrong with the text of this value. The text is quoted as it stands in the file: what came from the
-    /// environment is not shown, it may be a secret in the wrong place.
+    /// The value as one text, variables filled in: equal where two files say the same.
+    pub(super) fn comparable(&self) -> String {
+        comparable(self.item, self.cx.environment)
+    }
+
+    /// Reports what is wrong with the text of this value. The text is quoted as it stands in the
+    /// file: what came from the environment is not shown, it may be a secret in the wrong place.
     pub(in crate::config) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
         let raw = self.item.as_str().unwrap_or(text);
         let Fault {
@@ -93,6 +98,42 @@ impl<'a> Value<'a> {
             DeValue::Table(_) => ("a table", None),
         };
         self.problem(format!("is {is}, where {wanted} is needed"), help)
+    }
+}
+
+pub(super) fn comparable(
+    item: &DeValue<'_>,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> String {
+    match item {
+        DeValue::String(text) => {
+            let filled = environment::fill(text, environment);
+            format!("{:?}", filled.as_deref().unwrap_or(text))
+        }
+        DeValue::Integer(number) => number.as_str().to_owned(),
+        DeValue::Float(number) => number.as_str().to_owned(),
+        DeValue::Boolean(yes) => yes.to_string(),
+        DeValue::Datetime(time) => time.to_string(),
+        DeValue::Array(items) => {
+            let items = items.iter();
+            let items: Vec<String> = items
+                .map(|item| comparable(item.get_ref(), environment))
+                .collect();
+            format!("[{}]", items.join(","))
+        }
+        DeValue::Table(table) => {
+            let pairs = table.iter();
+            let pairs: Vec<String> = pairs
+                .map(|(name, item)| {
+                    format!(
+                        "{:?}={}",
+                        name.get_ref(),
+                        comparable(item.get_ref(), environment)
+                    )
+                })
+                .collect();
+            format!("{{{}}}", pairs.join(","))
+        }
     }
 }
 

@@ -4,6 +4,7 @@ mod apps;
 mod grammar;
 mod profile;
 mod rate_limit;
+mod reload;
 mod removed;
 mod report;
 mod routes;

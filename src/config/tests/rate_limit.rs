@@ -85,7 +85,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "rate_limit = { per_user = \"0/m\", per_address = \"10001/s\", burst = 0 }",
         &[
-            r#"9:27 route `/*`: rate_limit.per_user: `0/m` lets nobody through | write at least "1/m", or leave it out for no limit"#,
+            r#"9:27 route `/*`: rate_limit.per_user: `0/m` must be at least 1 | write at least "1/m", or leave it out for no limit"#,
             r#"9:48 route `/*`: rate_limit.per_address: `10001/s` is more than a limit can count | write at most "10000/s", or leave it out for no limit"#,
             "9:67 route `/*`: rate_limit.burst: `0` is out of range | write 1 to 100000",
         ],
@@ -117,7 +117,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "[[routes]]\npath = \"/off\"\nupstream = \"api\"\nauth = \"off\"\nrate_limit = { per_user = \"50/s\" }",
         &[
-            r#"13:14 route `/off`: rate_limit: per_user says nothing where auth = "off": nobody is known there | write per_address"#,
+            r#"13:14 route `/off`: rate_limit: per_user has no effect where auth = "off": no user is known there | write per_address"#,
         ],
     ),
     (
@@ -142,7 +142,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "rate_limit = { per_address = \"5/s\" }\n[server]\nlisten = [\"unix:/run/gateway.sock\"]",
         &[
-            "9:14 warning route `/*`: rate_limit: over the Unix socket in server.listen nobody has an address, so per_address counts nobody there | listen on a port, or let the proxy in front limit by address",
+            "9:14 warning route `/*`: rate_limit: over the Unix socket in server.listen clients have no address, so per_address does not count them | listen on a port, or let the proxy in front limit by address",
         ],
     ),
     ("[server]\nlisten = [\"unix:/run/gateway.sock\"]", &[]),

@@ -174,7 +174,7 @@ on_bad_token = "reject""#,
     (
         r#"style = { login = '{"a":1}' }"#,
         &[
-            r#"9:19 route `/*`: style.login: the login answer has no {skey} | without it nobody can log in; write "{skey}" where the client looks for it"#,
+            r#"9:19 route `/*`: style.login: the login answer has no {skey} | without it no client can log in; write "{skey}" where the client looks for it"#,
         ],
     ),
     (

@@ -73,7 +73,7 @@ trusted_proxies = ["10.0.0.1/8"]"#,
         r#"[server]
 trusted_proxies = ["0.0.0.0/0"]"#,
         &[
-            "10:19 warning server.trusted_proxies: every address is trusted | name the networks of your own proxies: anybody can now choose the address that is logged",
+            "10:19 warning server.trusted_proxies: every address is trusted | name the networks of your own proxies: any client can choose the address that is logged",
         ],
     ),
     (

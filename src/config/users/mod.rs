@@ -3,6 +3,7 @@
 use super::identity::Identity;
 use super::reader::{Fault, Reader, choose, text};
 use super::session::SessionStoreKind;
+use crate::config::keys;
 
 mod profile;
 mod sql;
@@ -45,7 +46,7 @@ pub enum UserStoreKind {
 impl Users {
     /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
     pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
-        let store = table.optional("store", Some(r#""redis""#), text(user_store));
+        let store = table.optional(&keys::users::STORE, text(user_store));
         let profile = profile::read(table);
         let sql_table = table.table("sql");
         let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
@@ -73,7 +74,7 @@ impl Users {
         if store != UserStoreKind::Webhook && webhook.is_some() {
             webhook_table.warning(
                 "url",
-                "not used: nobody is asked",
+                "not used: no service is asked",
                 "write users.store = \"webhook\", or leave it out",
             );
         }
@@ -89,7 +90,7 @@ impl Users {
     }
 }
 
-/// Tells of headers of `identity.headers` whose values nobody keeps or makes.
+/// Warns of headers in `identity.headers` whose values are never there.
 pub(super) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity, phones: bool) {
     profile::warn(table, users, identity, phones);
     webhook::warn(table, users, identity);

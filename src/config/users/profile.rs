@@ -2,6 +2,7 @@
 
 use super::{UserStoreKind, Users};
 use crate::config::identity::{Identity, TemplatePart};
+use crate::config::keys;
 use crate::config::reader::{Reader, choice, list};
 
 /// One thing that is kept.
@@ -52,7 +53,7 @@ impl ProfileField {
 /// Each field once.
 pub(super) fn read(table: &Reader<'_>) -> Option<Vec<ProfileField>> {
     let words = ProfileField::ALL.map(|field| (field.name(), field));
-    let written = table.key("profile", "[]", list(choice(&words)))?;
+    let written = table.key(&keys::users::PROFILE, list(choice(&words)))?;
     let is_kept = |field: &ProfileField| written.contains(field);
     Some(ProfileField::ALL.into_iter().filter(is_kept).collect())
 }

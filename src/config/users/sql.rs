@@ -6,6 +6,7 @@ use std::time::Duration;
 use percent_encoding::percent_decode_str;
 
 use crate::config::address::authority;
+use crate::config::keys;
 use crate::config::reader::{Fault, Reader, choice, duration, text, text_or_none};
 use crate::config::values::TIMEOUT;
 use crate::secret::Secret;
@@ -91,19 +92,19 @@ pub struct ExistingTable {
 impl Sql {
     /// `None` when no database is named, which is reported where one is `wanted`.
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
-        let url = table.optional("url", Some(r#""""#), text_or_none(sql_url));
+        let url = table.optional(&keys::users::SQL_URL, text_or_none(sql_url));
         let url_is_wrong = url.is_none() && table.has("url");
-        let password = table.secret("password", "password_file");
+        let password = table.secret(&keys::users::SQL_PASSWORD, &keys::users::SQL_PASSWORD_FILE);
         let modes = [
             ("auto", SqlTls::Auto),
             ("verify", SqlTls::Verify),
             ("off", SqlTls::Off),
         ];
-        let tls = table.key("tls", r#""auto""#, choice(&modes));
+        let tls = table.key(&keys::users::SQL_TLS, choice(&modes));
         let path = |text: &str| Ok(text.to_owned());
-        let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
-        let timeout = table.key("timeout", r#""1s""#, duration(TIMEOUT));
-        let name = table.key("table", r#""""#, text_or_none(identifier));
+        let ca_file = table.key(&keys::users::SQL_CA_FILE, text_or_none(path));
+        let timeout = table.key(&keys::users::SQL_TIMEOUT, duration(TIMEOUT));
+        let name = table.key(&keys::users::SQL_TABLE, text_or_none(identifier));
         let columns = table.table("columns");
         let existing = ExistingTable::read(&columns, name.flatten());
         columns.finish();
@@ -132,7 +133,7 @@ impl Sql {
                 table.error("ca_file", "no certificate is verified", Some(help));
                 None
             }
-            Some(path) => Some(table.open_file("ca_file", &path)?),
+            Some(path) => Some(table.open_file(&keys::users::SQL_CA_FILE, &path)?),
             None => None,
         };
         Some(Self {
@@ -149,11 +150,11 @@ impl Sql {
 impl ExistingTable {
     /// The inner `None` when no table is named.
     fn read(columns: &Reader<'_>, name: Option<String>) -> Option<Option<Self>> {
-        let id = columns.key("id", r#""id""#, text(identifier));
-        let openid = columns.key("openid", r#""openid""#, text(identifier));
-        let app = columns.key("app", r#""""#, text_or_none(identifier));
-        let unionid = columns.key("unionid", r#""""#, text_or_none(identifier));
-        let created = columns.key("created", r#""""#, text_or_none(identifier));
+        let id = columns.key(&keys::users::SQL_COLUMNS_ID, text(identifier));
+        let openid = columns.key(&keys::users::SQL_COLUMNS_OPENID, text(identifier));
+        let app = columns.key(&keys::users::SQL_COLUMNS_APP, text_or_none(identifier));
+        let unionid = columns.key(&keys::users::SQL_COLUMNS_UNIONID, text_or_none(identifier));
+        let created = columns.key(&keys::users::SQL_COLUMNS_CREATED, text_or_none(identifier));
         let Some(name) = name else {
             let named: [(&str, &Option<Option<String>>); 3] =
                 [("app", &app), ("unionid", &unionid), ("created", &created)];

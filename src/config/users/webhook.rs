@@ -9,7 +9,8 @@ use rustls::pki_types::pem::PemObject as _;
 use super::{UserStoreKind, Users};
 use crate::config::address::authority;
 use crate::config::identity::{Identity, Template, TemplatePart};
-use crate::config::reader::{Fault, Reader, Value, duration, text_or_none};
+use crate::config::keys;
+use crate::config::reader::{Fault, Key, Reader, Value, duration, text_or_none};
 use crate::secret::Secret;
 
 /// A service that is sent signed messages.
@@ -43,11 +44,15 @@ const HEADER_FOR: RangeInclusive<Duration> =
 impl Webhook {
     /// `[users.webhook]`. `None` when no service is named, which is reported where one is `wanted`.
     pub(super) fn read(table: &Reader<'_>, wanted: bool) -> Option<Self> {
-        let url = table.optional("url", Some(r#""""#), text_or_none(url));
-        let secret = secret(table);
-        let timeout = table.key("timeout", r#""1s""#, duration(LOGIN_TIMEOUT));
+        let url = table.optional(&keys::users::WEBHOOK_URL, text_or_none(url));
+        let secret = secret(
+            table,
+            &keys::users::WEBHOOK_SECRET,
+            &keys::users::WEBHOOK_SECRET_FILE,
+        );
+        let timeout = table.key(&keys::users::WEBHOOK_TIMEOUT, duration(LOGIN_TIMEOUT));
         let path = |text: &str| Ok(text.to_owned());
-        let ca_file = table.key("ca_file", r#""""#, text_or_none(path));
+        let ca_file = table.key(&keys::users::WEBHOOK_CA_FILE, text_or_none(path));
         table.finish();
         let ca = match ca_file? {
             Some(path) => Some(certificates(table, &path)?),
@@ -72,7 +77,7 @@ impl Webhook {
 
 impl Merged {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
-        let header_for = table.key("header_for", r#""30d""#, header_for);
+        let header_for = table.key(&keys::users::MERGED_HEADER_FOR, header_for);
         table.finish();
         Some(Self {
             header_for: header_for?,
@@ -80,7 +85,7 @@ impl Merged {
     }
 }
 
-/// Tells of a header for a claim that nobody makes.
+/// Warns of a header for a claim where there is no webhook.
 pub(in crate::config) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity) {
     let is_claim = |part: &TemplatePart| matches!(part, TemplatePart::Claim(_));
     let told = |(_, template): &&(_, Template)| template.0.iter().any(is_claim);
@@ -105,9 +110,9 @@ impl std::fmt::Debug for Webhook {
 }
 
 /// `Some(None)` when there is none; the outer `None` for what was reported.
-fn secret(table: &Reader<'_>) -> Option<Option<Secret>> {
+fn secret(table: &Reader<'_>, key: &'static Key, file_key: &'static Key) -> Option<Option<Secret>> {
     let problems = table.cx.found.borrow().len();
-    let Some(secret) = table.secret("secret", "secret_file") else {
+    let Some(secret) = table.secret(key, file_key) else {
         return (table.cx.found.borrow().len() == problems).then_some(None);
     };
     if secret.expose().chars().count() >= SECRET_LENGTH {
@@ -139,7 +144,7 @@ fn needed(table: &Reader<'_>, secret: Option<Option<Secret>>) -> Option<Secret> 
 
 /// The text of a file with certificates.
 fn certificates(table: &Reader<'_>, path: &str) -> Option<String> {
-    let text = table.open_file("ca_file", path)?;
+    let text = table.open_file(&keys::users::WEBHOOK_CA_FILE, path)?;
     let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(text.as_bytes()).collect();
     if read.is_ok_and(|found| !found.is_empty()) {
         return Some(text);

@@ -1,5 +1,7 @@
 //! Leases in Redis and in memory, by the same rules.
 
+mod steps;
+
 use deadpool_redis::redis::cmd;
 use tokio::time::advance;
 

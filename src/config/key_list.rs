@@ -5,7 +5,8 @@ use toml::de::DeTable;
 use super::reader::{Cx, KeyInfo};
 use super::{read, removed};
 
-/// Every key that gateway.toml may have, also those of later versions, in the order in which they are read.
+/// Every key that gateway.toml may have, also those of later versions, in the order in which they
+/// are read.
 #[must_use]
 pub fn keys() -> Vec<KeyInfo> {
     let nothing = DeTable::new();

@@ -3,7 +3,7 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `l:{<work>:<hash of its subject>}` | the sealed result of a login or of settling a merge | 10 s |
+//! | `l:{<work>:<hash of its subject>}` | the sealed result of a login or settled merge | 10 s |
 //! | `l:{<work>:<hash of its subject>}:turn` | the holder's mark, or `F` after a failure | 6 s |
 //!
 //! The keys of one piece of work are in one cluster slot. Only Redis counts time, so the replicas'

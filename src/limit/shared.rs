@@ -2,7 +2,7 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `r:<hash of the limit>:<address or user>` | when the bucket is full, by Redis's clock | until then |
+//! | `r:<hash of the limit>:<address or user>` | time at which the bucket is full | until then |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

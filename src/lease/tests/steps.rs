@@ -1,4 +1,4 @@
-//! Any order of what holders do, against a model of the rules.
+//! Random orders of operations on leases, against a model of the rules.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, advance};
 use super::{LEASE_TIMEOUT, RESULT_TTL, copy, work};
 use crate::lease::{HeldLease, LeaseState, Leases};
 
-/// What one of two holders does, or that time passes.
+/// An operation of one of two holders, or the passing of time.
 #[derive(Debug, Clone)]
 enum Step {
     Look,
@@ -29,13 +29,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs the steps; each lease that was granted is kept, and may be used more than once and at any
-/// time.
+/// Runs the steps. Every granted lease is kept and may be used repeatedly, at any time.
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let leases = Leases::memory();
     let work = work("code");
     let mut held: Vec<HeldLease> = Vec::new();
-    // The number of the lease that holds the turn, and until when no other is granted.
+    // The number of the granted lease, and the time until which no other is granted.
     let mut turn: Option<(Option<usize>, Instant)> = None;
     let mut last: Option<(usize, Instant)> = None;
     for step in steps {

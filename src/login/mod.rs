@@ -259,7 +259,7 @@ fn late(waited: &Waited) -> Error {
         return Error::WechatTimeout(LoginRefusal::NotAsked(why));
     }
     Error::DirectoryUnavailable(StoreError::Unavailable {
-        cause: "the login took longer than 5 s; wechat had answered".to_owned(),
+        cause: "the login took longer than 5 s; wechat had responded".to_owned(),
     })
 }
 

@@ -68,7 +68,9 @@ fn refusal_text(refusal: &ServerError) -> String {
         .map_or(words, |(start, _)| start);
     let text = format!("{} {words}", refusal.code());
     if refusal.code() == "NOPERM" {
-        return format!("{text}; allow the ACL user of redis.username this command and our keys");
+        return format!(
+            "{text}; allow the ACL user of redis.username this command and the keys under redis.key_prefix"
+        );
     }
     text.trim_end().to_owned()
 }

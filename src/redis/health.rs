@@ -44,7 +44,7 @@ impl LinkHealth {
             tracing::warn!(
                 redis.address = %self.address,
                 commands = MAX_UNANSWERED_COMMANDS,
-                "redis does not answer; refusing at once until a ping is answered"
+                "redis does not reply; commands fail at once until a ping gets a reply"
             );
         }
         count == MAX_UNANSWERED_COMMANDS
@@ -57,7 +57,7 @@ impl LinkHealth {
             self.silent.store(0, Ordering::Relaxed);
         }
         if self.logged.load(Ordering::Relaxed) && self.logged.swap(false, Ordering::Relaxed) {
-            tracing::info!(redis.address = %self.address, "redis answers again");
+            tracing::info!(redis.address = %self.address, "redis replies again");
         }
     }
 }

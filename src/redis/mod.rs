@@ -178,7 +178,7 @@ impl RedisLink {
     async fn pick(&self, deadline: Instant) -> Result<Picked<'_>, StoreError> {
         if self.shared.health.is_open() {
             return Err(
-                self.unavailable(&format!("no answer to {MAX_UNANSWERED_COMMANDS} commands"))
+                self.unavailable(&format!("no reply to {MAX_UNANSWERED_COMMANDS} commands"))
             );
         }
         if let Some(picked) = self.live() {
@@ -283,7 +283,7 @@ impl RedisLink {
     fn refuse(&self, failure: CommandFailure) -> StoreError {
         match failure {
             CommandFailure::Silent => {
-                self.unavailable(&format!("no answer within {:?}", self.shared.timeout))
+                self.unavailable(&format!("no reply within {:?}", self.shared.timeout))
             }
             CommandFailure::Lost(text)
             | CommandFailure::Useless(text)

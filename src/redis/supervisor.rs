@@ -126,7 +126,7 @@ async fn ping(connection: &mut MultiplexedConnection) -> Result<(), CommandFailu
 
 fn cause_of(failure: CommandFailure) -> String {
     match failure {
-        CommandFailure::Silent => "no answer to the connection attempt".to_owned(),
+        CommandFailure::Silent => "no reply to the connection attempt".to_owned(),
         CommandFailure::Lost(text)
         | CommandFailure::Useless(text)
         | CommandFailure::Refused(text)

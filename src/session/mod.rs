@@ -2,10 +2,10 @@
 //! is not found, has expired or cannot be opened is `None`; only a store that cannot answer is an
 //! error.
 
-mod control;
 mod lifetime;
 mod memory;
 mod merges;
+mod operations;
 pub mod record;
 mod redis;
 mod scripts;
@@ -16,8 +16,8 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use self::control::{Handle, Listed, Page, Revoked};
 pub use self::memory::MemorySessions;
+pub use self::operations::{Handle, Listed, Page, Revoked};
 pub use self::redis::RedisSessions;
 pub use self::skey::Skey;
 

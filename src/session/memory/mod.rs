@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::control::{Listed, Page, Revoked};
 use super::lifetime::{GRACE_PERIOD, Lifetime, SESSION_KEY_TTL};
+use super::operations::{Listed, Page, Revoked};
 use super::{NewSession, Origin, Session, Skey};
 use crate::clock;
 use crate::config;

@@ -12,8 +12,8 @@
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry
 //! that expires.
 
-mod control;
 mod merges;
+mod operations;
 mod session_key_history;
 #[cfg(test)]
 mod tests;

@@ -248,7 +248,7 @@ impl Database {
 
     fn silent(&self) -> SqlError {
         SqlError::Failed(format!(
-            "{}: no answer within {:?} (users.sql.timeout)",
+            "{}: no response within {:?} (users.sql.timeout)",
             self.address, self.timeout
         ))
     }

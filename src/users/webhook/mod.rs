@@ -124,8 +124,10 @@ impl WebhookUsers {
 
 fn told(status: u16) -> String {
     match status {
-        300..=399 => format!("answered {status}; redirects are not followed"),
-        401 | 403 => format!("answered {status}; does it know the same secret and the time?"),
-        status => format!("answered {status} instead of 200"),
+        300..=399 => format!("returned {status}; redirects are not followed"),
+        401 | 403 => {
+            format!("returned {status}; check that it has the same secret and a correct clock")
+        }
+        status => format!("returned {status} instead of 200"),
     }
 }

@@ -62,11 +62,11 @@ impl Pair {
         self.exchange().await
     }
 
-    /// As `under`, for the flaw of a bad answer.
+    /// As `under`; returns the flaw of a malformed response.
     async fn flaw_under(&self, fault: Fault) -> Flaw {
         match self.under(fault).await {
             Err(WechatError::BadAnswer { what }) => what,
-            other => panic!("not a bad answer: {other:?}"),
+            other => panic!("not a malformed response: {other:?}"),
         }
     }
 }

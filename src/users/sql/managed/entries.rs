@@ -35,8 +35,9 @@ pub(in crate::users::sql) async fn page(
     for row in rows {
         let entry = row.into_iter().collect::<Option<Vec<String>>>();
         let entry = entry.and_then(|row| entry_of(kind, row));
-        page.entries
-            .push(entry.ok_or_else(|| damaged(database, "a row of ours is not whole"))?);
+        page.entries.push(
+            entry.ok_or_else(|| damaged(database, "a row of the managed tables is incomplete"))?,
+        );
     }
     page.next = match page.entries.last() {
         Some(last) if page.looked_at == PAGE_ROWS => Some(match last {

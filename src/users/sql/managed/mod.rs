@@ -196,7 +196,10 @@ async fn find(
             led.passed.insert(0, first);
             Ok(Some(led))
         }
-        Some(_) => Err(damaged(database, "a row of ours holds no id")),
+        Some(_) => Err(damaged(
+            database,
+            "a row of the managed tables has an invalid id",
+        )),
     }
 }
 
@@ -232,7 +235,8 @@ async fn follow(database: &Database, mut id: UserId) -> Result<Led, SqlError> {
 }
 
 fn parse(database: &Database, id: &str) -> Result<UserId, SqlError> {
-    UserId::parse(id).ok_or_else(|| damaged(database, "a row of ours holds no id"))
+    UserId::parse(id)
+        .ok_or_else(|| damaged(database, "a row of the managed tables has an invalid id"))
 }
 
 fn endless(database: &Database) -> SqlError {

@@ -7,7 +7,7 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::{Inner, RedisSessions, VALUE_HEAD_LEN, eval, get};
 use crate::clock;
 use crate::identity::Holder;
-use crate::session::control::{Handle, Listed, Page, Revoked};
+use crate::session::operations::{Handle, Listed, Page, Revoked};
 use crate::session::{Session, scripts};
 use crate::store_error::StoreError;
 

@@ -2,6 +2,7 @@
 
 pub mod access_token;
 pub mod admin;
+pub mod app;
 pub mod auth;
 pub mod cli;
 pub mod clock;

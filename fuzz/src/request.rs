@@ -2,24 +2,17 @@
 //! skey, one canonical path, and the same head in another spelling is treated the same. Input:
 //! method and target, then headers, one a line.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Method, Request, Uri};
-use skeygate::access_token::AccessTokens;
+use skeygate::app::offline;
 use skeygate::config::{Auth, Config};
-use skeygate::gateway::{Explanation, Forwarding, Gateway, Services, Snapshot};
+use skeygate::gateway::{Explanation, Forwarding, Gateway};
 use skeygate::http::path::CanonicalPath;
-use skeygate::lease::Leases;
-use skeygate::limit::Limits;
-use skeygate::login::{Logins, Merges};
-use skeygate::session::SessionStore;
-use skeygate::users::{Bans, UserDirectory};
-use skeygate::wechat::Wechat;
 use tokio::runtime::{Builder, Runtime};
-use tokio_util::task::TaskTracker;
 
 use super::headers::{HOP_BY_HOP, IDENTITY, is_forwarded};
 use super::path::respelled;
@@ -93,30 +86,8 @@ static GATEWAY: LazyLock<Gateway> = LazyLock::new(|| {
     let _inside = RUNTIME.enter();
     let loaded = Config::parse("fuzz", CONFIG, &|_| None);
     let config = loaded.unwrap_or_else(|error| panic!("{error}")).config;
-    let wechat = Wechat::new(&config.wechat).unwrap_or_else(|error| panic!("{error}"));
-    let wechat = Arc::new(wechat);
-    let sessions = SessionStore::memory(&config.session);
-    let tasks = TaskTracker::new();
-    let tokens = AccessTokens::new(Arc::clone(&wechat), None, &config, tasks.clone());
-    let logins = Logins::new(
-        wechat,
-        UserDirectory::Off,
-        Bans::memory(),
-        sessions.clone(),
-        Leases::memory(),
-        Merges::default(),
-        tasks.clone(),
-    );
-    let limits = Arc::new(Limits::new(None));
-    let services = Services {
-        sessions,
-        logins,
-        tokens: Arc::new(tokens),
-        limits,
-        tasks: tasks.clone(),
-    };
-    let snapshot = Snapshot::new(config, services, None);
-    Gateway::new(snapshot.unwrap_or_else(|error| panic!("{error}")), tasks)
+    let gateway = offline::gateway(config);
+    gateway.unwrap_or_else(|error| panic!("{error}"))
 });
 
 /// See the module.

@@ -53,10 +53,10 @@ const LATE: &str = "no access_token: the renewal did not finish in time";
 pub struct AccessTokens {
     wechat: Arc<Wechat>,
     leases: Leases,
-    forced: ForcedRenewals,
+    forced: Arc<ForcedRenewals>,
     tasks: TaskTracker,
     /// For failed renewals.
-    warning: LogThrottle,
+    warning: Arc<LogThrottle>,
 }
 
 /// Why there is no token, or why a call with one failed.
@@ -87,9 +87,21 @@ impl AccessTokens {
         Self {
             wechat,
             leases: Leases::new(link.clone(), config),
-            forced: ForcedRenewals::new(link, &config.redis.key_prefix),
+            forced: Arc::new(ForcedRenewals::new(link, &config.redis.key_prefix)),
             tasks,
-            warning: LogThrottle::new(LogThrottle::MINUTE),
+            warning: Arc::new(LogThrottle::new(LogThrottle::MINUTE)),
+        }
+    }
+
+    /// The same tokens, fetched by another client and sealed by the keys of another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, wechat: Arc<Wechat>, config: &Config) -> Self {
+        Self {
+            wechat,
+            leases: self.leases.reconfigured(config),
+            forced: Arc::clone(&self.forced),
+            tasks: self.tasks.clone(),
+            warning: Arc::clone(&self.warning),
         }
     }
 

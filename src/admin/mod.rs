@@ -1,11 +1,14 @@
-//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic, and
-//! `/wechat/…` relays backends' calls to WeChat.
+//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic, `/wechat/…`
+//! relays backends' calls to WeChat, `POST /reload` reads gateway.toml again.
 
 mod relay;
+mod reload;
 mod streams;
+mod token;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
@@ -13,7 +16,12 @@ use hyper::body::Incoming;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 
+use tokio::sync::mpsc;
+
 use self::relay::Relay;
+use self::reload::Reload;
+pub use self::reload::{ReloadReport, ReloadRequest};
+use self::token::AdminToken;
 use crate::access_token::AccessTokens;
 use crate::config::Config;
 use crate::redis::RedisLink;
@@ -25,52 +33,113 @@ pub type AdminBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Syn
 /// The services of the admin listener.
 pub struct Admin {
     redis: Option<RedisLink>,
+    reload: Reload,
+    snapshot: ArcSwap<AdminSnapshot>,
+}
+
+/// What one configuration decides here.
+struct AdminSnapshot {
+    token: Option<AdminToken>,
     relay: Option<Relay>,
 }
 
 impl Admin {
-    /// Assembles the services.
+    /// Assembles the services. `reloads` takes requests for a reload.
     #[must_use]
     pub fn new(
         config: &Config,
         redis: Option<RedisLink>,
         wechat: &Arc<Wechat>,
         tokens: &Arc<AccessTokens>,
+        reloads: mpsc::Sender<ReloadRequest>,
     ) -> Self {
-        let relay = Relay::new(config, wechat, tokens);
-        Self { redis, relay }
+        Self {
+            redis,
+            reload: Reload::new(reloads),
+            snapshot: ArcSwap::from_pointee(AdminSnapshot::new(config, wechat, tokens)),
+        }
+    }
+
+    /// Follows another configuration.
+    pub fn reconfigure(&self, config: &Config, wechat: &Arc<Wechat>, tokens: &Arc<AccessTokens>) {
+        let snapshot = AdminSnapshot::new(config, wechat, tokens);
+        self.snapshot.store(Arc::new(snapshot));
+    }
+
+    /// Notes what a reload came to, for `/readyz?verbose`.
+    pub fn note_reload(&self, report: &ReloadReport) {
+        self.reload.note(report);
     }
 
     /// Responds to one request. Never fails.
     pub async fn handle(&self, request: Request<Incoming>, draining: bool) -> Response<AdminBody> {
-        if let Some(relay) = &self.relay
-            && request.uri().path().starts_with(relay::PREFIX)
+        let snapshot = self.snapshot.load_full();
+        let path = request.uri().path();
+        if let Some(relay) = &snapshot.relay
+            && path.starts_with(relay::PREFIX)
         {
             return relay.serve(request).await;
         }
+        if path == reload::PATH {
+            let token = snapshot.token.as_ref();
+            return self
+                .reload
+                .serve(request.method(), request.headers(), token)
+                .await;
+        }
         let (status, text) = self.state(&request, draining).await;
         let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        answer(status, text_plain, Bytes::from_static(text.as_bytes()))
+        answer(status, text_plain, Bytes::from(text))
     }
 
-    async fn state(
-        &self,
-        request: &Request<Incoming>,
-        draining: bool,
-    ) -> (StatusCode, &'static str) {
+    async fn state(&self, request: &Request<Incoming>, draining: bool) -> (StatusCode, String) {
+        let fixed = |status, text: &str| (status, format!("{text}\n"));
         if ![Method::GET, Method::HEAD].contains(request.method()) {
-            return (StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD\n");
+            return fixed(StatusCode::METHOD_NOT_ALLOWED, "only GET and HEAD");
         }
         match request.uri().path() {
-            "/livez" => (StatusCode::OK, "live\n"),
-            "/readyz" if draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
-            "/readyz" => match &self.redis {
-                Some(link) if link.ping().await.is_err() => {
-                    (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer\n")
+            "/livez" => fixed(StatusCode::OK, "live"),
+            "/readyz" => {
+                let redis = self.redis_answers().await;
+                let (status, text) = match (draining, redis) {
+                    (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
+                    (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer"),
+                    (false, _) => (StatusCode::OK, "ready"),
+                };
+                if request.uri().query() != Some("verbose") {
+                    return fixed(status, text);
                 }
-                _ => (StatusCode::OK, "ready\n"),
-            },
-            _ => (StatusCode::NOT_FOUND, "there are /livez and /readyz\n"),
+                let redis = redis.map(|answers| {
+                    let sign = if answers { '+' } else { '-' };
+                    format!("[{sign}] redis")
+                });
+                let lines: Vec<String> = redis
+                    .into_iter()
+                    .chain([self.reload.summary(), text.to_owned()])
+                    .collect();
+                fixed(status, &lines.join("\n"))
+            }
+            _ => fixed(
+                StatusCode::NOT_FOUND,
+                "there are /livez, /readyz and POST /reload",
+            ),
+        }
+    }
+
+    /// Whether Redis answers; `None` when nothing is kept there.
+    async fn redis_answers(&self) -> Option<bool> {
+        match &self.redis {
+            Some(link) => Some(link.ping().await.is_ok()),
+            None => None,
+        }
+    }
+}
+
+impl AdminSnapshot {
+    fn new(config: &Config, wechat: &Arc<Wechat>, tokens: &Arc<AccessTokens>) -> Self {
+        Self {
+            token: config.admin.token.as_ref().map(AdminToken::new),
+            relay: Relay::new(config, wechat, tokens),
         }
     }
 }

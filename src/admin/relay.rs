@@ -10,15 +10,15 @@ use bytes::Bytes;
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use hyper::header::{
-    ACCEPT, AUTHORIZATION, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE,
-    HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap,
+    HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
 use hyper::{Method, Request, Response, StatusCode};
-use ring::digest::{SHA256, digest};
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 
 use super::streams::{Download, Upload};
+use super::token::AdminToken;
 use super::{AdminBody, answer};
 use crate::access_token::AccessTokens;
 use crate::config::{self, App, Config};
@@ -45,9 +45,7 @@ const FROM_WECHAT: [HeaderName; 4] = [
 pub(super) struct Relay {
     rules: config::Relay,
     apps: Vec<Arc<App>>,
-    /// Hash of `admin.token`. Hashes are compared, so that the time reveals nothing about a partial
-    /// match.
-    token_hash: Vec<u8>,
+    token: AdminToken,
     wechat: Arc<Wechat>,
     tokens: Arc<AccessTokens>,
 }
@@ -86,7 +84,7 @@ impl Relay {
         (!config.relay.paths.is_empty()).then(|| Self {
             rules: config.relay.clone(),
             apps: config.apps.iter().cloned().map(Arc::new).collect(),
-            token_hash: hash(token.expose().as_bytes()),
+            token: AdminToken::new(token),
             wechat: Arc::clone(wechat),
             tokens: Arc::clone(tokens),
         })
@@ -185,13 +183,7 @@ impl Relay {
     }
 
     fn authorize(&self, headers: &HeaderMap) -> Result<(), RelayRefusal> {
-        let mut lines = headers.get_all(AUTHORIZATION).iter();
-        let (line, more) = (lines.next(), lines.next());
-        let bearer = line.and_then(|line| {
-            let (scheme, token) = line.as_bytes().split_at_checked(7)?;
-            scheme.eq_ignore_ascii_case(b"bearer ").then_some(token)
-        });
-        if more.is_none() && bearer.is_some_and(|bearer| hash(bearer) == self.token_hash) {
+        if self.token.permits(headers) {
             return Ok(());
         }
         let message = "send `Authorization: Bearer` with the admin.token of gateway.toml";
@@ -377,8 +369,4 @@ fn ours(error: &Error) -> RelayRefusal {
 
 fn token_deadline() -> Instant {
     Instant::now() + LOGIN_DEADLINE
-}
-
-fn hash(token: &[u8]) -> Vec<u8> {
-    digest(&SHA256, token).as_ref().to_vec()
 }

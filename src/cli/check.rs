@@ -1,11 +1,13 @@
 //! `skeygate check`.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run, say};
-use crate::config::{self, Config, SessionStoreKind, UserStoreKind};
+use crate::app::Stores;
+use crate::config::{self, Config, Loaded, SessionStoreKind, UserStore};
 use crate::redis::{Persistence, RedisLink};
-use crate::users::{Bans, UserDirectory};
+use crate::users::UserDirectory;
 use crate::webhook::Webhook;
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +19,9 @@ pub(super) struct Arguments {
     /// signed.
     #[arg(long)]
     connect: bool,
+    /// An earlier state of the file, as a running gateway has it: names the changed keys that need a restart.
+    #[arg(long, value_name = "FILE")]
+    since: Option<PathBuf>,
 }
 
 pub(super) fn check(arguments: &Arguments) -> ExitCode {
@@ -33,7 +38,10 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
         file.config.display(),
         summary(&loaded.config)
     ));
-    say("Every change needs a restart in this version.");
+    match follow(&loaded, arguments.since.as_deref()) {
+        Ok(line) => say(&line),
+        Err(status) => return status,
+    }
     if !arguments.connect {
         return ExitCode::SUCCESS;
     }
@@ -43,15 +51,42 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
     }
 }
 
+/// What a gateway that runs with the file, or with an earlier state of it, does about a change.
+fn follow(loaded: &Loaded, since: Option<&Path>) -> Result<String, ExitCode> {
+    let Some(since) = since else {
+        return Ok(match loaded.config.server.reload {
+            Some(every) => format!(
+                "A running gateway looks for changes every {} ms; --since OLD names those that need a restart.",
+                every.as_millis()
+            ),
+            None => "A running gateway reads changes at SIGHUP and POST /reload; --since OLD names those that need a \
+                     restart."
+                .to_owned(),
+        });
+    };
+    let earlier = Config::load(since).map_err(|error| fail(&error.to_string(), BAD_CONFIG))?;
+    let keys = earlier.restart_keys(loaded);
+    Ok(match keys.as_slice() {
+        [] => format!("No change since {} needs a restart.", since.display()),
+        keys => format!(
+            "Changed since {}, and used only after a restart: {}",
+            since.display(),
+            keys.join(", ")
+        ),
+    })
+}
+
 /// Asks everything that the gateway would use, however many of them fail.
 async fn connect(config: &Config) -> ExitCode {
     let (mut away, mut unfit) = (false, false);
-    if needs_redis(config) {
-        away |= !redis(config).await;
+    let stores = match Stores::open(config) {
+        Ok(stores) => stores,
+        Err(error) => return fail(&format!("error: {error}"), BAD_CONFIG),
+    };
+    if let Some(link) = &stores.redis {
+        away |= !redis(link).await;
     }
-    if let (UserStoreKind::Sql, Some(sql)) = (config.users.store, &config.users.sql)
-        && let UserDirectory::Sql(users) = UserDirectory::sql(sql, Bans::memory())
-    {
+    if let UserDirectory::Sql(users) = &stores.users {
         match users.diagnose().await {
             Ok(found) => {
                 found.facts.iter().for_each(|fact| say(fact));
@@ -69,10 +104,7 @@ async fn connect(config: &Config) -> ExitCode {
             }
         }
     }
-    let users = &config.users;
-    let directory = users.webhook.as_ref();
-    let directory = directory.filter(|_| users.store == UserStoreKind::Webhook);
-    if let Some(service) = directory {
+    if let UserStore::Webhook(service) = &config.users.store {
         match ask_service("users.webhook", service).await {
             Service::Good => {}
             Service::Away => away = true,
@@ -122,21 +154,8 @@ async fn ask_service(table: &str, service: &config::Webhook) -> Service {
     }
 }
 
-fn needs_redis(config: &Config) -> bool {
-    config.session.store == SessionStoreKind::Redis
-        || config.users.store == UserStoreKind::Redis
-        || config.rate_limit.shared
-}
-
-/// Whether Redis answers, after telling what it is.
-async fn redis(config: &Config) -> bool {
-    let link = match RedisLink::connect(&config.redis) {
-        Ok(link) => link,
-        Err(error) => {
-            complain(&format!("error: {error}"));
-            return false;
-        }
-    };
+/// Whether Redis answers; prints what it is.
+async fn redis(link: &RedisLink) -> bool {
     match link.info().await {
         Ok(facts) => {
             let version = facts.version.unwrap_or_else(|| "unknown".to_owned());

@@ -1,24 +1,15 @@
 //! `skeygate explain`.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use hyper::Request;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use tokio_util::task::TaskTracker;
-
 use super::{BAD_CONFIG, File, fail, run, say, word};
-use crate::access_token::AccessTokens;
-use crate::config::{Auth, Config};
-use crate::gateway::{Explanation, Forwarding, Gateway, Services, Snapshot};
-use crate::lease::Leases;
-use crate::limit::Limits;
-use crate::login::{Logins, Merges};
-use crate::session::SessionStore;
-use crate::users::{Bans, Profiles, UserDirectory};
-use crate::wechat::Wechat;
+use crate::app::{StartError, offline};
+use crate::config::Auth;
+use crate::gateway::{Explanation, Forwarding};
 
 /// EX_USAGE of sysexits(3).
 pub(super) const USAGE: u8 = 64;
@@ -64,44 +55,15 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
-    let explained: Result<Explanation, String> =
-        runtime.block_on(async { Ok(gateway(config)?.explain(parts)) });
+    let explained: Result<Explanation, StartError> =
+        runtime.block_on(async { Ok(offline::gateway(config)?.explain(parts)) });
     match explained {
         Ok(explanation) => {
             lines(&explanation).iter().for_each(|line| say(line));
             ExitCode::SUCCESS
         }
-        Err(text) => fail(&text, BAD_CONFIG),
+        Err(error) => fail(&error.to_string(), BAD_CONFIG),
     }
-}
-
-/// A gateway that asks nobody.
-fn gateway(config: Config) -> Result<Gateway, String> {
-    let wechat = Wechat::new(&config.wechat).map_err(|error| error.to_string())?;
-    let wechat = Arc::new(wechat);
-    let sessions = SessionStore::memory(&config.session);
-    let tasks = TaskTracker::new();
-    let tokens = AccessTokens::new(Arc::clone(&wechat), None, &config, tasks.clone());
-    let logins = Logins::new(
-        wechat,
-        UserDirectory::Off,
-        Bans::memory(),
-        sessions.clone(),
-        Leases::memory(),
-        Merges::default(),
-        tasks.clone(),
-    )
-    .with_profiles(Profiles::new(UserDirectory::Off, &config.users.profile));
-    let limits = Arc::new(Limits::new(None));
-    let services = Services {
-        sessions,
-        logins,
-        tokens: Arc::new(tokens),
-        limits,
-        tasks: tasks.clone(),
-    };
-    let snapshot = Snapshot::new(config, services, None).map_err(|error| error.to_string())?;
-    Ok(Gateway::new(snapshot, tasks))
 }
 
 fn parts(arguments: &Arguments) -> Result<Parts, String> {

@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::{Auth, Config, Loaded};
+use crate::config::{Auth, Config, Loaded, WatchedFiles};
 
 /// EX_CONFIG of sysexits(3): the configuration is bad.
 const BAD_CONFIG: u8 = 78;
@@ -149,7 +149,15 @@ pub fn main() -> ExitCode {
 impl File {
     /// The configuration, or the exit status after all that is wrong with it has been said.
     fn load(&self) -> Result<Loaded, ExitCode> {
-        Config::load(&self.config).map_err(|error| fail(&error.to_string(), BAD_CONFIG))
+        Ok(self.load_watched()?.0)
+    }
+
+    /// The same, with the state of the files it was read from.
+    fn load_watched(&self) -> Result<(Loaded, WatchedFiles), ExitCode> {
+        match Config::load_watched(&self.config) {
+            (Ok(loaded), files) => Ok((loaded, files)),
+            (Err(error), _) => Err(fail(&error.to_string(), BAD_CONFIG)),
+        }
     }
 }
 

@@ -7,14 +7,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run};
-use crate::config::{App, Config, Log, SessionStoreKind, UserStoreKind};
+use crate::app::Stores;
+use crate::config::{App, Config, Log, SessionStoreKind, UserStore};
 use crate::identity::Holder;
 use crate::logging;
 use crate::operations::Operations;
-use crate::redis::RedisLink;
-use crate::session::SessionStore;
 use crate::store_error::StoreError;
-use crate::users::{Bans, Profiles, UserDirectory};
+use crate::users::{Profiles, UserDirectory};
 
 /// Why a command ends before it is done.
 pub(super) enum Failure {
@@ -57,7 +56,7 @@ pub(super) struct Meant {
 pub(super) struct Operator {
     pub(super) operations: Operations,
     /// Where user ids come from.
-    pub(super) users: UserStoreKind,
+    pub(super) users: UserStore,
     apps: Vec<App>,
 }
 
@@ -105,7 +104,7 @@ pub(super) fn operate(
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
-    let in_sql = config.users.store == UserStoreKind::Sql;
+    let in_sql = matches!(config.users.store, UserStore::Sql(_));
     let done = runtime.block_on(async { work(Operator::connect(config).await?).await });
     log.flush();
     match done {
@@ -124,22 +123,19 @@ pub(super) fn operate(
 
 impl Operator {
     async fn connect(config: Config) -> Result<Self, Failure> {
-        let link = RedisLink::connect(&config.redis)
-            .map_err(|error| Failure::Config(error.to_string()))?;
-        link.ping().await?;
-        let prefix = &config.redis.key_prefix;
-        let sessions = SessionStore::redis(link.clone(), prefix, &config.session, &config.apps);
-        let bans = Bans::redis(link.clone(), prefix);
-        let users = match (config.users.store, &config.users.sql) {
-            (UserStoreKind::Redis, _) => UserDirectory::redis(link, prefix),
-            (UserStoreKind::Sql, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
-            // A webhook is asked at logins alone.
-            (UserStoreKind::Off | UserStoreKind::Webhook, _) => UserDirectory::Off,
-            (UserStoreKind::Memory | UserStoreKind::Sql, _) => UserDirectory::memory(bans.clone()),
+        let stores = Stores::open(&config).map_err(|error| Failure::Config(error.to_string()))?;
+        if let Some(link) = &stores.redis {
+            link.ping().await?;
+        }
+        let users = match stores.users {
+            // The service is asked at logins only.
+            UserDirectory::Webhook(_) => UserDirectory::Off,
+            users => users,
         };
         let profiles = Profiles::new(users.clone(), &config.users.profile);
         Ok(Self {
-            operations: Operations::new(sessions, users, bans, "command").with_profiles(profiles),
+            operations: Operations::new(stores.sessions, users, stores.bans, "command")
+                .with_profiles(profiles),
             users: config.users.store,
             apps: config.apps,
         })
@@ -162,7 +158,7 @@ impl Operator {
         let Some(openid) = &whom.openid else {
             return Ok(None);
         };
-        if self.users == UserStoreKind::Webhook {
+        if matches!(self.users, UserStore::Webhook(_)) {
             let text = "users.store = \"webhook\": only the service behind it knows who has that openid; name the user by \
                         his id, as in X-User-Id";
             return Err(Failure::Config(text.to_owned()));

@@ -2,18 +2,21 @@
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_CONFIG, File, UNAVAILABLE, fail, word};
-use crate::config::{Action, Config, Loaded, Problem, Route, Workers};
+use crate::app::{App, Reloader, StartError, log_warnings};
+use crate::config::{Action, Loaded, Route, WatchedFiles, Workers};
 use crate::logging::{self, LogSink};
 use crate::redis::{Persistence, RedisLink};
-use crate::server::{Ended, Server, StartError};
+use crate::server::Ended;
 use crate::users::UserDirectory;
 
 /// Time that Redis gets to answer at start; containers often start at once.
@@ -23,41 +26,29 @@ const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
 const ASK_AGAIN: Duration = Duration::from_millis(200);
 
 pub(super) fn run(file: &File) -> ExitCode {
-    let Loaded {
-        config, warnings, ..
-    } = match file.load() {
+    let (loaded, files) = match file.load_watched() {
         Ok(loaded) => loaded,
         Err(status) => return status,
     };
+    let config = &loaded.config;
     let log = match logging::init(&config.log, io::stdout().is_terminal()) {
         Ok(log) => log,
         Err(error) => return fail(&format!("starting the log: {error}"), BAD_CONFIG),
     };
     tracing::info!(version = env!("CARGO_PKG_VERSION"), config = %file.config.display(), "starting");
-    for Problem {
-        file,
-        line,
-        column,
-        message,
-        help,
-        ..
-    } in &warnings
-    {
-        // The source line and its carets are for `check`: here they would be torn out of their columns.
-        tracing::warn!(place = %format_args!("{file}:{line}:{column}"), warning = message, help, "configuration");
-    }
+    log_warnings(&loaded.warnings);
     let workers = match config.server.workers {
         Workers::Count(count) => count,
         // Counts the control group's CPU quota.
         Workers::Auto => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    tell_of_panics();
+    log_panics();
     raise_descriptor_limit(config.server.max_connections);
     let runtime = match runtime(workers) {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
-    let status = runtime.block_on(serve(config));
+    let status = runtime.block_on(serve(file, loaded, files));
     // What is left was cut off; waiting for it again would outlast the drain.
     runtime.shutdown_background();
     end(&log, status)
@@ -83,35 +74,36 @@ fn end(log: &LogSink, status: ExitCode) -> ExitCode {
     status
 }
 
-async fn serve(config: Config) -> ExitCode {
-    for route in &config.routes {
-        tell_of_route(route);
+async fn serve(file: &File, loaded: Loaded, files: WatchedFiles) -> ExitCode {
+    for route in &loaded.config.routes {
+        log_route(route);
     }
     let shutdown = CancellationToken::new();
-    // Before anything is waited for: as process 1 of a container, nothing but a handler makes SIGTERM count.
-    if let Err(error) = watch_signals(shutdown.clone()) {
+    let (hangup, hangups) = mpsc::channel(1);
+    // Before the first wait: as process 1 of a container, only a handler makes SIGTERM count.
+    if let Err(error) = watch_signals(shutdown.clone(), Some(hangup)) {
         tracing::error!(%error, "cannot watch signals");
         return ExitCode::FAILURE;
     }
-    let server = match Server::bind(config).await {
-        Ok(server) => server,
+    let (app, bound) = match App::start(loaded.config.clone(), shutdown.clone()).await {
+        Ok(started) => started,
         Err(error) => {
             let status = match &error {
-                StartError::Bind { .. } => UNAVAILABLE,
+                StartError::Bind(_) => UNAVAILABLE,
                 StartError::Redis(_)
                 | StartError::Routes(_)
                 | StartError::Wechat(_)
-                | StartError::Webhook { .. } => BAD_CONFIG,
+                | StartError::Webhook(_) => BAD_CONFIG,
             };
             tracing::error!(%error, help = cure(&error), "cannot start");
             return ExitCode::from(status);
         }
     };
     let greeting = async {
-        if let Some(link) = server.redis() {
+        if let Some(link) = &app.stores().redis {
             greet_redis(link).await?;
         }
-        greet_users(server.users()).await
+        greet_users(&app.stores().users).await
     };
     let greeted = tokio::select! {
         biased;
@@ -124,13 +116,15 @@ async fn serve(config: Config) -> ExitCode {
     if let Err(status) = greeted {
         return status;
     }
-    for address in server.addresses() {
+    for address in bound.addresses() {
         tracing::info!(listen = %address, "listening");
     }
-    if let Some(address) = server.admin_address() {
+    if let Some(address) = bound.admin_address() {
         tracing::info!(admin.listen = %address, "listening for /livez and /readyz");
     }
-    match server.run(shutdown).await {
+    let reloader = Reloader::new(Arc::clone(&app), file.config.clone(), loaded, files);
+    tokio::spawn(reloader.run(hangups, shutdown));
+    match app.run(bound).await {
         Ended::Drained => tracing::info!("stopped; everything under way was finished"),
         Ended::CutOff(open) => {
             tracing::warn!(
@@ -144,11 +138,8 @@ async fn serve(config: Config) -> ExitCode {
 
 /// What an operator can do about it.
 fn cure(error: &StartError) -> Option<&'static str> {
-    let StartError::Bind { source, .. } = error else {
-        // Their texts name the key.
-        return None;
-    };
-    match source.kind() {
+    // The texts of the others name the key.
+    match error.bind_cause()?.kind() {
         io::ErrorKind::AddrInUse => {
             Some("another process has it: end that one, or change server.listen or admin.listen")
         }
@@ -163,7 +154,7 @@ fn cure(error: &StartError) -> Option<&'static str> {
     }
 }
 
-fn tell_of_route(route: &Route) {
+fn log_route(route: &Route) {
     let to = match &route.action {
         Action::Forward(upstream) => upstream.as_str(),
         Action::Respond(_) => "(answered here)",
@@ -252,8 +243,12 @@ async fn greet_users(users: &UserDirectory) -> Result<(), ExitCode> {
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP is told of, not died of.
-pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
+/// SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP is passed on, if there is
+/// a receiver.
+pub(super) fn watch_signals(
+    shutdown: CancellationToken,
+    hangups: Option<mpsc::Sender<()>>,
+) -> io::Result<()> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
@@ -263,7 +258,10 @@ pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
                 _ = hangup.recv() => {
-                    tracing::warn!("reload is not available in this version; restart to apply changes");
+                    if let Some(hangups) = &hangups {
+                        // A full channel holds one that is about to be handled.
+                        let _ = hangups.try_send(());
+                    }
                     continue;
                 }
             }
@@ -282,7 +280,7 @@ pub(super) fn watch_signals(shutdown: CancellationToken) -> io::Result<()> {
 }
 
 /// Panics go to the log like everything else. A request that panicked has been answered with 500.
-fn tell_of_panics() {
+fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, "a task panicked; please report this");

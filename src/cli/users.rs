@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
 use super::{File, say, sessions};
 use crate::clock;
-use crate::config::{self, UserStoreKind};
+use crate::config::{self, UserStore};
 use crate::identity::Holder;
 use crate::users::{Ban, Entry, EntryKind};
 
@@ -235,20 +235,20 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
 
 async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure> {
     let operations = &operator.operations;
-    let total = match operator.users {
+    let total = match &operator.users {
         // Each kind is a search of its own through everything.
-        UserStoreKind::Redis => Some(operations.size().await?.saturating_mul(3)),
-        UserStoreKind::Sql => None,
-        UserStoreKind::Webhook => {
+        UserStore::Redis => Some(operations.size().await?.saturating_mul(3)),
+        UserStore::Sql(_) => None,
+        UserStore::Webhook(_) => {
             let text = "users.store = \"webhook\": the directory is that of the service behind it, which has it all; bans and \
                         sessions are here, by user id";
             return Err(Failure::Config(text.to_owned()));
         }
-        UserStoreKind::Memory => {
+        UserStore::Memory => {
             let text = "users.store = \"memory\": the directory is in the running gateway, where no command reaches it";
             return Err(Failure::Config(text.to_owned()));
         }
-        UserStoreKind::Off => {
+        UserStore::Off => {
             let text = "users.store = \"off\": there is no directory to export";
             return Err(Failure::Config(text.to_owned()));
         }

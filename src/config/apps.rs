@@ -40,7 +40,7 @@ pub struct App {
 }
 
 /// `[wechat]`.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Wechat {
     /// Scheme, host and port of the API, no path. Default `"https://api.weixin.qq.com"`; `http`
     /// only to a loopback address.

@@ -10,7 +10,7 @@ use super::route::{Action, HeaderRules, Route};
 use super::server::{PathPolicy, UnderscoreHeaders};
 use super::session::{SessionStoreKind, TokenSource};
 use super::tables::Tables;
-use super::users::UserStoreKind;
+use super::users::UserStore;
 use super::values::ListenAddress;
 use crate::http::names::folded;
 use crate::identity::{ALWAYS_STRIPPED, MERGED_FROM_HEADER};
@@ -49,7 +49,7 @@ fn relay(tables: &Tables<'_>) {
 fn shared_limits(tables: &Tables<'_>) {
     let (table, limits) = &tables.rate_limit;
     let in_redis = tables.session.1.store == SessionStoreKind::Redis
-        || tables.users.1.store == UserStoreKind::Redis;
+        || matches!(tables.users.1.store, UserStore::Redis);
     if limits.shared && !in_redis && !tables.redis_table.written() {
         let help =
             "write [redis] with its url, or leave it out: each replica counts for itself then";

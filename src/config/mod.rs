@@ -29,11 +29,12 @@ mod upstream;
 mod users;
 mod values;
 mod warnings;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::DeTable;
 
@@ -59,8 +60,9 @@ pub use self::session::{Session, SessionStoreKind, TokenSource};
 pub use self::style::{CustomStyle, Style};
 pub use self::upstream::{HostHeader, Upstream};
 pub use self::users::{ExistingTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
-pub use self::users::{Merged, UserStoreKind, Users, Webhook};
+pub use self::users::{Merged, UserStore, Users, Webhook};
 pub use self::values::{ListenAddress, ServerAddress};
+pub use self::watch::WatchedFiles;
 
 /// The whole of gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -137,6 +139,20 @@ impl Config {
     /// The file cannot be read, is not UTF-8 or larger than 1 MiB, or holds problems: all of them
     /// are in the error.
     pub fn load(path: &Path) -> Result<Loaded, ConfigError> {
+        Self::load_watched(path).0
+    }
+
+    /// As `load`, with the state of every file that was read, also of those that a bad
+    /// configuration names.
+    pub fn load_watched(path: &Path) -> (Result<Loaded, ConfigError>, WatchedFiles) {
+        // Before they are read: a file that changes meanwhile is seen as changed afterwards.
+        let before = WatchedFiles::new([path.to_owned()]);
+        let mut named = Vec::new();
+        let loaded = Self::load_naming(path, &mut named);
+        (loaded, before.with(named))
+    }
+
+    fn load_naming(path: &Path, named: &mut Vec<PathBuf>) -> Result<Loaded, ConfigError> {
         let file = path.display().to_string();
         let unreadable = |source| ConfigError::Unreadable {
             file: file.clone(),
@@ -152,7 +168,7 @@ impl Config {
             return Err(ConfigError::TooLarge { file });
         }
         match str::from_utf8(&bytes) {
-            Ok(text) => Self::parse(&file, text, &process_variable),
+            Ok(text) => Self::parse_naming(&file, text, &process_variable, named),
             Err(error) => {
                 let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
@@ -171,6 +187,15 @@ impl Config {
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigError> {
+        Self::parse_naming(name, text, environment, &mut Vec::new())
+    }
+
+    fn parse_naming(
+        name: &str,
+        text: &str,
+        environment: &dyn Fn(&str) -> Option<String>,
+        named: &mut Vec<PathBuf>,
+    ) -> Result<Loaded, ConfigError> {
         // A byte order mark is nothing that an editor shows.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let mut source = Source::new(name, text);
@@ -184,6 +209,7 @@ impl Config {
         let cx = Cx::new(text, environment, folder, removed::cure);
         let config = read::tables(&cx, document.get_ref());
         source.hide(cx.hidden.take());
+        named.extend(cx.files.take());
         let (errors, warnings): (Vec<Finding>, Vec<Finding>) = cx
             .found
             .take()

@@ -1,6 +1,7 @@
 //! `[server]`, `[admin]` and `[log]`.
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -47,6 +48,8 @@ pub struct Server {
     pub path_policy: PathPolicy,
     /// What happens to request headers with `_` in the name. Default `"drop"`.
     pub underscore_headers: UnderscoreHeaders,
+    /// How often the files are read for changes; `None` is `"off"`. Default `"2s"`.
+    pub reload: Option<Duration>,
     /// `[server.shutdown]`.
     pub shutdown: Shutdown,
 }
@@ -138,6 +141,9 @@ pub struct AccessLog {
     pub skip: Vec<String>,
 }
 
+/// Bounds of `server.reload`.
+const RELOAD: RangeInclusive<Duration> = Duration::from_millis(100)..=Duration::from_secs(3600);
+
 impl Server {
     pub(super) fn read(table: &Reader<'_>) -> Option<Self> {
         let tls = table.table("tls");
@@ -163,6 +169,7 @@ impl Server {
             path_policy: table.key(&keys::server::PATH_POLICY, choice(&PATH_POLICIES))?,
             underscore_headers: table
                 .key(&keys::server::UNDERSCORE_HEADERS, choice(&UNDERSCORES))?,
+            reload: table.key(&keys::server::RELOAD, reload)?,
             shutdown: shutdown?,
         };
         table.finish();
@@ -278,6 +285,13 @@ fn per_address(value: &Value<'_>) -> Option<PerAddress> {
         _ => Err(Fault::new("is not a number of connections")
             .help("write \"auto\" for half of max_connections, or a number without quotes")),
     })(value)
+}
+
+fn reload(value: &Value<'_>) -> Option<Option<Duration>> {
+    if value.item.as_str() == Some("off") {
+        return Some(None);
+    }
+    duration(RELOAD)(value).map(Some)
 }
 
 fn header_bytes(value: &Value<'_>) -> Option<usize> {

@@ -6,7 +6,7 @@ use super::route::{Action, Auth, Route};
 use super::server::PathPolicy;
 use super::session::SessionStoreKind;
 use super::tables::Tables;
-use super::users::{self, UserStoreKind};
+use super::users::{self, UserStore};
 use super::values::ListenAddress;
 
 /// Reports them. Nothing is said about entries that could not be read.
@@ -69,7 +69,8 @@ pub(super) fn report(tables: &Tables<'_>) {
     limits_over_sockets(tables);
     let (table, users) = &tables.users;
     users::warn(table, users, &tables.identity, tables.phone.enabled);
-    if users.store == UserStoreKind::Memory && tables.session.1.store == SessionStoreKind::Redis {
+    if matches!(users.store, UserStore::Memory) && tables.session.1.store == SessionStoreKind::Redis
+    {
         let help = "write \"redis\": sessions outlive this process, and replicas would disagree on who is who";
         table.warning("store", "user ids end with this process", help);
     }

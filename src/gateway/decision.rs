@@ -7,7 +7,7 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{Method, Uri, Version};
 
-use super::endpoints::Endpoint;
+use super::endpoint::Endpoint;
 use super::snapshot::{CompiledRoute, Snapshot};
 use crate::config::{PathPolicy, Style};
 use crate::error::Error;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokio::time::Instant;
 
 use super::RequestContext;
-use super::endpoints::Endpoint;
+use super::endpoint::Endpoint;
 use super::key_checks::KeyChecks;
 use super::response::GatewayResponse;
 use super::snapshot::Snapshot;

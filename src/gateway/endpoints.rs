@@ -1,20 +1,18 @@
-//! Our own endpoints: login, logout; `profile.rs`, `decrypt.rs` and `phone.rs` have the others. They come before routing, so no route can
-//! shadow them.
-
-use std::sync::Arc;
+//! Serves the gateway's own endpoints: login and logout here, the others in `profile.rs`, `decrypt.rs` and
+//! `phone.rs`.
 
 use bytes::Bytes;
 use hyper::body::Body as _;
 use hyper::{Method, StatusCode};
 
 use super::RequestContext;
+use super::endpoint::Endpoint;
 use super::response::GatewayResponse;
 use super::snapshot::{CompiledLogin, Snapshot};
 use super::upstream_request::ReadBody;
-use crate::access_token::AccessTokens;
 use crate::auth::{self, BODY_TOKEN_LIMIT, Caller};
 use crate::clock;
-use crate::config::{Auth, OnBadToken, Quota, Style};
+use crate::config::{Auth, OnBadToken};
 use crate::error::{Error, SkeyState};
 use crate::http::body::{self, BodyKind};
 use crate::login::{self, LOGIN_BODY_LIMIT, LoginAttempt};
@@ -23,110 +21,8 @@ use crate::session::{Session, Skey};
 use crate::style;
 use crate::users::CreateUsers;
 
-/// All below it is ours.
-const OWN_PREFIX: &str = "/_gateway";
-const LOGOUT: &str = "/_gateway/logout";
-const ME: &str = "/_gateway/me";
-const DECRYPT: &str = "/_gateway/decrypt";
-const PHONE: &str = "/_gateway/phone";
-
-/// One of our own endpoints.
-#[derive(Clone, Copy)]
-pub(super) enum Endpoint<'a> {
-    Login(&'a CompiledLogin),
-    Logout,
-    /// Whether he may change something of himself.
-    Me(Profiled),
-    Decrypt,
-    Phone(&'a Arc<AccessTokens>),
-    /// Below our prefix, but nothing there.
-    Unknown,
-}
-
-/// Whether a nickname or an avatar is kept.
-#[derive(Clone, Copy)]
-pub(super) enum Profiled {
-    Yes,
-    No,
-}
-
-impl<'a> Endpoint<'a> {
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Login(_) => "login",
-            Self::Logout => "logout",
-            Self::Me(_) => "me",
-            Self::Decrypt => "decrypt",
-            Self::Phone(_) => "phone",
-            Self::Unknown => "unknown",
-        }
-    }
-
-    /// Refuses what the endpoint does not take.
-    pub(super) fn check_method(&self, method: &Method) -> Result<(), Error> {
-        let methods: &[Method] = match self {
-            Self::Login(entry) => &entry.config.methods,
-            Self::Logout | Self::Decrypt | Self::Phone(_) => &[Method::POST],
-            Self::Me(Profiled::No) => &[Method::GET],
-            Self::Me(Profiled::Yes) => &[Method::GET, Method::PATCH, Method::POST],
-            Self::Unknown => return Err(Error::NoRoute),
-        };
-        if methods.contains(method) {
-            return Ok(());
-        }
-        let allow = methods
-            .iter()
-            .map(Method::as_str)
-            .collect::<Vec<_>>()
-            .join(", ");
-        Err(Error::MethodNotAllowed { allow })
-    }
-
-    /// What counts it, by address: logout, me and decrypt as much as the first login, but apart from it.
-    pub(super) fn quota(&self, snapshot: &Snapshot) -> Option<Quota> {
-        match self {
-            Self::Login(entry) => entry.config.rate_limit,
-            Self::Logout | Self::Me(_) | Self::Decrypt | Self::Phone(_) => {
-                snapshot.login_entries.first()?.config.rate_limit
-            }
-            Self::Unknown => None,
-        }
-    }
-
-    /// A login's own style; for the others the first login's, since a client speaks one.
-    pub(super) fn style(&self, snapshot: &'a Snapshot) -> &'a Style {
-        let entry = match self {
-            Self::Login(entry) => Some(*entry),
-            Self::Logout | Self::Me(_) | Self::Decrypt | Self::Phone(_) | Self::Unknown => {
-                snapshot.login_entries.first()
-            }
-        };
-        entry.map_or(&Style::Plain, |entry| &entry.config.style)
-    }
-}
-
 impl Snapshot {
-    /// The endpoint at a path, if it is one of ours.
-    pub(super) fn endpoint(&self, path: &str) -> Option<Endpoint<'_>> {
-        if let Some(entry) = self
-            .login_entries
-            .iter()
-            .find(|entry| entry.config.path == path)
-        {
-            return Some(Endpoint::Login(entry));
-        }
-        let below = path.strip_prefix(OWN_PREFIX)?;
-        match (path, &self.phone) {
-            (PHONE, Some(tokens)) => Some(Endpoint::Phone(tokens)),
-            (LOGOUT, _) => Some(Endpoint::Logout),
-            (ME, _) => Some(Endpoint::Me(self.profiled())),
-            (DECRYPT, _) => Some(Endpoint::Decrypt),
-            _ if below.is_empty() || below.starts_with('/') => Some(Endpoint::Unknown),
-            _ => None,
-        }
-    }
-
-    /// Answers a request to one of our endpoints.
+    /// Responds to a request to an endpoint.
     pub(super) async fn serve_endpoint(
         &self,
         endpoint: Endpoint<'_>,
@@ -231,7 +127,7 @@ impl Snapshot {
         Ok(GatewayResponse::json(StatusCode::OK, style::done(style)))
     }
 
-    /// The session of a request to one of our endpoints, its skey, and the body where it had to be read for that.
+    /// The session of a request to an endpoint, its skey, and the body if it had to be read for that.
     pub(super) async fn own_session(
         &self,
         context: &mut RequestContext<'_, '_>,

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
 use tokio::time::Instant;
 
 use super::RequestContext;
 use super::decision::{Decision, decide};
 use super::response::GatewayResponse;
 use super::snapshot::{CompiledRoute, RouteTarget, Snapshot};
-use crate::config::HeaderRules;
 use crate::error::Error;
 use crate::request_log::{Record, UpstreamEntry};
 use crate::upstream::Attempt;
@@ -86,15 +84,5 @@ impl<'s> RequestContext<'_, 's> {
             Decision::Endpoint(endpoint) => record.endpoint = Some(endpoint.name()),
             Decision::Route(route) => record.route = Some(Arc::clone(&route.config)),
         }
-    }
-}
-
-/// Sets and removes what the route says.
-pub(super) fn apply(rules: &HeaderRules, headers: &mut HeaderMap) {
-    for name in &rules.remove {
-        headers.remove(name);
-    }
-    for (name, value) in &rules.set {
-        headers.insert(name.clone(), value.clone());
     }
 }

@@ -32,7 +32,7 @@ const NOT_DEAD: &[u8] = b"not dead";
 pub(super) struct KeyChecks {
     tokens: Arc<AccessTokens>,
     tasks: TaskTracker,
-    questions: Questions,
+    questions: Arc<Questions>,
     /// Of what the operator can change.
     warning: LogThrottle,
 }
@@ -61,7 +61,17 @@ impl KeyChecks {
         Self {
             tokens: Arc::clone(tokens),
             tasks,
-            questions: Questions::new(),
+            questions: Arc::new(Questions::new()),
+            warning: LogThrottle::new(LogThrottle::MINUTE),
+        }
+    }
+
+    /// The same verdicts; further questions are asked with these tokens.
+    pub(super) fn reconfigured(&self, tokens: &Arc<AccessTokens>) -> Self {
+        Self {
+            tokens: Arc::clone(tokens),
+            tasks: self.tasks.clone(),
+            questions: Arc::clone(&self.questions),
             warning: LogThrottle::new(LogThrottle::MINUTE),
         }
     }

@@ -5,9 +5,11 @@ mod authenticate;
 mod catch_panic;
 mod decision;
 mod decrypt;
+mod endpoint;
 mod endpoints;
 mod explain;
 mod forward;
+mod header_rules;
 mod key_checks;
 mod limits;
 mod phone;
@@ -93,6 +95,11 @@ impl Gateway {
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
+    }
+
+    /// Answers further requests by another snapshot; requests that have begun finish by the one they began with.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.snapshot.store(Arc::new(snapshot));
     }
 
     /// `[server]` of the snapshot of the moment.

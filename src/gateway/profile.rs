@@ -6,7 +6,6 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Value, json};
 
 use super::RequestContext;
-use super::endpoints::Profiled;
 use super::response::GatewayResponse;
 use super::snapshot::Snapshot;
 use crate::config::ProfileField;
@@ -29,14 +28,6 @@ struct ProfilePatch {
 }
 
 impl Snapshot {
-    /// Whether users can change anything of what is kept.
-    pub(super) fn profiled(&self) -> Profiled {
-        match self.logins.kept() {
-            [] | [ProfileField::Phone] => Profiled::No,
-            _ => Profiled::Yes,
-        }
-    }
-
     pub(super) async fn serve_me(
         &self,
         mut context: RequestContext<'_, '_>,

@@ -13,7 +13,7 @@ use hyper::header::{
 };
 use hyper::{Method, Response, StatusCode};
 
-use super::forward::apply;
+use super::header_rules::apply;
 use crate::config::{HeaderRules, Respond, Style};
 use crate::error::Error;
 use crate::limit::RateLimitStatus;

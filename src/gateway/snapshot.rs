@@ -16,6 +16,7 @@ use crate::login::Logins;
 use crate::route::RouteTable;
 use crate::session::SessionStore;
 use crate::upstream::Upstream;
+use crate::wechat::Wechat;
 
 /// Routes, upstreams, logins and rules of one configuration.
 pub struct Snapshot {
@@ -80,11 +81,14 @@ impl fmt::Display for UnknownUpstream {
 impl std::error::Error for UnknownUpstream {}
 
 /// What a snapshot's requests use that outlives it: opened once, and told of each new configuration.
+#[derive(Clone)]
 pub struct Services {
-    /// Where sessions are.
+    /// The session store.
     pub sessions: SessionStore,
     /// Logs users in.
-    pub logins: Logins,
+    pub logins: Arc<Logins>,
+    /// WeChat's API.
+    pub wechat: Arc<Wechat>,
     /// Calls WeChat with access_tokens.
     pub tokens: Arc<AccessTokens>,
     /// Counts requests.
@@ -100,16 +104,10 @@ impl Snapshot {
     /// A route names an upstream that is not there.
     pub fn new(
         config: Config,
-        services: Services,
+        services: &Services,
         previous: Option<&Self>,
     ) -> Result<Self, UnknownUpstream> {
-        let Services {
-            sessions,
-            logins,
-            tokens,
-            limits,
-            tasks,
-        } = services;
+        let Services { tokens, limits, .. } = services;
         let mut every_source = config.session.token_from;
         for source in config.routes.iter().flat_map(|route| &route.token_from) {
             if !every_source.contains(source) {
@@ -136,28 +134,32 @@ impl Snapshot {
         let upstreams: BTreeMap<_, _> = upstreams.collect();
         let routes = config.routes.into_iter();
         let routes =
-            routes.map(|route| CompiledRoute::new(route, &upstreams, &limits).map(Arc::new));
+            routes.map(|route| CompiledRoute::new(route, &upstreams, limits).map(Arc::new));
         let routes = routes.collect::<Result<Vec<_>, _>>()?;
         let endpoint_limit = limits.of_endpoints(&config.login);
         let login_entries = config.login.into_iter().map(|config| CompiledLogin {
             limit: limits.of_login(&config),
             config,
         });
-        let checksession = config.decrypt.checksession;
+        let known_checks = previous.and_then(|previous| previous.key_checks.as_ref());
+        let key_checks = config.decrypt.checksession.then(|| match known_checks {
+            Some(known) => known.reconfigured(tokens),
+            None => KeyChecks::new(tokens, services.tasks.clone()),
+        });
         Ok(Self {
             login_entries: login_entries.collect(),
             endpoint_limit,
             policy: Arc::new(policy),
             server: Arc::new(config.server),
             apps: config.apps.into_iter().map(Arc::new).collect(),
-            key_checks: checksession.then(|| Arc::new(KeyChecks::new(&tokens, tasks))),
+            key_checks: key_checks.map(Arc::new),
             access_log: Arc::new(config.log.access),
             routes: RouteTable::new(&routes),
             upstreams,
-            sessions,
-            logins: Arc::new(logins),
-            phone: config.phone.enabled.then_some(tokens),
-            limits,
+            sessions: services.sessions.clone(),
+            logins: Arc::clone(&services.logins),
+            phone: config.phone.enabled.then(|| Arc::clone(tokens)),
+            limits: Arc::clone(limits),
             every_source,
         })
     }

@@ -16,7 +16,7 @@ use hyper::http::uri::{Authority, PathAndQuery};
 
 use super::RequestContext;
 use super::decision::Head;
-use super::forward::apply;
+use super::header_rules::apply;
 use super::snapshot::Snapshot;
 use crate::auth::{self, BODY_TOKEN_LIMIT, BodyText, ExtractedToken};
 use crate::config::{Route, TokenSource};

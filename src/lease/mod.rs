@@ -129,6 +129,18 @@ impl Leases {
         Self::redis(link, &config.redis.key_prefix, sealer)
     }
 
+    /// The same leases, sealed by the keys of another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, config: &Config) -> Self {
+        match self {
+            Self::Redis(leases) => {
+                let sealer = Sealer::new(&config.session.seal_keys, &config.apps);
+                Self::Redis(leases.reconfigured(sealer))
+            }
+            Self::Memory(leases) => Self::Memory(leases.clone()),
+        }
+    }
+
     /// In Redis.
     #[must_use]
     pub fn redis(link: RedisLink, key_prefix: &str, sealer: Sealer) -> Self {

@@ -74,6 +74,10 @@ impl RedisLeases {
         }
     }
 
+    pub(super) fn reconfigured(&self, sealer: Sealer) -> Self {
+        Self::new(self.link.clone(), &self.prefix, sealer)
+    }
+
     pub(super) async fn look(&self, work: &Work, ahead: Duration) -> Result<Look, StoreError> {
         let look = self.look_once(work, millis(ahead).min(ALWAYS_DUE)).await?;
         if look.result.is_none() && matches!(look.state, LeaseState::Fresh) {

@@ -25,6 +25,15 @@ impl Logins {
         self
     }
 
+    /// Shares the concurrency limits of `others`, which these logins replace at a reload.
+    #[must_use]
+    pub fn with_limits_of(mut self, others: &Self) -> Self {
+        self.login_permits = Arc::clone(&others.login_permits);
+        self.change_permits = Arc::clone(&others.change_permits);
+        self.changes_per_user = others.changes_per_user.clone();
+        self
+    }
+
     /// The profile fields that are kept.
     #[must_use]
     pub fn kept(&self) -> &[ProfileField] {

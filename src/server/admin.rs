@@ -24,11 +24,10 @@ const RETRY_DELAY: Duration = Duration::from_millis(50);
 /// Serves until `stopped`; reports not ready from `draining` on.
 pub(super) async fn serve(
     listener: Listener,
-    admin: Admin,
+    admin: Arc<Admin>,
     draining: CancellationToken,
     stopped: CancellationToken,
 ) {
-    let admin = Arc::new(admin);
     loop {
         let accepted = tokio::select! {
             () = stopped.cancelled() => return,

@@ -17,7 +17,7 @@ use super::accept_queue::FairQueue;
 use super::accepted::Accepted;
 use super::admission::Admission;
 use super::refusal::Refusals;
-use super::{StartError, connection};
+use super::{BindError, connection};
 use crate::config::ListenAddress;
 use crate::gateway::Gateway;
 use crate::http::address::Peer;
@@ -59,12 +59,12 @@ pub(super) struct Acceptor {
 
 impl Listener {
     /// Binds the address. A Unix socket left behind by a process that has ended is replaced.
-    pub(super) async fn bind(address: &ListenAddress) -> Result<Self, StartError> {
+    pub(super) async fn bind(address: &ListenAddress) -> Result<Self, BindError> {
         let bound = match address {
             ListenAddress::Tcp(tcp) => bind_tcp(*tcp).map(Bound::Tcp),
             ListenAddress::Unix(path) => bind_unix(path).await.map(Bound::Unix),
         };
-        let socket = bound.map_err(|source| StartError::Bind {
+        let socket = bound.map_err(|source| BindError {
             address: address.to_string(),
             source,
         })?;

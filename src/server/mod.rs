@@ -1,4 +1,4 @@
-//! Sockets and the life of the process's work: bind, accept, serve, drain.
+//! Sockets: bind, accept, serve, drain. Listeners open and close while the others go on.
 
 mod accept_queue;
 mod accepted;
@@ -18,277 +18,239 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::admission::Admission;
 use self::listener::{Acceptor, Listener};
 use self::refusal::Refusals;
-use crate::access_token::AccessTokens;
 use crate::admin::Admin;
-use crate::config::{Config, ListenAddress, SessionStoreKind, UserStoreKind};
-use crate::gateway::{Gateway, Services, Snapshot, UnknownUpstream};
-use crate::lease::Leases;
-use crate::limit::Limits;
-use crate::login::{Logins, Merges};
-use crate::redis::{RedisConfigError, RedisLink};
-use crate::session::SessionStore;
-use crate::users::{Bans, Profiles, UserDirectory, WebhookUsers};
-use crate::webhook::WebhookSetupError;
-use crate::wechat::{Wechat, WechatSetupError};
+use crate::config::{ListenAddress, Server as ServerConfig};
+use crate::gateway::Gateway;
 
-/// A gateway whose ports are bound and which answers nobody yet.
-pub struct Server {
-    listeners: Vec<Listener>,
-    admin: Option<(Listener, Admin)>,
-    addresses: Vec<ListenAddress>,
-    gateway: Arc<Gateway>,
-    redis: Option<RedisLink>,
-    users: UserDirectory,
-    drain: Duration,
-}
-
-/// Why a server could not be made.
+/// A port or socket that cannot be had.
 #[derive(Debug)]
-pub enum StartError {
-    /// A port or socket cannot be had.
-    Bind {
-        /// Which.
-        address: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// What `[redis]` says cannot be an address.
-    Redis(RedisConfigError),
-    /// A route leads nowhere.
-    Routes(UnknownUpstream),
-    /// The client for WeChat cannot be made.
-    Wechat(WechatSetupError),
-    /// The client for a service of the operator's cannot be made.
-    Webhook {
-        /// Its table in the configuration.
-        table: &'static str,
-        /// Why.
-        source: WebhookSetupError,
-    },
+pub struct BindError {
+    /// The address, as it is written in the configuration.
+    pub address: String,
+    /// The cause.
+    pub source: io::Error,
 }
 
-impl fmt::Display for StartError {
+impl fmt::Display for BindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Bind { address, source } => write!(f, "listening on {address}: {source}"),
-            Self::Redis(error) => error.fmt(f),
-            Self::Routes(error) => error.fmt(f),
-            Self::Wechat(error) => error.fmt(f),
-            Self::Webhook { table, source } => write!(f, "{table}: {source}"),
-        }
+        write!(f, "listening on {}: {}", self.address, self.source)
     }
 }
 
-impl std::error::Error for StartError {
+impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Bind { source, .. } => Some(source),
-            Self::Redis(error) => Some(error),
-            Self::Routes(error) => Some(error),
-            Self::Wechat(error) => Some(error),
-            Self::Webhook { source, .. } => Some(source),
-        }
+        Some(&self.source)
     }
 }
 
 /// How a server ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
-    /// Everything under way was finished.
+    /// Everything in flight was finished.
     Drained,
-    /// So many connections, tunnels and logins were still open at `shutdown.drain` and were cut.
+    /// This many connections, tunnels and logins were still open at `shutdown.drain` and were cut.
     CutOff(usize),
 }
 
-impl Server {
-    /// Binds every port. Redis may be away: its link keeps trying.
-    ///
-    /// # Errors
-    /// A port that cannot be had, or parts that cannot be made of what the configuration says.
-    pub async fn bind(config: Config) -> Result<Self, StartError> {
-        let mut listeners = Vec::new();
-        for address in &config.server.listen {
-            listeners.push(Listener::bind(address).await?);
-        }
-        let admin = match config.admin.listen {
-            Some(address) => Some(Listener::bind(&ListenAddress::Tcp(address)).await?),
-            None => None,
-        };
-        let needs_redis = config.session.store == SessionStoreKind::Redis
-            || config.users.store == UserStoreKind::Redis
-            || config.rate_limit.shared;
-        let redis = match needs_redis {
-            true => Some(RedisLink::connect(&config.redis).map_err(StartError::Redis)?),
-            false => None,
-        };
-        let sessions = match (config.session.store, &redis) {
-            (SessionStoreKind::Redis, Some(link)) => SessionStore::redis(
-                link.clone(),
-                &config.redis.key_prefix,
-                &config.session,
-                &config.apps,
-            ),
-            _ => SessionStore::memory(&config.session),
-        };
-        let bans = match (config.session.store, &redis) {
-            (SessionStoreKind::Redis, Some(link)) => {
-                Bans::redis(link.clone(), &config.redis.key_prefix)
-            }
-            _ => Bans::memory(),
-        };
-        let users = match (config.users.store, &redis, &config.users.sql) {
-            (UserStoreKind::Redis, Some(link), _) => {
-                UserDirectory::redis(link.clone(), &config.redis.key_prefix)
-            }
-            (UserStoreKind::Sql, _, Some(sql)) => UserDirectory::sql(sql, bans.clone()),
-            (UserStoreKind::Webhook, ..) => webhook_users(&config)?,
-            (UserStoreKind::Off, ..) => UserDirectory::Off,
-            _ => UserDirectory::memory(bans.clone()),
-        };
-        let wechat = Arc::new(Wechat::new(&config.wechat).map_err(StartError::Wechat)?);
-        let counted_in = redis.clone().filter(|_| config.rate_limit.shared);
-        let key_prefix = config.redis.key_prefix.as_str();
-        let limits = Limits::new(counted_in.map(|link| (link, key_prefix)));
-        let tasks = TaskTracker::new();
-        let shared = redis
-            .clone()
-            .filter(|_| config.session.store == SessionStoreKind::Redis);
-        let merges = Merges {
-            header_for: config.users.merged.header_for,
-        };
-        let tokens = AccessTokens::new(Arc::clone(&wechat), shared.clone(), &config, tasks.clone());
-        let tokens = Arc::new(tokens);
-        let admin = admin.map(|listener| {
-            let admin = Admin::new(&config, redis.clone(), &wechat, &tokens);
-            (listener, admin)
-        });
-        let logins = Logins::new(
-            wechat,
-            users.clone(),
-            bans,
-            sessions.clone(),
-            Leases::new(shared, &config),
-            merges,
-            tasks.clone(),
-        )
-        .with_profiles(Profiles::new(users.clone(), &config.users.profile));
-        Ok(Self {
-            addresses: listeners
-                .iter()
-                .map(|listener| listener.address().clone())
-                .collect(),
-            listeners,
-            admin,
-            drain: config.server.shutdown.drain,
-            gateway: Arc::new(gateway(config, sessions, logins, tokens, limits, tasks)?),
-            redis,
-            users,
-        })
-    }
+/// All listeners of the process, for requests and for the operator.
+pub struct Server {
+    gateway: Arc<Gateway>,
+    admin: Arc<Admin>,
+    acceptor: Arc<Acceptor>,
+    connections: TaskTracker,
+    /// Cancelled when the process shall end: listeners stop, connections drain.
+    shutdown: CancellationToken,
+    /// Cancelled after the drain: the admin listener answers to the end, so that the drain can be
+    /// watched.
+    stopped: CancellationToken,
+    open: Mutex<Vec<OpenListener>>,
+}
 
-    /// Where requests are taken, with the ports that were given for port 0.
+/// A listener that accepts.
+struct OpenListener {
+    role: Role,
+    /// As configured: port 0 stands for the port that was given.
+    configured: ListenAddress,
+    stop: CancellationToken,
+    accepting: JoinHandle<()>,
+}
+
+/// What a listener is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    Requests,
+    Admin,
+}
+
+/// The listeners of a configuration: new ones are bound, and accept nothing yet.
+pub struct BoundListeners(Vec<(Role, ListenAddress, Option<Listener>)>);
+
+impl BoundListeners {
+    /// The addresses for requests that were bound, with the ports that were given for port 0.
     #[must_use]
-    pub fn addresses(&self) -> &[ListenAddress] {
-        &self.addresses
+    pub fn addresses(&self) -> Vec<ListenAddress> {
+        self.new_of(Role::Requests).cloned().collect()
     }
 
-    /// Where `/livez`, `/readyz` and `/wechat/` are answered.
+    /// The address of the admin listener, if it was bound.
     #[must_use]
     pub fn admin_address(&self) -> Option<SocketAddr> {
-        match self.admin.as_ref()?.0.address() {
+        match self.new_of(Role::Admin).next()? {
             ListenAddress::Tcp(address) => Some(*address),
             ListenAddress::Unix(_) => None,
         }
     }
 
-    /// The link to Redis; `None` when nothing is kept there.
-    #[must_use]
-    pub fn redis(&self) -> Option<&RedisLink> {
-        self.redis.as_ref()
+    fn new_of(&self, wanted: Role) -> impl Iterator<Item = &ListenAddress> {
+        self.0.iter().filter_map(move |(role, _, listener)| {
+            let listener = listener.as_ref().filter(|_| *role == wanted)?;
+            Some(listener.address())
+        })
     }
+}
 
-    /// The user directory.
+impl Server {
+    /// A server without listeners. It drains when `shutdown` is cancelled.
     #[must_use]
-    pub fn users(&self) -> &UserDirectory {
-        &self.users
-    }
-
-    /// Serves until told to stop; then stops accepting, lets requests finish within `shutdown.drain`, and returns.
-    pub async fn run(self, shutdown: CancellationToken) -> Ended {
+    pub fn new(gateway: Arc<Gateway>, admin: Arc<Admin>, shutdown: CancellationToken) -> Self {
         let connections = TaskTracker::new();
-        let acceptor = Arc::new(Acceptor {
-            admission: Admission::new(&self.gateway.server()),
+        let acceptor = Acceptor {
+            admission: Admission::new(&gateway.server()),
             refusals: Refusals::new(),
             connections: connections.clone(),
-        });
-        // The operator's listener answers to the end, so that the drain can be watched.
-        let stopped = CancellationToken::new();
-        if let Some((listener, admin)) = self.admin {
-            tokio::spawn(admin::serve(
-                listener,
-                admin,
-                shutdown.clone(),
-                stopped.clone(),
-            ));
+        };
+        Self {
+            gateway,
+            admin,
+            acceptor: Arc::new(acceptor),
+            connections,
+            shutdown,
+            stopped: CancellationToken::new(),
+            open: Mutex::default(),
         }
-        let accepting = TaskTracker::new();
-        for listener in self.listeners {
-            let gateway = Arc::clone(&self.gateway);
-            accepting.spawn(listener.accept(gateway, Arc::clone(&acceptor), shutdown.clone()));
+    }
+
+    /// Binds the addresses that are not open yet. Changes nothing: without `open` they are closed
+    /// again.
+    ///
+    /// # Errors
+    /// The first address that cannot be had.
+    pub async fn bind(
+        &self,
+        listen: &[ListenAddress],
+        admin: Option<SocketAddr>,
+    ) -> Result<BoundListeners, BindError> {
+        let requests = listen
+            .iter()
+            .map(|address| (Role::Requests, address.clone()));
+        let admin = admin.map(|address| (Role::Admin, ListenAddress::Tcp(address)));
+        let open = self.open.lock().await;
+        let mut bound = Vec::new();
+        for (role, address) in requests.chain(admin) {
+            let is_open = open.iter().any(|open| open.is(role, &address));
+            let listener = match is_open {
+                true => None,
+                false => Some(Listener::bind(&address).await?),
+            };
+            bound.push((role, address, listener));
         }
-        shutdown.cancelled().await;
-        accepting.close();
-        accepting.wait().await;
-        connections.close();
+        Ok(BoundListeners(bound))
+    }
+
+    /// Accepts on what was bound, and stops accepting on every other address: its connections
+    /// finish their requests in flight, within `drain`.
+    pub async fn open(&self, bound: BoundListeners) {
+        let mut open = self.open.lock().await;
+        let wanted = |open: &OpenListener| {
+            let mut addresses = bound.0.iter();
+            addresses.any(|(role, address, _)| open.is(*role, address))
+        };
+        let (keep, drop): (Vec<_>, Vec<_>) = open.drain(..).partition(wanted);
+        *open = keep;
+        for OpenListener {
+            configured,
+            stop,
+            accepting,
+            ..
+        } in drop
+        {
+            stop.cancel();
+            // The socket is closed once the task has ended, so that the address is free again.
+            let _ = accepting.await;
+            tracing::info!(listen = %configured, "no longer listening");
+        }
+        for (role, configured, listener) in bound.0 {
+            if let Some(listener) = listener {
+                open.push(self.accept(role, configured, listener));
+            }
+        }
+    }
+
+    /// Follows the connection limits of another configuration.
+    pub fn reconfigure(&self, config: &ServerConfig) {
+        self.acceptor.admission.reconfigure(config);
+    }
+
+    fn accept(&self, role: Role, configured: ListenAddress, listener: Listener) -> OpenListener {
+        let (stop, accepting) = match role {
+            Role::Requests => {
+                let stop = self.shutdown.child_token();
+                let (gateway, acceptor) = (Arc::clone(&self.gateway), Arc::clone(&self.acceptor));
+                let accepting = listener.accept(gateway, acceptor, stop.clone());
+                (stop, tokio::spawn(accepting))
+            }
+            Role::Admin => {
+                let stop = self.stopped.child_token();
+                let (admin, draining) = (Arc::clone(&self.admin), self.shutdown.clone());
+                let accepting = admin::serve(listener, admin, draining, stop.clone());
+                (stop, tokio::spawn(accepting))
+            }
+        };
+        OpenListener {
+            role,
+            configured,
+            stop,
+            accepting,
+        }
+    }
+
+    /// Waits for `shutdown`, then lets requests finish within `shutdown.drain` of the configuration
+    /// of that moment.
+    pub async fn run(&self) -> Ended {
+        self.shutdown.cancelled().await;
+        for listener in self.open.lock().await.iter_mut() {
+            if listener.role == Role::Requests {
+                let _ = (&mut listener.accepting).await;
+            }
+        }
         let tasks = self.gateway.tasks();
+        self.connections.close();
         tasks.close();
         let finished = async {
-            connections.wait().await;
+            self.connections.wait().await;
             tasks.wait().await;
         };
-        let ended = match tokio::time::timeout(self.drain, finished).await {
+        let drain = self.gateway.server().shutdown.drain;
+        let ended = match tokio::time::timeout(drain, finished).await {
             Ok(()) => Ended::Drained,
-            Err(_) => Ended::CutOff(connections.len().saturating_add(tasks.len())),
+            Err(_) => Ended::CutOff(self.connections.len().saturating_add(tasks.len())),
         };
-        stopped.cancel();
+        self.stopped.cancel();
         ended
     }
 }
 
-fn gateway(
-    config: Config,
-    sessions: SessionStore,
-    logins: Logins,
-    tokens: Arc<AccessTokens>,
-    limits: Limits,
-    tasks: TaskTracker,
-) -> Result<Gateway, StartError> {
-    let services = Services {
-        sessions,
-        logins,
-        tokens,
-        limits: Arc::new(limits),
-        tasks: tasks.clone(),
-    };
-    let snapshot = Snapshot::new(config, services, None).map_err(StartError::Routes)?;
-    Ok(Gateway::new(snapshot, tasks))
-}
-
-fn webhook_users(config: &Config) -> Result<UserDirectory, StartError> {
-    let webhook = config.users.webhook.as_ref();
-    let users = webhook.map_or(Err(WebhookSetupError::Url), WebhookUsers::new);
-    users
-        .map(UserDirectory::Webhook)
-        .map_err(|source| StartError::Webhook {
-            table: "users.webhook",
-            source,
-        })
+impl OpenListener {
+    fn is(&self, role: Role, address: &ListenAddress) -> bool {
+        self.role == role && self.configured == *address
+    }
 }

@@ -90,6 +90,15 @@ impl SessionStore {
         Self::Memory(MemorySessions::new(config))
     }
 
+    /// The same sessions, under the `[session]` table and the apps of another configuration.
+    #[must_use]
+    pub fn reconfigured(&self, config: &config::Session, apps: &[config::App]) -> Self {
+        match self {
+            Self::Redis(store) => Self::Redis(store.reconfigured(config, apps)),
+            Self::Memory(store) => Self::Memory(store.reconfigured(config)),
+        }
+    }
+
     /// Looks up the session of an skey, in one round trip. A renewal that is due runs in the
     /// background.
     ///

@@ -3,10 +3,8 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
+use super::ban::Ban;
 use super::redis::RedisBans;
 use crate::clock;
 use crate::identity::Holder;
@@ -22,36 +20,10 @@ pub enum Bans {
     Memory(MemoryBans),
 }
 
-/// A ban, with its reason and its end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Ban {
-    /// The operator's reason.
-    pub reason: String,
-    /// When it was set; seconds since 1970.
-    pub since: u64,
-    /// When it expires; `None` until an operator lifts it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<u64>,
-}
-
 /// Bans that end with the process. A clone shares them.
 #[derive(Clone, Default)]
 pub struct MemoryBans {
     bans: Arc<Mutex<HashMap<Holder, Ban>>>,
-}
-
-impl Ban {
-    /// A ban from now on; `None` is permanent. Counted in whole seconds, at least one.
-    #[must_use]
-    pub fn new(reason: &str, lasts: Option<Duration>) -> Self {
-        let since = clock::unix_seconds();
-        let until = lasts.map(|lasts| since.saturating_add(lasts.as_secs().max(1)));
-        Self {
-            reason: reason.to_owned(),
-            since,
-            until,
-        }
-    }
 }
 
 impl Bans {
@@ -169,6 +141,8 @@ fn carry_over(bans: &mut HashMap<Holder, Ban>, from: &str, to: &str, now: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::testing::{RedisServer, eventually};
 

@@ -2,6 +2,7 @@
 //! with one unionid, also when the unionid becomes known later: the older id stays, the newer
 //! becomes its alias.
 
+mod ban;
 mod bans;
 mod entries;
 mod id;
@@ -13,7 +14,8 @@ mod sql;
 mod tests;
 mod webhook;
 
-pub use self::bans::{Ban, Bans, MemoryBans};
+pub use self::ban::Ban;
+pub use self::bans::{Bans, MemoryBans};
 pub use self::entries::{Entries, Entry, EntryKind};
 pub use self::memory::MemoryUsers;
 pub use self::profile::{Change, Profile, ProfileError, Profiles};

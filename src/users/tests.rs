@@ -4,7 +4,7 @@
 use tempfile::TempDir;
 
 use super::{Bans, Change, CreateUsers, Profile, Profiles, UserDirectory, UserLookup};
-use crate::config::{Config, ProfileField};
+use crate::config::{Config, ProfileField, UserStore};
 use crate::identity::Holder;
 use crate::testing::RedisServer;
 use crate::users::Ban;
@@ -30,10 +30,11 @@ fn sqlite(folder: &TempDir) -> UserDirectory {
          timeout = \"20s\"\n",
         file.display()
     );
-    let config = Config::parse("gateway.toml", &toml, &|_| None)
-        .unwrap()
-        .config;
-    UserDirectory::sql(config.users.sql.as_ref().unwrap(), Bans::memory())
+    let loaded = Config::parse("gateway.toml", &toml, &|_| None);
+    let UserStore::Sql(sql) = loaded.unwrap().config.users.store else {
+        panic!("users.store is sql");
+    };
+    UserDirectory::sql(&sql, Bans::memory())
 }
 
 async fn found(

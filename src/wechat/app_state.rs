@@ -53,6 +53,12 @@ impl AppStates {
         }
         Arc::clone(states.entry(appid.to_owned()).or_default())
     }
+
+    /// Forgets the apps that a new configuration does not have.
+    pub(super) fn retain(&self, apps: &[App]) {
+        let mut states = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        states.retain(|appid, _| apps.iter().any(|app| app.appid == *appid));
+    }
 }
 
 impl AppState {

@@ -2,6 +2,7 @@
 //! of a login code for an openid.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -36,7 +37,8 @@ pub struct Wechat {
     pub(super) http: reqwest::Client,
     base: Url,
     timeout: Duration,
-    apps: AppStates,
+    apps: Arc<AppStates>,
+    config: config::Wechat,
 }
 
 impl Wechat {
@@ -69,7 +71,31 @@ impl Wechat {
             http: builder.build().map_err(client_error)?,
             base,
             timeout: config.timeout,
-            apps: AppStates::default(),
+            apps: Arc::default(),
+            config: config.clone(),
+        })
+    }
+
+    /// The same breakers and what else is known of these apps, under the `[wechat]` table of another configuration; its
+    /// connections stay where the table is the same.
+    ///
+    /// # Errors
+    /// As `new`.
+    pub fn reconfigured(
+        &self,
+        config: &config::Wechat,
+        apps: &[config::App],
+    ) -> Result<Self, WechatSetupError> {
+        self.apps.retain(apps);
+        let same = *config == self.config;
+        let client = if same { None } else { Some(Self::new(config)?) };
+        let source = client.as_ref().unwrap_or(self);
+        Ok(Self {
+            http: source.http.clone(),
+            base: source.base.clone(),
+            timeout: source.timeout,
+            apps: Arc::clone(&self.apps),
+            config: config.clone(),
         })
     }
 

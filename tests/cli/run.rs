@@ -323,13 +323,14 @@ fn a_second_signal_ends_it_at_once() {
 }
 
 #[test]
-fn sighup_is_logged_and_does_not_end_the_process() {
+fn sighup_reloads_and_does_not_end_the_process() {
     let folder = Folder::with(&open("127.0.0.1:0", "127.0.0.1:1"));
     let (mut gateway, address) = folder.run();
 
     gateway.signal("HUP");
 
-    let line = json(&gateway.line("reload is not available in this version"));
-    assert_eq!(line["level"], "WARN");
+    let line = json(&gateway.line("configuration reloaded"));
+    assert_eq!(line["level"], "INFO");
+    assert_eq!(line["cause"], "Signal");
     assert!(ask(address, "GET", "/x", "").starts_with("HTTP/1.1 502 "));
 }

@@ -1,13 +1,21 @@
-//! docs/ARCHITECTURE.md against the tree: its layers, its places, its tests, its keys.
+//! docs/ARCHITECTURE.md, docs/REDIS.md and docs/design/ against the tree: layers, places, keys.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use super::layers::LAYERS;
-use super::{code_words, file, root, section, table};
+use super::{code_words, documents, file, root, section, table};
 
 const DOCUMENT: &str = "docs/ARCHITECTURE.md";
+/// It is read in one sitting, or not at all.
+const MAX_LINES: usize = 250;
+
+#[test]
+fn the_document_is_short() {
+    let lines = file(DOCUMENT).lines().count();
+    assert!(lines <= MAX_LINES, "{lines} lines");
+}
 
 #[test]
 fn the_layers_are_those_that_are_tested() {
@@ -42,54 +50,66 @@ fn every_module_has_a_line_in_the_codemap() {
 
 #[test]
 fn every_place_that_is_named_is_there() {
-    let text = file(DOCUMENT);
-    let places = code_words(&text).into_iter().filter(|word| {
-        let path = Path::new(word);
-        word.contains('/') && path.extension().is_some_and(|end| end == "rs")
-    });
     let mut seen = 0;
-    for place in places {
-        let found = root().join(place).exists() || root().join("src").join(place).exists();
-        assert!(found, "there is no {place}");
-        seen += 1;
-    }
-    assert!(seen > 20, "only {seen} places");
-}
-
-#[test]
-fn every_rule_names_tests_that_are_there_or_a_place() {
-    let text = file(DOCUMENT);
-    let rules = section(&text, "## What never happens");
-    let code = all_code();
-    let mut seen = 0;
-    for rule in rules.split("\n\n").flat_map(numbered) {
-        let words = code_words(&rule);
-        let names: Vec<&str> = words
-            .into_iter()
-            .filter(|word| word.matches('_').count() > 1)
-            .collect();
-        assert!(
-            !names.is_empty() || rule.contains("src/"),
-            "nothing holds: {rule}"
-        );
-        for name in names {
-            assert!(
-                code.contains(&format!("fn {name}(")),
-                "there is no test {name}"
-            );
+    for name in documents() {
+        let text = prose(&file(&name));
+        let places = code_words(&text).into_iter().filter(|word| {
+            let path = Path::new(word);
+            word.contains('/') && path.extension().is_some_and(|end| end == "rs")
+        });
+        for place in places {
+            let found = root().join(place).exists() || root().join("src").join(place).exists();
+            assert!(found, "{name}: there is no {place}");
             seen += 1;
         }
     }
-    assert!(seen > 20, "only {seen} tests");
+    assert!(seen > 60, "only {seen} places");
+}
+
+#[test]
+fn every_design_note_is_linked_and_says_problem_rule_and_alternatives() {
+    let text = file(DOCUMENT);
+    let mut seen = 0;
+    for name in documents() {
+        let Some(note) = name.strip_prefix("docs/design/") else {
+            continue;
+        };
+        assert!(
+            text.contains(&format!("(design/{note})")),
+            "no link: {note}"
+        );
+        for heading in ["## Problem", "## Rule", "## Why not otherwise"] {
+            assert!(!section(&file(&name), heading).trim().is_empty(), "{name}");
+        }
+        seen += 1;
+    }
+    assert!(seen > 10, "only {seen} notes");
+}
+
+#[test]
+fn every_test_that_a_note_names_is_there() {
+    let code = all_code();
+    for name in documents() {
+        let text = prose(&file(&name));
+        // Fewer underscores are keys, fields and functions.
+        let tests = code_words(&text).into_iter().filter(|word| {
+            let plain =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+            word.bytes().all(plain) && word.matches('_').count() > 3
+        });
+        for test in tests {
+            assert!(
+                code.contains(&format!("fn {test}(")),
+                "{name}: no test {test}"
+            );
+        }
+    }
 }
 
 #[test]
 fn the_keys_in_redis_are_those_of_the_code() {
-    let text = file(DOCUMENT);
-    let rows = table(
-        section(&text, "## What is in Redis"),
-        "| key | value | lives |",
-    );
+    let text = file("docs/REDIS.md");
+    let rows = table(section(&text, "## Keys"), "| key | value | TTL |");
     let listed: Vec<String> = rows
         .iter()
         .map(|row| format!("| {} |", row.join(" | ")))
@@ -110,19 +130,10 @@ fn the_keys_in_redis_are_those_of_the_code() {
     assert_eq!(listed, known);
 }
 
-/// The numbered paragraphs of a text, each in one line.
-fn numbered(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for line in text.lines() {
-        let number = line.split('.').next().unwrap_or_default();
-        if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
-            found.push(line.to_owned());
-        } else if let Some(last) = found.last_mut() {
-            last.push(' ');
-            last.push_str(line);
-        }
-    }
-    found
+/// The text without fenced blocks, whose fences are backticks too.
+fn prose(text: &str) -> String {
+    let parts = text.split("```").step_by(2);
+    parts.collect()
 }
 
 /// Everything under src and tests in one text.

@@ -8,9 +8,10 @@ use super::root;
 
 /// From the top down: a module imports only from lines below its own; modules of one line do not
 /// import each other.
-pub(super) const LAYERS: [&[&str]; 15] = [
+pub(super) const LAYERS: [&[&str]; 16] = [
     &["main"],
     &["cli"],
+    &["app"],
     &["server", "fake_wechat"],
     &["admin"],
     &["gateway"],
@@ -24,6 +25,7 @@ pub(super) const LAYERS: [&[&str]; 15] = [
         "wechat",
         "route",
         "limit",
+        "lease",
         "identity_headers",
     ],
     &["webhook", "seal"],
@@ -37,6 +39,7 @@ pub(super) const LAYERS: [&[&str]; 15] = [
         "store_error",
         "log_throttle",
         "delegate_io",
+        "ttl_map",
     ],
 ];
 

@@ -69,6 +69,22 @@ fn file(name: &str) -> String {
     fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("reading {name}: {error}"))
 }
 
+/// The documents for people but CONFIGURATION.md, by their paths in the repository.
+fn documents() -> Vec<String> {
+    let mut found = Vec::new();
+    for folder in ["docs", "docs/design"] {
+        let entries = fs::read_dir(root().join(folder)).expect("a folder can be read");
+        for entry in entries {
+            let name = entry.expect("a folder can be read").file_name();
+            let name = name.to_string_lossy();
+            if name.ends_with(".md") && name != "CONFIGURATION.md" {
+                found.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    found
+}
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }

@@ -13,7 +13,7 @@ fn every_threat_and_every_attack_names_tests_that_are_there() {
     for (heading, head, elsewhere) in [
         (
             "## Threats and defences",
-            "| who | tries | defence | held by |",
+            "| actor | tries | defence | held by |",
             "the table below",
         ),
         (
@@ -37,6 +37,33 @@ fn every_threat_and_every_attack_names_tests_that_are_there() {
         }
     }
     assert!(seen > 40, "only {seen} tests");
+}
+
+#[test]
+fn every_invariant_names_tests_that_are_there_or_a_place() {
+    let text = file(DOCUMENT);
+    let rules = section(&text, "## Invariants");
+    let code = all_code();
+    let mut seen = 0;
+    for rule in rules.split("\n\n").flat_map(numbered) {
+        let words = code_words(&rule);
+        let names: Vec<&str> = words
+            .into_iter()
+            .filter(|word| word.matches('_').count() > 1)
+            .collect();
+        assert!(
+            !names.is_empty() || rule.contains("src/"),
+            "nothing holds: {rule}"
+        );
+        for name in names {
+            assert!(
+                code.contains(&format!("fn {name}(")),
+                "there is no test {name}"
+            );
+            seen += 1;
+        }
+    }
+    assert!(seen > 20, "only {seen} tests");
 }
 
 #[test]
@@ -86,4 +113,19 @@ fn the_document_is_linked_and_names_how_to_report() {
     let version = env!("CARGO_PKG_VERSION");
     let (series, _) = version.rsplit_once('.').expect("a version of three parts");
     assert!(reporting.contains(&format!("| the newest {series}.x | yes |")));
+}
+
+/// The numbered paragraphs of a text, each in one line.
+fn numbered(text: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for line in text.lines() {
+        let number = line.split('.').next().unwrap_or_default();
+        if !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) {
+            found.push(line.to_owned());
+        } else if let Some(last) = found.last_mut() {
+            last.push(' ');
+            last.push_str(line);
+        }
+    }
+    found
 }

@@ -43,6 +43,7 @@ mod proxying;
 mod rate_limits;
 mod recipes;
 mod relay;
+mod reload;
 mod response_headers;
 mod secrets;
 mod session_control;

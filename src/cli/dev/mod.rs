@@ -11,10 +11,10 @@ use std::process::ExitCode;
 use tokio_util::sync::CancellationToken;
 
 use super::{BAD_CONFIG, UNAVAILABLE, fail, run, say};
+use crate::app::App;
 use crate::config::{Config, ListenAddress, Loaded, Problem, SessionStoreKind};
 use crate::fake_wechat::{FakeApp, FakeWechat, Settings};
 use crate::logging;
-use crate::server::Server;
 
 const APPID: &str = "wx0123456789abcdef";
 const SECRET: &str = "not-a-real-appsecret";
@@ -58,19 +58,19 @@ async fn serve(arguments: &Arguments) -> ExitCode {
         Err(text) => return fail(&text, BAD_CONFIG),
     };
     debug_assert_eq!(config.session.store, SessionStoreKind::Memory);
-    let server = match Server::bind(config.clone()).await {
-        Ok(server) => server,
+    let shutdown = CancellationToken::new();
+    let (app, bound) = match App::start(config.clone(), shutdown.clone()).await {
+        Ok(started) => started,
         Err(error) => {
             let help = "help: --port 8081 takes another port, --port 0 any free one";
             return fail(&format!("{error}\n{help}"), UNAVAILABLE);
         }
     };
     // Before the first output, whose reader may press Ctrl-C.
-    let shutdown = CancellationToken::new();
-    if let Err(error) = run::watch_signals(shutdown.clone()) {
+    if let Err(error) = run::watch_signals(shutdown, None) {
         return fail(&format!("watching signals: {error}"), 1);
     }
-    let address = server.addresses().iter().find_map(|address| match address {
+    let address = bound.addresses().iter().find_map(|address| match address {
         ListenAddress::Tcp(address) => Some(*address),
         ListenAddress::Unix(_) => None,
     });
@@ -82,7 +82,7 @@ async fn serve(arguments: &Arguments) -> ExitCode {
         Ok(log) => log,
         Err(error) => return fail(&format!("starting the log: {error}"), 1),
     };
-    server.run(shutdown).await;
+    app.run(bound).await;
     log.flush();
     ExitCode::SUCCESS
 }

@@ -6,9 +6,9 @@ pub(in crate::config) const LISTEN: Key = Key {
     name: "listen",
     kind: Kind::Text("address"),
     default: Some(r#""127.0.0.1:9091""#),
-    about: "The address of the admin listener, which answers `/livez` and `/readyz` and \
-            [relays](#relay) calls; `\"\"` for none.",
-    reload: Reload::Restart,
+    about: "The address of the admin listener, which answers `/livez` and `/readyz`, \
+            [relays](#relay) calls and takes `POST /reload`; `\"\"` for none.",
+    reload: Reload::Live,
 };
 
 pub(in crate::config) const TOKEN: Key = Key {

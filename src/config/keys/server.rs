@@ -121,6 +121,16 @@ pub(in crate::config) const UNDERSCORE_HEADERS: Key = Key {
     reload: Reload::Live,
 };
 
+pub(in crate::config) const RELOAD: Key = Key {
+    name: "reload",
+    kind: Kind::Or(&[Kind::Duration, Kind::Word(&["off"])]),
+    default: Some(r#""2s""#),
+    about: "How often this file and the files it names are read for changes, which are then used \
+            without a restart; see [changes](#changes-of-the-file). `\"off\"`: only at SIGHUP and at \
+            `POST /reload`. From `\"100ms\"` to `\"1h\"`.",
+    reload: Reload::Live,
+};
+
 pub(in crate::config) const SHUTDOWN_DRAIN: Key = Key {
     name: "drain",
     kind: Kind::Duration,

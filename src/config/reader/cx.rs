@@ -19,6 +19,8 @@ pub(in crate::config) struct Cx<'a> {
     pub(in crate::config) folder: PathBuf,
     /// The cure for a key of an earlier version, by table and name.
     removed: fn(&str, &str) -> Option<&'static str>,
+    /// Files that the configuration names and that were read, or could not be.
+    pub(in crate::config) files: RefCell<Vec<PathBuf>>,
     pub(in crate::config) found: RefCell<Vec<Finding>>,
     pub(in crate::config) keys: RefCell<Vec<KeyInfo>>,
     /// Values of keys that a reload cannot change, by the full name of the key.
@@ -50,6 +52,7 @@ impl<'a> Cx<'a> {
             environment,
             folder,
             removed,
+            files: RefCell::default(),
             found: RefCell::default(),
             keys: RefCell::default(),
             fixed: RefCell::default(),

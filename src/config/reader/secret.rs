@@ -1,6 +1,7 @@
 //! Secrets: in the file, in a file of their own, or from the environment.
 
-use super::environment;
+use super::environment::{self, SecretFile};
+use super::fault::Fault;
 use super::key::{Key, Reload};
 use super::table::Reader;
 use super::value::text;
@@ -105,9 +106,15 @@ impl Reader<'_> {
         Found::Secret(Secret::new(text))
     }
 
+    fn read_file(&self, path: &str) -> Result<SecretFile, Fault> {
+        let file = self.cx.folder.join(path);
+        self.cx.files.borrow_mut().push(file);
+        environment::read_secret(&self.cx.folder, path)
+    }
+
     /// Reads a file that holds no secret: certificates.
     pub(in crate::config) fn open_file(&self, key: &'static Key, path: &str) -> Option<String> {
-        match environment::read_secret(&self.cx.folder, path) {
+        match self.read_file(path) {
             Ok(file) => {
                 if key.reload == Reload::Restart {
                     self.note_text(key.name, file.secret.expose());
@@ -120,7 +127,7 @@ impl Reader<'_> {
 
     /// Reads the file of a secret.
     pub(in crate::config) fn secret_file(&self, name: &str, path: &str) -> Option<Secret> {
-        match environment::read_secret(&self.cx.folder, path) {
+        match self.read_file(path) {
             Ok(file) => {
                 if file.world_readable {
                     let help = "chmod 640 or less, or defaultMode: 0440 for a Kubernetes secret";

@@ -3,13 +3,15 @@
 use std::path::Path;
 
 use super::{GOOD, good_with, parse, reports};
-use crate::config::{Sql, SqlKind, SqlPlace, SqlTls, UserStoreKind, Webhook};
+use crate::config::{Sql, SqlKind, SqlPlace, SqlTls, UserStore, Webhook};
 use crate::secret::Secret;
 
 fn sql(keys: &str) -> Sql {
     let config = good_with(&format!("[users]\nstore = \"sql\"\n[users.sql]\n{keys}"));
-    assert_eq!(config.users.store, UserStoreKind::Sql);
-    config.users.sql.expect("[users.sql]")
+    match config.users.store {
+        UserStore::Sql(sql) => *sql,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What is said of `[users.sql]` with these keys, without the places.
@@ -193,8 +195,10 @@ fn webhook(keys: &str) -> Webhook {
     let config = good_with(&format!(
         "[users]\nstore = \"webhook\"\n[users.webhook]\n{keys}"
     ));
-    assert_eq!(config.users.store, UserStoreKind::Webhook);
-    config.users.webhook.expect("[users.webhook]")
+    match config.users.store {
+        UserStore::Webhook(webhook) => webhook,
+        other => panic!("{other:?}"),
+    }
 }
 
 /// What is said of `[users.webhook]` with these keys, without the places.

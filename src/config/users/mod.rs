@@ -17,29 +17,35 @@ pub use self::webhook::{Merged, Webhook};
 #[derive(Debug, Clone)]
 pub struct Users {
     /// Default: as `session.store`.
-    pub store: UserStoreKind,
+    pub store: UserStore,
     /// What is kept of users besides their ids. Default: nothing.
     pub profile: Vec<ProfileField>,
-    /// `[users.sql]`; there when `store` is `"sql"`.
-    pub sql: Option<Sql>,
-    /// `[users.webhook]`; there when `store` is `"webhook"`.
-    pub webhook: Option<Webhook>,
     /// `[users.merged]`.
     pub merged: Merged,
 }
 
-/// `users.store`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum UserStoreKind {
+/// `users.store`, with the table that belongs to it.
+#[derive(Debug, Clone)]
+pub enum UserStore {
     /// Ids are given out in Redis.
     Redis,
-    /// Ids are given out by a database.
-    Sql,
-    /// A service of the operator's says who is who.
-    Webhook,
+    /// Ids are given out by a database: `[users.sql]`.
+    Sql(Box<Sql>),
+    /// A service of the operator's gives out ids: `[users.webhook]`.
+    Webhook(Webhook),
     /// Ids are given out by this process and end with it.
     Memory,
     /// No user ids: the upstream gets the openid alone.
+    Off,
+}
+
+/// The word of `users.store`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Redis,
+    Sql,
+    Webhook,
+    Memory,
     Off,
 }
 
@@ -49,40 +55,36 @@ impl Users {
         let store = table.optional(&keys::users::STORE, text(user_store));
         let profile = profile::read(table);
         let sql_table = table.table("sql");
-        let sql = Sql::read(&sql_table, store == Some(UserStoreKind::Sql));
+        let sql = Sql::read(&sql_table, store == Some(Word::Sql));
         let webhook_table = table.table("webhook");
-        let webhook = Webhook::read(&webhook_table, store == Some(UserStoreKind::Webhook));
+        let webhook = Webhook::read(&webhook_table, store == Some(Word::Webhook));
         let merged = Merged::read(&table.table("merged"));
         table.finish();
-        let store = match (store, sessions) {
-            (Some(store), _) => store,
-            (None, Some(SessionStoreKind::Memory)) => UserStoreKind::Memory,
-            (None, _) => UserStoreKind::Redis,
-        };
-        if store == UserStoreKind::Sql && sql.is_none()
-            || store == UserStoreKind::Webhook && webhook.is_none()
-        {
-            return None;
-        }
-        if store != UserStoreKind::Sql && sql.is_some() {
+        if store != Some(Word::Sql) && sql.is_some() {
             sql_table.warning(
                 "url",
                 "not used: ids come from elsewhere",
                 "write users.store = \"sql\", or leave it out",
             );
         }
-        if store != UserStoreKind::Webhook && webhook.is_some() {
+        if store != Some(Word::Webhook) && webhook.is_some() {
             webhook_table.warning(
                 "url",
                 "not used: no service is asked",
                 "write users.store = \"webhook\", or leave it out",
             );
         }
+        let store = match (store, sessions) {
+            (Some(Word::Redis), _) => UserStore::Redis,
+            (Some(Word::Sql), _) => UserStore::Sql(Box::new(sql?)),
+            (Some(Word::Webhook), _) => UserStore::Webhook(webhook?),
+            (Some(Word::Off), _) => UserStore::Off,
+            (Some(Word::Memory), _) | (None, Some(SessionStoreKind::Memory)) => UserStore::Memory,
+            (None, _) => UserStore::Redis,
+        };
         let users = Self {
             store,
             profile: profile?,
-            sql,
-            webhook,
             merged: merged?,
         };
         profile::check(table, &users);
@@ -96,13 +98,13 @@ pub(super) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity, phone
     webhook::warn(table, users, identity);
 }
 
-fn user_store(text: &str) -> Result<UserStoreKind, Fault> {
+fn user_store(text: &str) -> Result<Word, Fault> {
     let words = [
-        ("redis", UserStoreKind::Redis),
-        ("sql", UserStoreKind::Sql),
-        ("webhook", UserStoreKind::Webhook),
-        ("memory", UserStoreKind::Memory),
-        ("off", UserStoreKind::Off),
+        ("redis", Word::Redis),
+        ("sql", Word::Sql),
+        ("webhook", Word::Webhook),
+        ("memory", Word::Memory),
+        ("off", Word::Off),
     ];
     choose(text, &words)
 }

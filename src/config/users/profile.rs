@@ -1,6 +1,6 @@
 //! `users.profile`: what the directory keeps of users besides their ids.
 
-use super::{UserStoreKind, Users};
+use super::{UserStore, Users};
 use crate::config::identity::{Identity, TemplatePart};
 use crate::config::keys;
 use crate::config::reader::{Reader, choice, list};
@@ -63,13 +63,12 @@ pub(super) fn check(table: &Reader<'_>, users: &Users) {
     if users.profile.is_empty() {
         return;
     }
-    if matches!(users.store, UserStoreKind::Webhook | UserStoreKind::Off) {
+    if matches!(users.store, UserStore::Webhook(_) | UserStore::Off) {
         let help = "write users.store = \"redis\" or \"sql\", or leave the profile out";
         let what = "there is no directory of the gateway's that could keep it";
         table.error("profile", what, Some(help.to_owned()));
     }
-    let existing = users.sql.as_ref().and_then(|sql| sql.existing.as_ref());
-    if existing.is_some() {
+    if matches!(&users.store, UserStore::Sql(sql) if sql.existing.is_some()) {
         let help = "leave the profile out, or users.sql.table: tables of the gateway's own keep it";
         let what = "users.sql.table keeps no profiles";
         table.error("profile", what, Some(help.to_owned()));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 
-use super::{UserStoreKind, Users};
+use super::{UserStore, Users};
 use crate::config::address::authority;
 use crate::config::identity::{Identity, Template, TemplatePart};
 use crate::config::keys;
@@ -90,7 +90,7 @@ pub(in crate::config) fn warn(table: &Reader<'_>, users: &Users, identity: &Iden
     let is_claim = |part: &TemplatePart| matches!(part, TemplatePart::Claim(_));
     let told = |(_, template): &&(_, Template)| template.0.iter().any(is_claim);
     if let Some((header, _)) = identity.headers.iter().find(told)
-        && users.store != UserStoreKind::Webhook
+        && !matches!(users.store, UserStore::Webhook(_))
     {
         let what = format!(
             "the header `{header}` of identity.headers tells a claim, and only a webhook makes any"

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use ipnet::IpNet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -28,11 +29,26 @@ const MAX_EVICTION_BATCH: usize = 32;
 /// How long the result of a walk that found no idle connection is reused.
 const RESCAN_INTERVAL: Duration = Duration::from_millis(50);
 
-/// The connection limits of one server, over all its listeners.
-pub(super) struct Admission {
+/// Connection limits of one configuration.
+struct Limits {
     max_connections: usize,
     max_per_address: usize,
     trusted: Vec<IpNet>,
+}
+
+impl Limits {
+    fn new(server: &Server) -> Self {
+        Self {
+            max_connections: server.max_connections,
+            max_per_address: server.connections_of_one_address(),
+            trusted: server.trusted_proxies.clone(),
+        }
+    }
+}
+
+/// The connection limits of one server, over all its listeners.
+pub(super) struct Admission {
+    limits: ArcSwap<Limits>,
     state: Mutex<State>,
     server_full: LogThrottle,
     address_full: LogThrottle,
@@ -93,13 +109,16 @@ enum Slot {
 impl Admission {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         Arc::new(Self {
-            max_connections: server.max_connections,
-            max_per_address: server.connections_of_one_address(),
-            trusted: server.trusted_proxies.clone(),
+            limits: ArcSwap::from_pointee(Limits::new(server)),
             state: Mutex::default(),
             server_full: LogThrottle::new(LogThrottle::TEN_SECONDS),
             address_full: LogThrottle::new(LogThrottle::TEN_SECONDS),
         })
+    }
+
+    /// Follows other limits. Open connections stay, also above a lower limit.
+    pub(super) fn reconfigure(&self, server: &Server) {
+        self.limits.store(Arc::new(Limits::new(server)));
     }
 
     /// Admits a connection from this peer, which closes when `stop` is cancelled.
@@ -131,7 +150,7 @@ impl Admission {
     /// which many clients share.
     pub(super) fn counted_address(&self, peer: &Peer) -> Option<IpAddr> {
         let address = peer.address()?;
-        (!peer.is_trusted(&self.trusted)).then(|| subscriber(address))
+        (!peer.is_trusted(&self.limits.load().trusted)).then(|| subscriber(address))
     }
 
     fn make_room(
@@ -141,12 +160,12 @@ impl Admission {
         evicted: &mut Vec<CancellationToken>,
     ) -> Result<(), AdmissionRefusal> {
         let connections = address.and_then(|address| state.addresses.get(&address));
-        if connections.is_some_and(|it| it.open >= self.max_per_address)
+        if connections.is_some_and(|it| it.open >= self.limits.load().max_per_address)
             && !state.evict_idle(address, evicted)
         {
             return Err(AdmissionRefusal::AddressFull);
         }
-        if state.open >= self.max_connections && !state.evict_idle(None, evicted) {
+        if state.open >= self.limits.load().max_connections && !state.evict_idle(None, evicted) {
             return Err(AdmissionRefusal::ServerFull);
         }
         Ok(())
@@ -204,14 +223,14 @@ impl Admission {
                 tracing::warn!(
                     refusals,
                     idle_ended = evicted,
-                    max_connections = self.max_connections,
+                    max_connections = self.limits.load().max_connections,
                     "connections are refused: server.max_connections are open and none is idle"
                 );
             }
             AdmissionRefusal::AddressFull => tracing::warn!(
                 refusals,
                 client.address = peer.text().and_then(|text| text.to_str().ok()),
-                max_connections_per_address = self.max_per_address,
+                max_connections_per_address = self.limits.load().max_per_address,
                 "connections are refused: one address has server.max_connections_per_address; if it is your own proxy, add \
                  it to server.trusted_proxies"
             ),

@@ -4,9 +4,11 @@ use super::*;
 
 fn admission(max_connections: usize, max_per_address: usize) -> Arc<Admission> {
     Arc::new(Admission {
-        max_connections,
-        max_per_address,
-        trusted: vec!["10.0.0.0/8".parse().unwrap()],
+        limits: ArcSwap::from_pointee(Limits {
+            max_connections,
+            max_per_address,
+            trusted: vec!["10.0.0.0/8".parse().unwrap()],
+        }),
         state: Mutex::default(),
         server_full: LogThrottle::new(LogThrottle::TEN_SECONDS),
         address_full: LogThrottle::new(LogThrottle::TEN_SECONDS),

@@ -53,6 +53,13 @@ impl MemorySessions {
         }
     }
 
+    pub(super) fn reconfigured(&self, config: &config::Session) -> Self {
+        Self {
+            lifetime: Lifetime::new(config),
+            state: Arc::clone(&self.state),
+        }
+    }
+
     pub(super) fn find(&self, skey: &Skey) -> Option<Session> {
         let hash = skey.hash();
         let now = Instant::now();

@@ -76,6 +76,11 @@ impl RedisSessions {
         }
     }
 
+    pub(super) fn reconfigured(&self, config: &config::Session, apps: &[config::App]) -> Self {
+        let Inner { link, prefix, .. } = &*self.inner;
+        Self::new(link.clone(), prefix, config, apps)
+    }
+
     pub(super) async fn find(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
         self.find_at(skey, clock::unix_seconds()).await
     }

@@ -6,7 +6,7 @@ use super::{eval, get};
 use crate::identity::Holder;
 use crate::redis::{RedisLink, key_part};
 use crate::store_error::StoreError;
-use crate::users::Ban;
+use crate::users::ban::Ban;
 
 /// Sets a ban unless there is one that lasts at least as long. Arguments: ban, its milliseconds, -1
 /// for a permanent one.

@@ -3,7 +3,7 @@
 use tempfile::TempDir;
 
 use super::SqlUsers;
-use crate::config::Config;
+use crate::config::{Config, UserStore};
 use crate::identity::Holder;
 use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, UserLookup};
 
@@ -19,14 +19,12 @@ fn users(folder: &TempDir, keys: &str) -> (SqlUsers, Bans) {
          [users]\nstore = \"sql\"\n[users.sql]\nurl = \"sqlite:{}\"\n{keys}\n",
         file.display()
     );
-    let config = Config::parse("gateway.toml", &toml, &|_| None)
-        .unwrap()
-        .config;
+    let loaded = Config::parse("gateway.toml", &toml, &|_| None);
+    let UserStore::Sql(sql) = loaded.unwrap().config.users.store else {
+        panic!("users.store is sql");
+    };
     let bans = Bans::memory();
-    (
-        SqlUsers::new(config.users.sql.as_ref().unwrap(), bans.clone()),
-        bans,
-    )
+    (SqlUsers::new(&sql, bans.clone()), bans)
 }
 
 async fn id(users: &SqlUsers, appid: &str, openid: &str, unionid: Option<&str>) -> String {

@@ -15,6 +15,8 @@ pub(crate) struct GatewayProcess {
     pub(crate) program: Program,
     /// Where it listens.
     pub(crate) address: SocketAddr,
+    /// Its gateway.toml.
+    pub(crate) file: PathBuf,
     _directory: TempDir,
 }
 
@@ -29,17 +31,34 @@ impl GatewayProcess {
     /// the gateway (exec).
     pub(crate) async fn start_with(toml: &str, launcher: &[&str]) -> Self {
         let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
-        let toml = toml.replace("127.0.0.1:0\"", &format!("{address}\""));
-        let (directory, file) = write(&toml);
+        let (directory, file) = write(&on_port(toml, address));
+        Self::start_file(file, address, directory, launcher).await
+    }
+
+    /// Starts it with a file that is there already and listens on `address`.
+    pub(crate) async fn start_file(
+        file: PathBuf,
+        address: SocketAddr,
+        directory: TempDir,
+        launcher: &[&str],
+    ) -> Self {
         let mut command = skeygate(launcher);
-        command.arg("run").arg("--config").arg(file);
+        command.arg("run").arg("--config").arg(&file);
         let mut program = Program::start(command);
         program.wait_for("listening").await;
         Self {
             program,
             address,
+            file,
             _directory: directory,
         }
+    }
+
+    /// Replaces its file as a whole, as `mv` does; port 0 stands for its own port.
+    pub(crate) fn rewrite(&self, toml: &str) {
+        let new = self.file.with_extension("new");
+        std::fs::write(&new, on_port(toml, self.address)).expect("writing the new file");
+        std::fs::rename(&new, &self.file).expect("replacing gateway.toml");
     }
 }
 
@@ -70,6 +89,10 @@ fn skeygate(launcher: &[&str]) -> Command {
     };
     command.env_remove("SKEYGATE_CONFIG").env_remove("RUST_LOG");
     command
+}
+
+fn on_port(toml: &str, address: SocketAddr) -> String {
+    toml.replace("127.0.0.1:0\"", &format!("{address}\""))
 }
 
 fn write(toml: &str) -> (TempDir, PathBuf) {

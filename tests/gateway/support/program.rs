@@ -120,6 +120,12 @@ impl Program {
         number.expect("VmRSS").trim().parse().expect("a number")
     }
 
+    /// Its open descriptors.
+    pub(crate) fn open_files(&self) -> usize {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", self.pid));
+        files.expect("a running process").count()
+    }
+
     /// The processor time it has used, in ticks of 10 ms.
     pub(crate) fn cpu_ticks(&self) -> u64 {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid));

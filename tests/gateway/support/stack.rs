@@ -3,8 +3,8 @@
 use std::net::SocketAddr;
 use std::ops::{Deref, DerefMut};
 
+use skeygate::app::App;
 use skeygate::config::{Config, ListenAddress};
-use skeygate::server::Server;
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -99,18 +99,17 @@ impl Gateway {
     async fn start(toml: &str) -> Self {
         let loaded = Config::parse("gateway.toml", toml, &|_| None)
             .unwrap_or_else(|error| panic!("{error}\n{toml}"));
-        let server = Server::bind(loaded.config)
+        let shutdown = CancellationToken::new();
+        let (app, bound) = App::start(loaded.config, shutdown.clone())
             .await
-            .unwrap_or_else(|error| panic!("binding the gateway: {error}"));
-        let address = server.addresses().iter().find_map(|address| match address {
+            .unwrap_or_else(|error| panic!("starting the gateway: {error}"));
+        let address = bound.addresses().iter().find_map(|address| match address {
             ListenAddress::Tcp(address) => Some(*address),
             ListenAddress::Unix(_) => None,
         });
-        let admin = server.admin_address();
-        let shutdown = CancellationToken::new();
-        let token = shutdown.clone();
+        let admin = bound.admin_address();
         let running = tokio::spawn(async move {
-            let _ = server.run(token).await;
+            let _ = app.run(bound).await;
         });
         Self {
             address: address.expect("a TCP listener"),

@@ -1,0 +1,187 @@
+//! Hot reload: gateway.toml is read again at SIGHUP, at `POST /reload`, and when the content of it or of a file that it names has
+//! changed. A bad file changes nothing and says all its problems in the log.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::admin::{ReloadReport, ReloadRequest};
+use crate::config::{Config, ConfigError, Loaded, Problem, WatchedFiles};
+
+/// Reads the configuration again and puts it to work.
+pub struct Reloader {
+    app: Arc<App>,
+    file: PathBuf,
+    /// The configuration that the process started with: keys that need a restart still have its
+    /// values.
+    started_with: Loaded,
+    /// The files as they were when they were read last, well or not.
+    files: WatchedFiles,
+    requests: Option<mpsc::Receiver<ReloadRequest>>,
+}
+
+/// What made a reload.
+#[derive(Debug, Clone, Copy)]
+enum Cause {
+    Signal,
+    Request,
+    Files,
+}
+
+impl Reloader {
+    /// Of the file that `app` was started with, in this state of its files.
+    #[must_use]
+    pub fn new(app: Arc<App>, file: PathBuf, started_with: Loaded, files: WatchedFiles) -> Self {
+        Self {
+            requests: app.take_reload_requests(),
+            app,
+            file,
+            started_with,
+            files,
+        }
+    }
+
+    /// Reloads until the process ends. Each message of `hangups` is a SIGHUP.
+    pub async fn run(mut self, mut hangups: mpsc::Receiver<()>, shutdown: CancellationToken) {
+        let (unused, never) = mpsc::channel(1);
+        let mut requests = self.requests.take().unwrap_or(never);
+        // A state of the files that differs from the last one read, as of the last poll.
+        let mut changed = None;
+        loop {
+            let interval = self.app.gateway.server().reload;
+            let poll = async {
+                match interval {
+                    Some(interval) => sleep(interval).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                Some(()) = hangups.recv() => {
+                    self.reload(Cause::Signal).await;
+                }
+                Some(request) = requests.recv() => {
+                    let report = self.reload(Cause::Request).await;
+                    // The client may be gone.
+                    let _ = request.send(report);
+                }
+                () = poll => {
+                    let now = self.files_now().await;
+                    if now == self.files {
+                        changed = None;
+                    } else if changed.as_ref() == Some(&now) {
+                        changed = None;
+                        self.reload(Cause::Files).await;
+                    } else {
+                        // Half of a file that an editor is writing could be a good file that opens what the whole closes: a change
+                        // counts when the next poll finds it too.
+                        changed = Some(now);
+                    }
+                }
+            }
+        }
+        drop(unused);
+    }
+
+    async fn reload(&mut self, cause: Cause) -> ReloadReport {
+        let before = self.files_now().await;
+        let file = self.file.clone();
+        let read = spawn_blocking(move || Config::load_watched(&file)).await;
+        let report = match read {
+            Ok((loaded, after)) => {
+                self.files = after.as_of(&before);
+                match loaded {
+                    Ok(loaded) => self.apply(loaded).await,
+                    Err(error) => refused(&error),
+                }
+            }
+            Err(_) => ReloadReport::Refused {
+                problems: vec!["reading the configuration panicked; please report this".to_owned()],
+            },
+        };
+        match &report {
+            ReloadReport::Applied { needs_restart } if needs_restart.is_empty() => {
+                tracing::info!(event = "config.reloaded", ?cause, "configuration reloaded");
+            }
+            ReloadReport::Applied { needs_restart } => {
+                tracing::warn!(
+                    event = "config.reloaded",
+                    ?cause,
+                    keys = needs_restart.join(" "),
+                    "configuration reloaded, but for changed keys that need a restart"
+                );
+            }
+            ReloadReport::Refused { problems } => {
+                tracing::error!(
+                    event = "config.refused",
+                    ?cause,
+                    problems = problems.len(),
+                    "configuration refused; the former one is used"
+                );
+            }
+        }
+        self.app.admin.note_reload(&report);
+        report
+    }
+
+    async fn apply(&self, loaded: Loaded) -> ReloadReport {
+        let needs_restart = self.started_with.restart_keys(&loaded);
+        let needs_restart = needs_restart.into_iter().map(str::to_owned).collect();
+        log_warnings(&loaded.warnings);
+        match self.app.apply(loaded.config).await {
+            Ok(()) => ReloadReport::Applied { needs_restart },
+            Err(error) => {
+                tracing::error!(%error, "the new configuration cannot be used");
+                ReloadReport::Refused {
+                    problems: vec![error.to_string()],
+                }
+            }
+        }
+    }
+
+    async fn files_now(&self) -> WatchedFiles {
+        let files = self.files.clone();
+        let now = spawn_blocking(move || files.now()).await;
+        now.unwrap_or_else(|_| self.files.clone())
+    }
+}
+
+fn refused(error: &ConfigError) -> ReloadReport {
+    for Problem {
+        file,
+        line,
+        column,
+        message,
+        help,
+        ..
+    } in error.problems()
+    {
+        tracing::error!(place = %format_args!("{file}:{line}:{column}"), problem = message, help, "configuration");
+    }
+    let mut problems: Vec<String> = error.problems().iter().map(ToString::to_string).collect();
+    if problems.is_empty() {
+        tracing::error!(problem = %error, "configuration");
+        problems.push(error.to_string());
+    }
+    ReloadReport::Refused { problems }
+}
+
+/// Logs the warnings of a good configuration, without the source lines: their carets would be torn out of their columns.
+pub fn log_warnings(warnings: &[Problem]) {
+    for Problem {
+        file,
+        line,
+        column,
+        message,
+        help,
+        ..
+    } in warnings
+    {
+        tracing::warn!(place = %format_args!("{file}:{line}:{column}"), warning = message, help, "configuration");
+    }
+}

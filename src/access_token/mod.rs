@@ -93,7 +93,7 @@ impl AccessTokens {
         }
     }
 
-    /// The same tokens, fetched by another client and sealed by the keys of another configuration.
+    /// The same tokens, with the client and the sealing keys of another configuration.
     #[must_use]
     pub fn reconfigured(&self, wechat: Arc<Wechat>, config: &Config) -> Self {
         Self {

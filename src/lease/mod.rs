@@ -129,7 +129,7 @@ impl Leases {
         Self::redis(link, &config.redis.key_prefix, sealer)
     }
 
-    /// The same leases, sealed by the keys of another configuration.
+    /// The same leases, with the sealing keys of another configuration.
     #[must_use]
     pub fn reconfigured(&self, config: &Config) -> Self {
         match self {

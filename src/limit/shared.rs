@@ -2,7 +2,7 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `r:<hash of the limit>:<address or user>` | time at which the bucket is full | until then |
+//! | `r:<hash of the limit>:<address or user>` | time when full, by Redis' clock | until then |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

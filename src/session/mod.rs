@@ -90,7 +90,7 @@ impl SessionStore {
         Self::Memory(MemorySessions::new(config))
     }
 
-    /// The same sessions, under the `[session]` table and the apps of another configuration.
+    /// The same sessions, with the `[session]` table and the apps of another configuration.
     #[must_use]
     pub fn reconfigured(&self, config: &config::Session, apps: &[config::App]) -> Self {
         match self {

@@ -76,8 +76,8 @@ impl Wechat {
         })
     }
 
-    /// The same breakers and what else is known of these apps, under the `[wechat]` table of another configuration; its
-    /// connections stay where the table is the same.
+    /// A client for another configuration, with the state of its apps (circuit breakers, accepted
+    /// secrets). Open connections are kept if `[wechat]` is unchanged.
     ///
     /// # Errors
     /// As `new`.

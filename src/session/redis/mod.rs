@@ -2,12 +2,12 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `s:<hash of the skey>` | mark, then the sealed session | `ttl`, within `max_age` |
-//! | `u:{<user>}:sessions` | sorted set of hashes, by login time | `max_age` after the last login |
+//! | `s:<hash of the skey>` | mark, sealed session | `session.ttl`, within `session.max_age` |
+//! | `u:{<user>}:sessions` | those hashes by login time | `session.max_age` after the last login |
 //! | `k:{<appid>:<openid>}` | list of 2, newest first: fingerprint, sealed session_key | 30 d |
 //! | `m:<user>` | sealed: ids merged into this user, newest first | `users.merged.header_for` |
 //! | `m:<user>:into` | sealed: the older id that this one was merged into | 60 s |
-//! | `m:<user>:told` | sealed: the older id, once settled | `max_age` after the last login |
+//! | `m:<user>:told` | sealed: older id, once settled | `session.max_age` after the last login |
 //!
 //! Steps that touch several keys are ordered so that a crash in between leaves at most an entry
 //! that expires.

@@ -37,7 +37,7 @@ fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
             Answer::raw(format!(
                 "HTTP/1.1 307 Over\r\nLocation: {elsewhere}/hush-hush\r\nContent-Length: 0\r\n\r\n"
             )),
-            "answered 307; redirects are not followed",
+            "returned 307; redirects are not followed",
         ),
         (json("<b>hush-hush"), "the response is not JSON"),
         (json("{}"), "the response has no `user_id`"),

@@ -19,7 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use self::relay::Relay;
-use self::reload::Reload;
+use self::reload::ReloadEndpoint;
 pub use self::reload::{ReloadReport, ReloadRequest};
 use self::token::AdminToken;
 use crate::access_token::AccessTokens;
@@ -33,7 +33,7 @@ pub type AdminBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Syn
 /// The services of the admin listener.
 pub struct Admin {
     redis: Option<RedisLink>,
-    reload: Reload,
+    reload: ReloadEndpoint,
     snapshot: ArcSwap<AdminSnapshot>,
 }
 
@@ -55,7 +55,7 @@ impl Admin {
     ) -> Self {
         Self {
             redis,
-            reload: Reload::new(reloads),
+            reload: ReloadEndpoint::new(reloads),
             snapshot: ArcSwap::from_pointee(AdminSnapshot::new(config, wechat, tokens)),
         }
     }

@@ -34,7 +34,7 @@ pub enum ReloadReport {
 }
 
 /// The endpoint, and the state of the configuration for `/readyz?verbose`.
-pub(super) struct Reload {
+pub(super) struct ReloadEndpoint {
     requests: mpsc::Sender<ReloadRequest>,
     state: Mutex<State>,
 }
@@ -46,7 +46,7 @@ struct State {
     refused: Option<(u64, usize)>,
 }
 
-impl Reload {
+impl ReloadEndpoint {
     pub(super) fn new(requests: mpsc::Sender<ReloadRequest>) -> Self {
         let loaded = clock::unix_seconds();
         Self {

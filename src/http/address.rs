@@ -1,4 +1,5 @@
-//! Whose request it is, when proxies stand in between: `X-Forwarded-For` read from the right, through trusted networks only.
+//! The client address of a request behind proxies: `X-Forwarded-For` from the right, past trusted
+//! networks only.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,8 +7,8 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
-/// Under which address a subscriber is counted: his IPv4 address; of IPv6 his network of 64 bits, since who has one address of it
-/// has the others too.
+/// The address that a subscriber is counted under: an IPv4 address, or the /64 network of an IPv6
+/// address, since a subscriber has all of its addresses.
 #[must_use]
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -19,16 +20,16 @@ pub fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The other end of a connection. Made once for it, since its address is written into every request.
+/// The peer of a connection. Made once per connection, because its address goes into every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address; `None` over a Unix socket, which is never trusted.
+    /// The address; `None` over a Unix socket, which is never trusted.
     address: Option<IpAddr>,
     text: Option<HeaderValue>,
 }
 
 impl Peer {
-    /// Over TCP.
+    /// A TCP peer.
     #[must_use]
     pub fn ip(address: IpAddr) -> Self {
         Self {
@@ -37,7 +38,7 @@ impl Peer {
         }
     }
 
-    /// Over a Unix socket.
+    /// A peer over a Unix socket.
     #[must_use]
     pub fn unix() -> Self {
         Self {
@@ -52,13 +53,13 @@ impl Peer {
         self.text.as_ref()
     }
 
-    /// Its address; `None` over a Unix socket.
+    /// The address; `None` over a Unix socket.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// Whether the peer is a proxy whose `X-Forwarded-*` is believed.
+    /// Whether the peer is a proxy whose `X-Forwarded-*` headers are trusted.
     #[must_use]
     pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
         self.address
@@ -66,8 +67,9 @@ impl Peer {
     }
 }
 
-/// The client's address as far as it can be believed: the last address in `X-Forwarded-For` that no trusted proxy has. `None` for
-/// a Unix socket. An entry that is no address ends the walk: what stands left of it may be anything.
+/// The client's address: the last address in `X-Forwarded-For` that is not a trusted proxy's.
+/// `None` for a Unix socket. A malformed entry ends the search, because the client may have written
+/// the entries to its left.
 #[must_use]
 pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut client = peer.address?;
@@ -91,7 +93,7 @@ pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Op
     Some(client)
 }
 
-/// An address with or without a port, as the common proxies write it.
+/// Parses an address with or without a port, as common proxies write it.
 fn parse(entry: &str) -> Option<IpAddr> {
     if let Ok(address) = entry.parse::<IpAddr>() {
         return Some(address.to_canonical());

@@ -1,5 +1,5 @@
-//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic, `/wechat/…`
-//! relays backends' calls to WeChat, `POST /reload` reads gateway.toml again.
+//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic,
+//! `/wechat/…` relays backends' calls to WeChat, `POST /reload` reads gateway.toml again.
 
 mod relay;
 mod reload;
@@ -37,7 +37,7 @@ pub struct Admin {
     snapshot: ArcSwap<AdminSnapshot>,
 }
 
-/// What one configuration decides here.
+/// The parts that depend on the configuration.
 struct AdminSnapshot {
     token: Option<AdminToken>,
     relay: Option<Relay>,
@@ -66,7 +66,7 @@ impl Admin {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    /// Notes what a reload came to, for `/readyz?verbose`.
+    /// Records the result of a reload, for `/readyz?verbose`.
     pub fn note_reload(&self, report: &ReloadReport) {
         self.reload.note(report);
     }
@@ -89,7 +89,7 @@ impl Admin {
         }
         let (status, text) = self.state(&request, draining).await;
         let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        answer(status, text_plain, Bytes::from(text))
+        text_response(status, text_plain, Bytes::from(text))
     }
 
     async fn state(&self, request: &Request<Incoming>, draining: bool) -> (StatusCode, String) {
@@ -104,18 +104,18 @@ impl Admin {
                 // A gateway that drains is not ready whatever Redis says.
                 let redis = match draining && !verbose {
                     true => None,
-                    false => self.redis_answers().await,
+                    false => self.redis_responds().await,
                 };
                 let (status, text) = match (draining, redis) {
                     (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-                    (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer"),
+                    (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not respond"),
                     (false, _) => (StatusCode::OK, "ready"),
                 };
                 if !verbose {
                     return fixed(status, text);
                 }
-                let redis = redis.map(|answers| {
-                    let sign = if answers { '+' } else { '-' };
+                let redis = redis.map(|responds| {
+                    let sign = if responds { '+' } else { '-' };
                     format!("[{sign}] redis")
                 });
                 let lines: Vec<String> = redis
@@ -131,8 +131,8 @@ impl Admin {
         }
     }
 
-    /// Whether Redis answers; `None` when nothing is kept there.
-    async fn redis_answers(&self) -> Option<bool> {
+    /// Whether Redis responds; `None` when nothing is stored there.
+    async fn redis_responds(&self) -> Option<bool> {
         match &self.redis {
             Some(link) => Some(link.ping().await.is_ok()),
             None => None,
@@ -149,7 +149,7 @@ impl AdminSnapshot {
     }
 }
 
-fn answer(status: StatusCode, kind: HeaderValue, text: Bytes) -> Response<AdminBody> {
+fn text_response(status: StatusCode, kind: HeaderValue, text: Bytes) -> Response<AdminBody> {
     let body = Full::from(text).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status;

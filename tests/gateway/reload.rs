@@ -1,4 +1,4 @@
-//! Hot reload: what a running gateway does when its file, or a file that it names, changes.
+//! Hot reload: a running gateway follows changes of its file and of the files that it names.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
@@ -60,7 +60,7 @@ async fn a_changed_file_is_used_without_a_restart() {
     gateway.rewrite(&format!("{}{closed}", parts.toml));
 
     let line = gateway.program.line("configuration reloaded").await;
-    assert!(line.contains("\"cause\":\"Files\""), "{line}");
+    assert!(line.contains("\"cause\":\"files\""), "{line}");
     assert_eq!(status(gateway.address, "/old").await, 410);
     // A connection that was open before goes on, by the new file.
     assert_eq!(open.exchange(&Request::get("/old")).await.status, 410);

@@ -1,4 +1,4 @@
-//! What all readers of one file share: its text, what was found, the keys that were asked for.
+//! Shared by all readers of one file: its text, the problems found, the keys that were read.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;

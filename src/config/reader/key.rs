@@ -10,7 +10,7 @@ pub struct Key {
     pub name: &'static str,
     /// The kind of its value.
     pub kind: Kind,
-    /// As written in the file; for a key that follows others, what it usually comes to. `None` for
+    /// As written in the file; the usual value for a key that follows others. `None` for
     /// a key that must be written, or has no default.
     pub default: Option<&'static str>,
     /// A description, in Markdown. The first sentence stands alone, in the commented example.
@@ -100,7 +100,7 @@ pub struct KeyInfo {
     pub table: String,
     /// Its name in that table.
     pub key: &'static str,
-    /// As written in the file; for a key that follows others, what it usually comes to. `None` for
+    /// As written in the file; the usual value for a key that follows others. `None` for
     /// one that must be written, or that has no default.
     pub default: Option<&'static str>,
     /// The declaration; `None` for a key of a later version, of which only the default is accepted.

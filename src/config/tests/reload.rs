@@ -1,4 +1,4 @@
-//! Which changes need a restart, and what is declared of keys.
+//! Changes that need a restart, and the declarations of keys.
 
 use super::{GOOD, parse};
 use crate::config::{Kind, Loaded, Reload, keys};

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-/// Says which id the user had before a merge. Written by the gateway whatever the file says.
+/// The header with the former id of a merged user. Written whatever the configuration says.
 pub const MERGED_FROM_HEADER: &str = "x-user-id-merged-from";
 
-/// Names that identify a caller somewhere and are therefore removed from every request, also where
-/// they are not configured: our defaults, those of WeChat Cloud Run, which a backend that came from
-/// there still believes, and the session's of wafer 1.
+/// Identity headers that are always removed from requests, also when they are not configured: the
+/// defaults, those of WeChat Cloud Run, which a backend moved from there still trusts, and the
+/// session headers of wafer 1.
 pub const ALWAYS_STRIPPED: [&str; 13] = [
     "x-openid",
     "x-user-id",
@@ -32,9 +32,9 @@ pub struct Identity {
     pub appid: String,
     /// WeChat's id of the user in that mini program, 1 to 128 visible ASCII characters.
     pub openid: String,
-    /// WeChat's id of the user over all apps of one open-platform account, where WeChat tells it.
+    /// WeChat's id of the user across all apps of one open-platform account, if WeChat reports it.
     pub unionid: Option<String>,
-    /// Our id of the user; `None` where `users.store = "off"`.
+    /// The user id; `None` with `users.store = "off"`.
     pub user_id: Option<String>,
     /// Further attributes of the user.
     pub attributes: Attributes,

@@ -13,10 +13,11 @@ use crate::identity::{ALWAYS_STRIPPED, Identity, MERGED_FROM_HEADER};
 
 const X_USER_ID_MERGED_FROM: HeaderName = HeaderName::from_static(MERGED_FROM_HEADER);
 
-/// What stays percent-encoded in an identity header: all but visible ASCII, and `%` itself.
+/// Characters that are percent-encoded in an identity header: all but visible ASCII, and `%`
+/// itself.
 const NOT_VISIBLE: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// The rules that a request's headers go through, made once from the configuration.
+/// The rules for identity headers, compiled once from the configuration.
 #[derive(Debug)]
 pub struct HeaderPolicy {
     stripped: Vec<String>,
@@ -26,7 +27,7 @@ pub struct HeaderPolicy {
 }
 
 impl HeaderPolicy {
-    /// Takes the names and templates, and the headers that carry an skey on any route.
+    /// Compiles the names and templates, and the headers that may carry an skey on any route.
     #[must_use]
     pub fn new(
         identity: &IdentityConfig,
@@ -51,9 +52,8 @@ impl HeaderPolicy {
         }
     }
 
-    /// Whether a name is, or can be read by some server as, a name we set: equal once case is
-    /// folded and everything but letters and digits is taken as `-`. PHP, WSGI and CGI fold that
-    /// far.
+    /// Whether some server may read the name as an identity header: equal after folding case and
+    /// everything but letters and digits to `-`, as PHP, WSGI and CGI do.
     #[must_use]
     pub fn is_identity(&self, name: &HeaderName) -> bool {
         self.stripped
@@ -61,8 +61,8 @@ impl HeaderPolicy {
             .any(|stripped| same_folded(name.as_str(), stripped))
     }
 
-    /// Removes what a client may not say: identity headers in every spelling and, by configuration,
-    /// names with `_`.
+    /// Removes headers that clients may not send: identity headers in every spelling and, by
+    /// configuration, names with `_`.
     pub fn strip(&self, headers: &mut HeaderMap) {
         remove_where(headers, |name| {
             self.is_identity(name)
@@ -70,16 +70,16 @@ impl HeaderPolicy {
         });
     }
 
-    /// Removes the headers that carry an skey on any route: a client that sends it everywhere must
-    /// not hand it to an upstream.
+    /// Removes headers that may carry an skey on any route: a client that sends its skey everywhere
+    /// must not pass it to an upstream.
     pub fn strip_credentials(&self, headers: &mut HeaderMap) {
         for name in &self.credentials {
             headers.remove(name);
         }
     }
 
-    /// Writes the caller's identity. A header whose template needs something the identity does not
-    /// have is left out.
+    /// Writes the user's identity. A header is omitted when its template needs an attribute that
+    /// the identity does not have.
     pub fn inject(&self, headers: &mut HeaderMap, identity: &Identity) {
         for (name, template) in &self.injected {
             if let Some(value) = fill(template, identity) {
@@ -123,8 +123,8 @@ fn encoded(value: &str) -> String {
     utf8_percent_encode(value, NOT_VISIBLE).to_string()
 }
 
-/// Removes from trailers what must not pass: identity names, skeys, framing and anything a
-/// `Connection` header could mean.
+/// Removes trailers that must not be forwarded: identity names, skeys, framing, and any name that a
+/// `Connection` header could list.
 pub fn clean_trailers(trailers: &mut HeaderMap, policy: &HeaderPolicy) {
     policy.strip(trailers);
     policy.strip_credentials(trailers);

@@ -20,9 +20,10 @@ struct State {
 }
 
 impl LogThrottle {
-    /// The interval of most lines: close enough to watch an attack, far enough not to fill a disk.
+    /// The interval of most lines: short enough to follow an attack, long enough not to fill a
+    /// disk.
     pub const TEN_SECONDS: Duration = Duration::from_secs(10);
-    /// The interval of lines about one cause that stays until an operator removes it.
+    /// The interval of lines about a cause that persists until an operator removes it.
     pub const MINUTE: Duration = Duration::from_secs(60);
 
     /// At most one line per interval.
@@ -34,8 +35,8 @@ impl LogThrottle {
         }
     }
 
-    /// Counts one event. `Some` when a line is due: the events since the last line, this one
-    /// included.
+    /// Counts one event. `Some` when a line is due: the number of events since the last line,
+    /// including this one.
     pub fn count(&self) -> Option<u64> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.events = state.events.saturating_add(1);
@@ -48,7 +49,7 @@ impl LogThrottle {
         Some(std::mem::take(&mut state.events))
     }
 
-    /// As `count`, for a line without the number of events.
+    /// As `count`, for a line without that number.
     pub fn is_due(&self) -> bool {
         self.count().is_some()
     }

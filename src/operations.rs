@@ -7,7 +7,7 @@ use crate::identity::Holder;
 use crate::session::{Handle, Listed, Page, Revoked, SessionStore};
 use crate::store_error::StoreError;
 use crate::users::{
-    Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Found, Profile, Profiles, UserDirectory,
+    Ban, Bans, CreateUsers, Entries, Entry, EntryKind, Profile, Profiles, UserDirectory, UserLookup,
 };
 
 /// The result of a ban.
@@ -58,9 +58,9 @@ impl Operations {
             .users
             .find_or_create(appid, openid, None, CreateUsers::No);
         Ok(match found.await? {
-            Found::User { user_id, .. } => Some(self.current(&Holder::User(user_id)).await?),
-            Found::Unknown => None,
-            Found::NoDirectory => Some(Holder::Openid {
+            UserLookup::User { user_id, .. } => Some(self.current(&Holder::User(user_id)).await?),
+            UserLookup::Unknown => None,
+            UserLookup::NoDirectory => Some(Holder::Openid {
                 appid: appid.to_owned(),
                 openid: openid.to_owned(),
             }),

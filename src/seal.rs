@@ -1,10 +1,11 @@
-//! Sealing what is stored, so that a dump of the store shows nothing and who can write it can forge nothing: AES-256-GCM,
-//! the store's key name as associated data, so that a value copied to another name does not open. Keys are derived once,
-//! at start.
+//! Seals stored values, so that a dump of the store reveals nothing and a writer to the store
+//! cannot forge values: AES-256-GCM, with the store's key name as associated data, so that a value
+//! copied to another key does not open. Keys are derived once, at start.
 //!
-//! A sealed value: version (1 byte), key id (4), nonce (12), ciphertext, tag (16). Nonces are random: NIST SP 800-38D
-//! allows 2^32 values under one key. A million daily users with six renewals each take two years for that; who has more
-//! puts a new key first in `session.seal_keys` now and then.
+//! Format: version (1 byte), key id (4), nonce (12), ciphertext, tag (16). Nonces are random: NIST
+//! SP 800-38D allows 2^32 values per key. A million daily users with six renewals each reach that
+//! in two years; larger deployments should put a new key first in `session.seal_keys` from time to
+//! time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -19,13 +20,13 @@ use crate::store_error::StoreError;
 
 const VERSION: u8 = 1;
 const ID_LEN: usize = 4;
-/// Bytes before the ciphertext. They differ from value to value, so they identify one.
+/// Bytes before the ciphertext. They are unique per value, so they identify it.
 pub(crate) const HEAD_LEN: usize = 1 + ID_LEN + NONCE_LEN;
 
 /// Seals and opens with the keys of one configuration.
 pub struct Sealer {
     keys: Vec<SealKey>,
-    /// Which key seals for an app, where each app has its own.
+    /// The sealing key of each app, where apps have their own.
     by_app: HashMap<String, usize>,
 }
 
@@ -34,19 +35,19 @@ struct SealKey {
     key: LessSafeKey,
 }
 
-/// Why nothing was sealed.
+/// Why a value was not sealed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealError {
-    /// The operating system gave no random numbers.
+    /// The operating system returned no random numbers.
     NoRandomness,
-    /// Neither `session.seal_keys` nor an app's secret is there to derive a key from.
+    /// Neither `session.seal_keys` nor an app's secret is configured.
     NoKey,
 }
 
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::NoRandomness => "sealing: the operating system gave no random numbers",
+            Self::NoRandomness => "sealing: the operating system returned no random numbers",
             Self::NoKey => "sealing: no key; set session.seal_keys or an app's secret",
         })
     }
@@ -62,14 +63,14 @@ impl From<SealError> for StoreError {
     }
 }
 
-/// Why a value did not open. None of them is an error to a caller: it is as if nothing were stored.
+/// Why a value did not open. Callers treat it as absent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OpenError {
     /// Not a sealed value.
     Malformed,
-    /// Sealed under a key we do not have (any more).
+    /// Sealed under a key that is not configured (any more).
     UnknownKey,
-    /// Changed, or copied from another name.
+    /// Changed, or copied from another key name.
     Forged,
 }
 
@@ -88,8 +89,8 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl Sealer {
-    /// Keys from `session.seal_keys` when there are any (the first seals), else from each app's secrets (the current one
-    /// seals that app's values). All open.
+    /// Takes the keys from `session.seal_keys` if there are any (the first one seals), else from
+    /// each app's secrets (the current one seals that app's values). All of them open.
     #[must_use]
     pub fn new(seal_keys: &[Secret], apps: &[App]) -> Self {
         let mut sealer = Self {
@@ -111,10 +112,11 @@ impl Sealer {
         sealer
     }
 
-    /// `mark`, then `plain` sealed for `appid` under the store's key name. The mark is neither hidden nor protected.
+    /// Returns `mark`, then `plain` sealed for `appid` under the store's key name. The mark is
+    /// neither encrypted nor authenticated.
     ///
     /// # Errors
-    /// `SealError`, by cause; nothing is sealed then.
+    /// `SealError`, by cause.
     pub fn seal(
         &self,
         appid: &str,
@@ -149,10 +151,11 @@ impl Sealer {
         Ok(value)
     }
 
-    /// The plaintext of a value found under `name`, decrypted where it lies; the head stays as it is.
+    /// Decrypts a value found under `name` in place and returns the plaintext; the head is
+    /// unchanged.
     ///
     /// # Errors
-    /// `OpenError`, by cause; what lies after the head is worthless then.
+    /// `OpenError`, by cause; the bytes after the head are then undefined.
     pub fn open<'a>(&self, name: &str, value: &'a mut [u8]) -> Result<&'a [u8], OpenError> {
         let (head, text) = value
             .split_at_mut_checked(HEAD_LEN)
@@ -183,10 +186,10 @@ impl fmt::Debug for Sealer {
 }
 
 impl SealKey {
-    /// The app is part of the derivation: two apps with one secret still have two keys.
+    /// The app is part of the derivation: two apps with the same secret have different keys.
     #[expect(
         clippy::expect_used,
-        reason = "HKDF-SHA256 gives up to 8160 bytes; 32 and 4 are asked for"
+        reason = "HKDF-SHA256 returns up to 8160 bytes; 32 and 4 are requested"
     )]
     fn derive(secret: &Secret, appid: &str) -> Self {
         let seed = Salt::new(HKDF_SHA256, b"skeygate seal 1").extract(secret.expose().as_bytes());

@@ -1,18 +1,18 @@
-//! What can go wrong between us and the store. Two outcomes only, because callers can act on no
-//! more than that: the store cannot serve now, or it holds something that is not ours.
+//! Errors of stores. There are only two, because callers cannot act on more: the store cannot serve
+//! now, or it contains a value of another program.
 
 use std::fmt;
 
-/// Why a store gave no answer. "Not found" is never an error: it is `None`.
+/// Why a store did not serve. "Not found" is not an error: it is `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StoreError {
-    /// Not reached, no answer in time, or an answer that it cannot serve now (loading, read-only,
-    /// out of memory, wrong password). The caller must not take this for "not logged in".
+    /// Not reachable, no reply in time, or a refusal (loading, read-only, out of memory, wrong
+    /// password). Callers must not treat this as "not logged in".
     Unavailable {
         /// For the log: host, port and reason; never a password, key or value.
         cause: String,
     },
-    /// An answer of the wrong kind: another program writes under our key prefix.
+    /// A value of the wrong type: another program writes under the key prefix.
     Corrupt {
         /// For the log, as above.
         what: String,

@@ -1,5 +1,4 @@
-//! Shared by unit tests of several modules: a private Redis, a server with one fixed response, and
-//! settings.
+//! Helpers for unit tests: a private Redis, a server with a fixed reply, and settings.
 
 use std::net::TcpListener as StdListener;
 use std::process::Stdio;
@@ -26,7 +25,7 @@ pub(crate) fn redis_config(url: &str) -> config::Redis {
     }
 }
 
-/// An app with a secret derived from its id.
+/// An app with a secret derived from its appid.
 pub(crate) fn app(appid: &str) -> config::App {
     config::App {
         name: appid.to_owned(),
@@ -51,10 +50,10 @@ impl RedisServer {
         Self::start_with(&[]).await
     }
 
-    /// With more command-line arguments.
+    /// Starts the server with further command-line arguments.
     pub(crate) async fn start_with(arguments: &[&str]) -> Self {
         let arguments: Vec<String> = arguments.iter().map(|&a| a.to_owned()).collect();
-        // Another program may take the port between our look and Redis's bind.
+        // Another program may take the port before Redis binds it.
         for _ in 0..5 {
             let port = free_port();
             if let Some(process) = launch(port, &arguments).await {
@@ -128,7 +127,7 @@ async fn launch(port: u16, arguments: &[String]) -> Option<Child> {
     let mut lines = BufReader::new(output).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if line.contains("eady to accept connections") {
-            // Read on, so that the server never blocks on a full pipe.
+            // Keep reading, so that the server never blocks on a full pipe.
             tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
             return Some(process);
         }
@@ -136,7 +135,7 @@ async fn launch(port: u16, arguments: &[String]) -> Option<Child> {
     None
 }
 
-/// A server that responds to every command with `reply`. Returns its URL.
+/// Starts a server that replies `reply` to every command. Returns its URL.
 pub(crate) async fn answering(reply: &'static str) -> String {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("redis://{}/0", listener.local_addr().unwrap());
@@ -163,7 +162,7 @@ pub(crate) async fn answering(reply: &'static str) -> String {
     url
 }
 
-/// Polls `ready` until it is true; panics with `what` after ten seconds.
+/// Polls until `ready` returns true; panics with `what` after ten seconds.
 pub(crate) async fn eventually<F: Future<Output = bool>>(what: &str, mut ready: impl FnMut() -> F) {
     let mut ticks = tokio::time::interval(Duration::from_millis(5));
     for _ in 0..2000 {

@@ -1,18 +1,18 @@
-//! A map in memory whose entries end. What has ended is never returned; its memory is given back a
-//! few entries at a time.
+//! An in-memory map whose entries expire. Expired entries are never returned, and are removed a few
+//! at a time.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 
 use tokio::time::Instant;
 
-/// Ended entries that one `sweep` removes: no caller pays for all.
-const SWEPT_AT_ONCE: usize = 32;
+/// Maximum expired entries that one `sweep` removes, so that no single caller pays for all of them.
+const MAX_SWEPT: usize = 32;
 
-/// Values by text, each until its own end.
+/// A map from strings to values, each with its own expiry.
 pub(crate) struct TtlMap<V> {
     entries: HashMap<String, Entry<V>>,
-    /// Exactly one valid item per entry, at or before its end.
+    /// Exactly one valid item per entry, at or before its expiry.
     queue: BinaryHeap<Reverse<(Instant, String)>>,
 }
 
@@ -30,13 +30,13 @@ impl<V> TtlMap<V> {
         }
     }
 
-    /// The value and when it ends.
+    /// The value and its expiry.
     pub(crate) fn find(&mut self, key: &str, now: Instant) -> Option<(&mut V, Instant)> {
         let entry = self.entries.get_mut(key).filter(|entry| entry.ends > now)?;
         Some((&mut entry.value, entry.ends))
     }
 
-    /// Everything that has not ended, and when it does.
+    /// All live entries with their expiry.
     pub(crate) fn iter(&self, now: Instant) -> impl Iterator<Item = (&str, &V, Instant)> {
         let live = self
             .entries
@@ -62,7 +62,7 @@ impl<V> TtlMap<V> {
             return;
         };
         entry.ends = ends;
-        // A later end is found out when the item's time has come.
+        // A later expiry is noticed when the queued item is due.
         if ends < entry.queued {
             entry.queued = ends;
             self.queue.push(Reverse((ends, key.to_owned())));
@@ -74,17 +74,17 @@ impl<V> TtlMap<V> {
         (entry.ends > now).then_some(entry.value)
     }
 
-    /// Entries that memory is held for; some may have ended.
+    /// Entries in memory; some may have expired.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Gives back the memory of some entries that have ended.
+    /// Removes some expired entries.
     pub(crate) fn sweep(&mut self, now: Instant) {
-        self.sweep_some(now, SWEPT_AT_ONCE);
+        self.sweep_some(now, MAX_SWEPT);
     }
 
-    /// Gives back the memory of all entries that have ended.
+    /// Removes all expired entries.
     pub(crate) fn sweep_all(&mut self, now: Instant) {
         self.sweep_some(now, usize::MAX);
     }

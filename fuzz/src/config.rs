@@ -11,7 +11,7 @@ use skeygate::config::{
     TokenSource,
 };
 use skeygate::http::path::CanonicalPath;
-use skeygate::route::{Found, RouteTable};
+use skeygate::route::{RouteMatch, RouteTable};
 
 const NAME: &str = "gateway.toml";
 /// The environment; a report that shows a value has shown a secret.
@@ -138,12 +138,12 @@ fn routes(config: &Config) {
         let host = route.hosts.first().map(|host| host.replace('*', "x"));
         let method = route.methods.first().unwrap_or(&Method::GET);
         match table.find(host.as_deref(), &path, method) {
-            Found::Route(found) if Arc::ptr_eq(found, route) => {}
+            RouteMatch::Route(found) if Arc::ptr_eq(found, route) => {}
             // Another host's route, or an exact path, may be the closer one.
-            Found::Route(_) | Found::Resembles(_) | Found::OtherMethods(_) => {
+            RouteMatch::Route(_) | RouteMatch::Resembles(_) | RouteMatch::OtherMethods(_) => {
                 assert!(all.len() > 1);
             }
-            Found::Nothing => panic!("{path} of {host:?} finds nothing"),
+            RouteMatch::Nothing => panic!("{path} of {host:?} finds nothing"),
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How often WeChat may be made to end a good token: by the same rules in Redis and in memory.
+//! Limits on forced renewals, which make WeChat invalidate a valid token; the same in Redis and in
+//! memory.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,14 +11,14 @@ use crate::redis::{RedisLink, eval_over, millis};
 use crate::store_error::StoreError;
 use crate::ttl_map::TtlMap;
 
-/// WeChat's rule for ending a good token.
-const FORCE_PAUSE: Duration = Duration::from_secs(30);
-/// WeChat allows twenty a day. Its day begins when it likes: two of ours may reach into one.
+/// WeChat's minimum time between forced renewals of an app.
+const MIN_FORCE_INTERVAL: Duration = Duration::from_secs(30);
+/// WeChat allows 20 a day. Its days may begin at any time, so two of these days may overlap one.
 const MAX_FORCED: u32 = 10;
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Whether a token may be forced now.
-/// Keys: pause, forced. Arguments: milliseconds of the pause, the most in a day, milliseconds of a
+/// Counts a forced renewal if it is allowed now.
+/// Keys: pause, forced. Arguments: milliseconds of the pause, maximum per day, milliseconds of a
 /// day.
 const FORCE: &str = "
 if (tonumber(redis.call('GET', KEYS[2]) or 0) or 0) >= tonumber(ARGV[2]) then return 0 end
@@ -25,7 +26,7 @@ if not redis.call('SET', KEYS[1], '1', 'NX', 'PX', ARGV[1]) then return 0 end
 if redis.call('INCR', KEYS[2]) == 1 then redis.call('PEXPIRE', KEYS[2], ARGV[3]) end
 return 1";
 
-/// What was forced lately.
+/// Recent forced renewals per app.
 pub(super) enum ForcedRenewals {
     Redis { link: RedisLink, prefix: String },
     Memory(Mutex<Counts>),
@@ -37,7 +38,7 @@ pub(super) struct Counts {
 }
 
 impl ForcedRenewals {
-    /// Counted in Redis where there is a link, else in memory.
+    /// In Redis if there is a link, else in memory.
     pub(super) fn new(link: Option<RedisLink>, key_prefix: &str) -> Self {
         match link {
             Some(link) => Self::Redis {
@@ -51,13 +52,13 @@ impl ForcedRenewals {
         }
     }
 
-    /// Whether a good token may be ended now; counts it.
+    /// Whether a forced renewal is allowed now; if so, counts it.
     pub(super) async fn may_force(&self, appid: &str) -> Result<bool, StoreError> {
         match self {
             Self::Redis { link, prefix } => {
                 let name = |what| [prefix.as_str(), &key(appid, what)].concat();
                 let force = eval_over(FORCE, &[name(":pause"), name(":forced")])
-                    .arg(millis(FORCE_PAUSE))
+                    .arg(millis(MIN_FORCE_INTERVAL))
                     .arg(MAX_FORCED)
                     .arg(millis(DAY))
                     .to_owned();
@@ -78,7 +79,7 @@ impl Counts {
         if self.paused.find(appid, now).is_some() || times >= MAX_FORCED {
             return false;
         }
-        self.paused.insert(appid, (), now + FORCE_PAUSE);
+        self.paused.insert(appid, (), now + MIN_FORCE_INTERVAL);
         self.forced.insert(appid, times + 1, ends);
         true
     }
@@ -96,10 +97,10 @@ mod tests {
         let mut counts = counts.into_inner().unwrap();
         let start = Instant::now();
         assert!(counts.may_force("wx1", start));
-        assert!(!counts.may_force("wx1", start + FORCE_PAUSE / 2));
+        assert!(!counts.may_force("wx1", start + MIN_FORCE_INTERVAL / 2));
         assert!(counts.may_force("wx2", start));
         for number in 1..MAX_FORCED {
-            assert!(counts.may_force("wx1", start + FORCE_PAUSE * number));
+            assert!(counts.may_force("wx1", start + MIN_FORCE_INTERVAL * number));
         }
         assert!(!counts.may_force("wx1", start + DAY / 2));
         assert!(counts.may_force("wx1", start + DAY));

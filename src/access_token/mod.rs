@@ -1,17 +1,17 @@
-//! Keeps each app's access_token, one for all replicas, and makes the calls that carry it. A token
-//! is renewed shortly before its end by its first user then, and by no other; the others use the
-//! old one meanwhile. Only the store counts its time.
+//! Keeps one access_token per app for all replicas, and makes the calls that carry it. A token is
+//! renewed shortly before it expires, by a single caller; the others use the old one meanwhile.
+//! Only the store counts its lifetime.
 //!
 //! Under `redis.key_prefix`:
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `t:{<appid>}` | the sealed access_token | until it ends |
-//! | `t:{<appid>}:turn` | the mark of the holder that renews it, or `F` after a failure | 8 s, then 1 s or 10 s |
-//! | `t:{<appid>}:pause` | set after a forced renewal: no other until it ends | 30 s |
+//! | `t:{<appid>}` | the sealed access_token | until it expires |
+//! | `t:{<appid>}:turn` | the holder's mark, or `F` after a failure | 8 s, then 1 s or 10 s |
+//! | `t:{<appid>}:pause` | set by a forced renewal | 30 s |
 //! | `t:{<appid>}:forced` | number of forced renewals | 1 d |
 //!
-//! The first two are those of a lease. One app's keys are in one slot of a cluster.
+//! The first two are those of a lease. All keys of an app are in one cluster slot.
 
 mod forced;
 
@@ -32,31 +32,30 @@ use crate::secret::Secret;
 use crate::store_error::StoreError;
 use crate::wechat::{LoginCode, NewToken, Phone, Renewal, Wechat, WechatError};
 
-/// A token is renewed so long before its end. WeChat gives a new one from five minutes before it;
-/// asked a moment too early, it would give the old one once more.
+/// Time before expiry at which a token is renewed. WeChat gives a new token from five minutes
+/// before expiry; a moment earlier it would return the old one.
 const RENEW_BEFORE: Duration = Duration::from_secs(290);
-/// The time of one renewal, all its calls together.
+/// Time limit of one renewal with all its calls.
 const RENEWAL_DEADLINE: Duration = Duration::from_secs(5);
-/// How long a replica may be renewing: longer than the deadline, so that no other begins before the
-/// end of it.
-const HOLD: Duration = Duration::from_secs(8);
-/// Pause after a renewal that gave a token near its end.
-const PAUSE: Duration = Duration::from_secs(10);
-/// Pause after a renewal that failed.
-const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Lease time of a renewal: longer than its deadline, so that no second one runs beside it.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(8);
+/// Delay after a renewal that returned a token near its expiry.
+const RETRY_DELAY: Duration = Duration::from_secs(10);
+/// Delay after a renewal that failed.
+const FAILURE_DELAY: Duration = Duration::from_secs(1);
 
-const UNCHANGED: &str = "wechat refuses an access_token that it gives out as good, and may be made to end it only now and \
-                         then; check that the app may use this call";
-const FAILED_BEFORE: &str = "no access_token: fetching one failed less than a second ago";
-const LATE: &str = "the access_token was not there in time";
+const UNCHANGED: &str = "wechat refuses an access_token that it returns as valid, and \
+                         forced renewals are limited; check that the app may use this call";
+const FAILED_BEFORE: &str = "no access_token: a renewal failed less than a second ago";
+const LATE: &str = "no access_token: the renewal did not finish in time";
 
-/// Gives out tokens, and makes the calls that need one.
+/// The access tokens of all apps, and the calls that need one.
 pub struct AccessTokens {
     wechat: Arc<Wechat>,
     leases: Leases,
     forced: Arc<ForcedRenewals>,
     tasks: TaskTracker,
-    /// Of a renewal that failed.
+    /// For failed renewals.
     warning: Arc<LogThrottle>,
 }
 
@@ -65,18 +64,19 @@ pub struct AccessTokens {
 pub enum TokenError {
     /// The store cannot answer.
     Store(StoreError),
-    /// WeChat gave none, or refused the call.
+    /// WeChat gave no token, or refused the call.
     Wechat(WechatError),
-    /// WeChat refuses a token that it gives out as good.
+    /// WeChat refuses a token that it returns as valid.
     Unchanged,
-    /// Fetching one failed less than a second ago.
+    /// A renewal failed less than a second ago.
     FailedBefore,
-    /// Another request fetches it and was not done in time.
+    /// Another caller's renewal did not finish in time.
     Late,
 }
 
 impl AccessTokens {
-    /// Tokens in Redis, sealed, shared by all replicas; or in this process. Connects to nothing.
+    /// In Redis, sealed and shared by all replicas, if there is a link; else in memory. Opens no
+    /// connection.
     #[must_use]
     pub fn new(
         wechat: Arc<Wechat>,
@@ -93,7 +93,7 @@ impl AccessTokens {
         }
     }
 
-    /// The same tokens, fetched by another client and sealed by the keys of another configuration.
+    /// The same tokens, with the client and the sealing keys of another configuration.
     #[must_use]
     pub fn reconfigured(&self, wechat: Arc<Wechat>, config: &Config) -> Self {
         Self {
@@ -105,7 +105,8 @@ impl AccessTokens {
         }
     }
 
-    /// The app's token: good for some minutes at least, unless WeChat does not answer for so long.
+    /// The app's token. It is valid for some minutes, unless WeChat has not answered renewals for
+    /// that long.
     ///
     /// # Errors
     /// By cause, before `deadline`.
@@ -118,7 +119,7 @@ impl AccessTokens {
             let (token, state) = self.look(app, RENEW_BEFORE).await?;
             match (token, state) {
                 (Some(token), LeaseState::Granted(lease)) => {
-                    // The caller does not wait for it; its end is told in the log.
+                    // Runs in the background; the log tells of a failure.
                     drop(self.begin_renewal(app, lease, None));
                     return Ok(token);
                 }
@@ -132,9 +133,9 @@ impl AccessTokens {
         }
     }
 
-    /// A token in the place of one that WeChat refused: what another request has fetched since, else
-    /// a new one. WeChat is made to end the old one only where it gives it out once more, and that
-    /// seldom.
+    /// A token instead of one that WeChat refused: one that another caller has fetched since, else
+    /// a new one. A forced renewal is made only if WeChat returns the refused token again, and
+    /// rarely.
     ///
     /// # Errors
     /// By cause, before `deadline`.
@@ -145,7 +146,7 @@ impl AccessTokens {
         deadline: Instant,
     ) -> Result<Secret, TokenError> {
         loop {
-            // Whatever its end: it is of no use.
+            // Regardless of its expiry: the token is useless.
             let (token, state) = self.look(app, Duration::MAX).await?;
             match (token.filter(|token| token != refused), state) {
                 (Some(token), LeaseState::Granted(lease)) => {
@@ -164,20 +165,19 @@ impl AccessTokens {
         }
     }
 
-    /// The token that is kept, and whether the caller has to renew it: where it lasts no longer
-    /// than `ahead`.
+    /// The stored token, and whether the caller must renew it because it expires within `ahead`.
     async fn look(
         &self,
         app: &App,
         ahead: Duration,
     ) -> Result<(Option<Secret>, LeaseState), StoreError> {
-        let work = Work::named(key(&app.appid, ""), &app.appid, HOLD);
+        let work = Work::named(key(&app.appid, ""), &app.appid, LEASE_TIMEOUT);
         let Look { result, state } = self.leases.look(&work, ahead).await?;
         let token = result.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok((token.map(Secret::new), state))
     }
 
-    /// The phone number of a code from the phone button, if it is `openid`'s.
+    /// Resolves a code of the phone button, if the number belongs to `openid`.
     ///
     /// # Errors
     /// By cause, before `deadline`.
@@ -188,7 +188,7 @@ impl AccessTokens {
         openid: &str,
         deadline: Instant,
     ) -> Result<Phone, TokenError> {
-        // The token is looked at before the code: that is still good when the token is not.
+        // WeChat checks the token before the code, so a refused token does not consume the code.
         self.with_token(app, deadline, |token| async move {
             let wechat = &self.wechat;
             wechat
@@ -198,7 +198,7 @@ impl AccessTokens {
         .await
     }
 
-    /// Whether WeChat still encrypts and signs with this session_key of the user.
+    /// Whether WeChat still accepts this session_key of the user.
     ///
     /// # Errors
     /// By cause, before `deadline`.
@@ -218,7 +218,8 @@ impl AccessTokens {
         .await
     }
 
-    /// Makes a call with the app's token, and once more with another where WeChat refuses that one.
+    /// Makes a call with the app's token, and repeats it once with another if WeChat refuses that
+    /// one.
     async fn with_token<T, F: Future<Output = Result<T, WechatError>>>(
         self: &Arc<Self>,
         app: &Arc<App>,
@@ -245,14 +246,13 @@ impl AccessTokens {
         let renewal = self.begin_renewal(app, lease, refused);
         match tokio::time::timeout_at(deadline, renewal).await {
             Ok(Ok(outcome)) => outcome,
-            // It panicked, which has been told.
+            // It panicked; the panic has been logged.
             Ok(Err(_)) => Err(TokenError::FailedBefore),
             Err(_) => Err(TokenError::Late),
         }
     }
 
-    /// A task of its own: a caller that leaves must not keep the others waiting for an answer that
-    /// was lost.
+    /// Spawns the renewal: a caller that disconnects must not delay the others.
     fn begin_renewal(
         self: &Arc<Self>,
         app: &Arc<App>,
@@ -264,14 +264,14 @@ impl AccessTokens {
             let started = Instant::now();
             match tokens.fetch(&app, refused.as_ref(), started).await {
                 Ok(new) => {
-                    // From before the question on: the store must not take it for good longer than
-                    // WeChat does.
+                    // Counted from before the request: the store must not keep the token longer
+                    // than WeChat does.
                     let lasts = new.expires_in.saturating_sub(started.elapsed());
                     tracing::debug!(appid = app.appid, seconds = lasts.as_secs(), "access_token");
                     let hold = match lasts > RENEW_BEFORE {
                         true => Duration::ZERO,
-                        // It is due already, and the next one would be the same.
-                        false => PAUSE,
+                        // A renewal is due already, but would return the same token.
+                        false => RETRY_DELAY,
                     };
                     let token = new.token.expose().as_bytes();
                     let kept = tokens.leases.publish_and_hold(lease, token, lasts, hold);
@@ -281,8 +281,8 @@ impl AccessTokens {
                     Ok(new.token)
                 }
                 Err(error) => {
-                    tokens.tell(&app, &error);
-                    let _ = tokens.leases.fail(lease, PAUSE_AFTER_FAILURE).await;
+                    tokens.log_failure(&app, &error);
+                    let _ = tokens.leases.fail(lease, FAILURE_DELAY).await;
                     Err(error)
                 }
             }
@@ -307,8 +307,8 @@ impl AccessTokens {
         ask(Renewal::Forced).await.map_err(TokenError::Wechat)
     }
 
-    /// Once a minute: each use of the token tries again.
-    fn tell(&self, app: &App, error: &TokenError) {
+    /// Throttled: each use of the token tries again.
+    fn log_failure(&self, app: &App, error: &TokenError) {
         if !self.warning.is_due() {
             return;
         }
@@ -320,13 +320,13 @@ impl AccessTokens {
     }
 }
 
-/// The name of what is kept about an app's token, without the prefix.
+/// A Redis key of an app's token, without the prefix.
 fn key(appid: &str, what: &str) -> String {
     format!("t:{{{}}}{what}", key_part(appid))
 }
 
 impl TokenError {
-    /// Whether it stays until the operator changes something.
+    /// Whether the error persists until the operator acts.
     #[must_use]
     pub fn operator_must_act(&self) -> bool {
         match self {

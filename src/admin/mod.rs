@@ -19,7 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use self::relay::Relay;
-use self::reload::Reload;
+use self::reload::ReloadEndpoint;
 pub use self::reload::{ReloadReport, ReloadRequest};
 use self::token::AdminToken;
 use crate::access_token::AccessTokens;
@@ -33,7 +33,7 @@ pub type AdminBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Syn
 /// The services of the admin listener.
 pub struct Admin {
     redis: Option<RedisLink>,
-    reload: Reload,
+    reload: ReloadEndpoint,
     snapshot: ArcSwap<AdminSnapshot>,
 }
 
@@ -55,7 +55,7 @@ impl Admin {
     ) -> Self {
         Self {
             redis,
-            reload: Reload::new(reloads),
+            reload: ReloadEndpoint::new(reloads),
             snapshot: ArcSwap::from_pointee(AdminSnapshot::new(config, wechat, tokens)),
         }
     }
@@ -100,13 +100,18 @@ impl Admin {
         match request.uri().path() {
             "/livez" => fixed(StatusCode::OK, "live"),
             "/readyz" => {
-                let redis = self.redis_responds().await;
+                let verbose = request.uri().query() == Some("verbose");
+                // A gateway that drains is not ready whatever Redis says.
+                let redis = match draining && !verbose {
+                    true => None,
+                    false => self.redis_responds().await,
+                };
                 let (status, text) = match (draining, redis) {
                     (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
                     (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not respond"),
                     (false, _) => (StatusCode::OK, "ready"),
                 };
-                if request.uri().query() != Some("verbose") {
+                if !verbose {
                     return fixed(status, text);
                 }
                 let redis = redis.map(|responds| {

@@ -34,7 +34,7 @@ pub enum ReloadReport {
 }
 
 /// The endpoint, and the state of the configuration for `/readyz?verbose`.
-pub(super) struct Reload {
+pub(super) struct ReloadEndpoint {
     requests: mpsc::Sender<ReloadRequest>,
     state: Mutex<State>,
 }
@@ -46,7 +46,7 @@ struct State {
     refused: Option<(u64, usize)>,
 }
 
-impl Reload {
+impl ReloadEndpoint {
     pub(super) fn new(requests: mpsc::Sender<ReloadRequest>) -> Self {
         let loaded = clock::unix_seconds();
         Self {
@@ -79,11 +79,14 @@ impl Reload {
         let age = now.saturating_sub(state.loaded);
         match state.refused {
             None => format!("[+] configuration: loaded {age} s ago"),
-            Some((at, problems)) => format!(
-                "[-] configuration: a reload was refused {} s ago for {problems} problems (see the log); the one loaded \
-                 {age} s ago is used",
-                now.saturating_sub(at)
-            ),
+            Some((at, problems)) => {
+                let plural = if problems == 1 { "" } else { "s" };
+                format!(
+                    "[-] configuration: a reload was refused {} s ago for {problems} problem{plural} (see the log); the one \
+                     loaded {age} s ago is used",
+                    now.saturating_sub(at)
+                )
+            }
         }
     }
 

@@ -19,6 +19,7 @@ pub use self::stores::Stores;
 use crate::admin::{Admin, ReloadRequest};
 use crate::config::Config;
 use crate::gateway::{Gateway, Services, Snapshot};
+use crate::logging;
 use crate::server::{BoundListeners, Ended, Server};
 
 /// Requests for a reload that wait while one is under way.
@@ -102,6 +103,10 @@ impl App {
         // Nothing fails from here on.
         self.gateway.replace(snapshot);
         let Services { wechat, tokens, .. } = &services;
+        wechat.retain_apps(&config.apps);
+        if let Err(error) = logging::set_level(&config.log.level) {
+            tracing::warn!(error, "log.level is as before");
+        }
         self.admin.reconfigure(&config, wechat, tokens);
         self.server.reconfigure(&config.server);
         self.server.open(bound).await;

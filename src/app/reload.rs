@@ -33,6 +33,16 @@ enum Cause {
     Files,
 }
 
+impl Cause {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Request => "request",
+            Self::Files => "files",
+        }
+    }
+}
+
 impl Reloader {
     /// Of the file that `app` was started with, in this state of its files.
     #[must_use]
@@ -106,12 +116,16 @@ impl Reloader {
         };
         match &report {
             ReloadReport::Applied { needs_restart } if needs_restart.is_empty() => {
-                tracing::info!(event = "config.reloaded", ?cause, "configuration reloaded");
+                tracing::info!(
+                    event = "config.reloaded",
+                    cause = cause.word(),
+                    "configuration reloaded"
+                );
             }
             ReloadReport::Applied { needs_restart } => {
                 tracing::warn!(
                     event = "config.reloaded",
-                    ?cause,
+                    cause = cause.word(),
                     keys = needs_restart.join(" "),
                     "configuration reloaded, but for changed keys that need a restart"
                 );
@@ -119,7 +133,7 @@ impl Reloader {
             ReloadReport::Refused { problems } => {
                 tracing::error!(
                     event = "config.refused",
-                    ?cause,
+                    cause = cause.word(),
                     problems = problems.len(),
                     "configuration refused; the former one is used"
                 );

@@ -72,7 +72,7 @@ impl Resources {
         };
         let wechat = match previous {
             None => Wechat::new(&config.wechat),
-            Some(previous) => previous.wechat.reconfigured(&config.wechat, &config.apps),
+            Some(previous) => previous.wechat.reconfigured(&config.wechat),
         };
         let wechat = Arc::new(wechat.map_err(StartError::Wechat)?);
         let tokens = match previous {

@@ -1,4 +1,4 @@
-//! Finds the skey in the places a route names, and takes it out of them: no upstream ever sees it.
+//! Finds the skey in the places that a route names and removes it: upstreams never receive it.
 
 use hyper::HeaderMap;
 use hyper::header::{AUTHORIZATION, HeaderValue};
@@ -9,7 +9,8 @@ use crate::http::body::BodyKind;
 use crate::http::field::{self, JsonProblem};
 use crate::session::Skey;
 
-/// The longest body that is searched for an skey, in bytes. A longer one is refused: passing it unread could hand the skey on.
+/// Maximum body size searched for an skey, in bytes. A larger body is refused, because forwarding
+/// it unsearched could pass the skey on.
 pub const BODY_TOKEN_LIMIT: u64 = 64 * 1024;
 
 /// The parts of a request that are searched before its body.
@@ -17,29 +18,29 @@ pub const BODY_TOKEN_LIMIT: u64 = 64 * 1024;
 pub struct Head<'a> {
     /// All headers.
     pub headers: &'a mut HeaderMap,
-    /// The query, without `?`; emptied or shortened when it held the skey.
+    /// The query without `?`; shortened or `None` after the skey is removed.
     pub query: &'a mut Option<String>,
 }
 
-/// What was found.
+/// The result of a search.
 #[derive(Debug, Default)]
 pub struct ExtractedToken {
-    /// The only skey, if any.
+    /// The skey, if exactly one was found.
     pub skey: Option<Skey>,
-    /// Where it was.
+    /// The place of the skey.
     pub source: Option<&'static str>,
-    /// Different skeys were found.
+    /// Whether different skeys were found.
     pub conflicting: bool,
-    /// Something was found that cannot be an skey. It was taken out as well.
+    /// Whether a value was found that cannot be an skey. It was removed as well.
     pub malformed: bool,
 }
 
-/// A body that is searched.
+/// A body to search.
 #[derive(Debug)]
 pub struct BodyText {
-    /// What the `Content-Type` says.
+    /// The kind by `Content-Type`.
     pub kind: BodyKind,
-    /// The body; changed when it held the skey.
+    /// The body; changed when an skey is removed.
     pub text: String,
 }
 
@@ -101,7 +102,8 @@ pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> Extracted
     taken
 }
 
-/// Removes what looks like an skey of ours from the places that only other routes name: a client that sends it everywhere must not
+/// Removes values that look like a generated skey from the places that only other routes name: a
+/// client that sends its skey everywhere must not pass it to an upstream. Other values stay.
 /// hand it to an upstream. Any other value stays.
 pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
     let is_skey = |value: &str| Skey::parse(value).is_some_and(|skey| skey.has_own_length());
@@ -175,7 +177,8 @@ pub fn take_from_body(
     Ok(())
 }
 
-/// Takes `Authorization: Bearer` when it looks like an skey of ours. Anything else there is the upstream's own affair.
+/// Takes `Authorization: Bearer` if it looks like a generated skey. Any other value is meant for
+/// the upstream.
 fn take_bearer(headers: &mut HeaderMap, taken: &mut ExtractedToken) {
     let skeys: Vec<String> = headers
         .get_all(AUTHORIZATION)

@@ -1,5 +1,5 @@
-//! Who is calling: the skey is taken out of the request, and its session is looked up. Refusal is what happens unless every step
-//! says otherwise; a store that cannot answer is an error, never "not logged in".
+//! Authenticates a request: takes the skey from it and looks up the session. The default is
+//! refusal, and a store that cannot answer is an error, never "not logged in".
 
 mod extract;
 
@@ -15,50 +15,50 @@ use crate::config::{Auth, OnBadToken};
 use crate::error::{Error, SkeyState};
 use crate::session::{Session, SessionStore, Skey};
 
-/// A caller who may pass.
+/// The authenticated caller.
 #[expect(
     clippy::large_enum_variant,
-    reason = "one per request, taken apart at once; a box would cost each an allocation"
+    reason = "one per request and short-lived; a box would cost an allocation each"
 )]
 #[derive(Debug)]
 pub enum Caller {
-    /// Nobody in particular; allowed on `optional` and `off` routes.
+    /// No user; allowed on `optional` and `off` routes.
     Anonymous,
     /// The user whose session was found.
     User(Session),
 }
 
-/// A decision and what it took.
+/// The result of authentication.
 #[derive(Debug)]
-pub struct Decision {
-    /// Who is calling, or why nobody may pass.
+pub struct Authentication {
+    /// The caller, or the reason for refusal.
     pub caller: Result<Caller, Error>,
-    /// Time the session store took; `None` when it was not asked.
+    /// Time in the session store; `None` when it was not called.
     pub store_time: Option<Duration>,
 }
 
-/// What can be said of a request before the store is asked.
+/// What a request presents for authentication, before the store is called.
 #[derive(Debug)]
-pub enum Question<'a> {
-    /// Nothing need be asked: anonymous callers are let in.
+pub enum Credential<'a> {
+    /// No skey is needed: anonymous callers are allowed.
     Anonymous,
-    /// Whose is this?
-    WhoHas(&'a Skey),
+    /// An skey to look up.
+    Skey(&'a Skey),
 }
 
-/// Decides as far as that goes without the store.
+/// Selects the credential of a request. Does not call the store.
 ///
 /// # Errors
-/// `ConflictingSkeys`, or `NotLoggedIn` where there is no skey to ask about.
-pub fn question(
+/// `ConflictingSkeys`, or `NotLoggedIn` when there is no skey to look up.
+pub fn credential(
     auth: Auth,
     on_bad_token: OnBadToken,
     taken: &ExtractedToken,
-) -> Result<Question<'_>, Error> {
+) -> Result<Credential<'_>, Error> {
     match &taken.skey {
-        _ if auth == Auth::Off => Ok(Question::Anonymous),
+        _ if auth == Auth::Off => Ok(Credential::Anonymous),
         _ if taken.conflicting => Err(Error::ConflictingSkeys),
-        Some(skey) => Ok(Question::WhoHas(skey)),
+        Some(skey) => Ok(Credential::Skey(skey)),
         None => {
             let malformed = taken.malformed;
             let state = if malformed {
@@ -66,28 +66,28 @@ pub fn question(
             } else {
                 SkeyState::Missing
             };
-            without_session(auth, on_bad_token, state).map(|()| Question::Anonymous)
+            without_session(auth, on_bad_token, state).map(|()| Credential::Anonymous)
         }
     }
 }
 
-/// Decides about one request.
+/// Authenticates one request.
 pub async fn authenticate(
     store: &SessionStore,
     auth: Auth,
     on_bad_token: OnBadToken,
     taken: &ExtractedToken,
-) -> Decision {
-    let skey = match question(auth, on_bad_token, taken) {
-        Ok(Question::WhoHas(skey)) => skey,
-        Ok(Question::Anonymous) => {
-            return Decision {
+) -> Authentication {
+    let skey = match credential(auth, on_bad_token, taken) {
+        Ok(Credential::Skey(skey)) => skey,
+        Ok(Credential::Anonymous) => {
+            return Authentication {
                 caller: Ok(Caller::Anonymous),
                 store_time: None,
             };
         }
         Err(error) => {
-            return Decision {
+            return Authentication {
                 caller: Err(error),
                 store_time: None,
             };
@@ -103,10 +103,10 @@ pub async fn authenticate(
         }
         Err(error) => Err(Error::StoreUnavailable(error)),
     };
-    Decision { caller, store_time }
+    Authentication { caller, store_time }
 }
 
-/// Whether a caller without a session may pass as anonymous.
+/// Allows a caller without a session as anonymous, or refuses.
 fn without_session(auth: Auth, on_bad_token: OnBadToken, state: SkeyState) -> Result<(), Error> {
     let anonymous_is_fine = match (auth, state) {
         (Auth::Required, _) => false,

@@ -55,15 +55,13 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
 /// How a running gateway, with this file or with `since`, takes up changes.
 fn follow(loaded: &Loaded, since: Option<&Path>) -> Result<String, ExitCode> {
     let Some(since) = since else {
-        return Ok(match loaded.config.server.reload {
-            Some(every) => format!(
-                "A running gateway looks for changes every {} ms; --since OLD names those that need a restart.",
-                every.as_millis()
-            ),
-            None => "A running gateway reads changes at SIGHUP and POST /reload; --since OLD names those that need a \
-                     restart."
-                .to_owned(),
-        });
+        let how = match loaded.config.server.reload {
+            Some(_) => "by itself (server.reload)",
+            None => "at SIGHUP and POST /reload",
+        };
+        return Ok(format!(
+            "A running gateway picks up changes {how}; --since OLD names those that need a restart."
+        ));
     };
     let earlier = Config::load(since).map_err(|error| fail(&error.to_string(), BAD_CONFIG))?;
     let keys = earlier.restart_keys(loaded);

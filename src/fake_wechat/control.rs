@@ -32,8 +32,8 @@ use super::endpoint::Endpoint;
 use super::fault::Fault;
 use super::ids;
 use super::open_data;
-use super::render::{Answer, HangUp};
-use super::shared::Shared;
+use super::render::{FakeBody, HangUp};
+use super::shared::FakeShared;
 use super::state::Settings;
 
 const MAX_BODY_BYTES: usize = 64 * 1024;
@@ -106,10 +106,10 @@ struct WaitCommand {
 }
 
 pub(super) async fn answer(
-    shared: &Shared,
+    shared: &FakeShared,
     name: &str,
     request: Request<Incoming>,
-) -> Result<Response<Answer>, HangUp> {
+) -> Result<Response<FakeBody>, HangUp> {
     let done = match command(request).await {
         Ok(body) if name == "wait" => wait(shared, &body).await,
         Ok(body) => carry_out(shared, name, &body),
@@ -122,7 +122,7 @@ pub(super) async fn answer(
     Response::builder()
         .status(status)
         .header(CONTENT_TYPE, "application/json")
-        .body(Answer::new(body.to_string(), None))
+        .body(FakeBody::new(body.to_string(), None))
         .map_err(|_| HangUp)
 }
 
@@ -136,13 +136,13 @@ async fn command(request: Request<Incoming>) -> Result<Vec<u8>, String> {
     Ok(body.map_err(|error| error.to_string())?.to_bytes().to_vec())
 }
 
-async fn wait(shared: &Shared, body: &[u8]) -> Result<Value, String> {
+async fn wait(shared: &FakeShared, body: &[u8]) -> Result<Value, String> {
     let WaitCommand { endpoint, calls } = read(body)?;
     shared.wait_for_calls(endpoint, calls).await;
     Ok(json!({}))
 }
 
-fn carry_out(shared: &Shared, name: &str, body: &[u8]) -> Result<Value, String> {
+fn carry_out(shared: &FakeShared, name: &str, body: &[u8]) -> Result<Value, String> {
     let mut state = shared.state();
     match name {
         "code" => {

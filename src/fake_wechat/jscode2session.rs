@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::ids;
 use super::render::{ApiRefusal, Fields};
-use super::state::{Owner, State};
+use super::state::{FakeState, Owner};
 
 /// The parameters; a missing one is empty.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ struct Query {
     grant_type: String,
 }
 
-pub(super) fn answer(state: &mut State, query: &str) -> Result<Fields, ApiRefusal> {
+pub(super) fn answer(state: &mut FakeState, query: &str) -> Result<Fields, ApiRefusal> {
     let query = Query::parse(query);
     if query.appid.is_empty() {
         return Err(ApiRefusal(41002, "appid missing"));
@@ -44,7 +44,7 @@ pub(super) fn answer(state: &mut State, query: &str) -> Result<Fields, ApiRefusa
     let user = match state.owner(&app.appid, &query.js_code) {
         Owner::User(user) => user,
         Owner::Spent => return Err(ApiRefusal(40163, "code been used")),
-        Owner::Nobody => return Err(ApiRefusal(40029, "invalid code")),
+        Owner::Unknown => return Err(ApiRefusal(40029, "invalid code")),
     };
     if state.is_blocked(&user) {
         return Err(ApiRefusal(40226, "code blocked"));

@@ -33,15 +33,15 @@ use tokio::task::JoinHandle;
 pub use self::endpoint::Endpoint;
 pub use self::fault::{DropWhen, Fault};
 pub use self::open_data::OpenData;
-use self::shared::Shared;
-use self::state::State;
+use self::shared::FakeShared;
+use self::state::FakeState;
 pub use self::state::{FakeApp, Settings};
 
 /// A running fake; it stops when dropped.
 #[derive(Debug)]
 pub struct FakeWechat {
     address: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<FakeShared>,
     accepting: JoinHandle<()>,
 }
 
@@ -64,7 +64,7 @@ impl FakeWechat {
         let seed = ids::seed()?;
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(State::new(apps, seed)));
+        let shared = Arc::new(FakeShared::new(FakeState::new(apps, seed)));
         let accepting = tokio::spawn(server::accept(listener, Arc::clone(&shared)));
         Ok(Self {
             address,
@@ -199,7 +199,7 @@ impl FakeWechat {
         self.shared.reset();
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, FakeState> {
         self.shared.state()
     }
 }

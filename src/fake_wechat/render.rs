@@ -39,7 +39,7 @@ pub(super) fn refused_fields(errcode: i64, errmsg: String) -> Fields {
 }
 
 /// The response, modified by the fault.
-pub(super) fn api_answer(fields: Fields, fault: &Fault) -> Result<Response<Answer>, HangUp> {
+pub(super) fn api_answer(fields: Fields, fault: &Fault) -> Result<Response<FakeBody>, HangUp> {
     let text = match &fault.body {
         Some(body) => body.clone(),
         None => object(&bent(fields, fault)),
@@ -55,7 +55,7 @@ pub(super) fn api_answer(fields: Fields, fault: &Fault) -> Result<Response<Answe
     }
     // An invalid status or header of a fault: no response can be built.
     builder
-        .body(Answer::new(text, fault.truncate))
+        .body(FakeBody::new(text, fault.truncate))
         .map_err(|_| HangUp)
 }
 
@@ -91,7 +91,7 @@ fn object(fields: &Fields) -> String {
 
 /// A body that may break off.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct FakeBody {
     left: Bytes,
     promised: u64,
     ending: Ending,
@@ -104,7 +104,7 @@ enum Ending {
     BreaksOffNow,
 }
 
-impl Answer {
+impl FakeBody {
     /// `kept`: break off after this many bytes.
     pub(super) fn new(text: String, kept: Option<usize>) -> Self {
         let mut left = Bytes::from(text);
@@ -124,7 +124,7 @@ impl Answer {
     }
 }
 
-impl Body for Answer {
+impl Body for FakeBody {
     type Data = Bytes;
     type Error = HangUp;
 

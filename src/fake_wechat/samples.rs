@@ -6,8 +6,8 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::fault::Fault;
-use super::render::{Answer, ApiRefusal, Fields, HangUp, api_answer};
-use super::state::State;
+use super::render::{ApiRefusal, FakeBody, Fields, HangUp, api_answer};
+use super::state::FakeState;
 use super::token_calls;
 
 /// Size of the download in bytes.
@@ -15,7 +15,7 @@ const MEDIA_BYTES: usize = 3 << 20;
 
 /// `POST /wxa/msg_sec_check`.
 pub(super) fn msg_sec_check(
-    state: &mut State,
+    state: &mut FakeState,
     query: &str,
     body: &[u8],
 ) -> Result<Fields, ApiRefusal> {
@@ -51,7 +51,7 @@ pub(super) async fn media_upload(request: Request<Incoming>) -> Result<Fields, H
 }
 
 /// `GET /cgi-bin/media/get`, after the token was checked.
-pub(super) fn media_get(mut fault: Fault) -> Result<Response<Answer>, HangUp> {
+pub(super) fn media_get(mut fault: Fault) -> Result<Response<FakeBody>, HangUp> {
     fault.body = Some("m".repeat(MEDIA_BYTES));
     fault.content_type = Some("image/jpeg".to_owned());
     api_answer(Vec::new(), &fault)

@@ -17,10 +17,10 @@ use super::control;
 use super::endpoint::Endpoint;
 use super::fault::{DropWhen, Fault};
 use super::jscode2session;
-use super::render::{Answer, ApiRefusal, Fields, HangUp, api_answer, refused_fields};
+use super::render::{ApiRefusal, FakeBody, Fields, HangUp, api_answer, refused_fields};
 use super::samples;
-use super::shared::Shared;
-use super::state::State;
+use super::shared::FakeShared;
+use super::state::FakeState;
 use super::token_calls;
 
 /// Maximum number of connections; further ones wait in the kernel's queue.
@@ -33,7 +33,7 @@ const MAX_BODY_BYTES: usize = 64 * 1024;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Accepts connections until it is dropped, and its connections with it.
-pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+pub(super) async fn accept(listener: TcpListener, shared: Arc<FakeShared>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -48,7 +48,7 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     }
 }
 
-async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+async fn serve(stream: TcpStream, shared: Arc<FakeShared>) {
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
         async move { answer(&shared, request).await }
@@ -61,7 +61,10 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
         .await;
 }
 
-async fn answer(shared: &Shared, request: Request<Incoming>) -> Result<Response<Answer>, HangUp> {
+async fn answer(
+    shared: &FakeShared,
+    request: Request<Incoming>,
+) -> Result<Response<FakeBody>, HangUp> {
     let path = request.uri().path();
     if let Some(control) = path.strip_prefix("/_mock/") {
         let control = control.to_owned();
@@ -150,10 +153,10 @@ async fn whole(request: Request<Incoming>) -> Result<(String, Vec<u8>), HangUp> 
 
 /// One API call, with the next queued fault.
 async fn call(
-    shared: &Shared,
+    shared: &FakeShared,
     endpoint: Endpoint,
-    carry_out: impl FnOnce(&mut State) -> Result<Fields, ApiRefusal>,
-) -> Result<Response<Answer>, HangUp> {
+    carry_out: impl FnOnce(&mut FakeState) -> Result<Fields, ApiRefusal>,
+) -> Result<Response<FakeBody>, HangUp> {
     let fault = shared.state().next_fault(endpoint).unwrap_or_default();
     shared.count(endpoint);
     if fault.delay_ms > 0 {
@@ -178,12 +181,12 @@ async fn call(
 }
 
 /// The refusal of an invalid token.
-fn check_token(shared: &Shared, query: &str) -> Option<Fields> {
+fn check_token(shared: &FakeShared, query: &str) -> Option<Fields> {
     let mut state = shared.state();
     let checked = token_calls::check_token(&mut state, query);
     checked.err().map(|why| refused(&mut state, &why))
 }
 
-fn refused(state: &mut State, ApiRefusal(errcode, errmsg): &ApiRefusal) -> Fields {
+fn refused(state: &mut FakeState, ApiRefusal(errcode, errmsg): &ApiRefusal) -> Fields {
     refused_fields(*errcode, format!("{errmsg}, rid: {}", state.next_rid()))
 }

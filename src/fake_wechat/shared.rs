@@ -6,24 +6,24 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::endpoint::Endpoint;
-use super::state::State;
+use super::state::FakeState;
 
 /// State shared by the connections and the owner of the fake.
 #[derive(Debug)]
-pub(super) struct Shared {
-    state: Mutex<State>,
+pub(super) struct FakeShared {
+    state: Mutex<FakeState>,
     calls: watch::Sender<HashMap<Endpoint, u64>>,
 }
 
-impl Shared {
-    pub(super) fn new(state: State) -> Self {
+impl FakeShared {
+    pub(super) fn new(state: FakeState) -> Self {
         Self {
             state: Mutex::new(state),
             calls: watch::Sender::new(HashMap::new()),
         }
     }
 
-    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, FakeState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

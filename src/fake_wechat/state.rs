@@ -63,11 +63,11 @@ pub(super) enum Owner {
     /// The code was used.
     Spent,
     /// The code is unknown, expired, or of another app.
-    Nobody,
+    Unknown,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct FakeState {
     apps: Vec<FakeApp>,
     seed: Seed,
     started: Instant,
@@ -106,7 +106,7 @@ struct Minute {
     calls: u32,
 }
 
-impl State {
+impl FakeState {
     pub(super) fn new(apps: Vec<FakeApp>, seed: Seed) -> Self {
         Self {
             apps,
@@ -168,7 +168,7 @@ impl State {
         let now = self.now();
         match self.codes.get(code) {
             Some(known) if known.appid != appid || is_older(known.issued, now, CODE_LIFETIME) => {
-                Owner::Nobody
+                Owner::Unknown
             }
             Some(known) if known.spent => Owner::Spent,
             Some(known) => Owner::User(known.user.clone()),
@@ -178,7 +178,7 @@ impl State {
                     self.rotate_key(appid, user);
                     Owner::User(user.to_owned())
                 }
-                _ => Owner::Nobody,
+                _ => Owner::Unknown,
             },
         }
     }

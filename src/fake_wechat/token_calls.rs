@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 
 use super::ids;
 use super::render::{ApiRefusal, Fields};
-use super::state::State;
-use super::tokens::{Kind, LIFETIME};
+use super::state::FakeState;
+use super::tokens::{LIFETIME, TokenKind};
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
@@ -29,35 +29,35 @@ struct PhoneCommand {
 }
 
 /// `POST /cgi-bin/stable_token`.
-pub(super) fn stable_token(state: &mut State, body: &[u8]) -> Result<Fields, ApiRefusal> {
+pub(super) fn stable_token(state: &mut FakeState, body: &[u8]) -> Result<Fields, ApiRefusal> {
     let command: StableCommand = read(body)?;
     let appid = command.appid;
     check_secret(state, &appid, &command.secret, &command.grant_type)?;
     let now = state.now();
     if command.force_refresh {
         state.tokens.force(&appid, now)?;
-        return Ok(new_token(state, &appid, Kind::Stable));
+        return Ok(new_token(state, &appid, TokenKind::Stable));
     }
     match state.tokens.stable(&appid, now) {
         Some((token, left)) => Ok(fields(&token, left)),
-        None => Ok(new_token(state, &appid, Kind::Stable)),
+        None => Ok(new_token(state, &appid, TokenKind::Stable)),
     }
 }
 
 /// `GET /cgi-bin/token`: a new token each time, and five more minutes for the previous one.
-pub(super) fn token(state: &mut State, query: &str) -> Result<Fields, ApiRefusal> {
+pub(super) fn token(state: &mut FakeState, query: &str) -> Result<Fields, ApiRefusal> {
     let mut values: HashMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
     let mut value = |name| values.remove(name).unwrap_or_default().into_owned();
     let (appid, secret, grant_type) = (value("appid"), value("secret"), value("grant_type"));
     check_secret(state, &appid, &secret, &grant_type)?;
     let now = state.now();
     state.tokens.retire_plain(&appid, now);
-    Ok(new_token(state, &appid, Kind::Plain))
+    Ok(new_token(state, &appid, TokenKind::Plain))
 }
 
 /// `POST /wxa/business/getuserphonenumber`.
 pub(super) fn phone_number(
-    state: &mut State,
+    state: &mut FakeState,
     query: &str,
     body: &[u8],
 ) -> Result<Fields, ApiRefusal> {
@@ -80,7 +80,7 @@ pub(super) fn phone_number(
 }
 
 /// `GET /wxa/checksession`.
-pub(super) fn check_session(state: &mut State, query: &str) -> Result<Fields, ApiRefusal> {
+pub(super) fn check_session(state: &mut FakeState, query: &str) -> Result<Fields, ApiRefusal> {
     let appid = check_token(state, query)?;
     let mut values: HashMap<_, _> = form_urlencoded::parse(query.as_bytes()).collect();
     let mut value = |name| values.remove(name).unwrap_or_default().into_owned();
@@ -101,7 +101,7 @@ pub(super) fn check_session(state: &mut State, query: &str) -> Result<Fields, Ap
 }
 
 /// The app whose valid token the query holds.
-pub(super) fn check_token(state: &mut State, query: &str) -> Result<String, ApiRefusal> {
+pub(super) fn check_token(state: &mut FakeState, query: &str) -> Result<String, ApiRefusal> {
     let mut pairs = form_urlencoded::parse(query.as_bytes());
     let Some((_, token)) = pairs.find(|(name, _)| name == "access_token") else {
         return Err(ApiRefusal(41001, "access_token missing"));
@@ -110,7 +110,7 @@ pub(super) fn check_token(state: &mut State, query: &str) -> Result<String, ApiR
     state.tokens.app_of(&token, now)
 }
 
-fn new_token(state: &mut State, appid: &str, kind: Kind) -> Fields {
+fn new_token(state: &mut FakeState, appid: &str, kind: TokenKind) -> Fields {
     let token = format!("{}_{}", ids::LONG_TOKEN, state.next_code());
     let now = state.now();
     state.tokens.add(&token, appid, kind, now);
@@ -125,7 +125,7 @@ fn fields(token: &str, left: Duration) -> Fields {
 }
 
 fn check_secret(
-    state: &State,
+    state: &FakeState,
     appid: &str,
     secret: &str,
     grant_type: &str,

@@ -21,7 +21,7 @@ const PHONE_CODE_LIFETIME: Duration = Duration::from_secs(300);
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     tokens: HashMap<String, Token>,
-    current: HashMap<(String, Kind), String>,
+    current: HashMap<(String, TokenKind), String>,
     forced: HashMap<String, Vec<Duration>>,
     phone_codes: HashMap<String, PhoneCode>,
     refused: u64,
@@ -29,7 +29,7 @@ pub(super) struct Tokens {
 
 /// The kind of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Kind {
+pub(super) enum TokenKind {
     /// From `POST /cgi-bin/stable_token`.
     Stable,
     /// From `GET /cgi-bin/token`.
@@ -54,7 +54,7 @@ struct PhoneCode {
 /// Tokens.
 impl Tokens {
     /// Adds a new current token. An older one, unless it was killed, keeps its own end.
-    pub(super) fn add(&mut self, token: &str, appid: &str, kind: Kind, now: Duration) {
+    pub(super) fn add(&mut self, token: &str, appid: &str, kind: TokenKind, now: Duration) {
         let added = Token {
             appid: appid.to_owned(),
             ends: now + LIFETIME,
@@ -67,7 +67,7 @@ impl Tokens {
 
     /// The app's stable token and its remaining lifetime; `None` if it is due for replacement.
     pub(super) fn stable(&self, appid: &str, now: Duration) -> Option<(String, Duration)> {
-        let current = self.current(appid, Kind::Stable, now);
+        let current = self.current(appid, TokenKind::Stable, now);
         current.filter(|(_, left)| *left > OVERLAP)
     }
 
@@ -88,7 +88,7 @@ impl Tokens {
             return Err(ApiRefusal(45009, "reach max api daily quota limit"));
         }
         forced.push(now);
-        if let Some((old, _)) = self.current(appid, Kind::Stable, now) {
+        if let Some((old, _)) = self.current(appid, TokenKind::Stable, now) {
             self.kill(&old);
         }
         Ok(())
@@ -96,7 +96,7 @@ impl Tokens {
 
     /// Leaves the app's plain token five minutes at most, before it gets a successor.
     pub(super) fn retire_plain(&mut self, appid: &str, now: Duration) {
-        if let Some((old, left)) = self.current(appid, Kind::Plain, now)
+        if let Some((old, left)) = self.current(appid, TokenKind::Plain, now)
             && let Some(old) = self.tokens.get_mut(&old)
         {
             old.ends = now + left.min(OVERLAP);
@@ -124,14 +124,14 @@ impl Tokens {
     /// Ends the app's stable token at once, as a forced renewal by another client does, without a
     /// successor.
     pub(super) fn kill_stable(&mut self, appid: &str) {
-        if let Some(token) = self.current.remove(&(appid.to_owned(), Kind::Stable)) {
+        if let Some(token) = self.current.remove(&(appid.to_owned(), TokenKind::Stable)) {
             self.kill(&token);
         }
     }
 
     /// Refuses the app's stable token from now on, but keeps returning it: an inconsistent WeChat.
     pub(super) fn spoil_stable(&mut self, appid: &str) {
-        if let Some(token) = self.current.get(&(appid.to_owned(), Kind::Stable)) {
+        if let Some(token) = self.current.get(&(appid.to_owned(), TokenKind::Stable)) {
             let token = token.clone();
             self.kill(&token);
         }
@@ -142,7 +142,7 @@ impl Tokens {
         self.refused
     }
 
-    fn current(&self, appid: &str, kind: Kind, now: Duration) -> Option<(String, Duration)> {
+    fn current(&self, appid: &str, kind: TokenKind, now: Duration) -> Option<(String, Duration)> {
         let token = self.current.get(&(appid.to_owned(), kind))?;
         let left = self.tokens.get(token)?.ends.checked_sub(now)?;
         Some((token.clone(), left))

@@ -14,7 +14,7 @@ use crate::config::{PathPolicy, Style};
 use crate::error::Error;
 use crate::http::path::{CanonicalPath, PathProblem};
 use crate::http::{framing, host, method, target};
-use crate::route::Found;
+use crate::route::RouteMatch;
 
 /// The head of a request and the results so far; also read after a refusal, for the log and
 /// `explain`.
@@ -130,12 +130,12 @@ fn find_route<'a>(
 ) -> Result<&'a Arc<CompiledRoute>, Error> {
     let (host, path) = (head.host.as_deref(), head.path());
     let find = |method: &Method| match snapshot.routes.find(host, path, method) {
-        Found::Route(route) => Ok(route),
-        Found::Resembles(stricter) => {
+        RouteMatch::Route(route) => Ok(route),
+        RouteMatch::Resembles(stricter) => {
             Err(PathProblem::Resembles(stricter.config.path.to_string()).into())
         }
-        Found::OtherMethods(allow) => Err(Error::MethodNotAllowed { allow }),
-        Found::Nothing => Err(Error::NoRoute),
+        RouteMatch::OtherMethods(allow) => Err(Error::MethodNotAllowed { allow }),
+        RouteMatch::Nothing => Err(Error::NoRoute),
     };
     let route = find(&head.parts.method)?;
     for method in method::overrides(&head.parts.headers)? {

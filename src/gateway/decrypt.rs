@@ -20,9 +20,10 @@ use crate::config::{Login, Style};
 use crate::error::Error;
 use crate::http::body::{self, BodyKind};
 use crate::identity::Identity;
+use crate::login::LoginResult;
 use crate::request_log::Record;
 use crate::secret::Secret;
-use crate::style::{self, LoginAnswer};
+use crate::style;
 use crate::wechat::open_data::{self, Encrypted, Undecryptable};
 
 /// Headers of the wafer 2 SDK.
@@ -67,14 +68,14 @@ impl Snapshot {
         &self,
         entry: &Login,
         headers: &HeaderMap,
-        answer: &LoginAnswer,
+        answer: &LoginResult,
     ) -> Option<Map<String, Value>> {
         if entry.style != Style::Wafer2 {
             return None;
         }
         let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
         let (data, iv) = text(WX_ENCRYPTED_DATA).zip(text(WX_IV))?;
-        let LoginAnswer { appid, openid, .. } = answer;
+        let LoginResult { appid, openid, .. } = answer;
         let opened = match self.sessions.session_keys(appid, openid).await {
             Ok(keys) => open_data::open(&keys, Encrypted { data, iv }, appid, openid)
                 .map_err(|cause| cause.to_string()),

@@ -15,7 +15,7 @@ use crate::clock;
 use crate::config::{Auth, OnBadToken};
 use crate::error::{Error, SkeyState};
 use crate::http::body::{self, BodyKind};
-use crate::login::{self, Attempt, LOGIN_BODY_LIMIT};
+use crate::login::{self, LOGIN_BODY_LIMIT, LoginAttempt};
 use crate::request_log::AuthOutcome;
 use crate::session::{Session, Skey};
 use crate::style;
@@ -92,7 +92,7 @@ impl Snapshot {
         } else {
             CreateUsers::No
         };
-        let attempt = Attempt {
+        let attempt = LoginAttempt {
             app,
             code,
             origin,

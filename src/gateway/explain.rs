@@ -12,7 +12,7 @@ use super::Gateway;
 use super::decision::{Decision, Head, decide};
 use super::snapshot::{RouteTarget, Snapshot};
 use super::upstream_request::{Sender, target};
-use crate::auth::{self, Question};
+use crate::auth::{self, Credential};
 use crate::config::{Auth, ProfileField, Quota};
 use crate::error::{Error, ErrorResponse};
 use crate::http::address::Peer;
@@ -90,9 +90,9 @@ impl Snapshot {
         let token = auth::take_from_head(&mut places, &config.token_from);
         auth::strip_from_head(&mut places, &self.every_source);
         explanation.skey = token.source;
-        let identity = match auth::question(config.auth, config.on_bad_token, &token)? {
-            Question::Anonymous => None,
-            Question::WhoHas(_) => Some(placeholder(self.logins.kept())),
+        let identity = match auth::credential(config.auth, config.on_bad_token, &token)? {
+            Credential::Anonymous => None,
+            Credential::Skey(_) => Some(placeholder(self.logins.kept())),
         };
         match &route.target {
             RouteTarget::Respond(respond) => explanation.responds = Some(respond.status.as_u16()),

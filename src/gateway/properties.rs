@@ -12,7 +12,7 @@ use super::upstream_request;
 use crate::config::{Auth, Config, Route};
 use crate::error::Error;
 use crate::http::path::CanonicalPath;
-use crate::route::{Found, RouteTable};
+use crate::route::{RouteMatch, RouteTable};
 
 /// Open and protected routes side by side, with every rewrite, all to one upstream.
 const ROUTES: &str = r#"
@@ -137,7 +137,7 @@ fn hostile() -> impl Strategy<Value = String> {
 /// The route of a path, as the steps find it.
 fn routed(raw: &str) -> Option<(String, Arc<Route>)> {
     let path = CanonicalPath::parse(raw).ok()?;
-    let Found::Route(route) = TABLE.find(None, path.as_str(), &Method::GET) else {
+    let RouteMatch::Route(route) = TABLE.find(None, path.as_str(), &Method::GET) else {
         return None;
     };
     path.check_encoded(&route.allow_encoded).ok()?;

@@ -29,7 +29,7 @@ pub struct Snapshot {
     pub(super) key_checks: Option<Arc<KeyChecks>>,
     pub(super) access_log: Arc<AccessLog>,
     pub(super) routes: RouteTable<CompiledRoute>,
-    /// By name: the next snapshot reuses unchanged upstreams, with their connections.
+    /// By name: the next snapshot keeps the endpoints that did not change.
     upstreams: BTreeMap<String, Arc<Upstream>>,
     pub(super) policy: Arc<HeaderPolicy>,
     pub(super) sessions: SessionStore,
@@ -126,11 +126,9 @@ impl Snapshot {
         );
         let kept = |name: &String| previous.and_then(|previous| previous.upstreams.get(name));
         let upstreams = config.upstreams.into_iter().map(|(name, config)| {
-            let upstream = match kept(&name) {
-                Some(known) if *known.config() == config => Arc::clone(known),
-                _ => Arc::new(Upstream::new(&name, config)),
-            };
-            (name, upstream)
+            let known = kept(&name).map(Arc::as_ref);
+            let upstream = Upstream::new(&name, config, known);
+            (name, Arc::new(upstream))
         });
         let upstreams: BTreeMap<_, _> = upstreams.collect();
         let routes = config.routes.into_iter();

@@ -1,4 +1,4 @@
-//! The client's address behind proxies: `X-Forwarded-For` read from the right, through trusted
+//! The client address of a request behind proxies: `X-Forwarded-For` from the right, past trusted
 //! networks only.
 
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,8 +7,8 @@ use hyper::HeaderMap;
 use hyper::header::HeaderValue;
 use ipnet::IpNet;
 
-/// The key that a subscriber is counted by: an IPv4 address, or the /64 network of an IPv6 address,
-/// since a subscriber usually has all addresses of that network.
+/// The address that a subscriber is counted under: an IPv4 address, or the /64 network of an IPv6
+/// address, since a subscriber has all of its addresses.
 #[must_use]
 pub fn subscriber(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
@@ -20,16 +20,16 @@ pub fn subscriber(address: IpAddr) -> IpAddr {
     }
 }
 
-/// The peer of a connection. Built once, since its address is written into every request.
+/// The peer of a connection. Made once per connection, because its address goes into every request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address; `None` over a Unix socket, which is never trusted.
+    /// The address; `None` over a Unix socket, which is never trusted.
     address: Option<IpAddr>,
     text: Option<HeaderValue>,
 }
 
 impl Peer {
-    /// Over TCP.
+    /// A TCP peer.
     #[must_use]
     pub fn ip(address: IpAddr) -> Self {
         Self {
@@ -38,7 +38,7 @@ impl Peer {
         }
     }
 
-    /// Over a Unix socket.
+    /// A peer over a Unix socket.
     #[must_use]
     pub fn unix() -> Self {
         Self {
@@ -53,13 +53,13 @@ impl Peer {
         self.text.as_ref()
     }
 
-    /// Its address; `None` over a Unix socket.
+    /// The address; `None` over a Unix socket.
     #[must_use]
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
 
-    /// Whether the peer is a trusted proxy.
+    /// Whether the peer is a proxy whose `X-Forwarded-*` headers are trusted.
     #[must_use]
     pub fn is_trusted(&self, trusted: &[IpNet]) -> bool {
         self.address
@@ -67,8 +67,9 @@ impl Peer {
     }
 }
 
-/// The client's address: the last entry of `X-Forwarded-For` that is not a trusted proxy. `None`
-/// for a Unix socket. A malformed entry ends the walk, since entries to its left may be forged.
+/// The client's address: the last address in `X-Forwarded-For` that is not a trusted proxy's.
+/// `None` for a Unix socket. A malformed entry ends the search, because the client may have written
+/// the entries to its left.
 #[must_use]
 pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Option<IpAddr> {
     let mut client = peer.address?;
@@ -92,7 +93,7 @@ pub fn client_address(peer: &Peer, headers: &HeaderMap, trusted: &[IpNet]) -> Op
     Some(client)
 }
 
-/// An address with or without a port, as the common proxies write it.
+/// Parses an address with or without a port, as common proxies write it.
 fn parse(entry: &str) -> Option<IpAddr> {
     if let Ok(address) = entry.parse::<IpAddr>() {
         return Some(address.to_canonical());

@@ -1,5 +1,5 @@
-//! Bodies that are buffered, within a limit and a deadline: logins and opted-in body tokens. All
-//! others stream.
+//! Bodies that are read whole, within a limit and a deadline: of logins and of routes with body
+//! tokens. All other bodies are streamed.
 
 use std::time::Duration;
 
@@ -10,29 +10,29 @@ use hyper::body::Body;
 use hyper::header::CONTENT_TYPE;
 use tokio::time::Instant;
 
-/// Why a body could not be read.
+/// Why a body was not read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyProblem {
-    /// Longer than the limit.
+    /// Larger than the limit.
     TooLarge,
-    /// Not there within the deadline.
+    /// Not complete within the timeout.
     TimedOut,
-    /// Cut off, or damaged framing.
+    /// Truncated, or with invalid framing.
     Damaged,
 }
 
-/// Reads a body of at most `limit` bytes, all of it within `patience`: buffered bodies are small.
+/// Reads a body of at most `limit` bytes within `timeout`.
 ///
 /// # Errors
-/// By cause; nothing of the body is kept then.
-pub async fn read<B>(body: &mut B, limit: u64, patience: Duration) -> Result<Bytes, BodyProblem>
+/// By cause; the bytes read are dropped.
+pub async fn read<B>(body: &mut B, limit: u64, timeout: Duration) -> Result<Bytes, BodyProblem>
 where
     B: Body<Data = Bytes> + Unpin,
 {
     if body.size_hint().lower() > limit {
         return Err(BodyProblem::TooLarge);
     }
-    let deadline = Instant::now() + patience;
+    let deadline = Instant::now() + timeout;
     let mut whole = BytesMut::new();
     loop {
         let frame = tokio::time::timeout_at(deadline, body.frame())
@@ -53,7 +53,7 @@ where
     }
 }
 
-/// The kinds of body whose fields we can read.
+/// The kinds of body with readable fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BodyKind {
     /// `application/json` or `…+json`.
@@ -62,7 +62,7 @@ pub enum BodyKind {
     Form,
 }
 
-/// What the `Content-Type` says; `None` for any other or several.
+/// The kind by `Content-Type`; `None` for another type or several headers.
 #[must_use]
 pub fn kind(headers: &HeaderMap) -> Option<BodyKind> {
     let mut lines = headers.get_all(CONTENT_TYPE).iter();

@@ -1,5 +1,5 @@
-//! Finds a named field in a query, form, cookie or JSON text, and returns the text without it.
-//! Other bytes are unchanged, except that JSON members are written again one after the other.
+//! Removes a named field from a query, form, cookie or JSON text and returns its values. The other
+//! bytes are unchanged, except for JSON, whose members are written again in order.
 
 use std::fmt;
 
@@ -8,21 +8,21 @@ use hyper::header::{COOKIE, HeaderValue};
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// A field that was found and the text without it.
+/// The values of a field, and the text without it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Taken {
-    /// Each value of the field, decoded, in order.
+    /// The decoded values of the field, in order.
     pub values: Vec<String>,
     /// The text without the field.
     pub rest: String,
 }
 
-/// A body that is not what it says it is.
+/// Why a body is not usable JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum JsonProblem {
     /// Not a JSON object.
     NotAnObject,
-    /// The field stands there twice; two readers may take different ones.
+    /// The field appears twice; two readers may take different ones.
     Duplicate,
 }
 
@@ -35,10 +35,10 @@ impl fmt::Display for JsonProblem {
     }
 }
 
-/// Takes `name` out of a query or form text. `None` when it does not hold it.
+/// Takes `name` from a query or form text. `None` when it is not there.
 #[must_use]
 pub fn take_pair(text: &str, name: &str) -> Option<Taken> {
-    // Most texts do not hold the name, not even encoded.
+    // Fast path: most texts do not contain the name, not even encoded.
     if !text.contains(name) && !text.contains('%') && !text.contains('+') {
         return None;
     }
@@ -56,7 +56,7 @@ pub fn take_pair(text: &str, name: &str) -> Option<Taken> {
     })
 }
 
-/// The values of the cookie `name`, over all `Cookie` lines. Lines may hold any bytes; a value that
+/// The values of the cookie `name` in all `Cookie` lines. Lines may contain any bytes; a value that
 /// is not ASCII reads as empty.
 #[must_use]
 pub fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
@@ -67,7 +67,8 @@ pub fn cookies(headers: &HeaderMap, name: &str) -> Vec<String> {
     pairs.filter_map(|pair| value_of(pair, name)).collect()
 }
 
-/// Takes the cookie `name` out of all `Cookie` lines; its values. Other cookies stay as they came.
+/// Takes the cookie `name` from all `Cookie` lines and returns its values. Other cookies are
+/// unchanged.
 pub fn take_cookie(headers: &mut HeaderMap, name: &str) -> Vec<String> {
     let values = cookies(headers, name);
     if values.is_empty() {
@@ -108,12 +109,11 @@ fn value_of(pair: &[u8], name: &str) -> Option<String> {
     Some(value.trim_matches('"').to_owned())
 }
 
-/// Takes the top-level key `name` out of a JSON object. `Ok(None)` if the key is absent; a value
-/// that is not a string counts as present, and its value is the raw JSON, which never looks like an
-/// skey or a login code.
+/// Takes the top-level key `name` from a JSON object. `Ok(None)` when it is not there. A value that
+/// is not a string is taken as well, as raw JSON, which no skey or login code can equal.
 ///
 /// # Errors
-/// Not a JSON object, or the key stands there twice.
+/// Not a JSON object, or the key appears twice.
 pub fn take_json(text: &str, name: &str) -> Result<Option<Taken>, JsonProblem> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     let members = deserializer
@@ -144,7 +144,7 @@ pub fn take_json(text: &str, name: &str) -> Result<Option<Taken>, JsonProblem> {
     }
 }
 
-/// Reads an object as its members in order, values untouched.
+/// Reads an object as its members in order, with the raw text of the values.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -185,7 +185,7 @@ mod tests {
             take_pair("skey=1&skey=2", "skey"),
             Some(taken(&["1", "2"], ""))
         );
-        // Fuzzing found that empty pieces at the front were lost.
+        // Regression: fuzzing found that leading empty pairs were lost.
         assert_eq!(
             take_pair("&&a=1&skey=K&", "skey"),
             Some(taken(&["K"], "&&a=1&"))

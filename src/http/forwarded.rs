@@ -1,18 +1,18 @@
-//! Headers in which a proxy describes the client.
+//! The headers with which a proxy reports the client.
 
 use hyper::HeaderMap;
 
 use super::names::{fold, remove_where, same_folded};
 
-/// Removes headers that only a proxy may send: the `X-Forwarded-*` family, `Forwarded`, headers in
-/// which some proxies name the client, and those by which some frameworks route (`X-Original-Url`,
-/// `X-Rewrite-Url` …) instead of the checked target.
+/// Removes the headers that only a proxy may set: the `X-Forwarded-*` family, `Forwarded`, other
+/// headers with the client's address, and those that some frameworks route by (`X-Original-Url`,
+/// `X-Rewrite-Url` …) instead of the checked path.
 pub fn remove_forwarded(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_forwarded(name.as_str()));
 }
 
-/// Removes spellings of these headers that no proxy writes: a client may have slipped them past the
-/// proxy, and PHP and similar servers would read them as the proxy's own.
+/// Removes these headers in spellings that no proxy writes: a client sent them past the proxy, and
+/// PHP and similar servers would read them as the proxy's own.
 pub fn remove_imitated_forwarded(headers: &mut HeaderMap) {
     let usual = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     remove_where(headers, |name| {
@@ -22,7 +22,7 @@ pub fn remove_imitated_forwarded(headers: &mut HeaderMap) {
 }
 
 fn is_forwarded(name: &str) -> bool {
-    // In every spelling, as PHP reads `X.Original.Url` as the same variable.
+    // In every spelling: PHP reads `X.Original.Url` as the same variable.
     let alone = [
         "forwarded",
         "x-real-ip",

@@ -1,13 +1,12 @@
-//! Which headers are about one connection and never pass.
+//! Hop-by-hop headers, which are never forwarded.
 
 use hyper::HeaderMap;
 use hyper::header::{CONNECTION, CONTENT_LENGTH, HOST, HeaderName};
 
 use super::names::remove_where;
 
-/// Removes the headers about the connection they came over: the fixed ones, and those that any
-/// `Connection` line names. `Host` and
-/// `Content-Length` stay though named: without them the message would mean something else.
+/// Removes hop-by-hop headers: the fixed ones, and those that any `Connection` line names. `Host`
+/// and `Content-Length` stay even if named: without them the message would have another meaning.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     if headers.contains_key(CONNECTION) {
         for name in connection_names(headers) {
@@ -19,7 +18,7 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove_where(headers, |name| is_hop_by_hop(name.as_str()));
 }
 
-/// Headers about one connection (RFC 9110, 7.6.1), which never pass. `Upgrade` comes back where an
+/// Whether a header belongs to one connection (RFC 9110, 7.6.1). `Upgrade` is added again where an
 /// upgrade is forwarded.
 #[must_use]
 pub fn is_hop_by_hop(name: &str) -> bool {
@@ -33,13 +32,13 @@ pub fn is_hop_by_hop(name: &str) -> bool {
             | "te"
             | "transfer-encoding"
             | "upgrade"
-            // No header of anybody's: CGI makes the variable HTTP_PROXY of it, by which programs
-            // choose their proxy (httpoxy).
+            // Not a standard header: CGI turns it into the variable HTTP_PROXY, which selects a
+            // program's proxy (httpoxy).
             | "proxy"
     )
 }
 
-/// Whether any `Connection` line holds the token.
+/// Whether any `Connection` line contains the token.
 #[must_use]
 pub fn connection_holds(headers: &HeaderMap, token: &str) -> bool {
     headers

@@ -1,6 +1,6 @@
-//! Hexadecimal digits, read and written.
+//! Hexadecimal digits.
 
-/// The value of a hexadecimal digit of either case; `None` for another byte.
+/// The value of a hexadecimal digit in either case; `None` for another byte.
 #[must_use]
 pub fn digit(byte: u8) -> Option<u8> {
     match byte {

@@ -1,4 +1,4 @@
-//! Which host a request names: exactly one, well-formed, the same in every place that can name it.
+//! The host of a request: exactly one, well-formed, the same in every place that can name it.
 
 use std::net::Ipv6Addr;
 
@@ -7,18 +7,18 @@ use hyper::http::request::Parts;
 use hyper::http::uri::Authority;
 use hyper::{HeaderMap, Version};
 
-/// A host with or without a port, as `Host`, a request target or an upstream's address name it.
+/// A host with or without a port, as in `Host`, a request target or an upstream's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HostPort<'a> {
-    /// A name, or an IP address; of IPv6 in its brackets.
+    /// A name, or an IP address; IPv6 with its brackets.
     pub host: &'a str,
     /// 1 to 65535.
     pub port: Option<u16>,
 }
 
 impl<'a> HostPort<'a> {
-    /// Takes `name`, `name:port`, `[::1]` or `[::1]:port`; `None` for all else, user names and
-    /// escapes too.
+    /// Parses `name`, `name:port`, `[::1]` or `[::1]:port`. `None` for anything else, including
+    /// user names and escapes.
     #[must_use]
     pub fn parse(text: &'a str) -> Option<Self> {
         let end = match text.strip_prefix('[') {
@@ -42,7 +42,7 @@ impl<'a> HostPort<'a> {
     }
 }
 
-/// Why a request's host cannot be believed.
+/// Why the host of a request is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HostProblem {
     /// HTTP/1.1 and HTTP/2 requests must name one.
@@ -56,7 +56,7 @@ pub enum HostProblem {
 }
 
 impl HostProblem {
-    /// What to tell the client.
+    /// The text for the client.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -68,10 +68,10 @@ impl HostProblem {
     }
 }
 
-/// The authority a request names; `None` for HTTP/1.0 without one.
+/// The authority of a request; `None` for HTTP/1.0 without one.
 ///
 /// # Errors
-/// What makes it unbelievable.
+/// The reason for refusal.
 pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
     let target = match parts.uri.authority() {
         Some(authority) if HostPort::parse(authority.as_str()).is_some() => Some(authority.clone()),
@@ -84,21 +84,21 @@ pub fn authority(parts: &Parts) -> Result<Option<Authority>, HostProblem> {
         {
             Err(HostProblem::Contradicts)
         }
-        // RFC 9112, 3.2: HTTP/1.1 names it in `Host`, whatever the target says.
+        // RFC 9112, 3.2: HTTP/1.1 requires `Host`, whatever the target says.
         (_, None) if parts.version == Version::HTTP_11 => Err(HostProblem::Missing),
         (None, None) if parts.version > Version::HTTP_11 => Err(HostProblem::Missing),
         (target, header) => Ok(target.or(header)),
     }
 }
 
-/// The host for routing: lower case, without port and final dot, an IPv6 address in its one short
+/// The host for routing: lower case, without port and final dot, an IPv6 address in its canonical
 /// form.
 #[must_use]
 pub fn routing_name(authority: &Authority) -> String {
     compared(authority.host())
 }
 
-/// As `routing_name`, of a host that stands alone; `None` for one that no request can name.
+/// As `routing_name`, for a host alone; `None` for a host that no request can have.
 #[must_use]
 pub fn routing_name_of(host: &str) -> Option<String> {
     let HostPort { host, port: None } = HostPort::parse(host)? else {
@@ -129,15 +129,15 @@ fn header_authority(headers: &HeaderMap) -> Result<Option<Authority>, HostProble
     Ok(Some(authority))
 }
 
-/// 1 to 65535 in the one way to write it: `080` is 80 to one server and 64 to the next.
+/// Parses 1 to 65535 without leading zeros: `080` is 80 to one server and 64 to another.
 fn port(text: &str) -> Option<u16> {
     let digits = text.bytes().all(|byte| byte.is_ascii_digit());
     let number = text.parse().ok()?;
     (digits && !text.starts_with('0')).then_some(number)
 }
 
-/// Labels of letters, digits, `-` and `_`, as DNS has them and services name each other; one dot
-/// may end them.
+/// Whether the text is labels of letters, digits, `-` and `_`, as in DNS and in service names, with
+/// at most one final dot.
 fn is_name(host: &str) -> bool {
     let name = host.strip_suffix('.').unwrap_or(host);
     let fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
@@ -145,12 +145,13 @@ fn is_name(host: &str) -> bool {
     name.len() <= 253 && name.as_bytes().split(|&byte| byte == b'.').all(is_label)
 }
 
-/// The address of `[::1]`. A zone (`%25eth0`) means something on one machine only and is none.
+/// Parses the address of `[::1]`. A zone (`%25eth0`) is refused: it has a meaning on one machine
+/// only.
 fn ipv6(host: &str) -> Option<Ipv6Addr> {
     host.strip_prefix('[')?.strip_suffix(']')?.parse().ok()
 }
 
-/// Whether both name one host and port; without a port it is the scheme's.
+/// Whether both have the same host and port; a missing port is the scheme's default.
 fn same_authority(target: &Authority, header: &Authority, scheme: Option<&str>) -> bool {
     let default = if scheme == Some("https") { 443 } else { 80 };
     let port = |authority: &Authority| authority.port_u16().unwrap_or(default);

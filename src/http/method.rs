@@ -1,41 +1,41 @@
-//! The permitted methods, and headers that override the method.
+//! Allowed methods, and the methods that override headers name.
 
 use hyper::{HeaderMap, Method};
 
 use super::names::same_folded;
 
-/// Headers by which services take another method than the request line's. As everywhere, in any
-/// spelling that some service reads as this name.
+/// Headers from which services take another method than that of the request line, in any spelling
+/// that some service reads as this name.
 const OVERRIDES: [&str; 3] = [
     "x-http-method-override",
     "x-http-method",
     "x-method-override",
 ];
 
-/// Longer than any method there is: the longest that is registered has 17.
-const MAX_BYTES: usize = 32;
+/// Maximum length of a method; the longest registered one has 17 characters.
+const MAX_LENGTH: usize = 32;
 
-/// Why a method is not taken.
+/// Why a method is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum MethodProblem {
-    /// CONNECT and TRACE are refused everywhere: a tunnel would go around every check, and a trace
-    /// shows the caller what we tell the upstream. So are TRACK, which is TRACE to old servers, and
-    /// PRI, which begins HTTP/2.
+    /// CONNECT and TRACE are refused everywhere: a tunnel would bypass every check, and a trace
+    /// shows the client the headers for the upstream. So are TRACK, which old servers read as
+    /// TRACE, and PRI, which begins HTTP/2.
     Never,
-    /// Not capitals, digits, `-` and `_`, or too long. Some services take `get` for GET and others
-    /// for nothing.
+    /// Other than capitals, digits, `-` and `_`, or too long. Some services take `get` for GET and
+    /// others do not.
     Malformed,
 }
 
 impl MethodProblem {
-    /// For the `Allow` header of a method that is refused everywhere.
+    /// The `Allow` header for a method that is refused everywhere.
     pub const ALLOW: &str = "DELETE, GET, HEAD, OPTIONS, PATCH, POST, PUT";
 }
 
-/// Refuses methods that no route may take. Others are forwarded, known or not.
+/// Refuses methods that no route may allow. Others are forwarded, registered or not.
 ///
 /// # Errors
-/// Why not.
+/// The reason for refusal.
 pub fn check(method: &Method) -> Result<(), MethodProblem> {
     let name = method.as_str();
     if matches!(name, "CONNECT" | "TRACE" | "TRACK" | "PRI") {
@@ -43,23 +43,23 @@ pub fn check(method: &Method) -> Result<(), MethodProblem> {
     }
     let fine =
         |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || b"-_".contains(&byte);
-    if name.len() > MAX_BYTES || !name.bytes().all(fine) {
+    if name.len() > MAX_LENGTH || !name.bytes().all(fine) {
         return Err(MethodProblem::Malformed);
     }
     Ok(())
 }
 
-/// Whether some service takes another method from the header of this name.
+/// Whether some service takes another method from a header of this name.
 #[must_use]
 pub fn is_override(name: &str) -> bool {
     OVERRIDES.iter().any(|known| same_folded(name, known))
 }
 
-/// The methods that override headers name, each in capitals, as services read them; of a list each,
-/// since some take the first and some the last.
+/// The methods that override headers name, in capitals, as services read them. All entries of a
+/// list count, since some services take the first and some the last.
 ///
 /// # Errors
-/// A header names a method that is not taken.
+/// A header names a method that is refused.
 pub fn overrides(headers: &HeaderMap) -> Result<Vec<Method>, MethodProblem> {
     let mut methods = Vec::new();
     for (name, value) in headers {

@@ -1,9 +1,9 @@
-//! Header names as servers read them, and headers taken out by name.
+//! Header names as servers read them, and removal of headers by name.
 
 use hyper::HeaderMap;
 use hyper::header::HeaderName;
 
-/// Whether some server reads the name as `folded`, which is in small letters, digits and `-`.
+/// Whether some server reads the name as `folded`, which has lower-case letters, digits and `-`.
 pub(crate) fn same_folded(name: impl AsRef<[u8]>, folded: &str) -> bool {
     let name = name.as_ref();
     folded.len() == name.len()
@@ -21,13 +21,13 @@ pub(crate) fn fold(byte: u8) -> u8 {
     }
 }
 
-/// The whole name as some server reads it: in small letters, digits and `-`.
+/// The name as the most lenient server reads it: lower-case letters, digits and `-`.
 pub(crate) fn folded(name: &str) -> String {
     name.bytes().map(fold).map(char::from).collect()
 }
 
-/// Removes the headers that are doomed. A message mostly has none or one of them: a look at each
-/// name that is there costs less than a search for each that could be.
+/// Removes the headers that `is_doomed` selects. Most messages have none or one of them, so testing
+/// each present name is cheaper than searching for each possible one.
 pub(crate) fn remove_where(headers: &mut HeaderMap, is_doomed: impl Fn(&HeaderName) -> bool) {
     while let Some(name) = headers.keys().find(|name| is_doomed(name)) {
         let name = name.clone();

@@ -1,13 +1,13 @@
-//! One canonical spelling of a request path, which is routed on and forwarded. A path that two
-//! servers could read differently is refused, never guessed at.
+//! The canonical form of a request path, which is used for routing and forwarding. A path that two
+//! servers could read differently is refused.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::{hex, lenient_path};
 
-/// A path in its one canonical spelling: percent-encoded unreserved characters decoded, hex in
-/// capitals, `//` merged, no dot segments.
+/// A canonical path: unreserved characters decoded, hexadecimal digits in capitals, `//` merged, no
+/// dot segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalPath<'a> {
     text: Cow<'a, str>,
@@ -15,7 +15,7 @@ pub struct CanonicalPath<'a> {
     encoded_percent: bool,
 }
 
-/// An encoded byte that a route lets through in its paths.
+/// A percent-encoded byte that a route may allow in its paths.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EncodedByte {
     /// `%2F`.
@@ -24,7 +24,7 @@ pub enum EncodedByte {
     Percent,
 }
 
-/// Why a path has no canonical spelling.
+/// Why a path has no canonical form.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PathProblem {
     /// It does not begin with `/`.
@@ -33,17 +33,16 @@ pub enum PathProblem {
     DotSegment,
     /// A delimiter that servers decode at different times is percent-encoded.
     EncodedDelimiter(u8),
-    /// Behind `%25` is a dot segment or a control character, for a service that decodes twice.
+    /// A service that decodes twice would find a dot segment or a control character behind `%25`.
     EncodedTwice,
     /// `%` without two hexadecimal digits.
     InvalidEscape,
-    /// Its bytes are not UTF-8 once decoded.
+    /// The decoded bytes are not UTF-8.
     InvalidUtf8,
-    /// A raw `\`, `;`, `?`, `#`, blank or control character. Java servers cut `;parameters` off a
-    /// segment before they route.
+    /// A raw `\`, `;`, `?`, `#`, blank or control character. Java servers cut off `;parameters`
+    /// before they route.
     RawByte(u8),
-    /// A service that reads paths less exactly may take it for one of this route, which lets less
-    /// in.
+    /// A lenient service may take the path for one of this stricter route.
     Resembles(String),
 }
 
@@ -68,12 +67,11 @@ impl fmt::Display for PathProblem {
 }
 
 impl<'a> CanonicalPath<'a> {
-    /// Makes the path canonical. An encoded slash or percent sign stays encoded and is held against
-    /// the route later, by
-    /// `check_encoded`, since only the route knows whether its upstream wants them.
+    /// Parses a path into its canonical form. An encoded slash or percent sign stays encoded;
+    /// `check_encoded` checks it later, because only the route knows whether its upstream wants it.
     ///
     /// # Errors
-    /// What makes the path ambiguous.
+    /// The reason why the path is ambiguous.
     pub fn parse(raw: &'a str) -> Result<Self, PathProblem> {
         if !raw.starts_with('/') {
             return Err(PathProblem::NotAbsolute);
@@ -94,7 +92,7 @@ impl<'a> CanonicalPath<'a> {
         &self.text
     }
 
-    /// Refuses encoded slashes and percent signs that the route does not allow.
+    /// Checks encoded slashes and percent signs against the route's list.
     ///
     /// # Errors
     /// `PathProblem::EncodedDelimiter` for one that is not allowed.
@@ -170,7 +168,7 @@ impl<'a> CanonicalPath<'a> {
     }
 }
 
-/// Whether the bytes are canonical as they stand; the common case, decided in one pass without an
+/// Whether the bytes are canonical already; the common case, decided in one pass without an
 /// allocation.
 fn is_plain(path: &[u8]) -> bool {
     let mut previous = 0;
@@ -195,7 +193,7 @@ fn is_unreserved(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~')
 }
 
-/// The other characters that may stand raw in a path segment (RFC 3986, 3.3).
+/// Other characters that are allowed raw in a path segment (RFC 3986, 3.3).
 fn is_delimiter(byte: u8) -> bool {
     matches!(
         byte,

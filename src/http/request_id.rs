@@ -1,4 +1,4 @@
-//! The id of a request in log, response and upstream request.
+//! Request ids, for the log, the response and the upstream.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,11 +6,11 @@ use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// The header that carries it.
+/// The header of the request id.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Generates request ids: 32 hexadecimal digits, unique across processes. Neither secret nor
-/// unguessable.
+/// A generator of request ids: 32 hexadecimal digits, unique across processes. An id is not a
+/// secret and may be guessable.
 #[derive(Debug)]
 pub struct RequestIds {
     process: u64,
@@ -18,11 +18,11 @@ pub struct RequestIds {
 }
 
 impl RequestIds {
-    /// Starts at a random place, so that two replicas do not share ids.
+    /// Starts at a random number, so that two replicas do not share ids.
     #[must_use]
     pub fn new() -> Self {
         let mut seed = [0; 16];
-        // Without randomness the ids of two replicas may collide, which only affects log searches.
+        // Without randomness two replicas may share ids, which affects log searches only.
         let _ = SystemRandom::new().fill(&mut seed);
         let (process, next) = seed.split_at(8);
         let number = |bytes: &[u8]| {
@@ -47,36 +47,36 @@ impl RequestIds {
     }
 }
 
-/// An id as it is sent and logged: 1 to 128 visible ASCII characters.
+/// A request id as sent and logged: 1 to 128 visible ASCII characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// An id that is not a header value is empty; only this module creates ids.
+    /// Empty if the text is not a header value, which this module never passes.
     fn new(text: &[u8]) -> Self {
         Self(HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("")))
     }
 
-    /// One that stands for any.
+    /// A fixed id, for examples and checks.
     #[must_use]
     pub fn example() -> Self {
         Self(HeaderValue::from_static("0123456789abcdef0123456789abcdef"))
     }
 
-    /// As text.
+    /// The id as text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         self.0.to_str().unwrap_or_default()
     }
 
-    /// As a header has it.
+    /// The id as a header value.
     #[must_use]
     pub fn value(&self) -> &HeaderValue {
         &self.0
     }
 
-    /// A W3C `traceparent` that starts at this request: the id as trace id, its second half as
-    /// parent, not sampled. `None` for an id of another form, as a proxy in front may send.
+    /// A W3C `traceparent` that begins at this request: the id as trace id, its second half as
+    /// parent, not sampled. `None` for an id in another format, which a proxy may have set.
     #[must_use]
     pub fn traceparent(&self) -> Option<HeaderValue> {
         let id = self.0.as_bytes();
@@ -113,7 +113,8 @@ impl Default for RequestIds {
     }
 }
 
-/// The id a trusted proxy sent, if it is 8 to 128 characters of `[A-Za-z0-9._-]` and the only one.
+/// The id that a trusted proxy sent, if it is the only one and 8 to 128 characters of
+/// `[A-Za-z0-9._-]`.
 #[must_use]
 pub fn from_proxy(headers: &HeaderMap) -> Option<RequestId> {
     let mut lines = headers.get_all(X_REQUEST_ID).iter();

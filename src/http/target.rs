@@ -1,20 +1,20 @@
-//! The form of a request target (RFC 9112, 3.2): a path, alone or in an absolute URL. The other
-//! forms name no resource of a service.
+//! The form of a request target (RFC 9112, 3.2): a path, alone or in a whole URL. The other forms
+//! name no resource of an upstream.
 
 use hyper::Version;
 use hyper::http::request::Parts;
 
-/// Why a target is not taken.
+/// Why a target is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TargetProblem {
-    /// `*`, or a host alone.
+    /// `*`, or only a host.
     NoPath,
-    /// The URL is of another scheme than `http` and `https`.
+    /// A URL with a scheme other than `http` and `https`.
     Scheme,
 }
 
 impl TargetProblem {
-    /// What to tell the client.
+    /// The text for the client.
     #[must_use]
     pub fn text(self) -> &'static str {
         match self {
@@ -24,14 +24,15 @@ impl TargetProblem {
     }
 }
 
-/// Takes `/path?query` and `http://host/path?query`, with `https` too: HTTP/2 always names a
-/// scheme, and behind a proxy that ends TLS it is that one.
+/// Accepts `/path?query` and `http://host/path?query`, also with `https`: HTTP/2 always sends a
+/// scheme, and behind a proxy that terminates TLS it is `https`.
 ///
 /// # Errors
-/// Why not.
+/// The reason for refusal.
 pub fn check(parts: &Parts) -> Result<(), TargetProblem> {
     let uri = &parts.uri;
-    // In a URL of HTTP/1 the path may be missing before a query, in a `:path` of HTTP/2 not.
+    // HTTP/1 allows a URL without a path before its query; in `:path` of HTTP/2 the path is
+    // required.
     let begins = |target: &str| target.starts_with('/');
     let whole = uri.path_and_query().map_or("", |target| target.as_str());
     if !begins(uri.path()) || (parts.version == Version::HTTP_2 && !begins(whole)) {

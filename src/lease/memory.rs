@@ -1,4 +1,4 @@
-//! Leases of one process, with the rules of those in Redis.
+//! Leases in memory, with the semantics of those in Redis.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use super::{HeldLease, LeaseState, Look, Mark, Work};
 use crate::store_error::StoreError;
 use crate::ttl_map::TtlMap;
 
-/// Leases that end with the process. A clone shares the same ones.
+/// Leases that end with the process. Clones share them.
 #[derive(Clone)]
 pub struct MemoryLeases {
     most: usize,
@@ -18,8 +18,8 @@ pub struct MemoryLeases {
 
 struct State {
     results: TtlMap<Vec<u8>>,
-    /// Without a mark after a failure.
-    turns: TtlMap<Option<Mark>>,
+    /// `None` after a failure.
+    holders: TtlMap<Option<Mark>>,
 }
 
 impl MemoryLeases {
@@ -28,7 +28,7 @@ impl MemoryLeases {
             most,
             state: Arc::new(Mutex::new(State {
                 results: TtlMap::new(),
-                turns: TtlMap::new(),
+                holders: TtlMap::new(),
             })),
         }
     }
@@ -38,10 +38,10 @@ impl MemoryLeases {
         let now = Instant::now();
         let state = &mut *self.state();
         state.results.sweep(now);
-        state.turns.sweep(now);
+        state.holders.sweep(now);
         let found = state.results.find(&work.name, now);
         let found = found.map(|(result, ends)| (result.clone(), ends - now > ahead));
-        let turn = state.turns.find(&work.name, now).map(|(mark, _)| *mark);
+        let turn = state.holders.find(&work.name, now).map(|(mark, _)| *mark);
         let state = match (&found, turn) {
             (Some((_, true)), _) => LeaseState::Fresh,
             (_, Some(Some(_))) => LeaseState::Busy,
@@ -49,7 +49,7 @@ impl MemoryLeases {
             (None, None) if state.is_full(self.most, now) => LeaseState::Failed,
             (_, None) => {
                 let ends = now + work.hold;
-                state.turns.insert(&work.name, Some(lease.mark), ends);
+                state.holders.insert(&work.name, Some(lease.mark), ends);
                 LeaseState::Granted(lease)
             }
         };
@@ -71,15 +71,15 @@ impl MemoryLeases {
         let state = &mut *self.state();
         let is_held = state.is_held(lease, now);
         let is_free =
-            state.turns.find(name, now).is_none() && state.results.find(name, now).is_none();
+            state.holders.find(name, now).is_none() && state.results.find(name, now).is_none();
         if !is_held && !is_free {
             return;
         }
         state.results.insert(name, result.to_vec(), now + lasts);
         if hold.is_zero() {
-            state.turns.remove(name, now);
+            state.holders.remove(name, now);
         } else if is_held {
-            state.turns.insert(name, Some(lease.mark), now + hold);
+            state.holders.insert(name, Some(lease.mark), now + hold);
         }
     }
 
@@ -87,7 +87,7 @@ impl MemoryLeases {
         let now = Instant::now();
         let state = &mut *self.state();
         if state.is_held(lease, now) {
-            state.turns.insert(&lease.work.name, None, now + lasts);
+            state.holders.insert(&lease.work.name, None, now + lasts);
         }
     }
 
@@ -95,14 +95,14 @@ impl MemoryLeases {
         let now = Instant::now();
         let state = &mut *self.state();
         if state.is_held(lease, now) {
-            state.turns.remove(&lease.work.name, now);
+            state.holders.remove(&lease.work.name, now);
         }
     }
 
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         let state = self.state();
-        state.results.len() + state.turns.len()
+        state.results.len() + state.holders.len()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -113,16 +113,16 @@ impl MemoryLeases {
 
 impl State {
     fn is_held(&mut self, lease: &HeldLease, now: Instant) -> bool {
-        let turn = self.turns.find(&lease.work.name, now);
+        let turn = self.holders.find(&lease.work.name, now);
         turn.is_some_and(|(mark, _)| *mark == Some(lease.mark))
     }
 
-    /// Whether there is room for no other piece of work, once what has ended is gone.
+    /// Whether no further work fits, after expired entries are removed.
     fn is_full(&mut self, most: usize, now: Instant) -> bool {
-        let is_full = |state: &Self| state.results.len() + state.turns.len() >= most;
+        let is_full = |state: &Self| state.results.len() + state.holders.len() >= most;
         if is_full(self) {
             self.results.sweep_all(now);
-            self.turns.sweep_all(now);
+            self.holders.sweep_all(now);
         }
         is_full(self)
     }

@@ -1,7 +1,7 @@
-//! Work that one holder does while the others wait for its result: on every replica where it is
-//! kept in Redis, in this process where it is kept in memory. A holder that dies holds on for the
-//! time that the work allows, then the next one takes over. What a holder does after that time
-//! counts only while nothing else has happened.
+//! Single flight: one holder does a piece of work while the others wait for its result, across all
+//! replicas in Redis, or within this process in memory. When a holder dies, its lease expires and
+//! the next caller takes over. A holder that finishes after its lease expired still publishes,
+//! unless another has taken over.
 
 mod memory;
 mod redis;
@@ -24,13 +24,13 @@ use crate::redis::RedisLink;
 use crate::seal::{SealError, Sealer};
 use crate::store_error::StoreError;
 
-/// Between two looks at work that another holder does.
+/// Interval between looks at work that another holder does.
 const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
-/// Tells one holder from another.
+/// Identifies a holder.
 type Mark = [u8; 16];
 
-/// Where leases are kept. A clone shares them.
+/// The store of leases. Clones share it.
 #[derive(Clone)]
 pub enum Leases {
     /// Shared by all replicas; results are sealed.
@@ -42,73 +42,72 @@ pub enum Leases {
 /// One piece of work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Work {
-    /// Its result's name in the store, and the stem of all its names.
+    /// Key of the result in the store, and stem of the other keys.
     name: String,
-    /// Whose key seals the result; empty where it is of no app.
+    /// The app whose key seals the result; empty if it belongs to none.
     appid: String,
-    /// How long a holder may take.
+    /// Maximum time of a holder.
     hold: Duration,
 }
 
-/// The right to do a piece of work. It ends by itself, and dropping it does not end it earlier.
+/// The right to do a piece of work. It expires by itself; dropping it does not end it earlier.
 pub struct HeldLease {
     work: Work,
     mark: Mark,
 }
 
-/// What the store knows of a piece of work.
+/// The state of a piece of work in the store.
 #[derive(Debug)]
 pub struct Look {
-    /// The last result, while it lasts; also while the next one is being made.
+    /// The last result until it expires, also while the next one is being made.
     pub result: Option<Vec<u8>>,
-    /// Whether the caller has to make the next one.
+    /// Whether the caller must make the next one.
     pub state: LeaseState,
 }
 
-/// Who does a piece of work.
+/// The holder of a piece of work.
 #[derive(Debug)]
 pub enum LeaseState {
-    /// There is a result that lasts: nothing is to be done.
+    /// None: the result is still valid.
     Fresh,
     /// The caller, from now on.
     Granted(HeldLease),
     /// Another holder.
     Busy,
-    /// It failed a moment ago, or the store takes no more work: not to be tried now.
+    /// None: the work failed recently, or the store is full. Do not try now.
     Failed,
 }
 
-/// What waiting for a piece of work came to.
+/// The outcome of waiting for a piece of work.
 #[derive(Debug)]
 pub enum Claim {
-    /// The result, made by this or another holder.
+    /// The result of this or another holder.
     Result(Vec<u8>),
-    /// The caller has to do the work.
+    /// The caller must do the work.
     Granted(HeldLease),
     /// As `LeaseState::Failed`.
     Failed,
 }
 
-/// Why waiting for a piece of work came to nothing.
+/// Why waiting failed.
 #[derive(Debug)]
 pub enum ClaimError {
     /// The store cannot answer.
     Store(StoreError),
-    /// Another holder was not done in time.
+    /// The other holder did not finish in time.
     Late,
 }
 
 impl Work {
-    /// Work named by what it is about, which need not be fit for a key and does not show there.
-    /// `hold` has to be longer than the deadline of the work itself, or a second holder begins
-    /// beside the first.
+    /// Work named by the hash of its subject, which does not appear in the key. `hold` must be
+    /// longer than the deadline of the work itself, or a second holder may start beside the first.
     #[must_use]
     pub fn about(kind: &str, appid: &str, subject: &[&str], hold: Duration) -> Self {
         let hash = hash(subject);
         Self::named(format!("l:{{{kind}:{hash}}}"), appid, hold)
     }
 
-    /// Work with a name of the caller's: a part in braces keeps its keys in one slot of a cluster.
+    /// Work with a given name. A part in braces keeps its keys in one cluster slot.
     #[must_use]
     pub fn named(name: String, appid: &str, hold: Duration) -> Self {
         Self {
@@ -120,7 +119,7 @@ impl Work {
 }
 
 impl Leases {
-    /// In Redis where there is a link, else in memory. Connects to nothing.
+    /// In Redis if there is a link, else in memory. Opens no connection.
     #[must_use]
     pub fn new(link: Option<RedisLink>, config: &Config) -> Self {
         let Some(link) = link else {
@@ -130,7 +129,7 @@ impl Leases {
         Self::redis(link, &config.redis.key_prefix, sealer)
     }
 
-    /// The same leases, sealed by the keys of another configuration.
+    /// The same leases, with the sealing keys of another configuration.
     #[must_use]
     pub fn reconfigured(&self, config: &Config) -> Self {
         match self {
@@ -154,14 +153,14 @@ impl Leases {
         Self::Memory(MemoryLeases::new(usize::MAX))
     }
 
-    /// In memory, for at most so many pieces of work at once: `Failed` for more.
+    /// In memory, for at most `most` pieces of work; further work is `Failed`.
     #[must_use]
     pub fn memory_for(most: usize) -> Self {
         Self::Memory(MemoryLeases::new(most))
     }
 
-    /// Looks at a piece of work, once. Where there is no result that lasts longer than `ahead`, and
-    /// no other holder, the caller has to make one from now on.
+    /// Looks at a piece of work once. If no result is valid for longer than `ahead` and there is no
+    /// holder, the caller gets the lease.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -172,8 +171,7 @@ impl Leases {
         }
     }
 
-    /// Waits for the result of a piece of work, or for the right to do it. `waited` is lengthened
-    /// by the pauses.
+    /// Waits for a result or for the lease. Adds the waiting time to `waited`.
     ///
     /// # Errors
     /// `Late`, before `deadline`; `Store`.
@@ -194,11 +192,11 @@ impl Leases {
         }
     }
 
-    /// Ends the work with a result, which lasts for a time. Does nothing when another holder has
-    /// taken over.
+    /// Stores a result for the time `lasts` and ends the lease. Does nothing when another holder
+    /// has taken over.
     ///
     /// # Errors
-    /// The store did not confirm it: the lease ends by itself.
+    /// The store did not confirm it: the lease expires by itself.
     pub async fn publish(
         &self,
         lease: HeldLease,
@@ -209,7 +207,7 @@ impl Leases {
             .await
     }
 
-    /// As `publish`, and nothing new is begun for so long.
+    /// Like `publish`, but grants no new lease for the time `hold`.
     ///
     /// # Errors
     /// As `publish`.
@@ -229,7 +227,7 @@ impl Leases {
         }
     }
 
-    /// Ends the work without a result: nothing new is begun for so long.
+    /// Ends the lease without a result and grants no new one for the time `lasts`.
     ///
     /// # Errors
     /// As `publish`.
@@ -243,7 +241,7 @@ impl Leases {
         }
     }
 
-    /// Ends the work without a result: the next to look gets it.
+    /// Ends the lease without a result; the next caller may get it.
     ///
     /// # Errors
     /// As `publish`.
@@ -260,7 +258,7 @@ impl Leases {
 
 #[cfg(test)]
 impl Leases {
-    /// Results and turns that memory is held for.
+    /// Results and leases held in memory.
     pub(crate) fn len(&self) -> usize {
         match self {
             Self::Redis(_) => 0,
@@ -269,10 +267,10 @@ impl Leases {
     }
 }
 
-/// Waits until it is time to look again; for how long.
+/// Waits for the next look; returns the time waited.
 ///
 /// # Errors
-/// `Late`, where that would be after the deadline.
+/// `Late` if the next look would be after the deadline.
 pub async fn pause(deadline: Instant) -> Result<Duration, ClaimError> {
     if Instant::now() + POLL_INTERVAL >= deadline {
         return Err(ClaimError::Late);
@@ -305,8 +303,8 @@ impl From<StoreError> for ClaimError {
     }
 }
 
-/// Base64url of the SHA-256 of all parts: a login code is a credential until it is used. Their
-/// lengths keep `["a", "bc"]` from `["ab", "c"]`.
+/// Base64url of the SHA-256 of all parts, because an unused login code is a credential. Lengths are
+/// hashed too, so that `["a", "bc"]` and `["ab", "c"]` differ.
 fn hash(parts: &[&str]) -> String {
     let mut context = Context::new(&SHA256);
     for part in parts {

@@ -1,13 +1,13 @@
-//! Leases in Redis. The only place that knows these key names; under `redis.key_prefix`, beside
-//! those of work that brings a name of its own:
+//! Leases in Redis. The only place that knows these key names; under `redis.key_prefix`, besides
+//! the keys of work with a given name:
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `l:{<work>:<hash of its subject>}` | the sealed result of a login or merge | 10 s |
-//! | `l:{<work>:<hash of its subject>}:turn` | the mark of the holder, or `F` after a failure | 6 s |
+//! | `l:{<work>:<hash of its subject>}` | the sealed result of a login or settled merge | 10 s |
+//! | `l:{<work>:<hash of its subject>}:turn` | the holder's mark, or `F` after a failure | 6 s |
 //!
-//! The keys of one piece of work are in one slot of a cluster. Redis alone counts the time: no
-//! replica's clock matters.
+//! The keys of one piece of work are in one cluster slot. Only Redis counts time, so the replicas'
+//! clocks do not matter.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::redis::{RedisLink, eval_over, millis};
 use crate::seal::Sealer;
 use crate::store_error::StoreError;
 
-/// The result, and whose turn it is: 0 no one's, 1 the asker's from now on, 2 another's, 3 no one's
-/// since it failed. A look that is repeated with the same mark says the same: a connection that
-/// broke under it is not felt.
-/// Keys: result, turn. Arguments: milliseconds before its end from which a result is due, mark,
-/// milliseconds of a turn.
+/// Returns the result and the holder: 0 none, 1 the caller from now on, 2 another, 3 none after a
+/// failure. A look repeated with the same mark returns the same, so it can be retried after a
+/// broken connection.
+/// Keys: result, turn. Arguments: milliseconds before expiry at which a result is due, mark,
+/// milliseconds of the lease.
 pub(super) const LOOK: &str = "
 local v = redis.call('GET', KEYS[1])
 if v and redis.call('PTTL', KEYS[1]) > tonumber(ARGV[1]) then return {v, 0} end
@@ -31,10 +31,9 @@ if turn == ARGV[2] then return {v, 1} end
 if turn == 'F' then return {v, 3} end
 return {v, 2}";
 
-/// Stores a result and ends the turn. A holder whose turn has ended stores what nothing has
-/// replaced.
-/// Keys: result, turn. Arguments: mark, result, its milliseconds, milliseconds for which the turn
-/// is kept.
+/// Stores a result and ends the lease. If the lease has expired, stores it only when nothing has
+/// replaced it.
+/// Keys: result, turn. Arguments: mark, result, its milliseconds, milliseconds without a new lease.
 const PUBLISH: &str = "
 local turn = redis.call('GET', KEYS[2])
 if turn ~= ARGV[1] and (turn or redis.call('EXISTS', KEYS[1]) == 1) then return 0 end
@@ -42,23 +41,23 @@ redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
 if ARGV[4] == '0' then redis.call('DEL', KEYS[2]) else redis.call('PEXPIRE', KEYS[2], ARGV[4]) end
 return 1";
 
-/// Marks a holder's own turn as failed.
+/// Marks a holder's own work as failed.
 /// Key: turn. Arguments: mark, milliseconds.
 const FAIL: &str = "
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 redis.call('SET', KEYS[1], 'F', 'PX', ARGV[2])
 return 1";
 
-/// Ends a holder's own turn.
+/// Ends a holder's own lease.
 /// Key: turn. Argument: mark.
 const RELEASE: &str = "
 if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end
 return 0";
 
-/// Longer than any result lasts: each is due.
+/// Longer than any result lasts, so that every result is due.
 const ALWAYS_DUE: u64 = 1 << 52;
 
-/// Leases shared by all replicas. A clone shares the same ones.
+/// Leases shared by all replicas. Clones share them.
 #[derive(Clone)]
 pub struct RedisLeases {
     link: RedisLink,
@@ -82,7 +81,7 @@ impl RedisLeases {
     pub(super) async fn look(&self, work: &Work, ahead: Duration) -> Result<Look, StoreError> {
         let look = self.look_once(work, millis(ahead).min(ALWAYS_DUE)).await?;
         if look.result.is_none() && matches!(look.state, LeaseState::Fresh) {
-            // It is sealed under a key that is not known here.
+            // It is sealed under a key that is not configured here.
             return self.look_once(work, ALWAYS_DUE).await;
         }
         Ok(look)
@@ -143,7 +142,7 @@ impl RedisLeases {
         self.link.read(&release).await
     }
 
-    /// Of the result and of the turn.
+    /// The keys of the result and of the lease.
     fn names(&self, work: &Work) -> [String; 2] {
         let name = [self.prefix.as_str(), &work.name].concat();
         let turn = [name.as_str(), ":turn"].concat();

@@ -11,9 +11,9 @@ use crate::redis::key_part;
 pub enum RateLimitKey<'a> {
     /// A subscriber's address; for IPv6 the /64 network.
     Address(IpAddr),
-    /// A user by our id.
+    /// A user with a user id.
     User(&'a str),
-    /// A user without one: appid and openid.
+    /// A user without a user id: appid and openid.
     Openid(&'a str, &'a str),
 }
 

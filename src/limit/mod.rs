@@ -24,7 +24,7 @@ pub use self::bucket::RateLimitStatus;
 pub use self::caller::RateLimitKey;
 
 use self::bucket::Bucket;
-use self::shared::Shared;
+use self::shared::SharedCounter;
 use self::table::Table;
 use self::untrusted_proxy_hint::UntrustedProxyHint;
 use crate::config::{Login, Quota, Route};
@@ -36,7 +36,7 @@ pub struct Limits {
     /// By scope; dropped with the last configuration that has the limit.
     tables: Mutex<HashMap<String, Weak<Table>>>,
     untrusted_proxy_hint: UntrustedProxyHint,
-    shared: Option<Shared>,
+    shared: Option<SharedCounter>,
 }
 
 /// The limits of one route.
@@ -74,7 +74,7 @@ impl Limits {
         Self {
             tables: Mutex::default(),
             untrusted_proxy_hint: UntrustedProxyHint::default(),
-            shared: redis.map(|(link, key_prefix)| Shared::new(link, key_prefix)),
+            shared: redis.map(|(link, key_prefix)| SharedCounter::new(link, key_prefix)),
         }
     }
 

@@ -2,7 +2,7 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `r:<hash of the limit>:<address or user>` | when the bucket is full, by Redis's clock | until then |
+//! | `r:<hash of the limit>:<address or user>` | time when full, by Redis' clock | until then |
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -26,12 +26,12 @@ if after > full then return {0, used} end
 redis.call('SET', KEYS[1], string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
 return {1, after}";
 
-pub(super) struct Shared {
+pub(super) struct SharedCounter {
     link: RedisLink,
     prefix: String,
 }
 
-impl Shared {
+impl SharedCounter {
     pub(super) fn new(link: RedisLink, key_prefix: &str) -> Self {
         let prefix = [key_prefix, "r:"].concat();
         Self { link, prefix }

@@ -295,7 +295,7 @@ async fn a_limit_goes_on_counting_in_the_next_configuration_with_another_quota()
     let limit = other.per_address.as_ref().unwrap();
     assert_eq!(limits.count(limit, caller()).await.unwrap().remaining, 2);
 
-    // What no configuration has any more is forgotten.
+    // Counts without a configuration are dropped.
     drop((second, other));
     let again = limits.of_route(&of("2/m", "/a")).unwrap();
     let limit = again.per_address.as_ref().unwrap();

@@ -1,9 +1,9 @@
-//! Settles merges: two users of the directory turn out to be one. The sessions of the newer id
-//! become the older's, and upstreams are told for a time. Where one of the two is banned, the
-//! sessions of both end. The user directory alone merges users.
+//! Settles merges: two users of the directory turn out to be one. The sessions of the newer id get
+//! the older id, and upstreams are told for a time. When either user is banned, the sessions of
+//! both end. Only the user directory decides which users are merged.
 //!
-//! Each login that comes by a merge settles it, until one has done all of it: nothing is lost with
-//! a process that dies or with a store that fails in between.
+//! Every login that meets a merge settles it until one has completed, so that a process that dies
+//! or a store that fails in between loses nothing.
 
 use std::time::Duration;
 
@@ -15,47 +15,47 @@ use crate::lease::{LeaseState, Work};
 use crate::session::{NewSession, Origin, Session, SessionStore};
 use crate::users::{Bans, Profiles, UserDirectory};
 
-/// How long a login waits for a merge. A user with thousands of sessions logs in all the same; the
-/// rest is done behind it.
-const WAIT: Duration = Duration::from_secs(1);
-/// How long one login may be settling a merge, before the next login that comes by it begins as
-/// well.
-const HOLD: Duration = Duration::from_secs(6);
-/// For so long logins leave a merge alone that was just settled.
-const SETTLED_FOR: Duration = Duration::from_secs(10);
-/// Times that a session is made anew because its user was merged meanwhile.
+/// How long a login waits for a merge to be settled. A user with thousands of sessions logs in
+/// anyway; the rest runs in the background.
+const SETTLE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Lease time of a settlement. When it has passed, the next login that meets the merge settles it
+/// as well.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(6);
+/// How long logins skip a merge that was just settled.
+const SETTLED_TTL: Duration = Duration::from_secs(10);
+/// Maximum times that a login replaces its session because its user was merged meanwhile.
 const MAX_REPLACED: usize = 8;
-/// Merges of the last minute that are followed from the id that stays.
+/// Maximum merges followed from the surviving user.
 const MAX_FOLLOWED: usize = 8;
 
 /// `[users.merged]`.
 #[derive(Clone, Copy, Default)]
 pub struct Merges {
-    /// How long upstreams are told; `None`: not.
+    /// How long upstreams are told of a merge; `None` for never.
     pub header_for: Option<Duration>,
 }
 
-/// Merges that one login came by, and what they concern.
+/// The merges that one login met, and the stores that they concern.
 struct Settlement {
     sessions: SessionStore,
     users: UserDirectory,
     bans: Bans,
     merges: Merges,
     profiles: Option<Profiles>,
-    /// The user that stays, with the names of the login.
+    /// The surviving user, with the openid and unionid of the login.
     identity: Identity,
     older: String,
-    /// In the order in which one led to the next.
+    /// In merge order.
     newer: Vec<String>,
 }
 
 impl Logins {
-    /// Settles the merges of `newer` into this user. Waits a second for that; a task of its own
-    /// does the rest, and where that fails the next login begins again.
+    /// Settles the merges of `newer` into this user. Waits at most a second; a task continues in
+    /// the background, and if that fails, the next login starts again.
     ///
     /// # Errors
-    /// `StoreUnavailable`, `DirectoryUnavailable`: something may be left undone; the next login
-    /// does it again.
+    /// `StoreUnavailable`, `DirectoryUnavailable`: part of it may be undone; the next login repeats
+    /// it.
     pub(super) async fn settle_merges(
         &self,
         identity: &Identity,
@@ -80,38 +80,38 @@ impl Logins {
             newer,
         };
         if is_settled {
-            // In an adopted table a ban may have come with this very login.
+            // In an existing table this login may have brought a ban along.
             return settlement.end_where_banned(&settlement.older).await;
         }
         let work = settlement.work();
         let look = self.leases.look(&work, Duration::ZERO).await;
         let LeaseState::Granted(lease) = look.map_err(Error::StoreUnavailable)?.state else {
-            // Another login settles it, or did so a moment ago.
+            // Another login is settling it, or has just done so.
             return Ok(());
         };
         let leases = self.leases.clone();
         let settling = self.tasks.spawn(async move {
             let done = settlement.settle().await;
             let ended = match &done {
-                Ok(()) => leases.publish(lease, b"settled", SETTLED_FOR).await,
+                Ok(()) => leases.publish(lease, b"settled", SETTLED_TTL).await,
                 Err(error) => {
                     tracing::debug!(%error, "a merge is not settled yet");
                     leases.release(lease).await
                 }
             };
             if let Err(error) = ended {
-                tracing::debug!(%error, "the lease of a merge ends by itself");
+                tracing::debug!(%error, "the lease of a merge was not released and expires by itself");
             }
             done
         });
-        match tokio::time::timeout(WAIT, settling).await {
+        match tokio::time::timeout(SETTLE_TIMEOUT, settling).await {
             Ok(Ok(done)) => done,
             Ok(Err(_)) => Err(Error::Internal("settling a merge panicked".to_owned())),
             Err(_) => Ok(()),
         }
     }
 
-    /// What a new session of the user tells upstreams of merges.
+    /// The merges that a new session of the user tells upstreams.
     pub(super) async fn merged_from(&self, identity: &Identity) -> Result<Option<Merged>, Error> {
         match &identity.user_id {
             Some(user_id) if self.merges.header_for.is_some() && self.users.merges() => {
@@ -122,9 +122,9 @@ impl Logins {
         }
     }
 
-    /// A session of the user. Where the user is merged while the login is under way, either the
-    /// settlement finds the session, or the login finds the settlement's note once the session is
-    /// stored, and makes another session in its place.
+    /// Creates a session. When the user is merged meanwhile, either the settlement finds the new
+    /// session, or this login finds the settlement's note after the session is stored, and replaces
+    /// the session.
     pub(super) async fn open_session(
         &self,
         identity: &mut Identity,
@@ -141,7 +141,7 @@ impl Logins {
             if matches!(changed, Ok(None)) {
                 return Ok(new);
             }
-            // Its skey was not given out: a session that stays is of no use to anybody.
+            // The skey was not given out, so a session that remains is harmless.
             let _ = self.sessions.revoke(&new.skey).await;
             if let Some(changed) = changed? {
                 *identity = changed;
@@ -150,7 +150,7 @@ impl Logins {
         }
     }
 
-    /// The identity by the notes of merges as they are now; `None` where that is as it was.
+    /// The identity according to the current merge notes; `None` when it is unchanged.
     async fn changed(&self, identity: &Identity) -> Result<Option<Identity>, Error> {
         let Some(user_id) = &identity.user_id else {
             return Ok(None);
@@ -170,13 +170,13 @@ impl Settlement {
     fn work(&self) -> Work {
         let newer = self.newer.iter().map(String::as_str);
         let ids: Vec<&str> = newer.chain([self.older.as_str()]).collect();
-        Work::about("merge", &self.identity.appid, &ids, HOLD)
+        Work::about("merge", &self.identity.appid, &ids, LEASE_TIMEOUT)
     }
 
     async fn settle(self) -> Result<(), Error> {
         let (store, directory) = (Error::StoreUnavailable, Error::DirectoryUnavailable);
         let (sessions, older) = (&self.sessions, &self.older);
-        // Noted first: a login that is under way finds the note, or its session is there to be
+        // The note comes first: a concurrent login finds the note, or its session is there to be
         // changed.
         let mut merged = None;
         for newer in &self.newer {
@@ -190,7 +190,8 @@ impl Settlement {
             self.move_sessions(older, older, merged.as_ref()).await?;
         }
         let stays = self.follow().await?;
-        // What the older lacked came from the newer, whose own profile is gone.
+        // The older user inherited missing profile fields from the newer, which has no profile any
+        // more.
         if let Some(profiles) = &self.profiles {
             spread(sessions, profiles, &[user(&stays)], &stays).await?;
         }
@@ -198,12 +199,12 @@ impl Settlement {
             let brought = self.users.bring_ban(newer, &stays);
             brought.await.map_err(directory)?;
         }
-        // Once the sessions are where they belong: a ban is written first, and ends sessions then.
-        // Either the ban is seen here, or it finds the sessions.
+        // After the sessions have moved: a ban is written first and then ends sessions. Either this
+        // login sees the ban, or the ban finds the sessions.
         self.end_where_banned(&stays).await?;
-        // From here on no login may come by the merge any more, so this is last but for the note
-        // that it is done. Where the older itself was merged, logins have to go on coming by that
-        // merge: it may not be settled.
+        // Afterwards no login meets the merge again, so only the note of completion follows. If
+        // `older` was merged as well, logins must continue to meet that merge, and it is not
+        // settled here.
         if self.users.current_id(older).await.map_err(directory)? == *older {
             let Identity {
                 appid,
@@ -220,8 +221,8 @@ impl Settlement {
         Ok(())
     }
 
-    /// Where the older was merged into a third meanwhile, that settlement may not have met the
-    /// sessions that came from the newer: they are moved on. Gives the id that stays.
+    /// When `older` was merged into a third user meanwhile, that settlement may have missed the
+    /// sessions that came from `newer`: moves them on. Returns the surviving id.
     async fn follow(&self) -> Result<String, Error> {
         let (sessions, store) = (&self.sessions, Error::StoreUnavailable);
         let mut stays = self.older.clone();
@@ -236,7 +237,7 @@ impl Settlement {
         Ok(stays)
     }
 
-    /// Makes the sessions of one id another's, and lets them tell of the merge.
+    /// Gives the sessions of one id to another, with the merge that they tell upstreams.
     async fn move_sessions(
         &self,
         from: &str,
@@ -254,7 +255,7 @@ impl Settlement {
         moved.map(|_| ()).map_err(Error::StoreUnavailable)
     }
 
-    /// Ends all sessions of a banned user, by every id: the ban found those of one id only.
+    /// Ends all sessions of a banned user, under every id: the ban found those of one id only.
     async fn end_where_banned(&self, stays: &str) -> Result<(), Error> {
         let store = Error::StoreUnavailable;
         if self.bans.find(&user(stays)).await.map_err(store)?.is_none() {
@@ -266,14 +267,14 @@ impl Settlement {
             let revoked = self.sessions.revoke_all(&user(id)).await;
             ended += revoked.map_err(store)?.sessions;
         }
-        // A client cannot repeat this at will: a banned user gets no new session.
+        // Not repeatable by a client: a banned user gets no new session.
         if ended > 0 {
             tracing::info!(
                 event = "sessions.revoked",
                 user.id = stays,
                 sessions = ended,
                 by = "merge",
-                "all sessions of a banned user were ended with a merge"
+                "ended all sessions of a banned user after a merge"
             );
         }
         Ok(())

@@ -1,10 +1,11 @@
-//! One login: a code becomes a user and a session. The same code twice at the same time, or within ten seconds, is one login, on
-//! whatever replica it arrives.
+//! Login: exchanges a code for a user and a session. The same code twice, at the same time or
+//! within ten seconds, is one login, on all replicas.
 
+mod keyed_semaphore;
 mod merges;
 mod profile;
 mod request;
-mod turns;
+mod result;
 mod user;
 
 use std::sync::Arc;
@@ -15,9 +16,10 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
+use self::keyed_semaphore::KeyedSemaphore;
 pub use self::merges::Merges;
 pub use self::request::{LOGIN_BODY_LIMIT, choose_app, find_code, origin, reads_body};
-use self::turns::Turns;
+pub use self::result::LoginResult;
 use crate::clock;
 use crate::config::App;
 use crate::error::{Error, LoginRefusal};
@@ -25,77 +27,76 @@ use crate::identity::Identity;
 use crate::lease::{Claim, ClaimError, HeldLease, Leases, Work};
 use crate::session::{Origin, SessionStore};
 use crate::store_error::StoreError;
-use crate::style::LoginAnswer;
 use crate::users::{Bans, CreateUsers, Profiles, UserDirectory};
 use crate::wechat::{LoginCode, Wechat};
 
-/// Time for one login in all, from its request to the store's answer.
+/// Time limit of one login, from the request to the last answer of a store.
 pub const LOGIN_DEADLINE: Duration = Duration::from_secs(5);
 
-/// How long one request may be making a login: a little longer than its deadline, so that none begins beside it.
-const HOLD: Duration = LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
+/// Lease time of one login: longer than its deadline, so that no second one runs beside it.
+const LEASE_TIMEOUT: Duration = LOGIN_DEADLINE.saturating_add(Duration::from_secs(1));
 
-/// How long a login's answer is repeated to requests with the same code.
-const ANSWER_FOR: Duration = Duration::from_secs(10);
+/// How long requests with the same code get the same result.
+const RESULT_TTL: Duration = Duration::from_secs(10);
 
-/// Logins that are under way at once; each holds a call to WeChat. More are refused.
-const MOST: usize = 1024;
+/// Maximum concurrent logins; each holds a call to WeChat.
+const MAX_LOGINS: usize = 1024;
 
-/// Changes of profiles that are under way at once; each goes through all sessions of its user. More are refused.
-const MOST_CHANGES: usize = 64;
+/// Maximum concurrent profile changes; each visits all sessions of its user.
+const MAX_PROFILE_CHANGES: usize = 64;
 
-/// What a login needs.
+/// Performs logins and profile changes.
 pub struct Logins {
     /// Exchanges codes.
     wechat: Arc<Wechat>,
-    /// Knows the users.
+    /// The user directory.
     users: UserDirectory,
-    /// Knows who is kept out.
+    /// The ban list.
     bans: Bans,
-    /// Keeps sessions.
+    /// The session store.
     sessions: SessionStore,
-    /// Of equal logins, and of logins that find the same merge, one does the work.
+    /// Deduplicates equal logins, and settlements of the same merge.
     leases: Leases,
-    /// What upstreams are told when two users are one.
+    /// Settings for merges.
     merges: Merges,
-    /// Keep what users tell of themselves; `None` where nothing is.
+    /// Stored profiles; `None` when none are kept.
     profiles: Option<Profiles>,
-    places: Arc<Semaphore>,
-    changes: Arc<Semaphore>,
-    turns: Turns,
+    login_permits: Arc<Semaphore>,
+    change_permits: Arc<Semaphore>,
+    changes_per_user: KeyedSemaphore,
     tasks: TaskTracker,
 }
 
-/// What a login waited for.
+/// Waiting times of a login, for the log.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Waited {
-    /// Session store and user directory.
+    /// Time in the session store and the user directory.
     pub store: Duration,
-    /// Another request with the same code, which is making the login.
+    /// Time spent waiting for another request with the same code.
     others: Duration,
-    /// WeChat; `None` when it was not asked.
+    /// Time of the call to WeChat; `None` when there was none.
     pub wechat: Option<Duration>,
 }
 
-/// One request to log in.
+/// The parameters of one login.
 #[derive(Debug, Clone)]
-pub struct Attempt {
-    /// The mini program the code is for.
+pub struct LoginAttempt {
+    /// The mini program that issued the code.
     pub app: Arc<App>,
-    /// The code.
+    /// The login code.
     pub code: LoginCode,
-    /// Where it comes from.
+    /// The client.
     pub origin: Origin,
-    /// Whether unknown users are let in.
+    /// Whether unknown users are created.
     pub create_users: CreateUsers,
-    /// The id of the request, for a user directory that is asked over the network.
+    /// The request id, for a user directory that is called over the network.
     pub request_id: String,
 }
 
-/// What equal logins are told. Sealed by the store: it holds an skey.
+/// The outcome that equal logins receive. A stored format; sealed, because it holds an skey.
 #[derive(Serialize, Deserialize)]
-enum Shared {
-    Answer(LoginAnswer),
+enum SharedOutcome {
+    Answer(LoginResult),
     CodeInvalid,
     CodeUsed,
     UserBlocked,
@@ -105,7 +106,8 @@ enum Shared {
 }
 
 impl Logins {
-    /// Puts the parts together; `tasks` is waited for when the process drains.
+    /// Assembles the parts. Logins run as tasks of `tasks`, which the process awaits when it
+    /// drains.
     #[must_use]
     pub fn new(
         wechat: Arc<Wechat>,
@@ -116,7 +118,7 @@ impl Logins {
         merges: Merges,
         tasks: TaskTracker,
     ) -> Self {
-        let places = Arc::new(Semaphore::new(MOST));
+        let login_permits = Arc::new(Semaphore::new(MAX_LOGINS));
         Self {
             wechat,
             users,
@@ -125,30 +127,30 @@ impl Logins {
             leases,
             merges,
             profiles: None,
-            places,
-            changes: Arc::new(Semaphore::new(MOST_CHANGES)),
-            turns: Turns::default(),
+            login_permits,
+            change_permits: Arc::new(Semaphore::new(MAX_PROFILE_CHANGES)),
+            changes_per_user: KeyedSemaphore::default(),
             tasks,
         }
     }
 
-    /// Logs in. Goes on when the caller leaves, as one of `tasks`: the code is spent once WeChat has seen it, and the answer then
-    /// waits for the client's next try.
+    /// Logs in. Continues as one of `tasks` when the client disconnects: WeChat has consumed the
+    /// code, and the result is kept for the client's next attempt.
     ///
     /// # Errors
-    /// As WeChat, directory and store say; `WechatTimeout` when all of it took longer than 5 s, and `DirectoryUnavailable` when WeChat had
-    /// answered by then; `Overloaded` when 1024 logins are
-    /// under way.
+    /// As WeChat, directory and store report. `WechatTimeout` after 5 s in all, or
+    /// `DirectoryUnavailable` if WeChat had answered by then. `Overloaded` when 1024 logins are in
+    /// progress.
     pub async fn log_in(
         self: &Arc<Self>,
-        attempt: Attempt,
-    ) -> (Result<LoginAnswer, Error>, Waited) {
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+        attempt: LoginAttempt,
+    ) -> (Result<LoginResult, Error>, Waited) {
+        let Ok(permit) = Arc::clone(&self.login_permits).try_acquire_owned() else {
             return (Err(Error::Overloaded), Waited::default());
         };
         let logins = Arc::clone(self);
         let running = self.tasks.spawn(async move {
-            let _place = place;
+            let _permit = permit;
             let mut waited = Waited::default();
             let started = Instant::now();
             let outcome = logins.log_in_once(attempt, &mut waited).await;
@@ -166,18 +168,18 @@ impl Logins {
 
     async fn log_in_once(
         &self,
-        attempt: Attempt,
+        attempt: LoginAttempt,
         waited: &mut Waited,
-    ) -> Result<LoginAnswer, Error> {
+    ) -> Result<LoginResult, Error> {
         let deadline = Instant::now() + LOGIN_DEADLINE;
         let (appid, code) = (&attempt.app.appid, attempt.code.expose());
-        let work = Work::about("login", appid, &[appid, code], HOLD);
+        let work = Work::about("login", appid, &[appid, code], LEASE_TIMEOUT);
         let claim = self.leases.claim(&work, deadline, &mut waited.others);
         let lease = match claim.await {
-            Ok(Claim::Result(shared)) => return told_before(&shared),
+            Ok(Claim::Result(shared)) => return open_shared(&shared),
             Ok(Claim::Granted(lease)) => lease,
             Ok(Claim::Failed) | Err(ClaimError::Late) => {
-                let why = "an equal login did not end in time";
+                let why = "another request with the same code did not finish in time";
                 return Err(Error::WechatTimeout(LoginRefusal::NotAsked(why)));
             }
             Err(ClaimError::Store(error)) => return Err(Error::StoreUnavailable(error)),
@@ -189,23 +191,24 @@ impl Logins {
         outcome
     }
 
-    /// Tells equal logins. The outcome stands whether or not that works: a store that fails now costs an equal login an error.
-    async fn share(&self, lease: HeldLease, outcome: &Result<LoginAnswer, Error>) {
+    /// Shares the outcome with equal logins. A store that fails here does not change the outcome;
+    /// an equal login then gets an error.
+    async fn share(&self, lease: HeldLease, outcome: &Result<LoginResult, Error>) {
         let shared = match shareable(outcome) {
-            Some(shared) => self.leases.publish(lease, &shared, ANSWER_FOR).await,
+            Some(shared) => self.leases.publish(lease, &shared, RESULT_TTL).await,
             None => self.leases.release(lease).await,
         };
         if let Err(error) = shared {
-            tracing::debug!(%error, "a login's outcome was not shared");
+            tracing::debug!(%error, "the outcome of a login was not shared with equal logins");
         }
     }
 
     async fn exchange(
         &self,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         deadline: Instant,
         waited: &mut Waited,
-    ) -> Result<LoginAnswer, Error> {
+    ) -> Result<LoginResult, Error> {
         let app = &attempt.app;
         let asked = Instant::now();
         let exchanged = self.wechat.exchange(app, &attempt.code, deadline).await;
@@ -218,14 +221,15 @@ impl Logins {
             .await
             .map_err(Error::StoreUnavailable)?;
         let new = self.open_session(&mut identity, &attempt.origin).await?;
-        // Once more: who bans ends the sessions that are there after the ban is. Either he saw this one, or we see the ban.
+        // Second check: an operator's ban first stores the ban, then ends the sessions. Either the
+        // ban has ended this session, or this check sees the ban.
         if let Err(refused) = self.refuse_banned(&identity).await {
-            // Nobody has this skey, whatever becomes of the session.
+            // The skey was not given out, so a session that remains is harmless.
             let _ = self.sessions.revoke(&new.skey).await;
             return Err(refused);
         }
         self.settle(&identity).await;
-        Ok(LoginAnswer {
+        Ok(LoginResult {
             skey: new.skey.expose().to_owned(),
             expires_at: clock::unix_seconds().saturating_add(new.expires_in.as_secs()),
             user_id: identity.user_id,
@@ -248,43 +252,43 @@ impl Logins {
     }
 }
 
-/// Whose the time was, when all of it was too much.
+/// The error of a login that exceeded its deadline, by the part that took the time.
 fn late(waited: &Waited) -> Error {
     if waited.wechat.is_none() {
         let why = "the login took longer than 5 s";
         return Error::WechatTimeout(LoginRefusal::NotAsked(why));
     }
     Error::DirectoryUnavailable(StoreError::Unavailable {
-        cause: "the login took longer than 5 s; wechat had answered".to_owned(),
+        cause: "the login took longer than 5 s; wechat had responded".to_owned(),
     })
 }
 
-/// What equal logins may be told; `None` where trying again may end better.
-fn shareable(outcome: &Result<LoginAnswer, Error>) -> Option<Vec<u8>> {
+/// The outcome for equal logins; `None` where a retry may succeed.
+fn shareable(outcome: &Result<LoginResult, Error>) -> Option<Vec<u8>> {
     let shared = match outcome {
-        Ok(answer) => Shared::Answer(answer.clone()),
-        Err(Error::LoginCodeInvalid(_)) => Shared::CodeInvalid,
-        Err(Error::LoginCodeUsed(_)) => Shared::CodeUsed,
-        Err(Error::LoginUserBlocked(_)) => Shared::UserBlocked,
-        Err(Error::UnknownUser) => Shared::UnknownUser,
-        Err(Error::UserBanned) => Shared::UserBanned,
-        Err(Error::LoginDenied) => Shared::Denied,
+        Ok(answer) => SharedOutcome::Answer(answer.clone()),
+        Err(Error::LoginCodeInvalid(_)) => SharedOutcome::CodeInvalid,
+        Err(Error::LoginCodeUsed(_)) => SharedOutcome::CodeUsed,
+        Err(Error::LoginUserBlocked(_)) => SharedOutcome::UserBlocked,
+        Err(Error::UnknownUser) => SharedOutcome::UnknownUser,
+        Err(Error::UserBanned) => SharedOutcome::UserBanned,
+        Err(Error::LoginDenied) => SharedOutcome::Denied,
         Err(_) => return None,
     };
     serde_json::to_vec(&shared).ok()
 }
 
-fn told_before(shared: &[u8]) -> Result<LoginAnswer, Error> {
+fn open_shared(shared: &[u8]) -> Result<LoginResult, Error> {
     match serde_json::from_slice(shared) {
-        Ok(Shared::Answer(answer)) => Ok(answer),
-        Ok(Shared::CodeInvalid) => Err(Error::LoginCodeInvalid(LoginRefusal::Repeated)),
-        Ok(Shared::CodeUsed) => Err(Error::LoginCodeUsed(LoginRefusal::Repeated)),
-        Ok(Shared::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
-        Ok(Shared::UnknownUser) => Err(Error::UnknownUser),
-        Ok(Shared::UserBanned) => Err(Error::UserBanned),
-        Ok(Shared::Denied) => Err(Error::LoginDenied),
+        Ok(SharedOutcome::Answer(answer)) => Ok(answer),
+        Ok(SharedOutcome::CodeInvalid) => Err(Error::LoginCodeInvalid(LoginRefusal::Repeated)),
+        Ok(SharedOutcome::CodeUsed) => Err(Error::LoginCodeUsed(LoginRefusal::Repeated)),
+        Ok(SharedOutcome::UserBlocked) => Err(Error::LoginUserBlocked(LoginRefusal::Repeated)),
+        Ok(SharedOutcome::UnknownUser) => Err(Error::UnknownUser),
+        Ok(SharedOutcome::UserBanned) => Err(Error::UserBanned),
+        Ok(SharedOutcome::Denied) => Err(Error::LoginDenied),
         Err(_) => Err(Error::Internal(
-            "the result of an equal login is not readable".to_owned(),
+            "the stored outcome of an equal login is malformed".to_owned(),
         )),
     }
 }

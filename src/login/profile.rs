@@ -1,6 +1,6 @@
-//! What is kept of a user besides his ids, on its way between the directory and his sessions. The directory is right: after each
-//! change the sessions are given what it says then, until it says no more than they have. So of two changes at once, on whatever
-//! replicas, none leaves sessions behind that hold the other.
+//! Profiles: the user's fields besides the ids, between the directory and the sessions. The
+//! directory is authoritative: after each change the sessions are updated from it until they match.
+//! So concurrent changes on any replicas leave no session with an outdated profile.
 
 use std::sync::Arc;
 
@@ -13,54 +13,60 @@ use crate::session::SessionStore;
 use crate::store_error::StoreError;
 use crate::users::{Change, Profile, ProfileError, Profiles};
 
-/// Times that sessions are changed because the directory says something new. Only changes at once need more than one.
-const ROUNDS: usize = 8;
+/// Maximum updates of the sessions because the directory changed meanwhile. Only concurrent changes
+/// need more than one.
+const MAX_ROUNDS: usize = 8;
 
 impl Logins {
-    /// Keeps profiles from now on.
+    /// Enables profiles.
     #[must_use]
     pub fn with_profiles(mut self, profiles: Option<Profiles>) -> Self {
         self.profiles = profiles;
         self
     }
 
-    /// Counts logins and changes together with these, which they follow at a reload.
+    /// Shares the concurrency limits of `others`, which these logins replace at a reload.
     #[must_use]
     pub fn with_limits_of(mut self, others: &Self) -> Self {
-        self.places = Arc::clone(&others.places);
-        self.changes = Arc::clone(&others.changes);
-        self.turns = others.turns.clone();
+        self.login_permits = Arc::clone(&others.login_permits);
+        self.change_permits = Arc::clone(&others.change_permits);
+        self.changes_per_user = others.changes_per_user.clone();
         self
     }
 
-    /// What is kept of users.
+    /// The profile fields that are kept.
     #[must_use]
     pub fn kept(&self) -> &[ProfileField] {
         self.profiles.as_ref().map_or(&[], Profiles::kept)
     }
 
-    /// Changes a user's profile, first in the directory, then in all of his sessions; gives the whole of it. Goes on when the caller
-    /// leaves, as one of `tasks`.
+    /// Changes a user's profile, in the directory first, then in all sessions of the user; returns
+    /// the whole profile. Continues as one of `tasks` when the client disconnects.
     ///
     /// # Errors
-    /// `DirectoryUnavailable`, also when it took longer than 5 s; `StoreUnavailable` when his sessions may have the old one;
-    /// `BadRequest` where a table cannot hold it; `UnknownUser` where the directory has no such user any more; `Overloaded` when 64
-    /// changes are under way, or 32 of this user.
+    /// `DirectoryUnavailable`, also after 5 s; `StoreUnavailable` when sessions may have the old
+    /// profile; `BadRequest` when the table cannot hold a value; `UnknownUser` when the directory
+    /// does not have the user any more; `Overloaded` when 64 changes are in progress, or 32 of this
+    /// user.
     pub async fn change_profile(
         self: &Arc<Self>,
         identity: &Identity,
         changes: Vec<Change>,
     ) -> Result<Profile, Error> {
         let user_id = identity.user_id.clone().ok_or(Error::UnknownUser)?;
-        let turn = self.turns.take(&user_id).ok_or(Error::Overloaded)?;
+        let entry = self
+            .changes_per_user
+            .enter(&user_id)
+            .ok_or(Error::Overloaded)?;
         let logins = Arc::clone(self);
         let holder = identity.holder();
         let running = self.tasks.spawn(async move {
             let work = async {
-                let _turn = turn.comes().await;
-                // Only now: whoever waits for a turn of his own keeps nobody from theirs.
-                let place = logins.changes.try_acquire();
-                let _place = place.map_err(|_| Error::Overloaded)?;
+                let _user_permit = entry.permit().await;
+                // Acquired after the user's own permit: a change that waits for its user must not
+                // take a global one.
+                let permit = logins.change_permits.try_acquire();
+                let _permit = permit.map_err(|_| Error::Overloaded)?;
                 logins.change_and_spread(holder, &user_id, &changes).await
             };
             let in_time = tokio::time::timeout(LOGIN_DEADLINE, work).await;
@@ -84,13 +90,13 @@ impl Logins {
             return Err(Error::Internal("no profile is kept".to_owned()));
         };
         let current = profiles.change(user_id, changes).await.map_err(refused)?;
-        // Sessions from before a merge may still go by the older name.
+        // Sessions from before a merge may still have the older id.
         let mut holders = vec![Holder::User(current.clone()), holder];
         holders.dedup();
         spread(&self.sessions, profiles, &holders, &current).await
     }
 
-    /// What a new session begins with.
+    /// Fills in the profile of a new session.
     pub(super) async fn add_profile(&self, identity: &mut Identity) -> Result<(), Error> {
         if let (Some(profiles), Some(user_id)) = (&self.profiles, &identity.user_id) {
             let profile = profiles.read(user_id).await;
@@ -100,8 +106,8 @@ impl Logins {
         Ok(())
     }
 
-    /// Looks once more when a session is stored: whoever changed the profile after the first look and before it was there to be
-    /// changed did not meet it.
+    /// Compares the profile again after the session is stored: a change between the first read and
+    /// the store did not find the session.
     pub(super) async fn settle(&self, identity: &Identity) {
         let (Some(profiles), Some(user_id)) = (&self.profiles, &identity.user_id) else {
             return;
@@ -114,14 +120,14 @@ impl Logins {
             }
             Ok::<_, Error>(())
         };
-        // He is logged in all the same, with the profile of a moment ago.
+        // The login succeeds anyway, with the profile as first read.
         if let Err(error) = settled.await {
-            tracing::debug!(%error, "a new session's profile was not looked at again");
+            tracing::debug!(%error, "a new session's profile was not compared with the directory");
         }
     }
 }
 
-/// Gives a user's sessions what the directory keeps of him.
+/// Updates a user's sessions from the directory.
 pub(super) async fn spread(
     sessions: &SessionStore,
     profiles: &Profiles,
@@ -133,7 +139,7 @@ pub(super) async fn spread(
         profile.map_err(Error::DirectoryUnavailable)
     };
     let mut profile = read().await?;
-    for _ in 0..ROUNDS {
+    for _ in 0..MAX_ROUNDS {
         for holder in holders {
             let amended = sessions.amend(holder, |session| {
                 profile.put(&mut session.identity.attributes);
@@ -154,7 +160,7 @@ fn refused(error: ProfileError) -> Error {
         ProfileError::Store(cause) => Error::DirectoryUnavailable(cause),
         ProfileError::NoUser => Error::UnknownUser,
         ProfileError::DoesNotFit => Error::BadRequest(
-            "the user table cannot hold this as it is: too long, or characters that it does not have",
+            "the user table cannot hold a value: too long, or with characters that it does not allow",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! What a login request says: its code, and which mini program it is for.
+//! Reads a login request: its code, and the mini program that it is for.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use crate::http::field;
 use crate::session::Origin;
 use crate::wechat::LoginCode;
 
-/// The longest body of a login, in bytes.
+/// Maximum body size of a login, in bytes.
 pub const LOGIN_BODY_LIMIT: u64 = 8 * 1024;
 
-/// A request header that names the app, by its name or appid, where Host and Referer cannot.
+/// Request header with an app's name or appid, for clients that Host and Referer do not identify.
 const APP_HEADER: &str = "x-wx-app";
 
 /// Whether a login's code may be in the body.
@@ -28,10 +28,11 @@ pub fn reads_body(login: &Login) -> bool {
         .any(|source| matches!(source, CodeSource::Json(_) | CodeSource::Form(_)))
 }
 
-/// The code: the first of the entry's sources that has one.
+/// Returns the code from the first of the entry's sources that has one.
 ///
 /// # Errors
-/// `LoginCodeMissing`, `LoginCodeInvalid` for what no code looks like, `BadRequest` for a body that is not what it says.
+/// `LoginCodeMissing`; `LoginCodeInvalid` for text that cannot be a code; `BadRequest` for a body
+/// that does not match its content type.
 pub fn find_code(
     login: &Login,
     headers: &HeaderMap,
@@ -69,12 +70,13 @@ fn first_pair(text: &str, name: &str) -> Option<String> {
     field::take_pair(text, name)?.values.into_iter().next()
 }
 
-/// The app a login is for: the entry's own, else by header, Host, the appid that WeChat writes into `Referer`, else the default.
+/// The app that a login is for: the entry's own, else by header, Host, or the appid in WeChat's
+/// `Referer`, else the default.
 ///
-/// A forged choice earns nothing: a code is good for its own app only.
+/// A forged choice gains nothing: a code is valid for its own app only.
 ///
 /// # Errors
-/// `BadRequest` when nothing chooses one.
+/// `BadRequest` when no app is chosen.
 pub fn choose_app(
     apps: &[Arc<App>],
     login: &Login,
@@ -105,15 +107,15 @@ pub fn choose_app(
     let by_default = || apps.iter().find(|app| app.default);
     let chosen = by_host().or_else(by_referer).or_else(by_default);
     chosen.map(Arc::clone).ok_or(Error::BadRequest(
-        "nothing says which app this login is for",
+        "the request does not say which app the login is for",
     ))
 }
 
-/// Where a login comes from. The session keeps only the beginning of what the client says.
+/// The client of a login. The session keeps only the beginning of each text.
 #[must_use]
 pub fn origin(headers: &HeaderMap, address: Option<IpAddr>) -> Origin {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    // 256 characters are more than any store keeps, and a header may have 32 KiB.
+    // No store keeps more than 256 characters, and a header may have 32 KiB.
     let short = |text: &str| text.chars().take(256).collect();
     Origin {
         device: text(USER_AGENT).map(short).unwrap_or_default(),
@@ -129,7 +131,8 @@ fn referer_appid(headers: &HeaderMap) -> Option<&str> {
     referer(headers)?.next()
 }
 
-/// Appid and version of `https://servicewechat.com/{appid}/{version}/page-frame.html`, which the mini program cannot choose.
+/// Appid and version from `https://servicewechat.com/{appid}/{version}/page-frame.html`, which the
+/// mini program cannot change.
 fn referer(headers: &HeaderMap) -> Option<impl Iterator<Item = &str>> {
     let text = headers.get(REFERER)?.to_str().ok()?;
     let parts = text.strip_prefix("https://servicewechat.com/")?;

@@ -1,19 +1,19 @@
-//! Who logs in, as the user directory says: his id, and what it tells of him besides.
+//! Identifies the user of a login: the id and the attributes from the user directory.
 
-use super::{Attempt, Logins};
+use super::{LoginAttempt, Logins};
 use crate::error::Error;
 use crate::identity::{Attributes, Identity};
-use crate::users::{Found, LookupRequest, LookupResponse, UserDirectory, WebhookUsers};
+use crate::users::{LookupRequest, LookupResponse, UserDirectory, UserLookup, WebhookUsers};
 use crate::wechat::Exchanged;
 
 impl Logins {
-    /// The caller, and whether he is new.
+    /// The user's identity, and whether this is the first login.
     ///
     /// # Errors
-    /// The directory does not know him, does not let him in, or cannot be asked.
+    /// The directory does not know the user, refuses the user, or cannot answer.
     pub(super) async fn identify(
         &self,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         exchanged: &Exchanged,
     ) -> Result<(Identity, bool), Error> {
         let mut identity = Identity {
@@ -34,7 +34,7 @@ impl Logins {
             attempt.create_users,
         );
         let is_new = match found.await.map_err(Error::DirectoryUnavailable)? {
-            Found::User {
+            UserLookup::User {
                 user_id,
                 is_new,
                 merged,
@@ -45,8 +45,8 @@ impl Logins {
                 identity.attributes.merged_from = self.merged_from(&identity).await?;
                 is_new
             }
-            Found::Unknown => return Err(Error::UnknownUser),
-            Found::NoDirectory => false,
+            UserLookup::Unknown => return Err(Error::UnknownUser),
+            UserLookup::NoDirectory => false,
         };
         Ok((identity, is_new))
     }
@@ -54,10 +54,10 @@ impl Logins {
     async fn ask(
         &self,
         users: &WebhookUsers,
-        attempt: &Attempt,
+        attempt: &LoginAttempt,
         identity: &mut Identity,
     ) -> Result<bool, Error> {
-        // Whoever logged in within 30 days left a session_key; a login that was refused left none.
+        // A login within the last 30 days left a session_key; a refused login left none.
         let keys = self
             .sessions
             .session_keys(&identity.appid, &identity.openid)

@@ -4,7 +4,7 @@ use deadpool_redis::redis::{ErrorKind, RedisError, ServerError};
 
 /// One failed command, sorted by what has to be done about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(super) enum CommandFailure {
     /// No reply within the deadline; the connection may still be good.
     Silent,
     /// The connection is gone.
@@ -18,7 +18,7 @@ pub(super) enum Failure {
     Garbled(String),
 }
 
-impl Failure {
+impl CommandFailure {
     pub(super) fn of(error: &RedisError) -> Self {
         // The refusal of one command, or the first one of a pipeline.
         if let Some([(_, refusal), ..]) = error.clone().into_server_errors().as_deref() {
@@ -68,7 +68,9 @@ fn refusal_text(refusal: &ServerError) -> String {
         .map_or(words, |(start, _)| start);
     let text = format!("{} {words}", refusal.code());
     if refusal.code() == "NOPERM" {
-        return format!("{text}; allow the ACL user of redis.username this command and our keys");
+        return format!(
+            "{text}; allow the ACL user of redis.username this command and the keys under redis.key_prefix"
+        );
     }
     text.trim_end().to_owned()
 }
@@ -85,8 +87,8 @@ mod tests {
             Some("unknown command 'GET', with args beginning with: 'skeygate:s:abc'".to_owned()),
         );
         assert_eq!(
-            Failure::of(&error),
-            Failure::Refused("ERR unknown command 'GET'".to_owned())
+            CommandFailure::of(&error),
+            CommandFailure::Refused("ERR unknown command 'GET'".to_owned())
         );
     }
 }

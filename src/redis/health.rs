@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 /// Consecutive commands without a reply that open the breaker.
 pub(super) const MAX_UNANSWERED_COMMANDS: u32 = 5;
 
-pub(super) struct Health {
+pub(super) struct LinkHealth {
     address: Box<str>,
     silent: AtomicU32,
     logged: AtomicBool,
 }
 
-impl Health {
+impl LinkHealth {
     pub(super) fn new(address: &str) -> Self {
         Self {
             address: address.into(),
@@ -44,7 +44,7 @@ impl Health {
             tracing::warn!(
                 redis.address = %self.address,
                 commands = MAX_UNANSWERED_COMMANDS,
-                "redis does not answer; refusing at once until a ping is answered"
+                "redis does not reply; commands fail at once until a ping gets a reply"
             );
         }
         count == MAX_UNANSWERED_COMMANDS
@@ -57,7 +57,7 @@ impl Health {
             self.silent.store(0, Ordering::Relaxed);
         }
         if self.logged.load(Ordering::Relaxed) && self.logged.swap(false, Ordering::Relaxed) {
-            tracing::info!(redis.address = %self.address, "redis answers again");
+            tracing::info!(redis.address = %self.address, "redis replies again");
         }
     }
 }
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn five_silent_commands_in_a_row_open_the_breaker_and_one_answer_closes_it() {
-        let health = Health::new("h:1");
+        let health = LinkHealth::new("h:1");
         for _ in 0..4 {
             health.unanswered();
         }

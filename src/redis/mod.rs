@@ -33,9 +33,9 @@ pub(crate) use self::command::{eval, eval_over, get, millis};
 pub use self::facts::{Persistence, RedisFacts};
 pub(crate) use self::key::key_part;
 
-use self::error::Failure;
-use self::health::{Health, MAX_UNANSWERED_COMMANDS};
-use self::slot::{Slot, State};
+use self::error::CommandFailure;
+use self::health::{LinkHealth, MAX_UNANSWERED_COMMANDS};
+use self::slot::{Slot, SlotState};
 use crate::config;
 use crate::store_error::StoreError;
 
@@ -49,7 +49,7 @@ pub struct RedisLink {
 struct Shared {
     slots: Box<[Arc<Slot>]>,
     next: AtomicUsize,
-    health: Arc<Health>,
+    health: Arc<LinkHealth>,
     timeout: Duration,
     connect_timeout: Duration,
     supervisors: Vec<AbortHandle>,
@@ -70,7 +70,7 @@ impl RedisLink {
     /// `redis.url` is invalid.
     pub fn connect(config: &config::Redis) -> Result<Self, RedisConfigError> {
         let info = address::connection_info(config)?;
-        let health = Arc::new(Health::new(&info.addr().to_string()));
+        let health = Arc::new(LinkHealth::new(&info.addr().to_string()));
         let pool = address::pool(config, info)?;
         let slots: Box<[Arc<Slot>]> = (0..config.connections.max(1))
             .map(|_| Arc::new(Slot::new()))
@@ -138,7 +138,9 @@ impl RedisLink {
         // Each attempt may find one more dead connection; one attempt more than there are slots
         // finds a new one.
         for _ in 0..self.shared.slots.len() {
-            let Err(Failure::Lost(_)) = reply else { break };
+            let Err(CommandFailure::Lost(_)) = reply else {
+                break;
+            };
             reply = self.attempt(command, deadline).await?;
         }
         self.understand(reply.map_err(|failure| self.refuse(failure))?)
@@ -165,7 +167,7 @@ impl RedisLink {
         &self,
         command: &Cmd,
         deadline: Instant,
-    ) -> Result<Result<Value, Failure>, StoreError> {
+    ) -> Result<Result<Value, CommandFailure>, StoreError> {
         let mut picked = self.pick(deadline).await?;
         let reply = picked.connection.send_packed_command(command).await;
         Ok(self.settle(&picked, reply))
@@ -176,7 +178,7 @@ impl RedisLink {
     async fn pick(&self, deadline: Instant) -> Result<Picked<'_>, StoreError> {
         if self.shared.health.is_open() {
             return Err(
-                self.unavailable(&format!("no answer to {MAX_UNANSWERED_COMMANDS} commands"))
+                self.unavailable(&format!("no reply to {MAX_UNANSWERED_COMMANDS} commands"))
             );
         }
         if let Some(picked) = self.live() {
@@ -192,7 +194,7 @@ impl RedisLink {
         (0..slots.len()).find_map(|step| {
             let slot = slots.get(start.wrapping_add(step) % slots.len())?;
             match &**slot.state() {
-                State::Live {
+                SlotState::Live {
                     connection,
                     generation,
                 } => Some(Picked {
@@ -200,7 +202,7 @@ impl RedisLink {
                     connection: connection.clone(),
                     generation: *generation,
                 }),
-                State::Connecting | State::Down(_) => None,
+                SlotState::Connecting | SlotState::Down(_) => None,
             }
         })
     }
@@ -212,13 +214,13 @@ impl RedisLink {
             tokio::pin!(settled);
             // Registered before the state is read, so that a state change in between is not missed.
             settled.as_mut().enable();
-            if matches!(**slot.state(), State::Connecting)
+            if matches!(**slot.state(), SlotState::Connecting)
                 && tokio::time::timeout_at(deadline, settled).await.is_err()
             {
                 self.unanswered();
                 return Err(self.unavailable("no connection in time"));
             }
-            if let State::Down(text) = &**slot.state() {
+            if let SlotState::Down(text) = &**slot.state() {
                 cause = Some(text.clone());
             }
             if let Some(mut picked) = self.live() {
@@ -231,28 +233,32 @@ impl RedisLink {
     }
 
     /// Reports the outcome of a command to slot and breaker.
-    fn settle(&self, picked: &Picked<'_>, reply: RedisResult<Value>) -> Result<Value, Failure> {
+    fn settle(
+        &self,
+        picked: &Picked<'_>,
+        reply: RedisResult<Value>,
+    ) -> Result<Value, CommandFailure> {
         let failure = match reply.and_then(Value::extract_error) {
             Ok(value) => {
                 picked.slot.answered();
                 self.shared.health.answered();
                 return Ok(value);
             }
-            Err(error) => Failure::of(&error),
+            Err(error) => CommandFailure::of(&error),
         };
         match &failure {
-            Failure::Silent => {
+            CommandFailure::Silent => {
                 picked.slot.unanswered();
                 self.unanswered();
             }
             // Not counted: a link without connections fails by itself, and a burst of commands that
             // broke together must not open the breaker for the new connection.
-            Failure::Lost(_) => picked.slot.lost(picked.generation),
-            Failure::Useless(_) => {
+            CommandFailure::Lost(_) => picked.slot.lost(picked.generation),
+            CommandFailure::Useless(_) => {
                 picked.slot.useless();
                 self.shared.health.answered();
             }
-            Failure::Refused(_) | Failure::Garbled(_) => {
+            CommandFailure::Refused(_) | CommandFailure::Garbled(_) => {
                 picked.slot.answered();
                 self.shared.health.answered();
             }
@@ -274,15 +280,15 @@ impl RedisLink {
         })
     }
 
-    fn refuse(&self, failure: Failure) -> StoreError {
+    fn refuse(&self, failure: CommandFailure) -> StoreError {
         match failure {
-            Failure::Silent => {
-                self.unavailable(&format!("no answer within {:?}", self.shared.timeout))
+            CommandFailure::Silent => {
+                self.unavailable(&format!("no reply within {:?}", self.shared.timeout))
             }
-            Failure::Lost(text) | Failure::Useless(text) | Failure::Refused(text) => {
-                self.unavailable(&text)
-            }
-            Failure::Garbled(text) => StoreError::Corrupt {
+            CommandFailure::Lost(text)
+            | CommandFailure::Useless(text)
+            | CommandFailure::Refused(text) => self.unavailable(&text),
+            CommandFailure::Garbled(text) => StoreError::Corrupt {
                 what: format!("redis at {}: {text}", self.address()),
             },
         }

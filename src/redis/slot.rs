@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 const MAX_UNANSWERED_COMMANDS: u32 = 3;
 
 /// The state of a slot.
-pub(super) enum State {
+pub(super) enum SlotState {
     /// The connection, which commands clone.
     Live {
         connection: MultiplexedConnection,
@@ -25,7 +25,7 @@ pub(super) enum State {
 }
 
 pub(super) struct Slot {
-    state: ArcSwap<State>,
+    state: ArcSwap<SlotState>,
     generations: AtomicU64,
     silent: AtomicU32,
     useless: AtomicBool,
@@ -36,7 +36,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new() -> Self {
         Self {
-            state: ArcSwap::from_pointee(State::Connecting),
+            state: ArcSwap::from_pointee(SlotState::Connecting),
             generations: AtomicU64::new(0),
             silent: AtomicU32::new(0),
             useless: AtomicBool::new(false),
@@ -45,7 +45,7 @@ impl Slot {
         }
     }
 
-    pub(super) fn state(&self) -> arc_swap::Guard<Arc<State>> {
+    pub(super) fn state(&self) -> arc_swap::Guard<Arc<SlotState>> {
         self.state.load()
     }
 
@@ -76,13 +76,13 @@ impl Slot {
     /// Reports that the connection of this generation is gone. A late report about an older one
     /// changes nothing.
     pub(super) fn lost(&self, generation: u64) {
-        let connecting = Arc::new(State::Connecting);
+        let connecting = Arc::new(SlotState::Connecting);
         self.state.rcu(|now| match &**now {
-            State::Live {
+            SlotState::Live {
                 generation: current,
                 ..
             } if *current == generation => Arc::clone(&connecting),
-            State::Live { .. } | State::Connecting | State::Down(_) => Arc::clone(now),
+            SlotState::Live { .. } | SlotState::Connecting | SlotState::Down(_) => Arc::clone(now),
         });
         self.suspected.notify_one();
     }
@@ -111,7 +111,7 @@ impl Slot {
         self.silent.store(0, Ordering::Relaxed);
         self.useless.store(false, Ordering::Relaxed);
         let generation = self.generations.fetch_add(1, Ordering::Relaxed);
-        self.state.store(Arc::new(State::Live {
+        self.state.store(Arc::new(SlotState::Live {
             connection,
             generation,
         }));
@@ -119,11 +119,11 @@ impl Slot {
     }
 
     pub(super) fn set_connecting(&self) {
-        self.state.store(Arc::new(State::Connecting));
+        self.state.store(Arc::new(SlotState::Connecting));
     }
 
     pub(super) fn set_down(&self, cause: String) {
-        self.state.store(Arc::new(State::Down(cause)));
+        self.state.store(Arc::new(SlotState::Down(cause)));
         self.settled.notify_waiters();
     }
 }

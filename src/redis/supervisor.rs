@@ -9,9 +9,9 @@ use deadpool_redis::redis::{Value, cmd};
 use deadpool_redis::{Connection, Pool, PoolError};
 use tokio::time::Instant;
 
-use super::error::Failure;
-use super::health::Health;
-use super::slot::{Slot, State};
+use super::error::CommandFailure;
+use super::health::LinkHealth;
+use super::slot::{Slot, SlotState};
 
 /// Interval of pings while the connection replies, and the minimum age of a useless connection
 /// before it is replaced.
@@ -25,7 +25,7 @@ const MAX_MISSED_PINGS: u32 = 3;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(50), Duration::from_millis(250));
 
 /// Runs until its task is aborted.
-pub(super) async fn supervise(slot: Arc<Slot>, health: Arc<Health>, pool: Pool) {
+pub(super) async fn supervise(slot: Arc<Slot>, health: Arc<LinkHealth>, pool: Pool) {
     let mut pause = BACKOFF.0;
     let mut down = false;
     loop {
@@ -62,12 +62,12 @@ pub(super) async fn supervise(slot: Arc<Slot>, health: Arc<Health>, pool: Pool) 
 async fn connect(pool: &Pool) -> Result<Connection, String> {
     let object = match pool.get().await {
         Ok(object) => object,
-        Err(PoolError::Backend(error)) => return Err(cause_of(Failure::of(&error))),
+        Err(PoolError::Backend(error)) => return Err(cause_of(CommandFailure::of(&error))),
         Err(other) => return Err(other.to_string()),
     };
     match ping(&mut object.clone()).await {
         // Loading or out of memory: the commands themselves will report it.
-        Ok(()) | Err(Failure::Refused(_)) => Ok(object),
+        Ok(()) | Err(CommandFailure::Refused(_)) => Ok(object),
         Err(failure) => {
             drop(Connection::take(object));
             Err(cause_of(failure))
@@ -76,7 +76,7 @@ async fn connect(pool: &Pool) -> Result<Connection, String> {
 }
 
 /// Returns when the connection has to be replaced.
-async fn watch(slot: &Slot, health: &Health, mut connection: MultiplexedConnection) {
+async fn watch(slot: &Slot, health: &LinkHealth, mut connection: MultiplexedConnection) {
     let since = Instant::now();
     let mut silent = 0;
     loop {
@@ -89,45 +89,47 @@ async fn watch(slot: &Slot, health: &Health, mut connection: MultiplexedConnecti
             () = slot.suspected() => {}
             () = tokio::time::sleep(pause) => {}
         }
-        if !matches!(**slot.state(), State::Live { .. }) {
+        if !matches!(**slot.state(), SlotState::Live { .. }) {
             return;
         }
         if slot.take_useless() && since.elapsed() >= PING_INTERVAL {
             return;
         }
         match ping(&mut connection).await {
-            Ok(()) | Err(Failure::Refused(_)) => {
+            Ok(()) | Err(CommandFailure::Refused(_)) => {
                 silent = 0;
                 slot.answered();
                 health.answered();
             }
-            Err(Failure::Silent) => {
+            Err(CommandFailure::Silent) => {
                 silent += 1;
                 health.unanswered();
                 if silent >= MAX_MISSED_PINGS || slot.silent_commands_condemn() {
                     return;
                 }
             }
-            Err(Failure::Lost(_) | Failure::Useless(_) | Failure::Garbled(_)) => return,
+            Err(
+                CommandFailure::Lost(_) | CommandFailure::Useless(_) | CommandFailure::Garbled(_),
+            ) => return,
         }
     }
 }
 
-async fn ping(connection: &mut MultiplexedConnection) -> Result<(), Failure> {
+async fn ping(connection: &mut MultiplexedConnection) -> Result<(), CommandFailure> {
     connection
         .send_packed_command(&cmd("PING"))
         .await
         .and_then(Value::extract_error)
         .map(drop)
-        .map_err(|error| Failure::of(&error))
+        .map_err(|error| CommandFailure::of(&error))
 }
 
-fn cause_of(failure: Failure) -> String {
+fn cause_of(failure: CommandFailure) -> String {
     match failure {
-        Failure::Silent => "no answer to the connection attempt".to_owned(),
-        Failure::Lost(text)
-        | Failure::Useless(text)
-        | Failure::Refused(text)
-        | Failure::Garbled(text) => text,
+        CommandFailure::Silent => "no reply to the connection attempt".to_owned(),
+        CommandFailure::Lost(text)
+        | CommandFailure::Useless(text)
+        | CommandFailure::Refused(text)
+        | CommandFailure::Garbled(text) => text,
     }
 }

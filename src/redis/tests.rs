@@ -75,9 +75,9 @@ async fn a_frozen_redis_costs_five_deadlines_and_then_nothing_until_it_thaws() {
         "{:?}",
         start.elapsed()
     );
-    assert!(texts[0].contains("no answer within 300ms"), "{}", texts[0]);
+    assert!(texts[0].contains("no reply within 300ms"), "{}", texts[0]);
     assert!(
-        texts[199].ends_with("no answer to 5 commands"),
+        texts[199].ends_with("no reply to 5 commands"),
         "{}",
         texts[199]
     );
@@ -102,7 +102,7 @@ async fn a_killed_redis_is_refused_at_once_and_used_again_when_it_is_back() {
     server.kill().await;
     eventually("the cause is known", async || {
         let text = cause(&link).await;
-        text.ends_with("connection refused") || text.ends_with("no answer to 5 commands")
+        text.ends_with("connection refused") || text.ends_with("no reply to 5 commands")
     })
     .await;
     let start = Instant::now();

@@ -28,7 +28,7 @@ pub struct RouteTable<R> {
 
 /// The result of a look-up.
 #[derive(Debug)]
-pub enum Found<'a, R> {
+pub enum RouteMatch<'a, R> {
     /// The route.
     Route(&'a Arc<R>),
     /// A route, but a lenient service may take the path for one of this stricter route.
@@ -107,12 +107,12 @@ impl<R: AsRef<Route>> RouteTable<R> {
     /// the method, ends the search: a shorter route with other rules must not catch a request that
     /// a longer one refuses.
     #[must_use]
-    pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, R> {
+    pub fn find(&self, host: Option<&str>, path: &str, method: &Method) -> RouteMatch<'_, R> {
         let found = self.exactly(host, path, method);
         match &found {
-            Found::Route(route) if self.differs => self
+            RouteMatch::Route(route) if self.differs => self
                 .stricter(host, path, method, R::as_ref(route))
-                .map_or(found, Found::Resembles),
+                .map_or(found, RouteMatch::Resembles),
             _ => found,
         }
     }
@@ -120,7 +120,7 @@ impl<R: AsRef<Route>> RouteTable<R> {
     /// The route as configured. An exact path also covers itself with and without a final slash, as
     /// most services treat it; a route for the exact spelling goes first. Neither opens a path that
     /// another route closes.
-    fn exactly(&self, host: Option<&str>, path: &str, method: &Method) -> Found<'_, R> {
+    fn exactly(&self, host: Option<&str>, path: &str, method: &Method) -> RouteMatch<'_, R> {
         let mut twin = None;
         let mut covering = None;
         for paths in self.tables(host) {
@@ -135,7 +135,7 @@ impl<R: AsRef<Route>> RouteTable<R> {
             }
         }
         match (covering, twin) {
-            (None, None) => Found::Nothing,
+            (None, None) => RouteMatch::Nothing,
             (Some(only), None) | (None, Some(only)) => choose(only, method),
             (Some(covering), Some(twin)) => {
                 let (open, closed) = (choose(covering, method), choose(twin, method));
@@ -211,7 +211,7 @@ impl<R: AsRef<Route>> RouteTable<R> {
     }
 }
 
-impl<R: AsRef<Route>> Found<'_, R> {
+impl<R: AsRef<Route>> RouteMatch<'_, R> {
     fn strictness(&self) -> Strictness {
         match self {
             Self::Route(route) => strictness(R::as_ref(route)),
@@ -242,14 +242,14 @@ fn takes(route: &Route, method: &Method) -> bool {
     route.methods.is_empty() || route.methods.contains(method)
 }
 
-fn choose<'a, R: AsRef<Route>>(candidates: &'a [Arc<R>], method: &Method) -> Found<'a, R> {
+fn choose<'a, R: AsRef<Route>>(candidates: &'a [Arc<R>], method: &Method) -> RouteMatch<'a, R> {
     // At most one matches: the configuration refuses routes that no request could tell apart.
     match candidates
         .iter()
         .find(|route| takes(R::as_ref(route), method))
     {
-        Some(route) => Found::Route(route),
-        None => Found::OtherMethods(allow(candidates)),
+        Some(route) => RouteMatch::Route(route),
+        None => RouteMatch::OtherMethods(allow(candidates)),
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hyper::Method;
 
-use super::{Found, RouteTable};
+use super::{RouteMatch, RouteTable};
 use crate::config::{Action, Config, Route};
 
 /// Each route answers by itself with its own name, so that a look-up can be read off.
@@ -39,13 +39,13 @@ fn denying_table() -> RouteTable<Route> {
 
 fn find(table: &RouteTable<Route>, host: Option<&str>, path: &str, method: &Method) -> String {
     match table.find(host, path, method) {
-        Found::Route(route) => match &route.action {
+        RouteMatch::Route(route) => match &route.action {
             Action::Respond(respond) => respond.body.clone(),
             Action::Forward(name) => name.clone(),
         },
-        Found::Resembles(stricter) => format!("like {}", stricter.path),
-        Found::OtherMethods(allow) => format!("405 {allow}"),
-        Found::Nothing => "404".to_owned(),
+        RouteMatch::Resembles(stricter) => format!("like {}", stricter.path),
+        RouteMatch::OtherMethods(allow) => format!("405 {allow}"),
+        RouteMatch::Nothing => "404".to_owned(),
     }
 }
 

@@ -1,21 +1,20 @@
-//! When a session ends and when it is prolonged: arithmetic on the moments it names, no clock of
-//! its own.
+//! Expiry and renewal of sessions: arithmetic on given times, without a clock.
 //!
-//! Idle time is counted by the store alone. A gateway whose clock jumps must not log anybody out,
-//! so the clock decides only what a jump cannot spoil much: the age, and whether to renew.
+//! Only the store counts idle time, so that a jump of the gateway's clock does not log users out.
+//! The gateway's clock decides only about age and renewal, where a jump does little harm.
 
 use std::time::Duration;
 
 use super::Session;
 use crate::config;
 
-/// How long a session over the limit of its user still lives: time for requests under way and for a
-/// second device to notice.
-pub(super) const GRACE: Duration = Duration::from_secs(30);
-/// How long a user's session_keys are kept after his last login.
-pub(super) const SESSION_KEYS_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// A session in use is prolonged at most once in this time, or in a tenth of a shorter
-/// `session.ttl`: a write for each request would cost more than the request's own look-up.
+/// Remaining lifetime of a session over `max_per_user`: time for requests in flight, and for the
+/// other device to notice.
+pub(super) const GRACE_PERIOD: Duration = Duration::from_secs(30);
+/// How long a user's session_keys are kept after the last login.
+pub(super) const SESSION_KEY_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Minimum time between two renewals of a session; a tenth of `session.ttl` where that is shorter.
+/// A write per request would cost more than the request's lookup.
 const RENEW_EVERY: Duration = Duration::from_secs(600);
 
 /// `session.ttl`, `session.max_age` and `session.max_per_user`.
@@ -24,7 +23,7 @@ pub(super) struct Lifetime {
     pub(super) ttl: Duration,
     pub(super) renew_every: Duration,
     pub(super) max_age: Duration,
-    /// `None` is no limit.
+    /// `None` for no limit.
     pub(super) max_per_user: Option<usize>,
 }
 
@@ -39,23 +38,23 @@ impl Lifetime {
         }
     }
 
-    /// Of a new session: until it ends unless it is used.
+    /// Lifetime of a new session that is not used.
     pub(super) fn at_first(&self) -> Duration {
         self.ttl.min(self.max_age)
     }
 
-    /// Whether its age alone ends it.
+    /// Whether the session has reached `max_age`.
     pub(super) fn is_over(&self, session: &Session, now: u64) -> bool {
         self.left_of_age(session, now).is_zero()
     }
 
-    /// Whether it is time to prolong. A moment of renewal that lies ahead means that a clock was
-    /// set back: then as well.
+    /// Whether a renewal is due. A renewal time in the future means that a clock was set back; then
+    /// it is due as well.
     pub(super) fn renewal_is_due(&self, session: &Session, now: u64) -> bool {
         now.abs_diff(session.renewed) >= self.renew_every.as_secs().max(1)
     }
 
-    /// What a renewal at `now` gives.
+    /// Lifetime after a renewal at `now`.
     pub(super) fn once_renewed(&self, session: &Session, now: u64) -> Duration {
         self.ttl.min(self.left_of_age(session, now))
     }

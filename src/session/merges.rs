@@ -1,5 +1,6 @@
-//! Who was merged into whom, as far as sessions need it: for the header that tells upstreams, for logins that were under way
-//! meanwhile, and so that a merge is told once. The user directory alone knows it for good.
+//! Recent merges, as far as sessions need them: for the header that tells upstreams, for logins in
+//! progress during a merge, and to settle each merge once. The user directory keeps the permanent
+//! record.
 
 use std::time::Duration;
 
@@ -8,14 +9,15 @@ use crate::clock;
 use crate::identity::Merged;
 use crate::store_error::StoreError;
 
-/// Ids that the header tells at most, the newest merge first.
-const MOST_IDS: usize = 8;
-/// How long logins find an id that is gone: longer than one may take.
-pub(super) const UNDER_WAY: Duration = Duration::from_secs(60);
+/// Maximum ids in the header, newest merge first.
+const MAX_IDS: usize = 8;
+/// How long a login finds the note that an id was merged: longer than `LOGIN_DEADLINE`.
+pub(super) const MERGE_NOTE_TTL: Duration = Duration::from_secs(60);
 
 impl SessionStore {
-    /// Notes that an id turned out to be an older one, for `header_for` if at all. Gives what the older one's sessions have to tell:
-    /// this id, those that were merged into it, and those that were merged into the older one before. Said twice, the first counts.
+    /// Notes that `newer` was merged into `older`, for `header_for` if that is set. Returns what
+    /// the sessions of `older` tell upstreams: `newer`, the ids merged into it, and the ids merged
+    /// into `older` before. A repeated note does not extend the first.
     ///
     /// # Errors
     /// The store did not confirm it.
@@ -25,7 +27,7 @@ impl SessionStore {
         older: &str,
         header_for: Option<Duration>,
     ) -> Result<Option<Merged>, StoreError> {
-        // An id of an adopted table: between commas nobody could tell it.
+        // The header separates ids by commas; an existing table may have ids that contain one.
         let header_for = header_for.filter(|_| !newer.contains(','));
         match self {
             Self::Redis(store) => store.note_merge(newer, older, header_for).await,
@@ -33,7 +35,7 @@ impl SessionStore {
         }
     }
 
-    /// What a user's sessions have to tell of merges.
+    /// The merges that a user's sessions tell upstreams.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -44,7 +46,7 @@ impl SessionStore {
         }
     }
 
-    /// The id that a user's turned out to be within the last minute.
+    /// The id that this user was merged into within the last minute.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -55,8 +57,8 @@ impl SessionStore {
         }
     }
 
-    /// The id that a user's turned out to be, whether everybody knows that yet or not; for those who do not log in. `None` also where
-    /// that was longer ago than is remembered.
+    /// The id that this user was merged into, settled or not; for callers other than logins. `None`
+    /// also when the note has expired.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -71,7 +73,7 @@ impl SessionStore {
         }
     }
 
-    /// Whether everybody knows that an id turned out to be an older one.
+    /// Whether the merge of `newer` into `older` is settled: every session has the older id.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -82,10 +84,10 @@ impl SessionStore {
         }
     }
 
-    /// Notes that everybody knows.
+    /// Notes that a merge is settled.
     ///
     /// # Errors
-    /// The store did not confirm it: they are told again.
+    /// The store did not confirm it: the next login settles the merge again.
     pub async fn note_told(&self, newer: &str, older: &str) -> Result<(), StoreError> {
         match self {
             Self::Redis(store) => store.note_told(newer, older).await,
@@ -97,7 +99,7 @@ impl SessionStore {
     }
 }
 
-/// What has to be told once `newer` was merged, too; `None` where that is told already.
+/// The value to store after the merge of `newer`; `None` when it is stored already.
 pub(super) fn with(
     newer: &str,
     into_newer: Option<&Merged>,
@@ -115,14 +117,14 @@ pub(super) fn with(
             all.push(id);
         }
     }
-    all.truncate(MOST_IDS);
+    all.truncate(MAX_IDS);
     Some(Merged {
         user_id: all.join(","),
         until: clock::unix_seconds().saturating_add(header_for.as_secs()),
     })
 }
 
-/// Whether it is still told.
+/// Whether upstreams still receive it.
 pub(super) fn is_news(merged: &Merged) -> bool {
     clock::unix_seconds() < merged.until
 }
@@ -143,7 +145,7 @@ mod tests {
                 async |newer: &str, older: &str| store.note_merge(newer, older, DAY).await.unwrap();
             assert_eq!(note("5", "4").await.unwrap().user_id, "5");
             assert_eq!(note("2", "1").await.unwrap().user_id, "2");
-            // With what was merged into it; once more is the same.
+            // Includes the ids merged into it; a second note changes nothing.
             for _ in 0..2 {
                 assert_eq!(note("4", "1").await.unwrap().user_id, "4,5,2");
             }
@@ -158,7 +160,8 @@ mod tests {
             let merged = store.merged_from("1").await.unwrap().unwrap();
             assert_eq!(merged.user_id, "19,18,17,16,15,14,13,12");
 
-            // Nothing is kept for the header where there is none, nor what it could not tell.
+            // Without `header_for` nothing is kept for the header, nor is an id that the header
+            // cannot hold.
             assert_eq!(store.note_merge("8", "7", None).await.unwrap(), None);
             assert_eq!(store.note_merge("a,b", "7", DAY).await.unwrap(), None);
             assert_eq!(store.merged_from("7").await.unwrap(), None);

@@ -1,10 +1,11 @@
-//! The skey → session store, and what else a login leaves behind: the user's session_keys, and notes of merges. A
-//! session that is not found, has ended or does not open is `None`; only a store that cannot answer is an error.
+//! The session store: skey → session, each user's session_keys, and notes of merges. A session that
+//! is not found, has expired or cannot be opened is `None`; only a store that cannot answer is an
+//! error.
 
-mod control;
 mod lifetime;
 mod memory;
 mod merges;
+mod operations;
 pub mod record;
 mod redis;
 mod scripts;
@@ -15,8 +16,8 @@ mod tests;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use self::control::{Handle, Listed, Page, Revoked};
 pub use self::memory::MemorySessions;
+pub use self::operations::{Handle, Listed, Page, Revoked};
 pub use self::redis::RedisSessions;
 pub use self::skey::Skey;
 
@@ -26,43 +27,43 @@ use crate::redis::RedisLink;
 use crate::secret::Secret;
 use crate::store_error::StoreError;
 
-/// What an skey opens.
+/// The session that an skey opens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Session {
-    /// Whose it is.
+    /// The user.
     pub identity: Identity,
-    /// When he logged in; seconds since 1970.
+    /// Time of the login; seconds since 1970.
     pub created: u64,
-    /// When it was last prolonged; seconds since 1970.
+    /// Time of the last renewal; seconds since 1970.
     pub renewed: u64,
-    /// Where its login came from.
+    /// The client that logged in.
     pub origin: Origin,
 }
 
-/// Where a login came from. All but the address is what the client says of itself.
+/// The client of a login. All fields but the address are the client's own claims.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin {
-    /// Its `User-Agent`, cut to 128 bytes; may be empty.
+    /// `User-Agent`, cut to 128 bytes; may be empty.
     pub device: String,
-    /// The version of the mini program, as WeChat writes it into `Referer`: a number, `0` for trial and review, `devtools`.
-    /// Cut to 32 bytes; empty when it was not said.
+    /// The version of the mini program, from the `Referer` that WeChat sets: a number, `0` for
+    /// trial and review, or `devtools`. Cut to 32 bytes; empty when it is not known.
     pub version: String,
     /// The client's address; `None` over a Unix socket.
     pub address: Option<IpAddr>,
 }
 
-/// A session just stored.
+/// A session that was just created.
 #[derive(Debug)]
 pub struct NewSession {
-    /// For the caller alone, once.
+    /// The skey, to be sent to the client once.
     pub skey: Skey,
-    /// What it opens.
+    /// The stored session.
     pub session: Session,
-    /// Until it ends unless it is used.
+    /// Lifetime if it is not used.
     pub expires_in: Duration,
 }
 
-/// Where sessions are kept: `session.store`. A clone shares the same sessions.
+/// The store that `session.store` selects. Clones share the sessions.
 #[derive(Clone)]
 pub enum SessionStore {
     /// Shared by all replicas.
@@ -72,7 +73,7 @@ pub enum SessionStore {
 }
 
 impl SessionStore {
-    /// Sessions in Redis, sealed.
+    /// Sealed sessions in Redis.
     #[must_use]
     pub fn redis(
         link: RedisLink,
@@ -89,7 +90,7 @@ impl SessionStore {
         Self::Memory(MemorySessions::new(config))
     }
 
-    /// The same sessions, under the `[session]` table and the apps of another configuration.
+    /// The same sessions, with the `[session]` table and the apps of another configuration.
     #[must_use]
     pub fn reconfigured(&self, config: &config::Session, apps: &[config::App]) -> Self {
         match self {
@@ -98,10 +99,11 @@ impl SessionStore {
         }
     }
 
-    /// The session an skey opens. One round trip; prolongs it, where that is due, behind the caller's back.
+    /// Looks up the session of an skey, in one round trip. A renewal that is due runs in the
+    /// background.
     ///
     /// # Errors
-    /// The store cannot answer: not to be taken for "not logged in".
+    /// The store cannot answer. Callers must not treat this as "not logged in".
     pub async fn find(&self, skey: &Skey) -> Result<Option<Session>, StoreError> {
         match self {
             Self::Redis(store) => store.find(skey).await,
@@ -109,11 +111,11 @@ impl SessionStore {
         }
     }
 
-    /// A new session, in the store before this returns. Ends the user's oldest ones, after 30 s of grace, where there are
-    /// more than `session.max_per_user`.
+    /// Creates a session and stores it before returning. Sessions over `session.max_per_user`,
+    /// oldest first, end after 30 s of grace.
     ///
     /// # Errors
-    /// It may not be stored; no skey is given out then.
+    /// The session may not be stored; the skey must not be given out.
     pub async fn create(
         &self,
         identity: &Identity,
@@ -125,7 +127,7 @@ impl SessionStore {
         }
     }
 
-    /// Ends a session at once. `None` when there was none.
+    /// Ends a session at once. `None` when it did not exist.
     ///
     /// # Errors
     /// The store did not confirm it: the session may live on.
@@ -168,7 +170,7 @@ impl SessionStore {
 }
 
 impl Origin {
-    /// Its texts cut at a character's border: every request reads them.
+    /// Cuts the texts at a character boundary: the record is read on every request.
     fn cut(&self) -> Self {
         let cut = |text: &str, longest| {
             let end = text.floor_char_boundary(longest);

@@ -1,4 +1,5 @@
-//! A session as it is written down before it is sealed: JSON with one-letter names, because it is read on every request.
+//! The stored form of a session, before sealing: JSON with one-letter names, because it is read on
+//! every request.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -37,12 +38,12 @@ struct Record<'a> {
     avatar: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "t", default, skip_serializing_if = "Option::is_none")]
     phone: Option<Cow<'a, str>>,
-    /// The user id that is gone, and how long upstreams are told.
+    /// The id that was merged into this user, and until when upstreams are told.
     #[serde(borrow, rename = "m", default, skip_serializing_if = "Option::is_none")]
     merged_from: Option<(Cow<'a, str>, u64)>,
 }
 
-/// The session as it goes under its seal.
+/// Serializes a session for sealing.
 #[must_use]
 pub fn write(session: &Session) -> Vec<u8> {
     let identity = &session.identity;
@@ -64,11 +65,11 @@ pub fn write(session: &Session) -> Vec<u8> {
         phone: attributes.phone.as_deref().map(Cow::Borrowed),
         merged_from: merged_from.map(|id| (Cow::Borrowed(id.user_id.as_str()), id.until)),
     };
-    // Texts and numbers always serialize.
+    // Strings and numbers always serialize.
     serde_json::to_vec(&record).unwrap_or_default()
 }
 
-/// The session that was written. `None` when it is not one, or names nobody.
+/// Parses a stored session. `None` when it is malformed or names no user.
 #[must_use]
 pub fn read(text: &[u8]) -> Option<Session> {
     let record: Record<'_> = serde_json::from_slice(text).ok()?;

@@ -1,5 +1,5 @@
-//! The skey: our login token. It opens a session to whoever holds it, so it is never printed and never stored; stores know
-//! its hash.
+//! The skey, the gateway's login token. Possession opens the session, so it is never printed and
+//! never stored; stores know its hash.
 
 use std::fmt;
 
@@ -10,18 +10,18 @@ use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::seal::SealError;
 
-/// 20 to 128 characters of `[A-Za-z0-9_-]`. Ours have 43, from 256 random bits.
+/// 20 to 128 characters of `[A-Za-z0-9_-]`. Generated skeys have 43, from 256 random bits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Skey(String);
 
-/// Characters that 256 bits take in base64url.
-const OWN_LENGTH: usize = 43;
+/// Length of 256 bits in base64url.
+const GENERATED_LENGTH: usize = 43;
 
 impl Skey {
-    /// A new one, from the operating system's random numbers.
+    /// Generates an skey from the operating system's random numbers.
     ///
     /// # Errors
-    /// The operating system gave none.
+    /// The operating system returned none.
     pub fn random() -> Result<Self, SealError> {
         let mut bytes = [0_u8; 32];
         SystemRandom::new()
@@ -30,7 +30,7 @@ impl Skey {
         Ok(Self(URL_SAFE_NO_PAD.encode(bytes)))
     }
 
-    /// `None` for what cannot be an skey and is not worth a look-up.
+    /// `None` when it cannot be an skey and needs no lookup.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -38,11 +38,11 @@ impl Skey {
         fits.then(|| Self(text.to_owned()))
     }
 
-    /// Whether it has the length of those that are given out. Another is looked up where only an skey can be meant, and left alone
-    /// where a token of somebody else's may stand.
+    /// Whether it has the length of a generated skey. Other lengths are looked up where only an
+    /// skey can be meant, and ignored where another token may be.
     #[must_use]
     pub fn has_own_length(&self) -> bool {
-        self.0.len() == OWN_LENGTH
+        self.0.len() == GENERATED_LENGTH
     }
 
     /// The text itself. Every call is a place to review.
@@ -51,7 +51,7 @@ impl Skey {
         &self.0
     }
 
-    /// What stores may know: base64url of SHA-256, 43 characters.
+    /// The hash that stores keep: base64url of SHA-256, 43 characters.
     #[must_use]
     pub fn hash(&self) -> String {
         URL_SAFE_NO_PAD.encode(digest(&SHA256, self.0.as_bytes()))

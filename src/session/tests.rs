@@ -1,4 +1,4 @@
-//! The rules both stores keep; each is tried on both.
+//! Rules that both stores keep; each test runs on both.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) fn identity(openid: &str) -> Identity {
     }
 }
 
-/// A login from somewhere.
+/// A login from a phone.
 pub(super) fn phone() -> Origin {
     Origin {
         device: "phone".to_owned(),
@@ -39,7 +39,7 @@ pub(super) fn session_config() -> config::Session {
     }
 }
 
-/// One store of each kind. The server lives as long as the first value.
+/// One store of each kind. The Redis server lives as long as the first value.
 pub(super) async fn both(config: &config::Session) -> (RedisServer, [SessionStore; 2]) {
     let server = RedisServer::start().await;
     let redis = SessionStore::redis(server.link(), "gate:", config, &[app("wx1")]);
@@ -68,7 +68,7 @@ async fn an_skey_cannot_be_computed_from_a_session_key() {
             assert!(store.find(&new.skey).await.unwrap().is_some());
             skeys.insert(new.skey.expose().to_owned());
         }
-        // The same user and session_key: two logins have two skeys.
+        // The same user and session_key, two logins, two skeys.
         assert_eq!(skeys.len(), 2);
         assert_eq!(store.find(&computed).await.unwrap(), None);
     }
@@ -169,7 +169,7 @@ async fn the_newest_two_session_keys_are_kept_newest_first_and_each_once() {
     }
 }
 
-// The memory store by a clock that tests move; the same in Redis is tried with its own expiry.
+// The memory store runs on the clock of the test; the Redis store is tested with its own expiry.
 
 fn memory(max_per_user: u32) -> SessionStore {
     let mut config = session_config();

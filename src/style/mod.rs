@@ -3,59 +3,36 @@
 mod wafer;
 
 use hyper::StatusCode;
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::config::Style;
 use crate::error::ErrorResponse;
-
-/// The data of a login response. No Debug: it holds an skey.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct LoginAnswer {
-    /// The skey.
-    pub skey: String,
-    /// When it expires if unused; seconds since 1970.
-    pub expires_at: u64,
-    /// The user id; `None` without a user directory.
-    pub user_id: Option<String>,
-    /// The user's openid.
-    pub openid: String,
-    /// The mini program.
-    pub appid: String,
-    /// Whether this is the user's first login.
-    pub is_new: bool,
-}
-
-impl std::fmt::Debug for LoginAnswer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LoginAnswer(..)")
-    }
-}
+use crate::login::LoginResult;
 
 /// The body of a login response; `expires_in` is in seconds, `profile` is decrypted data from the
 /// client.
 #[must_use]
 pub fn login(
     style: &Style,
-    answer: &LoginAnswer,
+    result: &LoginResult,
     expires_in: u64,
     profile: Option<&Map<String, Value>>,
 ) -> String {
-    let LoginAnswer {
+    let LoginResult {
         skey,
         user_id,
         openid,
         is_new,
         ..
-    } = answer;
+    } = result;
     let body = match style {
         Style::Plain => json!({
             "skey": skey, "expires_in": expires_in, "user_id": user_id, "is_new": is_new,
         }),
         Style::Token => json!({ "token": skey, "expires_in": expires_in, "user_id": user_id }),
         Style::Sessionid => json!({ "sessionid": skey, "expires_in": expires_in }),
-        Style::Wafer1 => wafer::login1(answer),
-        Style::Wafer2 => wafer::login2(answer, profile),
+        Style::Wafer1 => wafer::login1(result),
+        Style::Wafer2 => wafer::login2(result, profile),
         Style::Errcode200 => json!({
             "errcode": 0, "errmsg": "ok", "skey": skey, "expires_in": expires_in,
             "user_id": user_id, "is_new": is_new,

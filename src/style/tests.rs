@@ -31,7 +31,7 @@ fn styles() -> Vec<Style> {
 
 #[test]
 fn every_style_responds_with_json_and_the_skey() {
-    let answer = LoginAnswer {
+    let answer = LoginResult {
         skey: "KEY".to_owned(),
         expires_at: 0,
         user_id: Some("4\"{openid}".to_owned()),
@@ -52,7 +52,7 @@ fn every_style_responds_with_json_and_the_skey() {
 
 #[test]
 fn without_a_user_id_every_style_still_responds_with_json() {
-    let answer = LoginAnswer {
+    let answer = LoginResult {
         skey: "KEY".to_owned(),
         expires_at: 0,
         user_id: None,
@@ -189,8 +189,8 @@ fn without_a_user_id_wafer1_has_a_session_id_all_the_same() {
     assert_eq!(body["session"], json!({ "id": "oX", "skey": "KEY" }));
 }
 
-fn answer(user_id: Option<&str>) -> LoginAnswer {
-    LoginAnswer {
+fn answer(user_id: Option<&str>) -> LoginResult {
+    LoginResult {
         skey: "KEY".to_owned(),
         expires_at: 0,
         user_id: user_id.map(str::to_owned),

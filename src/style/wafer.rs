@@ -3,25 +3,25 @@
 
 use serde_json::{Map, Value, json};
 
-use super::LoginAnswer;
 use crate::error::ErrorResponse;
+use crate::login::LoginResult;
 
 /// Marks a response as one for the SDK of wafer 1, and not for the page.
 const MAGIC: &str = "F2C224D4-2BCE-4C64-AF9F-A6D872000D1A";
 
 /// A login response for the SDK of wafer 1, which expects both parts of its session and sends both
 /// back; only the skey matters.
-pub(super) fn login1(answer: &LoginAnswer) -> Value {
-    let id = answer.user_id.as_ref().unwrap_or(&answer.openid);
-    json!({ MAGIC: 1, "session": { "id": id, "skey": answer.skey } })
+pub(super) fn login1(result: &LoginResult) -> Value {
+    let id = result.user_id.as_ref().unwrap_or(&result.openid);
+    json!({ MAGIC: 1, "session": { "id": id, "skey": result.skey } })
 }
 
 /// A login response for the SDK of wafer 2, which expects a `userinfo` and passes it to the page.
-pub(super) fn login2(answer: &LoginAnswer, profile: Option<&Map<String, Value>>) -> Value {
+pub(super) fn login2(result: &LoginResult, profile: Option<&Map<String, Value>>) -> Value {
     let mut userinfo = profile.cloned().unwrap_or_default();
-    userinfo.insert("openId".to_owned(), Value::from(answer.openid.as_str()));
-    userinfo.insert("userId".to_owned(), Value::from(answer.user_id.as_deref()));
-    json!({ "code": 0, "data": { "skey": answer.skey, "userinfo": userinfo } })
+    userinfo.insert("openId".to_owned(), Value::from(result.openid.as_str()));
+    userinfo.insert("userId".to_owned(), Value::from(result.user_id.as_deref()));
+    json!({ "code": 0, "data": { "skey": result.skey, "userinfo": userinfo } })
 }
 
 /// A refusal for the SDK of wafer 1. With the magic key the SDK discards its session, and one error

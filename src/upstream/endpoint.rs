@@ -19,12 +19,21 @@ use crate::error::{Error, UpstreamWait};
 #[derive(Debug)]
 pub(super) struct Endpoint {
     server: ServerAddress,
+    settings: Settings,
     label: Arc<str>,
     host: Host,
-    connect_timeout: Duration,
     permits: Permits,
     pool: Arc<Pool>,
     connect_failed: AtomicBool,
+}
+
+/// The part of the upstream's table that an endpoint cannot change later.
+#[derive(Debug, PartialEq, Eq)]
+struct Settings {
+    host: HostHeader,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+    max_in_flight: usize,
 }
 
 /// The health of an endpoint, the better value first.
@@ -44,6 +53,17 @@ struct Host {
     always: bool,
 }
 
+impl Settings {
+    fn new(config: &UpstreamConfig) -> Self {
+        Self {
+            host: config.host.clone(),
+            connect_timeout: config.connect_timeout,
+            idle_timeout: config.idle_timeout,
+            max_in_flight: config.max_in_flight,
+        }
+    }
+}
+
 impl Endpoint {
     /// An endpoint without connections.
     pub(super) fn new(server: &ServerAddress, config: &UpstreamConfig) -> Self {
@@ -51,12 +71,17 @@ impl Endpoint {
         Self {
             host: Host::new(server, &label, &config.host),
             server: server.clone(),
+            settings: Settings::new(config),
             label: Arc::from(label),
-            connect_timeout: config.connect_timeout,
             permits: Permits::new(config.max_in_flight),
             pool: Pool::new(config.idle_timeout),
             connect_failed: AtomicBool::new(false),
         }
+    }
+
+    /// Whether this is the endpoint of that server under that configuration, too.
+    pub(super) fn fits(&self, server: &ServerAddress, config: &UpstreamConfig) -> bool {
+        self.server == *server && self.settings == Settings::new(config)
     }
 
     /// The address for the log: host and port, or `unix:` and the socket.
@@ -98,7 +123,7 @@ impl Endpoint {
     /// `UpstreamRefused` or `UpstreamTimeout`.
     pub(super) async fn connect(&self) -> Result<Connection, Error> {
         let opening = transport::open(&self.server);
-        let opened = tokio::time::timeout(self.connect_timeout, opening).await;
+        let opened = tokio::time::timeout(self.settings.connect_timeout, opening).await;
         let failed = !matches!(opened, Ok(Ok(_)));
         self.connect_failed.store(failed, Ordering::Relaxed);
         match opened {
@@ -108,7 +133,7 @@ impl Endpoint {
                 self.label
             ))),
             Err(_) => Err(Error::UpstreamTimeout(UpstreamWait::Connect(
-                self.connect_timeout,
+                self.settings.connect_timeout,
             ))),
         }
     }

@@ -34,7 +34,7 @@ use crate::error::Error;
 pub struct Upstream {
     name: Arc<str>,
     config: UpstreamConfig,
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<Arc<Endpoint>>,
 }
 
 /// A request that is ready to be sent: identity set, hop-by-hop headers removed, and in `Host` what
@@ -84,10 +84,19 @@ pub enum ResponseKind {
 }
 
 impl Upstream {
-    /// Prepares an upstream; connects to nothing yet.
+    /// Prepares an upstream; connects to nothing yet. Endpoints that `previous` has too keep their
+    /// connections, their permits and what is known of their health.
     #[must_use]
-    pub fn new(name: &str, config: UpstreamConfig) -> Self {
-        let endpoint = |server: &_| Endpoint::new(server, &config);
+    pub fn new(name: &str, config: UpstreamConfig, previous: Option<&Self>) -> Self {
+        let endpoint = |server: &_| {
+            let mut known = previous
+                .into_iter()
+                .flat_map(|previous| &previous.endpoints);
+            match known.find(|endpoint| endpoint.fits(server, &config)) {
+                Some(endpoint) => Arc::clone(endpoint),
+                None => Arc::new(Endpoint::new(server, &config)),
+            }
+        };
         Self {
             name: Arc::from(name),
             endpoints: config.servers.iter().map(endpoint).collect(),
@@ -142,12 +151,12 @@ impl Upstream {
 
     /// The endpoint of the next try, and its position; `failed` has the positions of failed tries.
     fn pick(&self, failed: &[usize]) -> Result<(usize, &Endpoint), Error> {
-        let state = |(position, endpoint): (usize, &Endpoint)| EndpointState {
+        let state = |(position, endpoint): (usize, &Arc<Endpoint>)| EndpointState {
             failures: failed.iter().filter(|at| **at == position).count(),
             health: endpoint.health(),
         };
         balance::pick(self.endpoints.iter().enumerate().map(state))
-            .and_then(|position| Some((position, self.endpoints.get(position)?)))
+            .and_then(|position| Some((position, self.endpoints.get(position)?.as_ref())))
             .ok_or_else(|| Error::UpstreamRefused("the upstream has no endpoint".to_owned()))
     }
 

@@ -1,8 +1,10 @@
 //! An upstream with one endpoint or several, against scripted servers.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use hyper::header::HOST;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Request, StatusCode};
@@ -18,12 +20,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const NO_CONTENT: Option<&str> = Some("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
 
 fn upstream(servers: &[SocketAddr], retries: u32) -> Upstream {
-    let server = |address: &SocketAddr| ServerAddress::Http {
-        host: address.ip().to_string(),
-        port: address.port(),
-    };
     let config = UpstreamConfig {
-        servers: servers.iter().map(server).collect(),
+        servers: servers.iter().copied().map(server_at).collect(),
         idle_timeout: TIMEOUT,
         connect_timeout: TIMEOUT,
         response_timeout: TIMEOUT,
@@ -31,7 +29,14 @@ fn upstream(servers: &[SocketAddr], retries: u32) -> Upstream {
         retries,
         max_in_flight: 1,
     };
-    Upstream::new("api", config)
+    Upstream::new("api", config, None)
+}
+
+fn server_at(address: SocketAddr) -> ServerAddress {
+    ServerAddress::Http {
+        host: address.ip().to_string(),
+        port: address.port(),
+    }
 }
 
 fn get() -> UpstreamRequest {
@@ -159,4 +164,51 @@ async fn a_preview_names_the_first_endpoint_and_sets_its_host() {
 
     assert_eq!((&*attempt.address, attempt.tries), (&*one.to_string(), 1));
     assert_eq!(headers[HOST], one.to_string());
+}
+
+#[tokio::test]
+async fn endpoints_that_did_not_change_keep_their_connections_under_another_configuration() {
+    let (listener, address) = bind().await;
+    let keep = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+    let first = upstream(&[address], 1);
+    let server = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        for _ in 0..2 {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(keep.as_bytes()).await.unwrap();
+        }
+    });
+    let read = async |upstream: &Upstream| {
+        let (_, response) = send(upstream).await;
+        let ResponseKind::Final(response) = response.unwrap().kind else {
+            panic!("no tunnel was asked for");
+        };
+        response.into_body().collect().await.unwrap();
+    };
+    read(&first).await;
+
+    let (gone, config) = (refusing().await, first.config().clone());
+    let config = UpstreamConfig {
+        servers: vec![config.servers[0].clone(), server_at(gone)],
+        response_timeout: TIMEOUT * 2,
+        ..config
+    };
+    let second = Upstream::new("api", config, Some(&first));
+    drop(first);
+    read(&second).await;
+    server.await.unwrap();
+
+    let other = UpstreamConfig {
+        idle_timeout: TIMEOUT * 2,
+        ..second.config().clone()
+    };
+    let third = Upstream::new("api", other, Some(&second));
+    let kept = |new: &Upstream, old: &Upstream| Arc::ptr_eq(&new.endpoints[0], &old.endpoints[0]);
+    assert!(
+        !kept(&third, &second),
+        "its idle connections have another deadline"
+    );
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::id::UserId;
-use super::{Bans, Change, CreateUsers, Found, Profile};
+use super::{Bans, Change, CreateUsers, Profile, UserLookup};
 use crate::clock;
 use crate::config::ProfileField;
 use crate::store_error::StoreError;
@@ -27,7 +27,7 @@ struct State {
 
 /// The result of one attempt.
 enum Step {
-    Done(Found),
+    Done(UserLookup),
     /// Two ids belong to one person, and the directory has not recorded it yet.
     Join {
         older: UserId,
@@ -49,7 +49,7 @@ impl MemoryUsers {
         openid: &str,
         unionid: Option<&str>,
         create: CreateUsers,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<UserLookup, StoreError> {
         // Terminates: each join leaves one id fewer that is not an alias.
         loop {
             let (older, newer) = match self.lock().step(appid, openid, unionid, create)? {
@@ -119,14 +119,16 @@ impl State {
                 return Ok(Step::Join { older, newer });
             }
             (Some(id), _) | (None, Some(id)) => (id, false),
-            (None, None) if create == CreateUsers::No => return Ok(Step::Done(Found::Unknown)),
+            (None, None) if create == CreateUsers::No => {
+                return Ok(Step::Done(UserLookup::Unknown));
+            }
             (None, None) => (self.draw()?, true),
         };
         self.openids.entry(by_openid).or_insert(id);
         if let Some(unionid) = unionid {
             self.unionids.entry(unionid.to_owned()).or_insert(id);
         }
-        Ok(Step::Done(Found::User {
+        Ok(Step::Done(UserLookup::User {
             user_id: id.to_string(),
             is_new,
             merged: UserId::merged(id, self.passed([known, joined])),

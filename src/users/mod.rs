@@ -59,7 +59,7 @@ pub enum CreateUsers {
 
 /// The result of a look-up.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
+pub enum UserLookup {
     /// A known or new user.
     User {
         /// Decimal, at most 16 digits; from an existing table, at most 64 visible characters.
@@ -127,7 +127,7 @@ impl UserDirectory {
         openid: &str,
         unionid: Option<&str>,
         create: CreateUsers,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<UserLookup, StoreError> {
         // An empty unionid would join strangers.
         let unionid = unionid.filter(|unionid| !unionid.is_empty());
         match self {
@@ -140,7 +140,7 @@ impl UserDirectory {
                 ),
             }),
             Self::Memory(users) => users.find_or_create(appid, openid, unionid, create).await,
-            Self::Off => Ok(Found::NoDirectory),
+            Self::Off => Ok(UserLookup::NoDirectory),
         }
     }
 

@@ -3,7 +3,7 @@
 
 use tempfile::TempDir;
 
-use super::{Bans, Change, CreateUsers, Found, Profile, Profiles, UserDirectory};
+use super::{Bans, Change, CreateUsers, Profile, Profiles, UserDirectory, UserLookup};
 use crate::config::{Config, ProfileField, UserStore};
 use crate::identity::Holder;
 use crate::testing::RedisServer;
@@ -47,7 +47,7 @@ async fn found(
         .find_or_create(appid, openid, unionid, CreateUsers::Yes)
         .await
         .unwrap();
-    let Found::User {
+    let UserLookup::User {
         user_id, is_new, ..
     } = found
     else {
@@ -91,10 +91,10 @@ async fn an_unknown_user_stays_unknown_where_none_are_made() {
                 .await
                 .unwrap()
         };
-        assert_eq!(ask("wx1", "o1", None).await, Found::Unknown);
-        assert_eq!(ask("wx1", "o1", Some("u1")).await, Found::Unknown);
+        assert_eq!(ask("wx1", "o1", None).await, UserLookup::Unknown);
+        assert_eq!(ask("wx1", "o1", Some("u1")).await, UserLookup::Unknown);
         let user_id = id(&users, "wx1", "o1", Some("u1")).await;
-        let known = Found::User {
+        let known = UserLookup::User {
             user_id,
             is_new: false,
             merged: Vec::new(),
@@ -284,7 +284,7 @@ async fn a_merge_is_reported_at_each_login_of_either_until_it_is_settled() {
         let merged = async |appid: &str, openid: &str, unionid: Option<&str>| {
             let found = users.find_or_create(appid, openid, unionid, CreateUsers::Yes);
             match found.await.unwrap() {
-                Found::User { merged, .. } => merged,
+                UserLookup::User { merged, .. } => merged,
                 other => panic!("{other:?}"),
             }
         };
@@ -325,7 +325,7 @@ async fn a_chain_of_merges_reports_every_id_on_the_way() {
         let merged = async |appid: &str, openid: &str, unionid: &str| {
             let found = users.find_or_create(appid, openid, Some(unionid), CreateUsers::Yes);
             match found.await.unwrap() {
-                Found::User {
+                UserLookup::User {
                     user_id, merged, ..
                 } => (user_id, merged),
                 other => panic!("{other:?}"),
@@ -359,7 +359,7 @@ async fn a_chain_of_merges_reports_every_id_on_the_way() {
 #[tokio::test]
 async fn without_a_directory_there_are_no_ids() {
     let found = UserDirectory::Off.find_or_create("wx1", "o1", None, CreateUsers::Yes);
-    assert_eq!(found.await.unwrap(), Found::NoDirectory);
+    assert_eq!(found.await.unwrap(), UserLookup::NoDirectory);
 }
 
 #[tokio::test]

@@ -123,12 +123,12 @@ impl AppState {
         }
         drop(unanswered);
         if answered && before >= MAX_UNANSWERED_CALLS {
-            tracing::info!(appid = app.appid, "wechat answers again");
+            tracing::info!(appid = app.appid, "wechat responds again");
         } else if !answered && before + 1 == MAX_UNANSWERED_CALLS {
             tracing::warn!(
                 appid = app.appid,
                 calls = MAX_UNANSWERED_CALLS,
-                "wechat does not answer; calls are refused at once, but for one a second that tries"
+                "wechat does not respond; calls fail at once, except for one a second"
             );
         }
     }

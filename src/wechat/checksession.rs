@@ -2,10 +2,10 @@
 
 use tokio::time::Instant;
 
-use super::answer::Hidden;
 use super::client::Wechat;
 use super::error::WechatError;
 use super::open_data;
+use super::response::Hidden;
 use crate::config::App;
 use crate::secret::Secret;
 

@@ -11,10 +11,10 @@ use serde_json::{Map, Value};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
-use super::answer::{self, Exchanged, Hidden};
 use super::app_state::{AppState, AppStates};
 use super::error::{Flaw, Stage, WechatError, WechatSetupError};
 use super::login_code::LoginCode;
+use super::response::{self, Exchanged, Hidden};
 use crate::config;
 use crate::http_client;
 
@@ -76,17 +76,12 @@ impl Wechat {
         })
     }
 
-    /// The same breakers and what else is known of these apps, under the `[wechat]` table of another configuration; its
-    /// connections stay where the table is the same.
+    /// A client for another configuration, with the state of its apps (circuit breakers, accepted
+    /// secrets). Open connections are kept if `[wechat]` is unchanged.
     ///
     /// # Errors
     /// As `new`.
-    pub fn reconfigured(
-        &self,
-        config: &config::Wechat,
-        apps: &[config::App],
-    ) -> Result<Self, WechatSetupError> {
-        self.apps.retain(apps);
+    pub fn reconfigured(&self, config: &config::Wechat) -> Result<Self, WechatSetupError> {
         let same = *config == self.config;
         let client = if same { None } else { Some(Self::new(config)?) };
         let source = client.as_ref().unwrap_or(self);
@@ -97,6 +92,11 @@ impl Wechat {
             apps: Arc::clone(&self.apps),
             config: config.clone(),
         })
+    }
+
+    /// Forgets what is known of other apps than these.
+    pub fn retain_apps(&self, apps: &[config::App]) {
+        self.apps.retain(apps);
     }
 
     /// Exchanges `code` in `app`. At most three attempts, 100 and 300 ms apart; repeated only when
@@ -128,7 +128,7 @@ impl Wechat {
         if let Some(known) = known {
             self.apps.of(&app.appid).knew_code(app, known);
         }
-        answer::exchanged(&asked?)
+        response::exchanged(&asked?)
     }
 
     /// Makes a call that carries the AppSecret, by the rules of `exchange`; `request` builds it
@@ -201,7 +201,7 @@ impl Wechat {
         }
         let called = self.call(request, deadline).await;
         state.note(app, called.is_ok(), Instant::now());
-        answer::fields(&called?, hidden)
+        response::fields(&called?, hidden)
     }
 
     /// Sends a request and returns the response head, without a deadline.

@@ -191,26 +191,26 @@ impl fmt::Display for WechatError {
             | Self::QuotaExceeded(refusal)
             | Self::Misconfigured(refusal)
             | Self::GatewayBug(refusal)
-            | Self::Unknown(refusal) => write!(f, "asking wechat: {refusal}"),
-            Self::BadAnswer { what } => write!(f, "asking wechat: {what}"),
+            | Self::Unknown(refusal) => write!(f, "calling wechat: {refusal}"),
+            Self::BadAnswer { what } => write!(f, "calling wechat: {what}"),
             Self::Dropped(_) => f.write_str(
-                "asking wechat: the connection to wechat broke before its answer was \
-                 whole; the client has to call wx.login again",
+                "calling wechat: the connection broke before the response was complete; the client \
+                 has to call wx.login again",
             ),
             Self::Unreachable(_) => f.write_str(
-                "connecting to wechat; check name resolution, certificates, the way out to the internet and \
-                 `wechat.proxy`",
+                "connecting to wechat; check name resolution, certificates, outbound internet access \
+                 and `wechat.proxy`",
             ),
             Self::NotAsked => f.write_str(
-                "not asked: the last calls to wechat were not answered; one a second tries",
+                "not called: wechat did not respond to the last calls; one call a second is tried",
             ),
             Self::Timeout {
                 after,
                 during: Stage::Connecting,
             } => write!(
                 f,
-                "connecting to wechat: no connection within {} ms; check the way out to the \
-                 internet and `wechat.proxy`",
+                "connecting to wechat: no connection within {} ms; check outbound internet \
+                 access and `wechat.proxy`",
                 after.as_millis()
             ),
             Self::Timeout {
@@ -218,7 +218,7 @@ impl fmt::Display for WechatError {
                 during: Stage::Answering,
             } => write!(
                 f,
-                "asking wechat: no answer within {} ms (`wechat.timeout`)",
+                "calling wechat: no response within {} ms (`wechat.timeout`)",
                 after.as_millis()
             ),
         }
@@ -256,20 +256,20 @@ impl fmt::Display for Flaw {
                 "http status {status} instead of 200; check that `wechat.api_base` and \
                  `wechat.proxy` lead to wechat"
             ),
-            Self::TooLarge => f.write_str("the answer is larger than 64 KiB"),
+            Self::TooLarge => f.write_str("the response is larger than 64 KiB"),
             Self::NotJson => f.write_str(
-                "the answer is not json; check that `wechat.api_base` and `wechat.proxy` lead to \
+                "the response is not json; check that `wechat.api_base` and `wechat.proxy` lead to \
                  wechat",
             ),
-            Self::NotAnObject => f.write_str("the answer is not a json object"),
-            Self::Errcode => f.write_str("the answer's errcode is not a number"),
-            Self::Openid => f.write_str("the answer has no openid of 1 to 128 visible characters"),
-            Self::SessionKey => f.write_str("the answer has no session_key of 16 bytes in base64"),
-            Self::Unionid => f.write_str("the answer's unionid is not 1 to 128 visible characters"),
+            Self::NotAnObject => f.write_str("the response is not a json object"),
+            Self::Errcode => f.write_str("the response's errcode is not a number"),
+            Self::Openid => f.write_str("the response has no openid of 1 to 128 visible characters"),
+            Self::SessionKey => f.write_str("the response has no session_key of 16 bytes in base64"),
+            Self::Unionid => f.write_str("the response's unionid is not 1 to 128 visible characters"),
             Self::AccessToken => f.write_str(
-                "the answer has no access_token of 1 to 512 visible characters with its expires_in",
+                "the response has no access_token of 1 to 512 visible characters with its expires_in",
             ),
-            Self::Phone => f.write_str("the answer has no phone number for this app"),
+            Self::Phone => f.write_str("the response has no phone number for this app"),
         }
     }
 }

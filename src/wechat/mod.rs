@@ -3,7 +3,6 @@
 //! line of this module holds an AppSecret, login code or session_key. Single-flight and the
 //! response to the client belong to `login`.
 
-mod answer;
 mod app_state;
 mod checksession;
 mod client;
@@ -13,17 +12,18 @@ mod login_code;
 pub mod open_data;
 mod phone;
 mod relay;
+mod response;
 mod token;
 
 #[cfg(test)]
 #[cfg(feature = "dev")]
 mod tests;
 
-pub use self::answer::Exchanged;
 pub use self::client::Wechat;
 pub use self::errcode::{Class, KNOWN, Known, lookup, refuses_token};
 pub use self::error::{Flaw, Refusal, Stage, WechatError, WechatSetupError};
 pub use self::login_code::LoginCode;
 pub use self::phone::Phone;
 pub use self::relay::RelayedCall;
+pub use self::response::Exchanged;
 pub use self::token::{NewToken, Renewal};

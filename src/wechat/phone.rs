@@ -6,10 +6,10 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::answer::{self, Hidden};
 use super::client::Wechat;
 use super::error::{Flaw, WechatError};
 use super::login_code::LoginCode;
+use super::response::{self, Hidden};
 use crate::config::App;
 use crate::secret::Secret;
 
@@ -81,7 +81,7 @@ fn phone(app: &App, fields: &Map<String, Value>) -> Option<Phone> {
     if named.is_some_and(|named| named.as_str() != Some(&app.appid)) {
         return None;
     }
-    let number = |name| answer::text(info, name).filter(|text| is_number(text));
+    let number = |name| response::text(info, name).filter(|text| is_number(text));
     let country_code = match info.get("countryCode")? {
         // A number in WeChat's example, a text in its responses.
         Value::Number(number) => number.as_u64()?.to_string(),

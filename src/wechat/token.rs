@@ -7,9 +7,9 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
-use super::answer;
 use super::client::Wechat;
 use super::error::{Flaw, WechatError};
+use super::response;
 use crate::config::App;
 use crate::secret::Secret;
 
@@ -65,7 +65,7 @@ impl Wechat {
 }
 
 fn new_token(fields: &Map<String, Value>) -> Result<NewToken, WechatError> {
-    let token = answer::text(fields, "access_token").filter(|token| {
+    let token = response::text(fields, "access_token").filter(|token| {
         (1..=MAX_TOKEN_LENGTH).contains(&token.len())
             && token.bytes().all(|byte| byte.is_ascii_graphic())
     });

@@ -328,6 +328,6 @@ fn sighup_reloads_and_does_not_end_the_process() {
 
     let line = json(&gateway.line("configuration reloaded"));
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["cause"], "Signal");
+    assert_eq!(line["cause"], "signal");
     assert!(ask(address, "GET", "/x", "").starts_with("HTTP/1.1 502 "));
 }

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use skeygate::config::{Config, KeyInfo, Style, keys};
 use skeygate::error::{Error, SkeyState};
-use skeygate::style::{self, LoginAnswer};
+use skeygate::login::LoginResult;
+use skeygate::style;
 
 use super::{blocks, code_words, file, no_environment, section};
 
@@ -111,7 +112,7 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
         ("wafer2", Style::Wafer2),
         ("errcode200", Style::Errcode200),
     ];
-    let login = LoginAnswer {
+    let login = LoginResult {
         skey: "…".to_owned(),
         expires_at: 0,
         user_id: Some("373593486520117".to_owned()),
@@ -133,7 +134,8 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
     }
 }
 
-/// The keys of a table and of those in it, by their names in the list of keys, in the order of the list's entries.
+/// The keys of a table and of those in it, by their names in the list of keys, in the order of
+/// the list's entries.
 fn collect(
     table: &toml::Table,
     path: &str,

@@ -16,8 +16,8 @@ pub(super) const LAYERS: [&[&str]; 16] = [
     &["admin"],
     &["gateway"],
     &["request_log"],
-    &["auth", "login", "upstream", "operations", "access_token"],
     &["style"],
+    &["auth", "login", "upstream", "operations", "access_token"],
     &["error"],
     &[
         "session",

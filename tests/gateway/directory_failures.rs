@@ -26,21 +26,21 @@ fn wrong_answers(elsewhere: &str) -> Vec<(Answer, &'static str)> {
     vec![
         (
             Answer::text(500, "hush-hush"),
-            "answered 500 instead of 200",
+            "returned 500 instead of 200",
         ),
-        (Answer::text(204, ""), "answered 204 instead of 200"),
+        (Answer::text(204, ""), "returned 204 instead of 200"),
         (
             Answer::text(401, "hush-hush"),
-            "answered 401; does it know the same secret and the time?",
+            "returned 401; check that it has the same secret and a correct clock",
         ),
         (
             Answer::raw(format!(
                 "HTTP/1.1 307 Over\r\nLocation: {elsewhere}/hush-hush\r\nContent-Length: 0\r\n\r\n"
             )),
-            "answered 307; redirects are not followed",
+            "returned 307; redirects are not followed",
         ),
-        (json("<b>hush-hush"), "the answer is not JSON"),
-        (json("{}"), "the answer has no `user_id`"),
+        (json("<b>hush-hush"), "the response is not JSON"),
+        (json("{}"), "the response has no `user_id`"),
         (
             json(r#"{"user_id":"hush hush"}"#),
             "`user_id` is not 1 to 64 visible ASCII characters",

@@ -29,7 +29,7 @@ fn changes_of_what_is_used_at_start_alone_need_a_restart() {
         ("[users]\nstore = \"off\"", vec!["users.store"]),
         (
             "[admin]\nlisten = \"\"\n[log]\nformat = \"json\"",
-            vec!["admin.listen", "log.format"],
+            vec!["log.format"],
         ),
         ("[rate_limit]\nshared = true", vec!["rate_limit.shared"]),
     ] {

@@ -1,4 +1,4 @@
-//! Leases, in Redis and in memory by the same rules.
+//! Leases in Redis and in memory, by the same rules.
 
 mod steps;
 
@@ -8,16 +8,16 @@ use tokio::time::advance;
 use super::*;
 use crate::testing::{RedisServer, app, eventually};
 
-/// The time of one holder, and of a result: as a login's.
-const HOLD: Duration = Duration::from_secs(6);
-const LASTS: Duration = Duration::from_secs(10);
+/// Lease time and result time of a login.
+const LEASE_TIMEOUT: Duration = Duration::from_secs(6);
+const RESULT_TTL: Duration = Duration::from_secs(10);
 
 fn redis(server: &RedisServer) -> Leases {
     let sealer = Sealer::new(&[], &[app("wx1"), app("wx2")]);
     Leases::redis(server.link(), "gate:", sealer)
 }
 
-/// Two handles of one store, as two replicas or two tasks have them: in Redis, and in memory.
+/// Two handles on one store, as two replicas or two tasks have: in Redis, and in memory.
 async fn handles() -> (RedisServer, [[Leases; 2]; 2]) {
     let server = RedisServer::start().await;
     let memory = Leases::memory();
@@ -26,7 +26,7 @@ async fn handles() -> (RedisServer, [[Leases; 2]; 2]) {
 }
 
 fn work(subject: &str) -> Work {
-    Work::about("test", "wx1", &[subject], HOLD)
+    Work::about("test", "wx1", &[subject], LEASE_TIMEOUT)
 }
 
 async fn state(leases: &Leases, work: &Work) -> LeaseState {
@@ -83,7 +83,7 @@ async fn of_many_claims_of_one_work_one_wins_and_all_get_its_result() {
         assert_eq!(held.len(), 1);
         let [here, there] = handles;
         let lease = held.pop().unwrap();
-        here.publish(lease, b"answer", LASTS).await.unwrap();
+        here.publish(lease, b"answer", RESULT_TTL).await.unwrap();
         for leases in [&here, &there] {
             assert_eq!(result(leases, &work("code")).await.unwrap(), "answer");
             assert!(matches!(
@@ -92,7 +92,7 @@ async fn of_many_claims_of_one_work_one_wins_and_all_get_its_result() {
             ));
         }
         granted(&there, &work("other code")).await;
-        let other_kind = Work::about("other", "wx1", &["code"], HOLD);
+        let other_kind = Work::about("other", "wx1", &["code"], LEASE_TIMEOUT);
         granted(&there, &other_kind).await;
     }
 }
@@ -115,7 +115,7 @@ async fn a_waiter_gets_the_result_of_the_other_holder_and_not_after_its_deadline
             (claim, waited)
         });
         sleep(2 * POLL_INTERVAL).await;
-        here.publish(lease, b"answer", LASTS).await.unwrap();
+        here.publish(lease, b"answer", RESULT_TTL).await.unwrap();
         let (claim, waited) = waiting.await.unwrap();
         assert!(
             matches!(&claim, Ok(Claim::Result(result)) if result == b"answer"),
@@ -155,13 +155,15 @@ async fn released_work_can_be_claimed_again_and_a_late_holder_changes_nothing() 
         here.release(first).await.unwrap();
         let second = granted(&there, &work).await;
         here.release(late).await.unwrap();
-        here.fail(too_late, LASTS).await.unwrap();
+        here.fail(too_late, RESULT_TTL).await.unwrap();
         let older = copy(&far_too_late);
-        here.publish(far_too_late, b"old", LASTS).await.unwrap();
+        here.publish(far_too_late, b"old", RESULT_TTL)
+            .await
+            .unwrap();
         assert_eq!(result(&here, &work).await, None);
         assert!(matches!(state(&here, &work).await, LeaseState::Busy));
-        there.publish(second, b"new", LASTS).await.unwrap();
-        here.publish(older, b"old", LASTS).await.unwrap();
+        there.publish(second, b"new", RESULT_TTL).await.unwrap();
+        here.publish(older, b"old", RESULT_TTL).await.unwrap();
         assert_eq!(result(&here, &work).await.unwrap(), "new");
     }
 }
@@ -189,7 +191,7 @@ async fn a_holder_that_was_cancelled_is_followed_by_the_next_after_its_time() {
         let Ok(Claim::Granted(lease)) = claim else {
             panic!("the next holder: {claim:?}")
         };
-        there.publish(lease, b"answer", LASTS).await.unwrap();
+        there.publish(lease, b"answer", RESULT_TTL).await.unwrap();
         assert_eq!(result(&there, &work).await.unwrap(), "answer");
     }
 }
@@ -201,7 +203,7 @@ async fn a_holder_that_is_late_and_was_not_followed_still_tells_its_result() {
         let work = Work::about("test", "wx1", &["code"], Duration::from_millis(1));
         let lease = granted(&here, &work).await;
         sleep(Duration::from_millis(20)).await;
-        here.publish(lease, b"answer", LASTS).await.unwrap();
+        here.publish(lease, b"answer", RESULT_TTL).await.unwrap();
         assert_eq!(result(&there, &work).await.unwrap(), "answer");
     }
 }
@@ -210,16 +212,16 @@ async fn a_holder_that_is_late_and_was_not_followed_still_tells_its_result() {
 async fn a_result_that_is_due_is_used_on_while_one_holder_renews_it() {
     let (_server, stores) = handles().await;
     for [here, there] in stores {
-        let work = Work::named("t:{wx1}".to_owned(), "wx1", HOLD);
+        let work = Work::named("t:{wx1}".to_owned(), "wx1", LEASE_TIMEOUT);
         let first = granted(&here, &work).await;
-        here.publish(first, b"first", LASTS).await.unwrap();
+        here.publish(first, b"first", RESULT_TTL).await.unwrap();
         let look = async |leases: &Leases, ahead| leases.look(&work, ahead).await.unwrap();
         assert!(matches!(
-            look(&there, LASTS / 2).await.state,
+            look(&there, RESULT_TTL / 2).await.state,
             LeaseState::Fresh
         ));
 
-        let due = look(&there, LASTS).await;
+        let due = look(&there, RESULT_TTL).await;
         assert_eq!(due.result.as_deref(), Some(b"first".as_slice()));
         let LeaseState::Granted(second) = due.state else {
             panic!("it is due")
@@ -229,7 +231,7 @@ async fn a_result_that_is_due_is_used_on_while_one_holder_renews_it() {
         assert!(matches!(meanwhile.state, LeaseState::Busy));
 
         there
-            .publish_and_hold(second, b"second", LASTS, HOLD)
+            .publish_and_hold(second, b"second", RESULT_TTL, LEASE_TIMEOUT)
             .await
             .unwrap();
         let held = look(&here, Duration::MAX).await;
@@ -249,12 +251,12 @@ async fn turns_and_results_end_by_themselves_in_redis() {
     };
     let lease = granted(&leases, &work).await;
     assert!((5000..=6000).contains(&left(":turn").await));
-    leases.publish(lease, b"answer", LASTS).await.unwrap();
+    leases.publish(lease, b"answer", RESULT_TTL).await.unwrap();
     assert!((9000..=10_000).contains(&left("").await));
     assert_eq!(left(":turn").await, -2);
 }
 
-/// The answer to a look may be lost with its connection, and the look be repeated.
+/// The response to a look may be lost with its connection, and the look repeated.
 #[tokio::test]
 async fn a_renewal_turn_may_be_claimed_twice_by_its_holder() {
     let server = RedisServer::start().await;
@@ -277,7 +279,7 @@ async fn a_result_is_sealed_and_one_that_does_not_open_is_made_again() {
     let server = RedisServer::start().await;
     let leases = redis(&server);
     let lease = granted(&leases, &work("code")).await;
-    leases.publish(lease, b"answer", LASTS).await.unwrap();
+    leases.publish(lease, b"answer", RESULT_TTL).await.unwrap();
     let link = server.link();
     let name = format!("gate:{}", work("code").name);
     let value: Vec<u8> = link.read(&crate::redis::get(&name)).await.unwrap();
@@ -294,9 +296,9 @@ async fn a_result_is_sealed_and_one_that_does_not_open_is_made_again() {
 async fn in_memory_a_lost_holder_frees_its_work_and_a_result_is_kept_its_time() {
     let leases = Leases::memory();
     let _lost = granted(&leases, &work("code")).await;
-    advance(HOLD).await;
+    advance(LEASE_TIMEOUT).await;
     let lease = granted(&leases, &work("code")).await;
-    leases.publish(lease, b"answer", LASTS).await.unwrap();
+    leases.publish(lease, b"answer", RESULT_TTL).await.unwrap();
     advance(Duration::from_millis(9900)).await;
     assert!(result(&leases, &work("code")).await.is_some());
     advance(Duration::from_millis(100)).await;
@@ -314,7 +316,7 @@ async fn in_memory_no_more_work_is_taken_than_there_is_room_for() {
         LeaseState::Failed
     ));
     assert!(matches!(state(&leases, &work("a")).await, LeaseState::Busy));
-    advance(HOLD).await;
+    advance(LEASE_TIMEOUT).await;
     granted(&leases, &work("d")).await;
     assert_eq!(leases.len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Any order of what holders do, against a model of the rules.
+//! Random orders of operations on leases, against a model of the rules.
 
 use std::time::Duration;
 
@@ -6,10 +6,10 @@ use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tokio::time::{Instant, advance};
 
-use super::{HOLD, LASTS, copy, work};
+use super::{LEASE_TIMEOUT, RESULT_TTL, copy, work};
 use crate::lease::{HeldLease, LeaseState, Leases};
 
-/// What one of two holders does, or that time passes.
+/// An operation of one of two holders, or the passing of time.
 #[derive(Debug, Clone)]
 enum Step {
     Look,
@@ -29,13 +29,12 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// Runs the steps; each lease that was granted is kept, and may be used more than once and at any
-/// time.
+/// Runs the steps. Every granted lease is kept and may be used repeatedly, at any time.
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let leases = Leases::memory();
     let work = work("code");
     let mut held: Vec<HeldLease> = Vec::new();
-    // The number of the lease that holds the turn, and until when no other is granted.
+    // The number of the granted lease, and the time until which no other is granted.
     let mut turn: Option<(Option<usize>, Instant)> = None;
     let mut last: Option<(usize, Instant)> = None;
     for step in steps {
@@ -56,7 +55,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                         LeaseState::Fresh => prop_assert!(last.is_some()),
                         LeaseState::Granted(lease) => {
                             prop_assert!(last.is_none() && turn.is_none());
-                            turn = Some((Some(held.len()), now + HOLD));
+                            turn = Some((Some(held.len()), now + LEASE_TIMEOUT));
                             held.push(lease);
                         }
                         LeaseState::Busy => {
@@ -72,19 +71,19 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     continue;
                 };
                 let value = [u8::try_from(number).unwrap_or(u8::MAX)];
-                leases.publish(lease, &value, LASTS).await.unwrap();
+                leases.publish(lease, &value, RESULT_TTL).await.unwrap();
                 if is_held(number) || turn.is_none() && last.is_none() {
                     turn = None;
-                    last = Some((number, now + LASTS));
+                    last = Some((number, now + RESULT_TTL));
                 }
             }
             Step::Fail(number) => {
                 let Some(lease) = held.get(number).map(copy) else {
                     continue;
                 };
-                leases.fail(lease, HOLD / 2).await.unwrap();
+                leases.fail(lease, LEASE_TIMEOUT / 2).await.unwrap();
                 if is_held(number) {
-                    turn = Some((None, now + HOLD / 2));
+                    turn = Some((None, now + LEASE_TIMEOUT / 2));
                 }
             }
             Step::Release(number) => {

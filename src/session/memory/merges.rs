@@ -1,4 +1,4 @@
-//! Merges in the process, with the rules of those in Redis.
+//! Merge notes in memory, with the semantics of those in Redis.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::MemorySessions;
 use crate::identity::Merged;
-use crate::session::merges::{UNDER_WAY, is_news, with};
+use crate::session::merges::{MERGE_NOTE_TTL, is_news, with};
 
 impl MemorySessions {
     pub(in crate::session) fn note_merge(
@@ -15,7 +15,7 @@ impl MemorySessions {
         older: &str,
         header_for: Option<Duration>,
     ) -> Option<Merged> {
-        self.keep(&into(newer), older, UNDER_WAY);
+        self.keep(&into(newer), older, MERGE_NOTE_TTL);
         let header_for = header_for?;
         let now = Instant::now();
         let mut state = self.state();
@@ -68,7 +68,7 @@ impl MemorySessions {
     }
 }
 
-/// A NUL is in no user id.
+/// User ids do not contain NUL.
 fn into(user_id: &str) -> String {
     [user_id, "\0into"].concat()
 }

@@ -1,4 +1,4 @@
-//! Sessions of one process, with the rules of those in Redis. Ends are counted by the monotonic clock.
+//! Sessions in memory, with the semantics of those in Redis. Expiry uses the monotonic clock.
 
 mod merges;
 
@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use super::control::{Listed, Page, Revoked};
-use super::lifetime::{GRACE, Lifetime, SESSION_KEYS_FOR};
+use super::lifetime::{GRACE_PERIOD, Lifetime, SESSION_KEY_TTL};
+use super::operations::{Listed, Page, Revoked};
 use super::{NewSession, Origin, Session, Skey};
 use crate::clock;
 use crate::config;
@@ -16,7 +16,7 @@ use crate::secret::Secret;
 use crate::store_error::StoreError;
 use crate::ttl_map::TtlMap;
 
-/// Sessions that end with the process. A clone shares them.
+/// Sessions that end with the process. Clones share them.
 #[derive(Clone)]
 pub struct MemorySessions {
     lifetime: Lifetime,
@@ -25,9 +25,9 @@ pub struct MemorySessions {
 
 struct State {
     sessions: TtlMap<Held>,
-    /// Hashes of a user's sessions, oldest first.
+    /// Session hashes per user, oldest first.
     lists: TtlMap<Vec<String>>,
-    rings: TtlMap<Vec<Secret>>,
+    session_key_histories: TtlMap<Vec<Secret>>,
     merged: TtlMap<Merged>,
     merge_notes: TtlMap<String>,
 }
@@ -46,7 +46,7 @@ impl MemorySessions {
             state: Arc::new(Mutex::new(State {
                 sessions: TtlMap::new(),
                 lists: TtlMap::new(),
-                rings: TtlMap::new(),
+                session_key_histories: TtlMap::new(),
                 merged: TtlMap::new(),
                 merge_notes: TtlMap::new(),
             })),
@@ -164,7 +164,7 @@ impl MemorySessions {
         amended
     }
 
-    /// All that `wanted` says yes to, oldest first.
+    /// All sessions that `wanted` accepts, oldest first.
     pub(super) fn page(&self, wanted: impl Fn(&Identity) -> bool) -> Page {
         let now = Instant::now();
         let state = self.state();
@@ -197,17 +197,26 @@ impl MemorySessions {
         let now = Instant::now();
         let name = openid_of(appid, openid);
         let mut state = self.state();
-        let mut ring = state.rings.remove(&name, now).unwrap_or_default();
-        ring.retain(|kept| kept != session_key);
-        ring.insert(0, session_key.clone());
-        ring.truncate(2);
-        state.rings.insert(&name, ring, now + SESSION_KEYS_FOR);
+        let mut history = state
+            .session_key_histories
+            .remove(&name, now)
+            .unwrap_or_default();
+        history.retain(|kept| kept != session_key);
+        history.insert(0, session_key.clone());
+        history.truncate(2);
+        state
+            .session_key_histories
+            .insert(&name, history, now + SESSION_KEY_TTL);
     }
 
     pub(super) fn session_keys(&self, appid: &str, openid: &str) -> Vec<Secret> {
         let mut state = self.state();
-        let ring = state.rings.find(&openid_of(appid, openid), Instant::now());
-        ring.map(|(ring, _)| ring.clone()).unwrap_or_default()
+        let history = state
+            .session_key_histories
+            .find(&openid_of(appid, openid), Instant::now());
+        history
+            .map(|(history, _)| history.clone())
+            .unwrap_or_default()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -220,12 +229,13 @@ impl State {
     fn sweep(&mut self, now: Instant) {
         self.sessions.sweep(now);
         self.lists.sweep(now);
-        self.rings.sweep(now);
+        self.session_key_histories.sweep(now);
         self.merged.sweep(now);
         self.merge_notes.sweep(now);
     }
 
-    /// Lists a new session and ends the user's oldest beyond the limit, with grace.
+    /// Adds a session to a user's list. The oldest sessions over the limit end after the grace
+    /// period.
     fn list(&mut self, user: &str, hash: String, lifetime: &Lifetime, now: Instant) {
         let mut list = self.lists.remove(user, now).unwrap_or_default();
         list.retain(|listed| self.sessions.find(listed, now).is_some());
@@ -236,7 +246,7 @@ impl State {
                 && !held.ending
             {
                 held.ending = true;
-                self.sessions.set_end(oldest, ends.min(now + GRACE));
+                self.sessions.set_end(oldest, ends.min(now + GRACE_PERIOD));
             }
         }
         self.lists.insert(user, list, now + lifetime.max_age);
@@ -250,7 +260,7 @@ fn name_of(holder: &Holder) -> String {
     }
 }
 
-/// A NUL is in neither.
+/// Neither part contains NUL.
 fn openid_of(appid: &str, openid: &str) -> String {
     [appid, "\0", openid].concat()
 }

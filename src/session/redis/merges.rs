@@ -1,5 +1,5 @@
-//! Merges in Redis: one key for each thing that is remembered of one, which ends by itself. Sealed: who could write down a merge
-//! would become another user by his next login.
+//! Merge notes in Redis: one key per note, each with its own expiry. They are sealed because a
+//! forged note would let the next login become another user.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::{Inner, RedisSessions, eval, get, scripts, whole_seconds};
 use crate::identity::Merged;
 use crate::redis::key_part;
-use crate::session::merges::{UNDER_WAY, is_news, with};
+use crate::session::merges::{MERGE_NOTE_TTL, is_news, with};
 use crate::store_error::StoreError;
 
-/// Times that a list is read again because another merge changed it.
-const TRIES: usize = 8;
+/// Maximum attempts to update a note that concurrent merges change.
+const MAX_ATTEMPTS: usize = 8;
 
 impl RedisSessions {
     pub(in crate::session) async fn note_merge(
@@ -23,14 +23,14 @@ impl RedisSessions {
     ) -> Result<Option<Merged>, StoreError> {
         let inner = &self.inner;
         inner
-            .keep(&inner.merge_name(newer, ":into"), older, UNDER_WAY)
+            .keep(&inner.merge_name(newer, ":into"), older, MERGE_NOTE_TTL)
             .await?;
         let Some(header_for) = header_for else {
             return Ok(None);
         };
         let (into_newer, _) = inner.merged(&inner.merge_name(newer, "")).await?;
         let name = inner.merge_name(older, "");
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let (before, found) = inner.merged(&name).await?;
             let merged = with(newer, into_newer.as_ref(), before.as_ref(), header_for);
             let Some(merged) = merged else {
@@ -47,7 +47,7 @@ impl RedisSessions {
             }
         }
         Err(StoreError::Unavailable {
-            cause: format!("what was merged into a user changed {TRIES} times meanwhile"),
+            cause: format!("storing a merge: the note changed {MAX_ATTEMPTS} times meanwhile"),
         })
     }
 
@@ -109,14 +109,14 @@ impl Inner {
         format!("{}m:{}{what}", self.prefix, key_part(user_id))
     }
 
-    /// The older id that a note of a user names.
+    /// The older id in one of a user's notes.
     async fn noted(&self, user_id: &str, what: &str) -> Result<Option<String>, StoreError> {
         let name = self.merge_name(user_id, what);
         let mut found = self.raw(&name).await?;
         Ok(self.open_merge(&name, found.as_mut()))
     }
 
-    /// What is told of a user, and the value that says so.
+    /// The merges that upstreams receive, and the stored value that they were read from.
     async fn merged(&self, name: &str) -> Result<(Option<Merged>, Option<Vec<u8>>), StoreError> {
         let found = self.raw(name).await?;
         let text = self.open_merge(name, found.clone().as_mut());

@@ -2,18 +2,19 @@
 //!
 //! | key | value | lives |
 //! |---|---|---|
-//! | `s:<hash of the skey>` | mark, then the sealed session | `session.ttl`, within `session.max_age` |
-//! | `u:{<user>}:sessions` | sorted set of those hashes by time of login | `session.max_age` after the last login |
-//! | `k:{<appid>:<openid>}` | list: fingerprint, then the sealed session_key; newest first, two at most | 30 d |
-//! | `m:<user>` | sealed: ids that were merged into this one, newest first, with commas | `users.merged.header_for` |
+//! | `s:<hash of the skey>` | mark, sealed session | `session.ttl`, within `session.max_age` |
+//! | `u:{<user>}:sessions` | those hashes by login time | `session.max_age` after the last login |
+//! | `k:{<appid>:<openid>}` | list of 2, newest first: fingerprint, sealed session_key | 30 d |
+//! | `m:<user>` | sealed: ids merged into this user, newest first | `users.merged.header_for` |
 //! | `m:<user>:into` | sealed: the older id that this one was merged into | 60 s |
-//! | `m:<user>:told` | sealed: the older id, once the merge is settled | `session.max_age` after the last login that led to this one |
+//! | `m:<user>:told` | sealed: older id, once settled | `session.max_age` after the last login |
 //!
-//! Steps that touch several keys are ordered so that a crash in between leaves at most an entry that expires.
+//! Steps that touch several keys are ordered so that a crash in between leaves at most an entry
+//! that expires.
 
-mod control;
 mod merges;
-mod ring;
+mod operations;
+mod session_key_history;
 #[cfg(test)]
 mod tests;
 
@@ -23,7 +24,7 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{cmd, pipe};
 
-use super::lifetime::{GRACE, Lifetime};
+use super::lifetime::{GRACE_PERIOD, Lifetime};
 use super::{NewSession, Origin, Session, Skey, record, scripts};
 use crate::clock;
 use crate::config;
@@ -33,12 +34,14 @@ use crate::redis::{RedisLink, eval, get, key_part};
 use crate::seal::{HEAD_LEN, Sealer};
 use crate::store_error::StoreError;
 
-/// Mark and head of a sealed session: differ from value to value, so they stand for the whole of it.
+/// Mark and head of a sealed session: unique per value, so they are compared instead of the whole.
 const VALUE_HEAD_LEN: usize = 1 + HEAD_LEN;
-/// A user's list is looked through for ended sessions when it is longer than this and no limit asks for it anyway.
-const LIST_CHECKED_FROM: usize = 64;
-/// Microseconds after which a listed session that is not there has ended. Before, its login may still be storing it.
-const STORED_WITHIN: f64 = 60e6;
+/// Without `max_per_user`, a user's list is searched for ended sessions when it is longer than
+/// this.
+const TIDY_THRESHOLD: usize = 64;
+/// Microseconds after which a listed session that does not exist has ended. Before that, its login
+/// may still be storing it.
+const STORE_TIMEOUT_MICROS: f64 = 60e6;
 
 /// Sessions shared by all replicas.
 #[derive(Clone)]
@@ -51,7 +54,7 @@ struct Inner {
     prefix: String,
     sealer: Sealer,
     lifetime: Lifetime,
-    /// Of a value that does not open.
+    /// For values that do not open.
     warning: LogThrottle,
 }
 
@@ -105,7 +108,7 @@ impl RedisSessions {
             let (inner, session) = (Arc::clone(inner), session.clone());
             tokio::spawn(async move {
                 if let Err(error) = inner.renew(&name, &value, session, now).await {
-                    tracing::debug!(error = %error, "a session was not prolonged");
+                    tracing::debug!(error = %error, "a session was not renewed");
                 }
             });
         }
@@ -139,8 +142,8 @@ impl RedisSessions {
         };
         let expires_in = inner.lifetime.at_first();
         let list = inner.list_name(&identity.holder());
-        // Listed first: a session that is listed and not there is dropped later, one that is there and not listed could
-        // not be ended by user.
+        // Listed first: a listed session that does not exist is dropped later, but a session that
+        // is not listed could not be ended by user.
         let listed = inner.list(&list, &hash).await?;
         let name = inner.session_name(&hash);
         let value = inner.seal_session(&name, &session)?;
@@ -151,10 +154,10 @@ impl RedisSessions {
             .arg(whole_seconds(expires_in))
             .to_owned();
         inner.link.query::<()>(&set).await?;
-        if inner.lifetime.max_per_user.is_some() || listed > LIST_CHECKED_FROM {
-            // The login is good whatever comes of this; the next one tidies up again.
+        if inner.lifetime.max_per_user.is_some() || listed > TIDY_THRESHOLD {
+            // The login succeeds whether or not this does; the next login tidies again.
             if let Err(error) = inner.tidy(&list, &hash).await {
-                tracing::warn!(error = %error, "a user's older sessions were not looked through");
+                tracing::warn!(error = %error, "a user's ended sessions were not removed from the list");
             }
         }
         Ok(NewSession {
@@ -186,7 +189,7 @@ impl RedisSessions {
         let list = inner.list_name(&session.identity.holder());
         let unlist = cmd("ZREM").arg(list).arg(hash).to_owned();
         if let Err(error) = inner.link.query::<()>(&unlist).await {
-            tracing::debug!(error = %error, "an ended session stays listed");
+            tracing::debug!(error = %error, "an ended session was not removed from its user's list");
         }
         Ok(Some(session))
     }
@@ -208,14 +211,14 @@ impl Inner {
         }
     }
 
-    /// Puts a session on a user's list; how many are there then.
+    /// Adds a session to a user's list; returns the length of the list.
     async fn list(&self, list: &str, hash: &str) -> Result<usize, StoreError> {
         let max_age = whole_seconds(self.lifetime.max_age);
         let add = eval(scripts::LIST, list).arg(hash).arg(max_age).to_owned();
         self.link.query(&add).await
     }
 
-    fn ring_name(&self, appid: &str, openid: &str) -> String {
+    fn history_name(&self, appid: &str, openid: &str) -> String {
         let (appid, openid) = (key_part(appid), key_part(openid));
         format!("{}k:{{{appid}:{openid}}}", self.prefix)
     }
@@ -227,7 +230,7 @@ impl Inner {
     }
 
     fn open_session(&self, name: &str, value: &mut [u8]) -> Option<Session> {
-        // The first byte is the mark; without one there is nothing sealed either.
+        // The first byte is the mark; an empty value is not sealed either.
         let text = self.open(name, value.get_mut(1..).unwrap_or_default())?;
         let session = record::read(text);
         if session.is_none() {
@@ -236,20 +239,20 @@ impl Inner {
         session
     }
 
-    /// `None`, and a word in the log, for what does not open.
+    /// Opens a sealed value. One that does not open is `None`, with a warning in the log.
     fn open<'a>(&self, name: &str, sealed: &'a mut [u8]) -> Option<&'a [u8]> {
         let opened = self.sealer.open(name, sealed);
         opened.inspect_err(|error| self.warn(error)).ok()
     }
 
-    /// Once a minute: after a rotation every request with an old skey comes here.
+    /// Throttled: after a rotation of keys every request with an old skey ends here.
     fn warn(&self, error: &dyn fmt::Display) {
         if self.warning.is_due() {
-            tracing::warn!(error = %error, "a stored value does not open and counts as absent");
+            tracing::warn!(error = %error, "a stored value does not open; treated as absent");
         }
     }
 
-    /// Prolongs a session that is still what was read; `head` is the head of that.
+    /// Renews a session whose stored value still begins with `head`.
     async fn renew(
         &self,
         name: &str,
@@ -268,8 +271,9 @@ impl Inner {
         self.link.query(&renew).await
     }
 
-    /// Drops ended sessions from a user's list and ends the oldest beyond the limit, with grace. Looks only after the new
-    /// session is stored: of two logins at once the later to look sees both.
+    /// Drops ended sessions from a user's list and ends the oldest over the limit, after the grace
+    /// period. Reads the list after the new session is stored: of two concurrent logins, the later
+    /// reader sees both.
     async fn tidy(&self, list: &str, own_hash: &str) -> Result<(), StoreError> {
         let range = cmd("ZRANGE")
             .arg(list)
@@ -293,7 +297,7 @@ impl Inner {
         let (live, gone): (Vec<_>, Vec<_>) = listed.into_iter().zip(live).partition(|x| x.1);
         let gone: Vec<String> = gone
             .into_iter()
-            .filter(|((_, time), _)| now - time > STORED_WITHIN)
+            .filter(|((_, time), _)| now - time > STORE_TIMEOUT_MICROS)
             .map(|((hash, _), _)| hash)
             .collect();
         if !gone.is_empty() {
@@ -302,10 +306,11 @@ impl Inner {
                 .await?;
         }
         let limit = self.lifetime.max_per_user.unwrap_or(usize::MAX);
-        // Those in their grace are still among the oldest: they are counted, and ended once more to no effect.
+        // Sessions in their grace period are still among the oldest: they count, and ending them
+        // again has no effect.
         for ((hash, _), _) in live.iter().take(live.len().saturating_sub(limit)) {
             let end = eval(scripts::END, &self.session_name(hash))
-                .arg(whole_seconds(GRACE))
+                .arg(whole_seconds(GRACE_PERIOD))
                 .to_owned();
             self.link.query::<()>(&end).await?;
         }
@@ -313,7 +318,7 @@ impl Inner {
     }
 }
 
-/// Redis refuses an expiry of 0.
+/// Redis rejects an expiry of 0.
 fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs().max(1)
 }

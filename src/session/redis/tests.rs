@@ -1,4 +1,4 @@
-//! What only sessions in Redis can get wrong: what lies there, who changes it, and steps that cross each other.
+//! Rules of sessions in Redis alone: stored values, their lifetimes, and concurrent steps.
 
 use deadpool_redis::redis::cmd;
 
@@ -138,7 +138,7 @@ async fn many_renewals_and_a_revocation_at_once_leave_no_session() {
         }
         revoked.push(new.skey);
     }
-    // By now the renewals of all but the last rounds have long been executed.
+    // The renewals of all but the last rounds are long executed.
     for skey in revoked {
         assert_eq!(store.find_at(&skey, NOW + 600).await.unwrap(), None);
     }
@@ -158,7 +158,7 @@ async fn the_oldest_sessions_over_the_limit_end_after_their_grace_despite_renewa
     }
     for (place, skey) in skeys.iter().enumerate() {
         let name = name_of(&store, skey);
-        // In its grace a session still works, and is not prolonged though it is due.
+        // In its grace period a session still works and is not renewed, though a renewal is due.
         let found = store.find_at(skey, NOW + 600).await.unwrap();
         assert!(found.is_some());
         let left = seconds_left(&store, &name).await;
@@ -170,7 +170,7 @@ async fn the_oldest_sessions_over_the_limit_end_after_their_grace_despite_renewa
     head[0] = scripts::LIVE;
     head.truncate(VALUE_HEAD_LEN);
     let session = store.find_at(&skeys[0], NOW).await.unwrap().unwrap();
-    // A renewal that read it before it was ended.
+    // A renewal that read the session before it was ended.
     let renewal = store.inner.renew(&first, &head, session, NOW + 600);
     renewal.await.unwrap();
     let left = seconds_left(&store, &first).await;
@@ -218,7 +218,7 @@ async fn a_users_list_drops_revoked_and_ended_sessions() {
         .unwrap();
     store.revoke(&revoked.skey).await.unwrap();
     assert_eq!(count().await, 1);
-    // Long ago, and two that a crash left behind: one a moment ago, one before that.
+    // Old entries, and two that a crash left behind: a recent one and an older one.
     let time = |seconds_ago: u64| (clock::unix_seconds() - seconds_ago) * 1_000_000;
     let add = cmd("ZADD")
         .arg(&list)
@@ -232,7 +232,7 @@ async fn a_users_list_drops_revoked_and_ended_sessions() {
         .create(&identity("o1"), &Origin::default())
         .await
         .unwrap();
-    // Two that live, and one that a login may still be storing.
+    // Two live sessions, and one that a login may still be storing.
     assert_eq!(count().await, 3);
 }
 

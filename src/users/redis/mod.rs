@@ -24,7 +24,7 @@ use deadpool_redis::redis::{cmd, pipe};
 pub use self::bans::RedisBans;
 
 use super::id::UserId;
-use super::{CreateUsers, Found};
+use super::{CreateUsers, UserLookup};
 use crate::clock;
 use crate::redis::{RedisLink, eval, get, key_part};
 use crate::store_error::StoreError;
@@ -73,13 +73,13 @@ impl RedisUsers {
         openid: &str,
         unionid: Option<&str>,
         create: CreateUsers,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<UserLookup, StoreError> {
         let by_openid = self.openid_name(appid, openid);
         let by_unionid = unionid.map(|unionid| self.unionid_name(unionid));
         let (known, joined) = self.read(&by_openid, by_unionid.as_deref()).await?;
         let (mut id, is_new) = match (known.or(joined), create) {
             (Some(id), _) => (self.resolve(id).await?, false),
-            (None, CreateUsers::No) => return Ok(Found::Unknown),
+            (None, CreateUsers::No) => return Ok(UserLookup::Unknown),
             // The unionid first: concurrent logins of two apps then find the same id before either
             // openid has one.
             (None, CreateUsers::Yes) => {
@@ -96,7 +96,7 @@ impl RedisUsers {
         {
             id = self.point(name, id).await?;
         }
-        Ok(Found::User {
+        Ok(UserLookup::User {
             user_id: id.to_string(),
             is_new: made == Some(id),
             merged: UserId::merged(id, self.passed([known, joined], id).await?),

@@ -16,8 +16,8 @@ fn users(server: &RedisServer) -> RedisUsers {
 async fn id(users: &RedisUsers, appid: &str, openid: &str, unionid: Option<&str>) -> String {
     let found = users.find_or_create(appid, openid, unionid, CreateUsers::Yes);
     match found.await.unwrap() {
-        Found::User { user_id, .. } => user_id,
-        Found::Unknown | Found::NoDirectory => panic!("a user is made"),
+        UserLookup::User { user_id, .. } => user_id,
+        UserLookup::Unknown | UserLookup::NoDirectory => panic!("a user is made"),
     }
 }
 

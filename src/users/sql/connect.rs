@@ -11,12 +11,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqliteSy
 
 use crate::config::{Sql, SqlKind, SqlPlace};
 
-/// Connections of one replica, each for one statement of a login at a time: databases allow some hundred in all.
+/// Maximum connections per replica, each for one statement at a time: databases allow some hundred
+/// in all.
 const MAX_CONNECTIONS: u32 = 8;
 
 /// Connections to one kind of database.
 #[derive(Clone)]
-pub(super) enum Pool {
+pub(super) enum DatabasePool {
     #[cfg(feature = "directory-mysql")]
     MySql(MySqlPool),
     #[cfg(feature = "directory-postgres")]
@@ -44,7 +45,7 @@ pub(super) fn address(config: &Sql) -> String {
 }
 
 /// Sets the pool up without connecting.
-pub(super) fn pool(config: &Sql) -> Pool {
+pub(super) fn pool(config: &Sql) -> DatabasePool {
     match (config.kind, &config.place) {
         #[cfg(feature = "directory-mysql")]
         (
@@ -82,7 +83,7 @@ pub(super) fn pool(config: &Sql) -> Pool {
             if let Some(ca) = &config.ca {
                 options = options.ssl_ca_from_pem(ca.clone().into_bytes());
             }
-            Pool::MySql(limits(config).connect_lazy_with(options))
+            DatabasePool::MySql(limits(config).connect_lazy_with(options))
         }
         #[cfg(feature = "directory-postgres")]
         (
@@ -115,7 +116,7 @@ pub(super) fn pool(config: &Sql) -> Pool {
             if let Some(ca) = &config.ca {
                 options = options.ssl_root_cert_from_pem(ca.clone().into_bytes());
             }
-            Pool::Postgres(limits(config).connect_lazy_with(options))
+            DatabasePool::Postgres(limits(config).connect_lazy_with(options))
         }
         #[cfg(feature = "directory-sqlite")]
         (SqlKind::Sqlite, SqlPlace::File(path)) => {
@@ -127,9 +128,9 @@ pub(super) fn pool(config: &Sql) -> Pool {
                 .synchronous(SqliteSynchronous::Full)
                 .busy_timeout(config.timeout)
                 .disable_statement_logging();
-            Pool::Sqlite(limits(config).connect_lazy_with(options))
+            DatabasePool::Sqlite(limits(config).connect_lazy_with(options))
         }
-        _ => Pool::NotBuiltIn,
+        _ => DatabasePool::NotBuiltIn,
     }
 }
 

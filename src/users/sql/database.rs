@@ -7,7 +7,7 @@ use rustls::CertificateError;
 use sqlx::error::{DatabaseError, ErrorKind};
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
 
-use super::connect::{Pool, address, pool};
+use super::connect::{DatabasePool, address, pool};
 use crate::config::{Sql, SqlKind};
 
 /// Timeout of a schema change.
@@ -16,7 +16,7 @@ const SCHEMA_CHANGE_TIMEOUT: Duration = Duration::from_secs(30);
 /// A database with lazy connections. A clone shares them.
 #[derive(Clone)]
 pub(super) struct Database {
-    pool: Pool,
+    pool: DatabasePool,
     kind: SqlKind,
     /// The address for messages: kind, host and port, or the file.
     address: String,
@@ -35,13 +35,13 @@ enum End {
 
 /// A value of a statement.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(super) enum SqlValue {
     Text(String),
     Number(i64),
 }
 
 /// A statement with the values of its question marks.
-pub(super) type Statement = (String, Vec<Value>);
+pub(super) type Statement = (String, Vec<SqlValue>);
 
 /// A row: each column as text, `None` for NULL.
 pub(super) type Line = Vec<Option<String>>;
@@ -67,12 +67,12 @@ macro_rules! with_pool {
     ($database:expr, $pool:ident => $work:expr) => {
         match &$database.pool {
             #[cfg(feature = "directory-mysql")]
-            Pool::MySql($pool) => $work,
+            DatabasePool::MySql($pool) => $work,
             #[cfg(feature = "directory-postgres")]
-            Pool::Postgres($pool) => $work,
+            DatabasePool::Postgres($pool) => $work,
             #[cfg(feature = "directory-sqlite")]
-            Pool::Sqlite($pool) => $work,
-            Pool::NotBuiltIn => Err(SqlError::Failed(
+            DatabasePool::Sqlite($pool) => $work,
+            DatabasePool::NotBuiltIn => Err(SqlError::Failed(
                 "this kind of database was not built in".to_owned(),
             )),
         }
@@ -84,8 +84,8 @@ macro_rules! query {
         let mut query = sqlx::query(AssertSqlSafe($statement));
         for value in $values {
             query = match value {
-                Value::Text(text) => query.bind(text.clone()),
-                Value::Number(number) => query.bind(*number),
+                SqlValue::Text(text) => query.bind(text.clone()),
+                SqlValue::Number(number) => query.bind(*number),
             };
         }
         query
@@ -157,7 +157,7 @@ impl Database {
     }
 
     /// Rows of text columns.
-    pub(super) async fn rows(&self, sql: &str, values: &[Value]) -> Result<Vec<Line>, SqlError> {
+    pub(super) async fn rows(&self, sql: &str, values: &[SqlValue]) -> Result<Vec<Line>, SqlError> {
         let sql = self.numbered(sql);
         with_pool!(self, pool => on_connection!(self, pool, connection => {
             let rows = query!(sql, values).fetch_all(&mut **connection).await?;
@@ -171,7 +171,7 @@ impl Database {
     }
 
     /// Runs a changing statement; returns the number of matched rows.
-    pub(super) async fn change(&self, sql: &str, values: &[Value]) -> Result<u64, SqlError> {
+    pub(super) async fn change(&self, sql: &str, values: &[SqlValue]) -> Result<u64, SqlError> {
         let sql = self.numbered(sql);
         with_pool!(self, pool => on_connection!(self, pool, connection => {
             Ok(query!(sql, values).execute(&mut **connection).await?.rows_affected())
@@ -248,7 +248,7 @@ impl Database {
 
     fn silent(&self) -> SqlError {
         SqlError::Failed(format!(
-            "{}: no answer within {:?} (users.sql.timeout)",
+            "{}: no response within {:?} (users.sql.timeout)",
             self.address, self.timeout
         ))
     }

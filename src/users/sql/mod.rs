@@ -36,7 +36,7 @@ pub use self::diagnose::Diagnosis;
 
 use self::database::{Database, SqlError};
 use self::existing::{Compatibility, ExistingUsers};
-use super::{Bans, CreateUsers, Entries, EntryKind, Found};
+use super::{Bans, CreateUsers, Entries, EntryKind, UserLookup};
 use crate::config::Sql;
 use crate::store_error::StoreError;
 
@@ -102,7 +102,7 @@ impl SqlUsers {
         openid: &str,
         unionid: Option<&str>,
         create: CreateUsers,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<UserLookup, StoreError> {
         let compatibility = self.prepared().await?;
         let (database, bans) = (&self.database, &self.bans);
         match &self.existing {

@@ -10,7 +10,7 @@
 //! | `skeygate_profiles` | the profile of a user |
 //! | `skeygate_schema` | a migration below that was done |
 
-use super::database::{Database, SqlError, Statement, Value};
+use super::database::{Database, SqlError, SqlValue, Statement};
 use crate::config::SqlKind;
 
 /// The migrations, each a list of repeatable statements, since MySQL's DDL is not transactional.
@@ -80,7 +80,7 @@ async fn run(database: &Database, number: i64, step: &[&str]) -> Result<(), SqlE
                 WHERE NOT EXISTS (SELECT 1 FROM skeygate_schema WHERE version = ?)";
     statements.push((
         done.to_owned(),
-        vec![Value::Number(number), Value::Number(number)],
+        vec![SqlValue::Number(number), SqlValue::Number(number)],
     ));
     match database.kind() {
         SqlKind::MySql => {
@@ -96,7 +96,7 @@ async fn run(database: &Database, number: i64, step: &[&str]) -> Result<(), SqlE
         }
         SqlKind::Postgres => {
             let lock = "SELECT pg_advisory_xact_lock(?)".to_owned();
-            statements.insert(0, (lock, vec![Value::Number(LOCK)]));
+            statements.insert(0, (lock, vec![SqlValue::Number(LOCK)]));
             database.transaction(&statements).await
         }
         SqlKind::Sqlite => database.transaction(&statements).await,

@@ -1,6 +1,6 @@
 //! The schema of an existing table: its columns and unique keys.
 
-use super::database::{Database, SqlError, Value};
+use super::database::{Database, SqlError, SqlValue};
 use crate::config::SqlKind;
 
 /// A table.
@@ -45,7 +45,7 @@ impl TableSchema {
             SqlKind::Postgres => (POSTGRES_COLUMNS, POSTGRES_KEYS, database.quoted(table)),
             SqlKind::Sqlite => (SQLITE_COLUMNS, SQLITE_KEYS, table.to_owned()),
         };
-        let name = [Value::Text(name)];
+        let name = [SqlValue::Text(name)];
         let mut schema = Self {
             kind: database.kind(),
             columns: Vec::new(),

@@ -5,7 +5,7 @@ use tempfile::TempDir;
 use super::SqlUsers;
 use crate::config::{Config, UserStore};
 use crate::identity::Holder;
-use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, Found};
+use crate::users::{Ban, Bans, CreateUsers, Entry, EntryKind, UserLookup};
 
 const EXISTING: &str = "table = \"member\"\ncolumns = { unionid = \"uni\" }";
 const MEMBER: &str =
@@ -30,7 +30,7 @@ fn users(folder: &TempDir, keys: &str) -> (SqlUsers, Bans) {
 async fn id(users: &SqlUsers, appid: &str, openid: &str, unionid: Option<&str>) -> String {
     let found = users.find_or_create(appid, openid, unionid, CreateUsers::Yes);
     match found.await.unwrap() {
-        Found::User { user_id, .. } => user_id,
+        UserLookup::User { user_id, .. } => user_id,
         _ => panic!("a user is made"),
     }
 }

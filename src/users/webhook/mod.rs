@@ -1,7 +1,7 @@
 //! The user directory of the operator's own service, which is called at each login. Its response is
 //! stored only in the session, and used only if all of it is valid.
 
-mod answer;
+mod response;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -107,7 +107,7 @@ impl WebhookUsers {
         let answer = answer.map_err(|error| self.unfit(&error.to_string()))?;
         match answer.status {
             200 => {
-                let told = answer::read(&answer.body, asked.request_id);
+                let told = response::read(&answer.body, asked.request_id);
                 told.map(|told| told.for_login(asked.create))
                     .map_err(|what| self.unfit(&what))
             }
@@ -124,8 +124,10 @@ impl WebhookUsers {
 
 fn told(status: u16) -> String {
     match status {
-        300..=399 => format!("answered {status}; redirects are not followed"),
-        401 | 403 => format!("answered {status}; does it know the same secret and the time?"),
-        status => format!("answered {status} instead of 200"),
+        300..=399 => format!("returned {status}; redirects are not followed"),
+        401 | 403 => {
+            format!("returned {status}; check that it has the same secret and a correct clock")
+        }
+        status => format!("returned {status} instead of 200"),
     }
 }

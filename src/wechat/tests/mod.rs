@@ -1,7 +1,7 @@
 //! The client against the fake on loopback.
 
-mod answers;
 mod open_data;
+mod responses;
 mod rotation;
 mod secrets;
 mod tries;
@@ -62,11 +62,11 @@ impl Pair {
         self.exchange().await
     }
 
-    /// As `under`, for the flaw of a bad answer.
+    /// As `under`; returns the flaw of a malformed response.
     async fn flaw_under(&self, fault: Fault) -> Flaw {
         match self.under(fault).await {
             Err(WechatError::BadAnswer { what }) => what,
-            other => panic!("not a bad answer: {other:?}"),
+            other => panic!("not a malformed response: {other:?}"),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The change of an AppSecret, and a WeChat that does not answer.
+//! The change of an AppSecret, and a WeChat that does not respond.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Connections, deadlines, and what is tried again.
+//! Connections, deadlines and retries.
 
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use tokio::time::timeout;
 
 use super::*;
 
-/// An answer that does not come.
+/// A response that never comes.
 fn never() -> Fault {
     Fault {
         delay_ms: 3_600_000,

@@ -3,7 +3,7 @@
 use super::{Compatibility, ExistingUsers, text};
 use crate::config::SqlKind;
 use crate::users::sql::PAGE_ROWS;
-use crate::users::sql::database::{Database, SqlError, Value};
+use crate::users::sql::database::{Database, SqlError, SqlValue};
 use crate::users::{Entries, Entry, EntryKind};
 
 impl ExistingUsers {
@@ -71,7 +71,7 @@ impl ExistingUsers {
 
 impl Compatibility {
     /// A user id for a comparison that an index can serve: the expression and its value.
-    pub(super) fn id(&self, database: SqlKind, id: &str) -> (String, Value) {
+    pub(super) fn id(&self, database: SqlKind, id: &str) -> (String, SqlValue) {
         const NUMBERS: [&str; 7] = [
             "int",
             "integer",
@@ -87,7 +87,7 @@ impl Compatibility {
             kind => kind,
         };
         match id.parse() {
-            Ok(number) if NUMBERS.contains(&kind) => ("?".to_owned(), Value::Number(number)),
+            Ok(number) if NUMBERS.contains(&kind) => ("?".to_owned(), SqlValue::Number(number)),
             // PostgreSQL compares text only with text.
             _ if database == SqlKind::Postgres => (format!("CAST(? AS {kind})"), text(id)),
             _ => ("?".to_owned(), text(id)),

@@ -10,10 +10,10 @@ pub(super) use self::compatibility::{Compatibility, Created};
 pub(super) use self::merges::move_ban;
 
 use self::merges::holds_on;
-use super::database::{Database, SqlError, Statement, Value};
+use super::database::{Database, SqlError, SqlValue, Statement};
 use crate::clock;
 use crate::config::ExistingTable;
-use crate::users::{Bans, CreateUsers, Found, MAX_ID_LENGTH};
+use crate::users::{Bans, CreateUsers, MAX_ID_LENGTH, UserLookup};
 
 /// Users in an existing table.
 pub(super) struct ExistingUsers {
@@ -72,7 +72,7 @@ impl ExistingUsers {
         names: Names<'_>,
         compatibility: &Compatibility,
         create: CreateUsers,
-    ) -> Result<Found, SqlError> {
+    ) -> Result<UserLookup, SqlError> {
         let known = self.by_openid(database, names).await?;
         let joined = match (&self.unionid, names.2) {
             (Some(column), Some(unionid)) => self.by_unionid(database, column, unionid).await?,
@@ -84,7 +84,7 @@ impl ExistingUsers {
             .map(|user| user.id.clone())
             .collect();
         let (id, is_new) = match (known, joined) {
-            (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
+            (None, None) if create == CreateUsers::No => return Ok(UserLookup::Unknown),
             (None, None) => (
                 self.add(database, names, compatibility.created).await?,
                 true,
@@ -116,7 +116,7 @@ impl ExistingUsers {
         {
             return Err(self.unfit(database, "holds an id that no header can"));
         }
-        Ok(Found::User {
+        Ok(UserLookup::User {
             merged: led_to.into_iter().filter(|other| *other != id).collect(),
             user_id: id,
             is_new,
@@ -203,7 +203,7 @@ impl ExistingUsers {
             match time {
                 Some(time) => {
                     places.push("?");
-                    values.push(Value::Number(i64::try_from(time).unwrap_or(i64::MAX)));
+                    values.push(SqlValue::Number(i64::try_from(time).unwrap_or(i64::MAX)));
                 }
                 None => places.push("CURRENT_TIMESTAMP"),
             }
@@ -259,6 +259,6 @@ impl ExistingUsers {
     }
 }
 
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
+fn text(text: &str) -> SqlValue {
+    SqlValue::Text(text.to_owned())
 }

@@ -3,7 +3,7 @@
 use super::{damaged, text};
 use crate::config::SqlKind;
 use crate::users::sql::PAGE_ROWS;
-use crate::users::sql::database::{Database, SqlError, Value};
+use crate::users::sql::database::{Database, SqlError, SqlValue};
 use crate::users::{Entries, Entry, EntryKind};
 
 /// A page of one kind, from the key `from` on. The parts of a key are separated by a blank, which
@@ -35,8 +35,9 @@ pub(in crate::users::sql) async fn page(
     for row in rows {
         let entry = row.into_iter().collect::<Option<Vec<String>>>();
         let entry = entry.and_then(|row| entry_of(kind, row));
-        page.entries
-            .push(entry.ok_or_else(|| damaged(database, "a row of ours is not whole"))?);
+        page.entries.push(
+            entry.ok_or_else(|| damaged(database, "a row of the managed tables is incomplete"))?,
+        );
     }
     page.next = match page.entries.last() {
         Some(last) if page.looked_at == PAGE_ROWS => Some(match last {
@@ -50,7 +51,7 @@ pub(in crate::users::sql) async fn page(
 }
 
 /// The condition for rows behind a key, in a form that each database answers by its index.
-fn beyond(database: SqlKind, kind: EntryKind, from: &str) -> (&'static str, Vec<Value>) {
+fn beyond(database: SqlKind, kind: EntryKind, from: &str) -> (&'static str, Vec<SqlValue>) {
     if from.is_empty() {
         return ("", Vec::new());
     }
@@ -70,7 +71,7 @@ fn beyond(database: SqlKind, kind: EntryKind, from: &str) -> (&'static str, Vec<
         EntryKind::Unionids => ("WHERE t.unionid > ?", vec![text(from)]),
         EntryKind::Merged => {
             let id = from.parse().unwrap_or(i64::MAX);
-            ("WHERE t.id > ?", vec![Value::Number(id)])
+            ("WHERE t.id > ?", vec![SqlValue::Number(id)])
         }
     }
 }

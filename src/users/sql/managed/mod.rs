@@ -5,10 +5,10 @@
 pub(super) mod entries;
 pub(super) mod profile;
 
-use super::database::{Database, SqlError, Statement, Value};
+use super::database::{Database, SqlError, SqlValue, Statement};
 use crate::clock;
 use crate::users::id::UserId;
-use crate::users::{Bans, CreateUsers, Found, log_merge};
+use crate::users::{Bans, CreateUsers, UserLookup, log_merge};
 
 /// Aliases followed before the tables count as damaged: each join adds one, and a person has few
 /// apps.
@@ -30,7 +30,7 @@ pub(super) async fn find_or_create(
     openid: &str,
     unionid: Option<&str>,
     create: CreateUsers,
-) -> Result<Found, SqlError> {
+) -> Result<UserLookup, SqlError> {
     let names = Names {
         database,
         appid,
@@ -42,7 +42,7 @@ pub(super) async fn find_or_create(
     let passed: Vec<UserId> = led_to.flat_map(|led| led.passed.clone()).collect();
     let (known, joined) = (known.map(|led| led.id), joined.map(|led| led.id));
     let (id, is_new) = match (known, joined) {
-        (None, None) if create == CreateUsers::No => return Ok(Found::Unknown),
+        (None, None) if create == CreateUsers::No => return Ok(UserLookup::Unknown),
         (None, None) => (names.make().await?, true),
         (Some(id), None) => {
             if let Some(unionid) = unionid {
@@ -59,7 +59,7 @@ pub(super) async fn find_or_create(
         (Some(one), Some(other)) if one == other => (one, false),
         (Some(one), Some(other)) => (names.join(bans, one, other).await?, false),
     };
-    Ok(Found::User {
+    Ok(UserLookup::User {
         user_id: id.to_string(),
         is_new,
         // An id that was joined just now is the end of one of the ways.
@@ -83,11 +83,11 @@ pub(super) fn trial() -> Result<Vec<Statement>, SqlError> {
     let id = drawn()?;
     let name = || text("skeygate-check");
     let statements = [
-        (MAKE_USER, vec![number(id), Value::Number(0)]),
+        (MAKE_USER, vec![number(id), SqlValue::Number(0)]),
         (MAKE_OPENID, vec![name(), name(), number(id)]),
         (MAKE_UNIONID, vec![name(), number(id)]),
         (MAKE_ALIAS, vec![number(id), number(id)]),
-        (MOVE_UNIONID, vec![number(id), name(), Value::Number(0)]),
+        (MOVE_UNIONID, vec![number(id), name(), SqlValue::Number(0)]),
     ];
     let owned = statements
         .into_iter()
@@ -140,7 +140,7 @@ impl Names<'_> {
         }
         let values = vec![text(self.appid), text(self.openid), number(id)];
         statements.push((MAKE_OPENID.to_owned(), values));
-        let values = vec![number(id), Value::Number(now)];
+        let values = vec![number(id), SqlValue::Number(now)];
         statements.push((MAKE_USER.to_owned(), values));
         self.database.transaction(&statements).await?;
         Ok(id)
@@ -173,7 +173,7 @@ async fn find(
     database: &Database,
     table: &str,
     which: &str,
-    values: &[Value],
+    values: &[SqlValue],
 ) -> Result<Option<Led>, SqlError> {
     let sql = format!(
         "SELECT {}, {} FROM {table} n LEFT JOIN skeygate_aliases a ON a.id = n.user_id WHERE {which}",
@@ -196,7 +196,10 @@ async fn find(
             led.passed.insert(0, first);
             Ok(Some(led))
         }
-        Some(_) => Err(damaged(database, "a row of ours holds no id")),
+        Some(_) => Err(damaged(
+            database,
+            "a row of the managed tables has an invalid id",
+        )),
     }
 }
 
@@ -232,7 +235,8 @@ async fn follow(database: &Database, mut id: UserId) -> Result<Led, SqlError> {
 }
 
 fn parse(database: &Database, id: &str) -> Result<UserId, SqlError> {
-    UserId::parse(id).ok_or_else(|| damaged(database, "a row of ours holds no id"))
+    UserId::parse(id)
+        .ok_or_else(|| damaged(database, "a row of the managed tables has an invalid id"))
 }
 
 fn endless(database: &Database) -> SqlError {
@@ -243,10 +247,10 @@ fn damaged(database: &Database, what: &str) -> SqlError {
     SqlError::Failed(format!("{}: {what}", database.address()))
 }
 
-fn text(text: &str) -> Value {
-    Value::Text(text.to_owned())
+fn text(text: &str) -> SqlValue {
+    SqlValue::Text(text.to_owned())
 }
 
-fn number(id: UserId) -> Value {
-    Value::Number(id.as_i64())
+fn number(id: UserId) -> SqlValue {
+    SqlValue::Number(id.as_i64())
 }

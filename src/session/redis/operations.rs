@@ -1,4 +1,4 @@
-//! Looking sessions through and ending them without their skeys.
+//! Lists sessions and ends them without their skeys.
 
 use std::time::Duration;
 
@@ -7,18 +7,20 @@ use deadpool_redis::redis::{cmd, pipe};
 use super::{Inner, RedisSessions, VALUE_HEAD_LEN, eval, get};
 use crate::clock;
 use crate::identity::Holder;
-use crate::session::control::{Handle, Listed, Page, Revoked};
+use crate::session::operations::{Handle, Listed, Page, Revoked};
 use crate::session::{Session, scripts};
 use crate::store_error::StoreError;
 
-/// Entries of a user's list that are looked at in one go.
-const LISTED_AT_ONCE: u64 = 200;
-/// Keys that Redis passes in one SCAN: some tenth of a millisecond of its time.
-const SCANNED_AT_ONCE: u64 = 1000;
-/// Times that a user's list is gone through again because it moved meanwhile: more than anybody logs in while that goes on.
-const PASSES: usize = 1000;
-/// Times that a session is read again because it was renewed meanwhile, which happens once in ten minutes.
-const TRIES: usize = 8;
+/// Entries of a user's list read per page.
+const LIST_PAGE_SIZE: u64 = 200;
+/// `COUNT` of one SCAN: about a tenth of a millisecond of Redis' time.
+const SCAN_COUNT: u64 = 1000;
+/// Maximum passes over a user's list that moves meanwhile: more than the logins possible in that
+/// time.
+const MAX_PASSES: usize = 1000;
+/// Maximum attempts to change a session that is renewed meanwhile, which happens once in ten
+/// minutes.
+const MAX_ATTEMPTS: usize = 8;
 
 impl RedisSessions {
     pub(in crate::session) async fn page_of(
@@ -31,7 +33,7 @@ impl RedisSessions {
         let looked_at = count(hashes.len());
         let mut page = inner.read_all(hashes).await?;
         page.looked_at = looked_at;
-        page.next = (looked_at == LISTED_AT_ONCE).then_some(from + looked_at);
+        page.next = (looked_at == LIST_PAGE_SIZE).then_some(from + looked_at);
         Ok(page)
     }
 
@@ -43,14 +45,14 @@ impl RedisSessions {
         let inner = &self.inner;
         let start = inner.session_name("");
         let named = named.map_or("", |handle| handle.start());
-        // Neither prefix nor handle has characters that mean anything in a pattern.
+        // Neither the prefix nor the handle contains pattern characters.
         let pattern = [&start, named, "*"].concat();
         let scan = cmd("SCAN")
             .arg(from)
             .arg("MATCH")
             .arg(pattern)
             .arg("COUNT")
-            .arg(SCANNED_AT_ONCE)
+            .arg(SCAN_COUNT)
             .to_owned();
         let (next, names): (u64, Vec<String>) = inner.link.read(&scan).await?;
         let hashes = names
@@ -58,7 +60,7 @@ impl RedisSessions {
             .filter_map(|name| name.strip_prefix(&start))
             .map(str::to_owned);
         let mut page = inner.read_all(hashes.collect()).await?;
-        page.looked_at = SCANNED_AT_ONCE;
+        page.looked_at = SCAN_COUNT;
         page.next = (next != 0).then_some(next);
         Ok(page)
     }
@@ -75,10 +77,10 @@ impl RedisSessions {
         &self,
         holder: &Holder,
     ) -> Result<Revoked, StoreError> {
-        self.revoke_all_within(holder, PASSES).await
+        self.revoke_all_within(holder, MAX_PASSES).await
     }
 
-    /// `revoke_all` in so many passes.
+    /// `revoke_all` with a given maximum of passes.
     pub(super) async fn revoke_all_within(
         &self,
         holder: &Holder,
@@ -90,21 +92,22 @@ impl RedisSessions {
         for _ in 0..passes {
             let ended = inner.end_listed(&list).await?;
             revoked.sessions += ended;
-            // What others took off the list moved the rest forward, past us: so again, until there is nothing left to end.
+            // Removals by others shift the list, so an index may skip entries: repeat until a pass
+            // ends none.
             if ended == 0 {
                 return Ok(revoked);
             }
         }
         Err(StoreError::Unavailable {
             cause: format!(
-                "a user's sessions: {} were ended and there are new ones all the time; try again",
+                "ending a user's sessions: {} were ended, but logins continue to create new ones; try again",
                 revoked.sessions
             ),
         })
     }
 }
 
-/// Changing sessions that are there.
+/// Changes of stored sessions.
 impl RedisSessions {
     pub(in crate::session) async fn amend(
         &self,
@@ -113,7 +116,7 @@ impl RedisSessions {
     ) -> Result<u64, StoreError> {
         let inner = &self.inner;
         let list = inner.list_name(holder);
-        // In one go: what others take off a list moves the rest forward, past whoever goes through it by pages.
+        // One read of the whole list: removals by others shift it, so paging may skip entries.
         let all = cmd("ZRANGE").arg(&list).arg(0).arg(-1).to_owned();
         let hashes: Vec<String> = inner.link.read(&all).await?;
         let mut amended = 0;
@@ -125,7 +128,7 @@ impl RedisSessions {
 }
 
 impl Inner {
-    /// Changes one session, unless it is gone or has nothing to be changed; whether it did.
+    /// Changes one session; returns whether it existed and changed.
     async fn amend(
         &self,
         list: &str,
@@ -133,7 +136,7 @@ impl Inner {
         change: &(impl Fn(&mut Session) + Sync),
     ) -> Result<bool, StoreError> {
         let name = self.session_name(hash);
-        for _ in 0..TRIES {
+        for _ in 0..MAX_ATTEMPTS {
             let found: Option<Vec<u8>> = self.link.read(&get(&name)).await?;
             let Some(mut value) = found else {
                 return Ok(false);
@@ -148,20 +151,20 @@ impl Inner {
             }
             let new_list = self.list_name(&session.identity.holder());
             if new_list != list {
-                // Listed first: one that is not listed could not be ended by user.
+                // Listed first: a session that is not listed cannot be ended by user.
                 self.list(&new_list, hash).await?;
             }
             let mut sealed = self.seal_session(&name, &session)?;
             value.truncate(VALUE_HEAD_LEN);
             if let (Some(mark), Some(sealed_mark)) = (value.first(), sealed.first_mut()) {
-                // One that is ending goes on to end.
+                // An ending session stays ending.
                 *sealed_mark = *mark;
             }
             let amend = eval(scripts::AMEND, &name)
                 .arg(value)
                 .arg(sealed)
                 .to_owned();
-            // Lost against a renewal: read it again.
+            // Otherwise a renewal came first: read the session again.
             if self.link.query::<bool>(&amend).await? {
                 if new_list != list {
                     self.link
@@ -172,21 +175,21 @@ impl Inner {
             }
         }
         Err(StoreError::Unavailable {
-            cause: format!("a session changed {TRIES} times while it was to be amended"),
+            cause: format!("a session changed {MAX_ATTEMPTS} times while it was being updated"),
         })
     }
 
-    /// Hashes of a user's list from an index on.
+    /// Hashes in a user's list from an index on.
     async fn listed(&self, list: &str, from: u64) -> Result<Vec<String>, StoreError> {
         let range = cmd("ZRANGE")
             .arg(list)
             .arg(from)
-            .arg(from + LISTED_AT_ONCE - 1)
+            .arg(from + LIST_PAGE_SIZE - 1)
             .to_owned();
         self.link.read(&range).await
     }
 
-    /// Ends every session on a list; how many there were.
+    /// Ends all sessions in a list; returns how many existed.
     async fn end_listed(&self, list: &str) -> Result<u64, StoreError> {
         let (mut from, mut ended) = (0, 0);
         loop {
@@ -199,8 +202,9 @@ impl Inner {
                 commands.cmd("DEL").arg(self.session_name(hash));
             }
             let deleted: Vec<bool> = self.link.pipeline(&commands).await?;
-            // Only those that were there come off the list: of another the login may be just about to store it, and a session
-            // that is not listed could not be ended by user.
+            // Removes only the hashes of sessions that existed. A listed session that does not
+            // exist may be about to be stored by its login, and unlisted it could not be ended by
+            // user.
             let looked_at = count(hashes.len());
             let gone: Vec<String> = hashes
                 .into_iter()
@@ -216,7 +220,7 @@ impl Inner {
         }
     }
 
-    /// Those that are there and have not ended.
+    /// The sessions that exist and have not expired.
     async fn read_all(&self, hashes: Vec<String>) -> Result<Page, StoreError> {
         let mut page = Page::default();
         if hashes.is_empty() {
@@ -233,7 +237,7 @@ impl Inner {
         let now = clock::unix_seconds();
         let found = hashes.into_iter().zip(names).zip(values).zip(ends);
         for (((hash, name), value), left) in found {
-            // -2: it ended between the two.
+            // -2: it expired between the two commands.
             let Some(mut value) = value.filter(|_| left != -2) else {
                 continue;
             };

@@ -22,7 +22,7 @@ const MAX_LOGGED_REASON: usize = 256;
 /// The fields of an object. A duplicate name is refused, because readers that take the first and
 /// the last would disagree.
 #[derive(Deserialize)]
-struct Answer<'a> {
+struct ResponseFields<'a> {
     #[serde(borrow, default, deserialize_with = "there")]
     deny: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "there")]
@@ -37,17 +37,19 @@ struct Answer<'a> {
 pub(super) fn read(body: &[u8], request_id: &str) -> Result<LookupResponse, String> {
     match serde_json::from_slice::<Value>(body) {
         Ok(Value::Object(_)) => {}
-        Ok(_) => return Err("the answer is no JSON object".to_owned()),
-        Err(_) => return Err("the answer is not JSON".to_owned()),
+        Ok(_) => return Err("the response is not a JSON object".to_owned()),
+        Err(_) => return Err("the response is not JSON".to_owned()),
     }
     // The JSON is valid, so a duplicate name is the only possible fault.
-    let twice = |_| "the answer has a field twice".to_owned();
-    let answer: Answer<'_> = serde_json::from_slice(body).map_err(twice)?;
+    let twice = |_| "the response has a duplicate field".to_owned();
+    let answer: ResponseFields<'_> = serde_json::from_slice(body).map_err(twice)?;
     if denies(value(answer.deny), request_id)? {
         return Ok(LookupResponse::Denied);
     }
     let user_id = match value(answer.user_id) {
-        None => return Err("the answer has no `user_id`; send null for an unknown user".to_owned()),
+        None => {
+            return Err("the response has no `user_id`; send null for an unknown user".to_owned());
+        }
         Some(Value::Null) => return Ok(LookupResponse::Unknown),
         Some(value) => user_id(&value)?,
     };
@@ -61,7 +63,7 @@ pub(super) fn read(body: &[u8], request_id: &str) -> Result<LookupResponse, Stri
         (Some(Value::Array(list)), _) if list.is_empty() => BTreeMap::new(),
         (Some(Value::Object(_)), Some(claims)) => read_claims(claims)?,
         (None | Some(Value::Null), _) => BTreeMap::new(),
-        (Some(_), _) => return Err("`claims` is no JSON object".to_owned()),
+        (Some(_), _) => return Err("`claims` is not a JSON object".to_owned()),
     };
     Ok(LookupResponse::User {
         user_id,
@@ -145,7 +147,7 @@ impl<'de> Visitor<'de> for ClaimsVisitor {
 
 fn read_claims(claims: &RawValue) -> Result<BTreeMap<String, String>, String> {
     let Claims(claims) = serde_json::from_str(claims.get())
-        .map_err(|_| "the answer has a claim twice".to_owned())?;
+        .map_err(|_| "the response has a duplicate claim".to_owned())?;
     if claims.len() > MAX_CLAIMS {
         return Err(format!("there are more than {MAX_CLAIMS} claims"));
     }
@@ -241,12 +243,12 @@ mod tests {
         let long = format!(r#"{{"user_id":1,"claims":{{"a":"{}"}}}}"#, "é".repeat(129));
         let name = format!(r#"{{"user_id":1,"claims":{{"{}":1}}}}"#, "s".repeat(33));
         for (answer, what) in [
-            ("", "the answer is not JSON"),
-            ("<b>s3cret</b>", "the answer is not JSON"),
-            ("\"s3cret\"", "the answer is no JSON object"),
+            ("", "the response is not JSON"),
+            ("<b>s3cret</b>", "the response is not JSON"),
+            ("\"s3cret\"", "the response is not a JSON object"),
             (
                 "{}",
-                "the answer has no `user_id`; send null for an unknown user",
+                "the response has no `user_id`; send null for an unknown user",
             ),
             (
                 r#"{"user_id":4.2}"#,
@@ -262,15 +264,15 @@ mod tests {
             ),
             (
                 r#"{"deny":true,"deny":false,"user_id":3}"#,
-                "the answer has a field twice",
+                "the response has a duplicate field",
             ),
             (
                 r#"{"user_id":3,"user_id":null}"#,
-                "the answer has a field twice",
+                "the response has a duplicate field",
             ),
             (
                 r#"{"user_id":3,"claims":{"role":"user","role":"admin"}}"#,
-                "the answer has a claim twice",
+                "the response has a duplicate claim",
             ),
             (
                 r#"{"user_id":["s3cret"]}"#,
@@ -298,7 +300,7 @@ mod tests {
             ),
             (
                 r#"{"user_id":1,"claims":["s3cret"]}"#,
-                "`claims` is no JSON object",
+                "`claims` is not a JSON object",
             ),
             (
                 r#"{"user_id":1,"claims":{"Role":"s3cret"}}"#,

@@ -1,5 +1,6 @@
-//! Sessions as an operator sees them: listed, named by handles, ended without their skey. All of it comes in pages, so that no
-//! store is too large to be looked through. Who may do so, and what is written down of it, is the caller's affair.
+//! Session management for operators: list sessions, name them by handle, end them without their
+//! skey. Results come in pages, so that the size of the store does not matter. Authorization and
+//! the audit log are the caller's part.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use super::{Session, SessionStore};
 use crate::identity::Holder;
 use crate::store_error::StoreError;
 
-/// The name of a session to operators: the first characters of its skey's hash, which open nothing.
+/// A session's name for operators: the first characters of its skey's hash. It opens no session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handle(String);
 
@@ -16,78 +17,80 @@ pub struct Handle(String);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listed {
     pub(super) hash: String,
-    /// What it is.
+    /// The stored session.
     pub session: Session,
-    /// Until it ends unless it is used.
+    /// Remaining lifetime if it is not used.
     pub expires_in: Duration,
 }
 
-/// Some of what is looked through.
+/// One page of a listing.
 #[derive(Debug, Default)]
 pub struct Page {
-    /// Live sessions. While others come and go, one may come up twice.
+    /// Live sessions. A session may appear on two pages when others are created or ended meanwhile.
     pub listed: Vec<Listed>,
-    /// Sessions that do not open with our keys; they are of no use to anybody who has them.
+    /// Sessions that do not open with the configured keys; no client can use them.
     pub unreadable: u64,
-    /// Entries of the store that were passed on the way.
+    /// Store entries passed over so far, for progress.
     pub looked_at: u64,
-    /// Where to go on; `None` at the end.
+    /// Where the next page begins; `None` on the last page.
     pub next: Option<u64>,
 }
 
-/// What ending sessions came to.
+/// Result of ending sessions.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Revoked {
-    /// So many are ended now.
+    /// Number of sessions ended.
     pub sessions: u64,
 }
 
 impl Handle {
-    /// Characters that are shown: 72 bits.
-    const SHOWN: usize = 12;
-    /// A whole hash.
-    const LONGEST: usize = 43;
+    /// Characters displayed: 72 bits.
+    const SHOWN_LENGTH: usize = 12;
+    /// Length of a whole hash.
+    const MAX_LENGTH: usize = 43;
 
-    /// A handle as it is shown, or longer. `None` for what is none.
+    /// Parses a handle as displayed, or a longer part of the hash. `None` when it is not a handle.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
-        let fits = (Self::SHOWN..=Self::LONGEST).contains(&text.len()) && text.bytes().all(allowed);
+        let fits = (Self::SHOWN_LENGTH..=Self::MAX_LENGTH).contains(&text.len())
+            && text.bytes().all(allowed);
         fits.then(|| Self(text.replace('.', "-")))
     }
 
-    /// Whether it names the session with this hash.
+    /// Whether the handle names the session with this hash.
     #[must_use]
     pub(super) fn names(&self, hash: &str) -> bool {
         hash.starts_with(&self.0)
     }
 
-    /// How hashes begin that it names.
+    /// The prefix of the hashes it names.
     pub(super) fn start(&self) -> &str {
         &self.0
     }
 }
 
 impl fmt::Display for Handle {
-    /// Dots for hyphens: a handle that began with a hyphen would be an option on a command line.
+    /// Prints dots for hyphens: a handle with a leading hyphen would be read as a command-line
+    /// option.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.replace('-', "."))
     }
 }
 
 impl Listed {
-    /// Whether a handle names it.
+    /// Whether the handle names this session.
     #[must_use]
     pub fn is_named(&self, handle: &Handle) -> bool {
         handle.names(&self.hash)
     }
 
-    /// Its name.
+    /// The session's handle.
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle(
             self.hash
-                .get(..Handle::SHOWN)
+                .get(..Handle::SHOWN_LENGTH)
                 .unwrap_or(&self.hash)
                 .to_owned(),
         )
@@ -95,7 +98,7 @@ impl Listed {
 }
 
 impl SessionStore {
-    /// A user's sessions in order of login, from `next` of the page before, 0 at first.
+    /// A user's sessions in order of login. `from` is `next` of the previous page, 0 for the first.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -106,8 +109,8 @@ impl SessionStore {
         }
     }
 
-    /// Everybody's sessions in no order, or those that a handle names; from `next` of the page before, 0 at first. A page may
-    /// be empty and not the last.
+    /// All sessions in no order, or only those that `named` matches. `from` is `next` of the
+    /// previous page, 0 for the first. An empty page is not necessarily the last.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -123,7 +126,7 @@ impl SessionStore {
         }
     }
 
-    /// Entries that `page` will look at, about.
+    /// Approximate number of entries that `page` will pass over.
     ///
     /// # Errors
     /// The store cannot answer.
@@ -134,11 +137,12 @@ impl SessionStore {
         }
     }
 
-    /// Changes every session that a user has, on every replica; how many were changed. One that is somebody else's afterwards is
-    /// found with his from then on. A login that is under way meanwhile may leave one that is not changed.
+    /// Applies `change` to all sessions of a user, on every replica; returns how many changed. A
+    /// session that changes its user is listed under the new user from then on. A concurrent login
+    /// may leave a session unchanged.
     ///
     /// # Errors
-    /// The store did not confirm it: some may be as they were.
+    /// The store did not confirm it: some sessions may be unchanged.
     pub async fn amend(
         &self,
         holder: &Holder,
@@ -150,7 +154,7 @@ impl SessionStore {
         }
     }
 
-    /// Ends a session at once, on every replica. Whether there was one.
+    /// Ends a session at once, on every replica. Returns whether it existed.
     ///
     /// # Errors
     /// The store did not confirm it: the session may live on.
@@ -161,7 +165,8 @@ impl SessionStore {
         }
     }
 
-    /// Ends all sessions of a user at once, on every replica. A login that is under way meanwhile may leave a new one.
+    /// Ends all sessions of a user at once, on every replica. A concurrent login may leave a new
+    /// one.
     ///
     /// # Errors
     /// The store did not confirm it: some may live on.
@@ -312,7 +317,7 @@ mod tests {
             let after = store.page_of(&ann.holder(), 0).await.unwrap().listed;
             assert_eq!((before.len(), after.len()), (3, 3));
             for (before, after) in before.iter().zip(&after) {
-                // The one that is ending goes on to end, the others last as long as they did.
+                // The ending session still ends, the others keep their expiry.
                 assert!(after.expires_in <= before.expires_in);
             }
             let bobs_session = store.find(&bobs).await.unwrap().unwrap();

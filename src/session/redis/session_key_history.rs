@@ -1,15 +1,16 @@
-//! A user's session_keys: the newest and the one before it, because WeChat may replace the key while data sealed under
-//! the old one is still on its way.
+//! A user's session_keys: the newest and the one before it, because WeChat may replace the key
+//! while data encrypted with the old one is still in transit.
 
 use deadpool_redis::redis::cmd;
 use ring::digest::{SHA256, digest};
 
 use super::{Inner, RedisSessions, eval, scripts, whole_seconds};
 use crate::secret::Secret;
-use crate::session::lifetime::SESSION_KEYS_FOR;
+use crate::session::lifetime::SESSION_KEY_TTL;
 use crate::store_error::StoreError;
 
-/// First bytes of a session_key's hash; tells a repeated one without opening it. Of 128 random bits it betrays nothing.
+/// Leading bytes of a session_key's hash, which recognize a repeated key without opening it. They
+/// reveal nothing useful of its 128 random bits.
 const FINGERPRINT_LEN: usize = 8;
 
 impl RedisSessions {
@@ -20,7 +21,7 @@ impl RedisSessions {
         session_key: &Secret,
     ) -> Result<(), StoreError> {
         let inner = &self.inner;
-        let name = inner.ring_name(appid, openid);
+        let name = inner.history_name(appid, openid);
         let text = session_key.expose().as_bytes();
         let hash = digest(&SHA256, &[name.as_bytes(), b"\0", text].concat());
         let fingerprint = hash.as_ref().get(..FINGERPRINT_LEN).unwrap_or_default();
@@ -28,7 +29,7 @@ impl RedisSessions {
         let remember = eval(scripts::REMEMBER, &name)
             .arg(fingerprint)
             .arg(value)
-            .arg(whole_seconds(SESSION_KEYS_FOR))
+            .arg(whole_seconds(SESSION_KEY_TTL))
             .to_owned();
         inner.link.query(&remember).await
     }
@@ -39,7 +40,7 @@ impl RedisSessions {
         openid: &str,
     ) -> Result<Vec<Secret>, StoreError> {
         let inner = &self.inner;
-        let name = inner.ring_name(appid, openid);
+        let name = inner.history_name(appid, openid);
         let values: Vec<Vec<u8>> = inner
             .link
             .read(cmd("LRANGE").arg(&name).arg(0).arg(-1))

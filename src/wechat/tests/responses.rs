@@ -133,7 +133,7 @@ async fn an_errcode_outside_the_table_is_unknown_and_the_operators_matter() {
     assert_eq!(error.rid(), Some("aBc.D1"));
     assert_eq!(
         error.to_string(),
-        "asking wechat: errcode 99999: not an errcode this version knows; look it up in wechat's \
+        "calling wechat: errcode 99999: not an errcode this version knows; look it up in wechat's \
          documentation (errmsg: new, hints: [ req_id: aBc.D1 ])"
     );
 }

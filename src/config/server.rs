@@ -176,8 +176,9 @@ impl Server {
         Some(server)
     }
 
-    /// The value of `max_connections_per_address`. Half by default: a single address cannot take all
-    /// connections, and a proxy missing in `trusted_proxies` still gets far more than it keeps open.
+    /// The value of `max_connections_per_address`. Half by default: a single address cannot take
+    /// all connections, and a proxy missing in `trusted_proxies` still gets far more than it keeps
+    /// open.
     #[must_use]
     pub fn connections_of_one_address(&self) -> usize {
         match self.max_connections_per_address {

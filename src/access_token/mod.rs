@@ -171,7 +171,7 @@ impl AccessTokens {
         app: &App,
         ahead: Duration,
     ) -> Result<(Option<Secret>, LeaseState), StoreError> {
-        let work = Work::named(key(&app.appid, ""), &app.appid, LEASE_TIMEOUT);
+        let work = Work::named(key(&app.appid, ""), &app.appid, LEASE_TIMEOUT).repeatable();
         let Look { result, state } = self.leases.look(&work, ahead).await?;
         let token = result.and_then(|bytes| String::from_utf8(bytes).ok());
         Ok((token.map(Secret::new), state))

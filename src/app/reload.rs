@@ -3,15 +3,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::App;
 use crate::admin::{ReloadReport, ReloadRequest};
 use crate::config::{Config, ConfigError, Loaded, Problem, WatchedFiles};
+
+/// Time to read the configuration with every file that it names.
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Reads the configuration again and puts it to work.
 pub struct Reloader {
@@ -23,6 +27,8 @@ pub struct Reloader {
     /// The files as they were when they were read last, well or not.
     files: WatchedFiles,
     requests: Option<mpsc::Receiver<ReloadRequest>>,
+    /// One read of the files at a time.
+    reading: Arc<Semaphore>,
 }
 
 /// The trigger of a reload.
@@ -53,6 +59,7 @@ impl Reloader {
             file,
             started_with,
             files,
+            reading: Arc::new(Semaphore::new(1)),
         }
     }
 
@@ -99,20 +106,25 @@ impl Reloader {
     }
 
     async fn reload(&mut self, cause: Cause) -> ReloadReport {
-        let before = self.files_now().await;
         let file = self.file.clone();
-        let read = spawn_blocking(move || Config::load_watched(&file)).await;
-        let report = match read {
-            Ok((loaded, after)) => {
-                self.files = after.as_of(&before);
+        let report = match self.read(move || Config::load_watched(&file)).await {
+            Some((loaded, files)) => {
+                self.files = files;
                 match loaded {
                     Ok(loaded) => self.apply(loaded).await,
                     Err(error) => refused(&error),
                 }
             }
-            Err(_) => ReloadReport::Refused {
-                problems: vec!["reading the configuration panicked; please report this".to_owned()],
-            },
+            None => {
+                let problem = format!(
+                    "reading the configuration took longer than {} s; is one of its files a pipe, or on a disk that hangs?",
+                    READ_TIMEOUT.as_secs()
+                );
+                tracing::error!(problem, "configuration");
+                ReloadReport::Refused {
+                    problems: vec![problem],
+                }
+            }
         };
         match &report {
             ReloadReport::Applied { needs_restart } if needs_restart.is_empty() => {
@@ -158,10 +170,28 @@ impl Reloader {
         }
     }
 
+    /// The files as they are now; as they were, when they cannot be read in time.
     async fn files_now(&self) -> WatchedFiles {
         let files = self.files.clone();
-        let now = spawn_blocking(move || files.now()).await;
-        now.unwrap_or_else(|_| self.files.clone())
+        let now = self.read(move || files.now()).await;
+        now.unwrap_or_else(|| self.files.clone())
+    }
+
+    /// Reads files in a thread of its own. `None` after `READ_TIMEOUT`, and at once while an earlier
+    /// read has not come back: a disk that hangs holds one thread, and no reload for good.
+    async fn read<T: Send + 'static>(
+        &self,
+        read: impl FnOnce() -> T + Send + 'static,
+    ) -> Option<T> {
+        let permit = Arc::clone(&self.reading).try_acquire_owned().ok()?;
+        let reading = spawn_blocking(move || {
+            let _permit = permit;
+            read()
+        });
+        match timeout(READ_TIMEOUT, reading).await {
+            Ok(Ok(read)) => Some(read),
+            Ok(Err(_)) | Err(_) => None,
+        }
     }
 }
 

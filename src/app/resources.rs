@@ -62,12 +62,13 @@ impl Resources {
         } = &self.stores;
         let sessions = sessions.reconfigured(&config.session, &config.apps);
         let leases = self.leases.reconfigured(config);
+        // Of the configuration in use: another kind of store needs a restart.
+        let users = previous.map_or(users, |previous| &previous.users);
         let users = match (users, &config.users.store) {
             (UserDirectory::Webhook(_), UserStore::Webhook(webhook)) => {
                 let users = WebhookUsers::new(webhook).map_err(StartError::Webhook)?;
                 UserDirectory::Webhook(users)
             }
-            // Another store needs a restart.
             (users, _) => users.clone(),
         };
         let wechat = match previous {
@@ -94,13 +95,14 @@ impl Resources {
             },
             self.tasks.clone(),
         )
-        .with_profiles(Profiles::new(users, &config.users.profile));
+        .with_profiles(Profiles::new(users.clone(), &config.users.profile));
         let logins = match previous {
             None => logins,
             Some(previous) => logins.with_limits_of(&previous.logins),
         };
         Ok(Services {
             sessions,
+            users,
             logins: Arc::new(logins),
             tokens: Arc::new(tokens),
             wechat,

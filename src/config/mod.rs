@@ -29,12 +29,9 @@ mod upstream;
 mod users;
 mod values;
 mod warnings;
-mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use toml::de::DeTable;
 
@@ -48,6 +45,7 @@ pub use self::identity::{Identity, Template, TemplatePart, is_claim_name};
 pub use self::key_list::keys;
 pub use self::paths::PathPattern;
 pub use self::rate_limit::{Quota, Rate, RateLimit, RateLimits};
+pub use self::reader::WatchedFiles;
 pub use self::reader::units::duration;
 pub use self::reader::{ConfigError, Excerpt, Key, KeyInfo, Kind, Problem, Reload, Severity};
 pub use self::redis::Redis;
@@ -62,7 +60,6 @@ pub use self::upstream::{HostHeader, Upstream};
 pub use self::users::{ExistingTable, ProfileField, Sql, SqlKind, SqlPlace, SqlTls};
 pub use self::users::{Merged, UserStore, Users, Webhook};
 pub use self::values::{ListenAddress, ServerAddress};
-pub use self::watch::WatchedFiles;
 
 /// The whole of gateway.toml, checked.
 #[derive(Debug, Clone)]
@@ -142,33 +139,27 @@ impl Config {
         Self::load_watched(path).0
     }
 
-    /// As `load`, with the state of every file that was read, also of those that a bad
-    /// configuration names.
+    /// As `load`, with what every file held that was read, also of those that a bad configuration
+    /// names.
     pub fn load_watched(path: &Path) -> (Result<Loaded, ConfigError>, WatchedFiles) {
-        // Before they are read: a file that changes meanwhile is seen as changed afterwards.
-        let before = WatchedFiles::new([path.to_owned()]);
-        let mut named = Vec::new();
-        let loaded = Self::load_naming(path, &mut named);
-        (loaded, before.with(named))
+        let mut files = WatchedFiles::default();
+        let loaded = Self::load_noting(path, &mut files);
+        (loaded, files)
     }
 
-    fn load_naming(path: &Path, named: &mut Vec<PathBuf>) -> Result<Loaded, ConfigError> {
+    fn load_noting(path: &Path, files: &mut WatchedFiles) -> Result<Loaded, ConfigError> {
         let file = path.display().to_string();
-        let unreadable = |source| ConfigError::Unreadable {
-            file: file.clone(),
-            source,
+        let read = reader::read(path);
+        files.note(path, &read);
+        let bytes = match read {
+            Ok(read) => read.bytes,
+            Err(source) => return Err(ConfigError::Unreadable { file, source }),
         };
-        let mut bytes = Vec::new();
-        let opened = File::open(path).map_err(unreadable)?;
-        opened
-            .take(FILE_LIMIT + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
         if u64::try_from(bytes.len()).unwrap_or(u64::MAX) > FILE_LIMIT {
             return Err(ConfigError::TooLarge { file });
         }
         match str::from_utf8(&bytes) {
-            Ok(text) => Self::parse_naming(&file, text, &process_variable, named),
+            Ok(text) => Self::parse_noting(&file, text, &process_variable, files),
             Err(error) => {
                 let good = bytes.get(..error.valid_up_to()).unwrap_or_default();
                 let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
@@ -187,14 +178,14 @@ impl Config {
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigError> {
-        Self::parse_naming(name, text, environment, &mut Vec::new())
+        Self::parse_noting(name, text, environment, &mut WatchedFiles::default())
     }
 
-    fn parse_naming(
+    fn parse_noting(
         name: &str,
         text: &str,
         environment: &dyn Fn(&str) -> Option<String>,
-        named: &mut Vec<PathBuf>,
+        files: &mut WatchedFiles,
     ) -> Result<Loaded, ConfigError> {
         // A byte order mark is nothing that an editor shows.
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
@@ -209,7 +200,7 @@ impl Config {
         let cx = Cx::new(text, environment, folder, removed::cure);
         let config = read::tables(&cx, document.get_ref());
         source.hide(cx.hidden.take());
-        named.extend(cx.files.take());
+        files.extend(cx.files.take());
         let (errors, warnings): (Vec<Finding>, Vec<Finding>) = cx
             .found
             .take()

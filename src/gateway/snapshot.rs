@@ -16,6 +16,7 @@ use crate::login::Logins;
 use crate::route::RouteTable;
 use crate::session::SessionStore;
 use crate::upstream::Upstream;
+use crate::users::UserDirectory;
 use crate::wechat::Wechat;
 
 /// Routes, upstreams, logins and rules of one configuration.
@@ -85,6 +86,8 @@ impl std::error::Error for UnknownUpstream {}
 pub struct Services {
     /// The session store.
     pub sessions: SessionStore,
+    /// The user directory.
+    pub users: UserDirectory,
     /// Logs users in.
     pub logins: Arc<Logins>,
     /// WeChat's API.

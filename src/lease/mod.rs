@@ -48,6 +48,8 @@ pub struct Work {
     appid: String,
     /// Maximum time of a holder.
     hold: Duration,
+    /// Whether it may be done again while there is a result that cannot be read.
+    is_repeatable: bool,
 }
 
 /// The right to do a piece of work. It expires by itself; dropping it does not end it earlier.
@@ -114,7 +116,16 @@ impl Work {
             name,
             appid: appid.to_owned(),
             hold,
+            is_repeatable: false,
         }
+    }
+
+    /// Work that may be done again at any time, so that a result sealed under an unknown key counts
+    /// as none. Other work waits until such a result ends: a login code must not be sent twice.
+    #[must_use]
+    pub fn repeatable(mut self) -> Self {
+        self.is_repeatable = true;
+        self
     }
 }
 

@@ -79,10 +79,13 @@ impl RedisLeases {
     }
 
     pub(super) async fn look(&self, work: &Work, ahead: Duration) -> Result<Look, StoreError> {
-        let look = self.look_once(work, millis(ahead).min(ALWAYS_DUE)).await?;
+        let mut look = self.look_once(work, millis(ahead).min(ALWAYS_DUE)).await?;
         if look.result.is_none() && matches!(look.state, LeaseState::Fresh) {
             // It is sealed under a key that is not configured here.
-            return self.look_once(work, ALWAYS_DUE).await;
+            if work.is_repeatable {
+                return self.look_once(work, ALWAYS_DUE).await;
+            }
+            look.state = LeaseState::Busy;
         }
         Ok(look)
     }

@@ -43,6 +43,7 @@ impl Bucket {
     /// # Errors
     /// The bucket has no room for one more request; `used` as it was.
     pub(super) fn take(&self, used: u64) -> Result<u64, u64> {
+        let used = self.clamped(used);
         let after = used.saturating_add(self.interval);
         if after > self.full {
             return Err(used);
@@ -50,7 +51,13 @@ impl Bucket {
         Ok(after)
     }
 
+    /// Counts outlive a reload: those of a larger bucket fill this one, and no more.
+    pub(super) fn clamped(&self, used: u64) -> u64 {
+        used.min(self.full)
+    }
+
     pub(super) fn status(&self, used: u64) -> RateLimitStatus {
+        let used = self.clamped(used);
         let left = self.full.saturating_sub(used) / self.interval;
         RateLimitStatus {
             limit: self.burst,
@@ -61,7 +68,7 @@ impl Bucket {
 
     /// Whole seconds until the next request is allowed; at least 1.
     pub(super) fn wait(&self, used: u64) -> u32 {
-        let over = used.saturating_add(self.interval);
+        let over = self.clamped(used).saturating_add(self.interval);
         seconds(over.saturating_sub(self.full)).max(1)
     }
 }

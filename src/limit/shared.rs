@@ -12,19 +12,22 @@ use super::{Limit, RateLimitExceeded, RateLimitKey, RateLimitStatus};
 use crate::redis::{RedisLink, eval};
 
 /// Counts one request. Returns whether it is allowed and `used` afterwards, in microseconds. After
-/// a clock that was set back, as in a failover, `used` is at most one bucket. The script is sent
-/// whole with every call, since EVALSHA costs a second round trip when the script cache is empty.
-/// Key: the caller. Arguments: the interval of the rate and the size of the bucket, in
-/// microseconds.
+/// a clock that was set back, as in a failover, or a reload with a smaller bucket, `used` is one
+/// bucket, and stored as that. The script is sent whole with every call, since EVALSHA costs a
+/// second round trip when the script cache is empty. Key: the caller. Arguments: the interval of
+/// the rate and the size of the bucket, in microseconds.
 const COUNT: &str = "
 local t = redis.call('TIME')
 local now = t[1] * 1000000 + t[2]
 local full = tonumber(ARGV[2])
-local used = math.max(0, math.min(full, (tonumber(redis.call('GET', KEYS[1]) or 0) or 0) - now))
-local after = used + ARGV[1]
-if after > full then return {0, used} end
-redis.call('SET', KEYS[1], string.format('%.0f', now + after), 'PX', math.ceil(after / 1000))
-return {1, after}";
+local stored = (tonumber(redis.call('GET', KEYS[1]) or 0) or 0) - now
+local used = math.max(0, math.min(full, stored))
+local allowed = used + ARGV[1] <= full
+if allowed then used = used + ARGV[1] end
+if allowed or stored > full then
+  redis.call('SET', KEYS[1], string.format('%.0f', now + used), 'PX', math.ceil(used / 1000))
+end
+return {allowed and 1 or 0, used}";
 
 pub(super) struct SharedCounter {
     link: RedisLink,
@@ -48,7 +51,9 @@ impl SharedCounter {
         // Read before Redis reads its clock, so that a caller never waits longer than Redis
         // requires.
         let now = limit.callers.now();
-        let known = limit.bucket.take(limit.callers.used(caller, now));
+        let known = limit
+            .bucket
+            .take(limit.callers.used(&limit.bucket, caller, now));
         if known.is_err() {
             return limit.outcome(known);
         }

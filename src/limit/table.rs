@@ -56,13 +56,17 @@ impl Table {
     ) -> Result<u64, u64> {
         self.change(caller, now, |used| match bucket.take(used) {
             Ok(after) => (Some(after), Ok(after)),
-            Err(used) => (None, Err(used)),
+            // Stored, since a count of a larger bucket would refuse the caller until it ends.
+            Err(full) => ((full < used).then_some(full), Err(full)),
         })
     }
 
-    /// `used` of a caller's bucket.
-    pub(super) fn used(&self, caller: RateLimitKey<'_>, now: u64) -> u64 {
-        self.change(caller, now, |used| (None, used))
+    /// `used` of a caller's bucket, at most the whole bucket.
+    pub(super) fn used(&self, bucket: &Bucket, caller: RateLimitKey<'_>, now: u64) -> u64 {
+        self.change(caller, now, |used| {
+            let clamped = bucket.clamped(used);
+            ((clamped < used).then_some(clamped), clamped)
+        })
     }
 
     /// Raises `used` of a caller's bucket to at least `to`.
@@ -192,9 +196,9 @@ mod tests {
         let (table, bucket) = (Table::new(), bucket("1/s", 3));
         table.raise(host(1), 0, 3_000_000);
         table.raise(host(1), 500_000, 1_000_000);
-        assert_eq!(table.used(host(1), 500_000), 2_500_000);
+        assert_eq!(table.used(&bucket, host(1), 500_000), 2_500_000);
         assert!(table.take(&bucket, host(1), 500_000).is_err());
-        assert_eq!(table.used(host(2), 500_000), 0);
+        assert_eq!(table.used(&bucket, host(2), 500_000), 0);
     }
 
     #[test]

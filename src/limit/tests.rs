@@ -181,6 +181,8 @@ async fn a_clock_set_back_costs_one_bucket_and_nonsense_nothing() {
     put("4900000000000000").await;
     let refused = replica.count("192.0.2.1").await.unwrap_err();
     assert_eq!((refused.retry_after, refused.status.reset), (1, 2));
+    let lives: i64 = link.read(cmd("PTTL").arg(&keys[0])).await.unwrap();
+    assert!((1..=2_000).contains(&lives), "{lives}");
     put("nonsense").await;
     let other = Replica::new("\"60/m\", burst = 2", &link);
     assert_eq!(other.count("192.0.2.1").await.unwrap().remaining, 1);
@@ -300,4 +302,27 @@ async fn a_limit_goes_on_counting_in_the_next_configuration_with_another_quota()
     let again = limits.of_route(&of("2/m", "/a")).unwrap();
     let limit = again.per_address.as_ref().unwrap();
     assert_eq!(limits.count(limit, caller()).await.unwrap().remaining, 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_over_a_tight_limit_is_let_in_soon_by_a_looser_one_of_the_next_configuration() {
+    let of = |rate: &str, burst: u32| {
+        let limit = format!("rate_limit = {{ per_address = \"{rate}\", burst = {burst} }}");
+        config(&limit, "").routes.remove(0)
+    };
+    let limits = Limits::new(None);
+    let tight = limits.of_route(&of("2/h", 2)).unwrap();
+    let caller = || RateLimitKey::address("192.0.2.7".parse().unwrap());
+    let limit = tight.per_address.as_ref().unwrap();
+    for _ in 0..2 {
+        limits.count(limit, caller()).await.unwrap();
+    }
+    assert!(limits.count(limit, caller()).await.is_err());
+
+    let loose = limits.of_route(&of("100/s", 100)).unwrap();
+    let limit = loose.per_address.as_ref().unwrap();
+    let refused = limits.count(limit, caller()).await.unwrap_err();
+    assert_eq!((refused.retry_after, refused.status.reset), (1, 1));
+    tokio::time::advance(Duration::from_millis(10)).await;
+    assert_eq!(limits.count(limit, caller()).await.unwrap().remaining, 0);
 }

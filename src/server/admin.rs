@@ -1,6 +1,7 @@
 //! The admin listener: serves the operator's endpoints (`admin`) on an address of their own.
 
 use std::convert::Infallible;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,27 +36,38 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok(Accepted::Tcp(stream, _)) => {
-                tokio::spawn(respond(stream, Arc::clone(&admin), draining.clone()));
+                let (draining, stopped) = (draining.clone(), stopped.clone());
+                tokio::spawn(respond(stream, Arc::clone(&admin), draining, stopped));
             }
             Ok(Accepted::Unix(stream)) => {
-                tokio::spawn(respond(stream, Arc::clone(&admin), draining.clone()));
+                let (draining, stopped) = (draining.clone(), stopped.clone());
+                tokio::spawn(respond(stream, Arc::clone(&admin), draining, stopped));
             }
             Err(_) => tokio::time::sleep(RETRY_DELAY).await,
         }
     }
 }
 
-async fn respond<S>(stream: S, admin: Arc<Admin>, draining: CancellationToken)
-where
+async fn respond<S>(
+    stream: S,
+    admin: Arc<Admin>,
+    draining: CancellationToken,
+    stopped: CancellationToken,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = service_fn(|request: Request<Incoming>| {
         let (admin, draining) = (Arc::clone(&admin), draining.is_cancelled());
         async move { Ok::<_, Infallible>(admin.handle(request, draining).await) }
     });
-    let _ = http1::Builder::new()
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(TokioIo::new(stream), service)
-        .await;
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopped.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    let _ = connection.await;
 }

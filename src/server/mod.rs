@@ -159,7 +159,10 @@ impl Server {
             let is_open = open.iter().any(|open| open.is(role, &address));
             let listener = match is_open {
                 true => None,
-                false => Some(Listener::bind(&address).await?),
+                false => match Listener::bind(&address).await {
+                    Ok(listener) => Some(listener),
+                    Err(error) => return Err(overlap(error, &address, &open)),
+                },
             };
             bound.push((role, address, listener));
         }
@@ -227,9 +230,14 @@ impl Server {
     /// of that moment.
     pub async fn run(&self) -> Ended {
         self.shutdown.cancelled().await;
-        for listener in self.open.lock().await.iter_mut() {
-            if listener.role == Role::Requests {
-                let _ = (&mut listener.accepting).await;
+        // Taken out, since a reload may still be under way and would wait for them again.
+        let listeners = std::mem::take(&mut *self.open.lock().await);
+        for OpenListener {
+            role, accepting, ..
+        } in listeners
+        {
+            if role == Role::Requests {
+                let _ = accepting.await;
             }
         }
         let tasks = self.gateway.tasks();
@@ -246,6 +254,26 @@ impl Server {
         };
         self.stopped.cancel();
         ended
+    }
+}
+
+/// Says so when it is the gateway's own listener that has the port, on another address.
+fn overlap(error: BindError, address: &ListenAddress, open: &[OpenListener]) -> BindError {
+    let ListenAddress::Tcp(wanted) = address else {
+        return error;
+    };
+    let has_port = |open: &&OpenListener| matches!(&open.configured, ListenAddress::Tcp(open) if open.port() == wanted.port());
+    let Some(own) = open.iter().find(has_port) else {
+        return error;
+    };
+    let BindError { address, source } = error;
+    let text = format!(
+        "{source}; the gateway itself listens on {}: to move between addresses of one port needs a restart",
+        own.configured
+    );
+    BindError {
+        address,
+        source: io::Error::new(source.kind(), text),
     }
 }
 

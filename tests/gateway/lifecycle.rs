@@ -78,7 +78,10 @@ async fn draining_ends_at_its_deadline() {
         "{took:?}"
     );
     let output = gateway.program.output().await;
-    assert!(output.contains("what was open was cut"), "{output}");
+    assert!(
+        output.contains("open connections were cut after"),
+        "{output}"
+    );
     assert_eq!(status.code(), Some(0), "{output}");
 }
 

@@ -9,6 +9,7 @@ use super::key::KeyInfo;
 use super::nearest::nearest;
 use super::problem::Severity;
 use super::source::Finding;
+use super::watch::WatchedFiles;
 use crate::secret::Secret;
 
 /// State shared by all readers of one file.
@@ -20,7 +21,7 @@ pub(in crate::config) struct Cx<'a> {
     /// The cure for a key of an earlier version, by table and name.
     removed: fn(&str, &str) -> Option<&'static str>,
     /// Files that the configuration names and that were read, or could not be.
-    pub(in crate::config) files: RefCell<Vec<PathBuf>>,
+    pub(in crate::config) files: RefCell<WatchedFiles>,
     pub(in crate::config) found: RefCell<Vec<Finding>>,
     pub(in crate::config) keys: RefCell<Vec<KeyInfo>>,
     /// Values of keys that a reload cannot change, by the full name of the key.

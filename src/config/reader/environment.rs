@@ -1,11 +1,10 @@
 //! What a value takes from outside the file: environment variables and the files of secrets.
 
-use std::fs::File;
-use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::fault::Fault;
+use super::watch::{self, WatchedFiles};
 use crate::secret::Secret;
 
 /// A secret is a line, not a disk image.
@@ -87,26 +86,22 @@ pub(in crate::config) struct SecretFile {
     pub(in crate::config) world_readable: bool,
 }
 
-/// Reads the file of a secret, relative to `folder` where the path is.
-pub(in crate::config) fn read_secret(folder: &Path, path: &str) -> Result<SecretFile, Fault> {
-    let unreadable = |error: std::io::Error| Fault::new(format!("cannot be read: {error}"));
-    let file = File::open(folder.join(path)).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    let mut text = String::new();
-    let read = file
-        .take(SECRET_FILE_LIMIT + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| {
-            if error.kind() == std::io::ErrorKind::InvalidData {
-                return Fault::new("is not a text file in UTF-8");
-            }
-            unreadable(error)
-        })?;
-    if u64::try_from(read).unwrap_or(u64::MAX) > SECRET_FILE_LIMIT {
+/// Reads the file of a secret, and notes what it held.
+pub(in crate::config) fn read_secret(
+    file: &Path,
+    files: &mut WatchedFiles,
+) -> Result<SecretFile, Fault> {
+    let read = watch::read(file);
+    files.note(file, &read);
+    let read = read.map_err(|error| Fault::new(format!("cannot be read: {error}")))?;
+    if u64::try_from(read.bytes.len()).unwrap_or(u64::MAX) > SECRET_FILE_LIMIT {
         return Err(Fault::new(
             "is larger than 64 KiB, so it is not a secret's file",
         ));
     }
+    let metadata = read.metadata;
+    let text =
+        String::from_utf8(read.bytes).map_err(|_| Fault::new("is not a text file in UTF-8"))?;
     let text = text.strip_suffix('\n').map_or(text.as_str(), |line| {
         line.strip_suffix('\r').unwrap_or(line)
     });

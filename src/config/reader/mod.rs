@@ -14,6 +14,7 @@ mod source;
 mod table;
 pub(super) mod units;
 mod value;
+mod watch;
 
 pub(super) use self::cx::Cx;
 pub(super) use self::environment::process_variable;
@@ -28,3 +29,5 @@ pub(super) use self::value::{
     Value, body_limit, boolean, choice, choose, duration, filled_list, integer, list, map, share,
     size, text, text_or_none,
 };
+pub use self::watch::WatchedFiles;
+pub(super) use self::watch::read;

@@ -108,8 +108,7 @@ impl Reader<'_> {
 
     fn read_file(&self, path: &str) -> Result<SecretFile, Fault> {
         let file = self.cx.folder.join(path);
-        self.cx.files.borrow_mut().push(file);
-        environment::read_secret(&self.cx.folder, path)
+        environment::read_secret(&file, &mut self.cx.files.borrow_mut())
     }
 
     /// Reads a file that holds no secret: certificates.

@@ -275,7 +275,7 @@ async fn a_renewal_turn_may_be_claimed_twice_by_its_holder() {
 }
 
 #[tokio::test]
-async fn a_result_is_sealed_and_one_that_does_not_open_is_made_again() {
+async fn a_result_that_does_not_open_is_made_again_only_for_repeatable_work() {
     let server = RedisServer::start().await;
     let leases = redis(&server);
     let lease = granted(&leases, &work("code")).await;
@@ -288,6 +288,10 @@ async fn a_result_is_sealed_and_one_that_does_not_open_is_made_again() {
 
     let other = Leases::redis(server.link(), "gate:", Sealer::new(&[], &[app("wx3")]));
     let look = other.look(&work("code"), Duration::ZERO).await.unwrap();
+    assert_eq!(look.result, None);
+    assert!(matches!(look.state, LeaseState::Busy), "{look:?}");
+    let repeatable = work("code").repeatable();
+    let look = other.look(&repeatable, Duration::ZERO).await.unwrap();
     assert_eq!(look.result, None);
     assert!(matches!(look.state, LeaseState::Granted(_)), "{look:?}");
 }

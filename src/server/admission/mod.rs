@@ -34,6 +34,8 @@ struct AdmissionLimits {
     max_connections: usize,
     max_per_address: usize,
     trusted: Vec<IpNet>,
+    /// `server.shutdown.drain`.
+    drain: Duration,
 }
 
 impl AdmissionLimits {
@@ -42,6 +44,7 @@ impl AdmissionLimits {
             max_connections: server.max_connections,
             max_per_address: server.connections_of_one_address(),
             trusted: server.trusted_proxies.clone(),
+            drain: server.shutdown.drain,
         }
     }
 }
@@ -244,13 +247,14 @@ impl Admission {
 
 impl ConnectionPermit {
     /// Completes when the connection has had its time to close after `stop`: `EVICTION_TIMEOUT` for
-    /// an evicted connection, never while its listener drains.
+    /// an evicted connection, the drain for one whose listener stops.
     pub(super) async fn eviction_deadline(&self) {
-        if self.drain.is_cancelled() {
-            std::future::pending::<()>().await;
-        } else {
-            tokio::time::sleep(EVICTION_TIMEOUT).await;
-        }
+        let time = match self.drain.is_cancelled() {
+            // A moment more: at the end of the process `Server::run` is to see what it cuts off.
+            true => self.admission.limits.load().drain + Duration::from_secs(1),
+            false => EVICTION_TIMEOUT,
+        };
+        tokio::time::sleep(time).await;
     }
 }
 

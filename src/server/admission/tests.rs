@@ -8,6 +8,7 @@ fn admission(max_connections: usize, max_per_address: usize) -> Arc<Admission> {
             max_connections,
             max_per_address,
             trusted: vec!["10.0.0.0/8".parse().unwrap()],
+            drain: Duration::from_secs(20),
         }),
         state: Mutex::default(),
         server_full: LogThrottle::new(LogThrottle::TEN_SECONDS),

@@ -65,6 +65,10 @@ impl MemorySessions {
         let now = Instant::now();
         let mut state = self.state();
         let (held, _) = state.sessions.find(&hash, now)?;
+        // A reload may have made it shorter.
+        if now - held.created >= self.lifetime.max_age {
+            return None;
+        }
         if held.ending || now - held.renewed < self.lifetime.renew_every {
             return Some(held.session.clone());
         }

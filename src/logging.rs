@@ -7,13 +7,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Registry, reload};
 
 use crate::clock;
 use crate::config::{Log, LogFormat};
@@ -26,6 +26,8 @@ const BATCH_TIME: Duration = Duration::from_millis(10);
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(1);
 
 static SINK: OnceLock<LogSink> = OnceLock::new();
+/// The filter of the log, replaced when `log.level` changes.
+static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 
 /// The buffer. Clones share it.
 #[derive(Debug, Clone)]
@@ -85,6 +87,9 @@ pub fn init_on(
     let filter = EnvFilter::try_new(&log.level).map_err(|error| error.to_string())?;
     let sink = LogSink::start(layout, output);
     let sink = SINK.get_or_init(|| sink).clone();
+    let (filter, handle) = reload::Layer::new(filter);
+    // Installed once, like the subscriber.
+    let _ = LEVEL.set(handle);
     let registry = tracing_subscriber::registry().with(filter);
     let lines = tracing_subscriber::fmt::layer()
         .with_writer(sink.clone())
@@ -105,6 +110,18 @@ pub fn init_on(
     };
     installed.map_err(|error| error.to_string())?;
     Ok(sink)
+}
+
+/// Follows another `log.level`. Does nothing in a process that sends no log.
+///
+/// # Errors
+/// As `init`.
+pub fn set_level(level: &str) -> Result<(), String> {
+    let Some(handle) = LEVEL.get() else {
+        return Ok(());
+    };
+    let filter = EnvFilter::try_new(level).map_err(|error| error.to_string())?;
+    handle.reload(filter).map_err(|error| error.to_string())
 }
 
 /// Whether a character could end a line, colour a terminal, or disguise the text after it: control

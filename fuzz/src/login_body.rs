@@ -73,8 +73,8 @@ pub fn check(data: &[u8]) {
             assert_eq!(shown, "(login code) LoginCode(..)");
         }
         Err(error) => {
-            let name = error.answer().name;
-            assert_eq!(error.answer().status.as_u16(), 400, "{error}");
+            let name = error.response().name;
+            assert_eq!(error.response().status.as_u16(), 400, "{error}");
             match expected {
                 // Not an object, or one with a field twice.
                 _ if name == "bad_request" => assert!(matches!(body, Some((BodyKind::Json, _)))),

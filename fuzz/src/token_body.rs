@@ -42,7 +42,7 @@ pub fn check(data: &[u8]) {
         }
         (BodyKind::Json, Ok(())) => json(body, &changed.text, &taken),
         (BodyKind::Json, Err(error)) => {
-            assert_eq!(error.answer().status.as_u16(), 400);
+            assert_eq!(error.response().status.as_u16(), 400);
             let members: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(body);
             // A map accepts a key twice, which two readers read differently: the only object that
             // is refused.

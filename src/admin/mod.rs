@@ -1,5 +1,5 @@
-//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic, `/wechat/…`
-//! relays backends' calls to WeChat, `POST /reload` reads gateway.toml again.
+//! The admin listener: `/livez` tests the process, `/readyz` whether it should get traffic,
+//! `/wechat/…` relays backends' calls to WeChat, `POST /reload` reads gateway.toml again.
 
 mod relay;
 mod reload;
@@ -19,7 +19,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::mpsc;
 
 use self::relay::Relay;
-use self::reload::Reload;
+use self::reload::ReloadEndpoint;
 pub use self::reload::{ReloadReport, ReloadRequest};
 use self::token::AdminToken;
 use crate::access_token::AccessTokens;
@@ -33,11 +33,11 @@ pub type AdminBody = UnsyncBoxBody<Bytes, Box<dyn std::error::Error + Send + Syn
 /// The services of the admin listener.
 pub struct Admin {
     redis: Option<RedisLink>,
-    reload: Reload,
+    reload: ReloadEndpoint,
     snapshot: ArcSwap<AdminSnapshot>,
 }
 
-/// What one configuration decides here.
+/// The parts that depend on the configuration.
 struct AdminSnapshot {
     token: Option<AdminToken>,
     relay: Option<Relay>,
@@ -55,7 +55,7 @@ impl Admin {
     ) -> Self {
         Self {
             redis,
-            reload: Reload::new(reloads),
+            reload: ReloadEndpoint::new(reloads),
             snapshot: ArcSwap::from_pointee(AdminSnapshot::new(config, wechat, tokens)),
         }
     }
@@ -66,7 +66,7 @@ impl Admin {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    /// Notes what a reload came to, for `/readyz?verbose`.
+    /// Records the result of a reload, for `/readyz?verbose`.
     pub fn note_reload(&self, report: &ReloadReport) {
         self.reload.note(report);
     }
@@ -89,7 +89,7 @@ impl Admin {
         }
         let (status, text) = self.state(&request, draining).await;
         let text_plain = HeaderValue::from_static("text/plain; charset=utf-8");
-        answer(status, text_plain, Bytes::from(text))
+        text_response(status, text_plain, Bytes::from(text))
     }
 
     async fn state(&self, request: &Request<Incoming>, draining: bool) -> (StatusCode, String) {
@@ -100,17 +100,22 @@ impl Admin {
         match request.uri().path() {
             "/livez" => fixed(StatusCode::OK, "live"),
             "/readyz" => {
-                let redis = self.redis_answers().await;
+                let verbose = request.uri().query() == Some("verbose");
+                // A gateway that drains is not ready whatever Redis says.
+                let redis = match draining && !verbose {
+                    true => None,
+                    false => self.redis_responds().await,
+                };
                 let (status, text) = match (draining, redis) {
                     (true, _) => (StatusCode::SERVICE_UNAVAILABLE, "draining"),
-                    (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not answer"),
+                    (_, Some(false)) => (StatusCode::SERVICE_UNAVAILABLE, "redis does not respond"),
                     (false, _) => (StatusCode::OK, "ready"),
                 };
-                if request.uri().query() != Some("verbose") {
+                if !verbose {
                     return fixed(status, text);
                 }
-                let redis = redis.map(|answers| {
-                    let sign = if answers { '+' } else { '-' };
+                let redis = redis.map(|responds| {
+                    let sign = if responds { '+' } else { '-' };
                     format!("[{sign}] redis")
                 });
                 let lines: Vec<String> = redis
@@ -126,8 +131,8 @@ impl Admin {
         }
     }
 
-    /// Whether Redis answers; `None` when nothing is kept there.
-    async fn redis_answers(&self) -> Option<bool> {
+    /// Whether Redis responds; `None` when nothing is stored there.
+    async fn redis_responds(&self) -> Option<bool> {
         match &self.redis {
             Some(link) => Some(link.ping().await.is_ok()),
             None => None,
@@ -144,7 +149,7 @@ impl AdminSnapshot {
     }
 }
 
-fn answer(status: StatusCode, kind: HeaderValue, text: Bytes) -> Response<AdminBody> {
+fn text_response(status: StatusCode, kind: HeaderValue, text: Bytes) -> Response<AdminBody> {
     let body = Full::from(text).map_err(|never| match never {});
     let mut response = Response::new(body.boxed_unsync());
     *response.status_mut() = status;

@@ -19,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use super::streams::{Download, Upload};
 use super::token::AdminToken;
-use super::{AdminBody, answer};
+use super::{AdminBody, text_response};
 use crate::access_token::AccessTokens;
 use crate::config::{self, App, Config};
 use crate::error::Error;
@@ -66,7 +66,7 @@ enum Sent {
 }
 
 /// A response whose beginning was inspected.
-struct Answered {
+struct InspectedResponse {
     response: reqwest::Response,
     start: VecDeque<Bytes>,
     /// The response, if it is a short JSON object.
@@ -159,8 +159,8 @@ impl Relay {
             };
             let sending = self.wechat.relay(call(body), &token);
             let response = self.patiently(sending, &moved).await?;
-            let answered = self.look_into(response).await?;
-            if again && answered.errcode.is_some_and(refuses_token) {
+            let inspected = self.look_into(response).await?;
+            if again && inspected.errcode.is_some_and(refuses_token) {
                 token = self
                     .tokens
                     .replace(&app, &token, token_deadline())
@@ -178,7 +178,7 @@ impl Relay {
                 again = false;
                 continue;
             }
-            return Ok(self.forward(answered));
+            return Ok(self.forward(inspected));
         }
     }
 
@@ -278,7 +278,10 @@ impl Relay {
 
     /// Reads the beginning of a response; more than one chunk only if it may be a short JSON
     /// object.
-    async fn look_into(&self, mut response: reqwest::Response) -> Result<Answered, RelayRefusal> {
+    async fn look_into(
+        &self,
+        mut response: reqwest::Response,
+    ) -> Result<InspectedResponse, RelayRefusal> {
         let mut start = VecDeque::new();
         let mut text = Vec::new();
         loop {
@@ -289,7 +292,7 @@ impl Relay {
             let Some(piece) = piece else {
                 let said: Option<Value> = serde_json::from_slice(&text).ok();
                 let errcode = said.and_then(|said| said.get("errcode")?.as_i64());
-                return Ok(Answered {
+                return Ok(InspectedResponse {
                     response,
                     start,
                     errcode,
@@ -298,7 +301,7 @@ impl Relay {
             text.extend_from_slice(&piece);
             start.push_back(piece);
             if text.len() > MAX_INSPECTED_BYTES || !text.trim_ascii_start().starts_with(b"{") {
-                return Ok(Answered {
+                return Ok(InspectedResponse {
                     response,
                     start,
                     errcode: None,
@@ -307,10 +310,10 @@ impl Relay {
         }
     }
 
-    fn forward(&self, answered: Answered) -> Response<AdminBody> {
-        let theirs: Response<reqwest::Body> = answered.response.into();
+    fn forward(&self, inspected: InspectedResponse) -> Response<AdminBody> {
+        let theirs: Response<reqwest::Body> = inspected.response.into();
         let (parts, rest) = theirs.into_parts();
-        let body = Download::new(answered.start, rest, self.rules.timeout);
+        let body = Download::new(inspected.start, rest, self.rules.timeout);
         let mut response = Response::new(body.boxed_unsync());
         *response.status_mut() = parts.status;
         for name in FROM_WECHAT {
@@ -326,7 +329,7 @@ impl RelayRefusal {
     fn response(self) -> Response<AdminBody> {
         let body = json!({ "error": self.name, "message": self.message });
         let kind = HeaderValue::from_static("application/json; charset=utf-8");
-        let mut response = answer(self.status, kind, Bytes::from(body.to_string()));
+        let mut response = text_response(self.status, kind, Bytes::from(body.to_string()));
         let headers = response.headers_mut();
         // Tells the response apart from WeChat's.
         let name = HeaderValue::from_static(self.name);
@@ -351,19 +354,19 @@ fn refused(status: StatusCode, name: &'static str, message: &str) -> RelayRefusa
 }
 
 fn silent() -> RelayRefusal {
-    let message = "wechat did not answer in relay.timeout";
+    let message = "wechat did not respond within relay.timeout";
     refused(StatusCode::GATEWAY_TIMEOUT, "wechat_timeout", message)
 }
 
 /// The response of the error table, with the cause: callers of this listener are the operator's
 /// own.
 fn ours(error: &Error) -> RelayRefusal {
-    let answer = error.answer();
+    let response = error.response();
     RelayRefusal {
-        status: answer.status,
-        name: answer.name,
+        status: response.status,
+        name: response.name,
         message: error.to_string(),
-        retry_after: answer.retry_after,
+        retry_after: response.retry_after,
     }
 }
 

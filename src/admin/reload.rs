@@ -1,4 +1,4 @@
-//! `POST /reload`, and what the last reloads came to.
+//! `POST /reload`, and the results of reloads.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
 use super::token::AdminToken;
-use super::{AdminBody, answer};
+use super::{AdminBody, text_response};
 use crate::clock;
 
 /// Path of the endpoint.
@@ -18,7 +18,7 @@ pub(super) const PATH: &str = "/reload";
 /// A request for a reload; its report goes back through the channel.
 pub type ReloadRequest = oneshot::Sender<ReloadReport>;
 
-/// What a reload came to.
+/// The result of a reload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReloadReport {
     /// The new configuration is used.
@@ -34,7 +34,7 @@ pub enum ReloadReport {
 }
 
 /// The endpoint, and the state of the configuration for `/readyz?verbose`.
-pub(super) struct Reload {
+pub(super) struct ReloadEndpoint {
     requests: mpsc::Sender<ReloadRequest>,
     state: Mutex<State>,
 }
@@ -46,7 +46,7 @@ struct State {
     refused: Option<(u64, usize)>,
 }
 
-impl Reload {
+impl ReloadEndpoint {
     pub(super) fn new(requests: mpsc::Sender<ReloadRequest>) -> Self {
         let loaded = clock::unix_seconds();
         Self {
@@ -79,11 +79,14 @@ impl Reload {
         let age = now.saturating_sub(state.loaded);
         match state.refused {
             None => format!("[+] configuration: loaded {age} s ago"),
-            Some((at, problems)) => format!(
-                "[-] configuration: a reload was refused {} s ago for {problems} problems (see the log); the one loaded \
-                 {age} s ago is used",
-                now.saturating_sub(at)
-            ),
+            Some((at, problems)) => {
+                let plural = if problems == 1 { "" } else { "s" };
+                format!(
+                    "[-] configuration: a reload was refused {} s ago for {problems} problem{plural} (see the log); the one \
+                     loaded {age} s ago is used",
+                    now.saturating_sub(at)
+                )
+            }
         }
     }
 
@@ -140,5 +143,5 @@ impl Reload {
 
 fn reply(status: StatusCode, body: &Value) -> Response<AdminBody> {
     let json = HeaderValue::from_static("application/json; charset=utf-8");
-    answer(status, json, Bytes::from(format!("{body}\n")))
+    text_response(status, json, Bytes::from(format!("{body}\n")))
 }

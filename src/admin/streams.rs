@@ -35,7 +35,7 @@ struct Silent;
 
 impl fmt::Display for Silent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("wechat fell silent in the middle of its answer (relay.timeout)")
+        f.write_str("wechat stalled in the middle of its response (relay.timeout)")
     }
 }
 

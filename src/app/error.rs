@@ -1,4 +1,4 @@
-//! Why the process cannot start, or a new configuration cannot be used.
+//! Errors of start and reload.
 
 use std::fmt;
 use std::io;
@@ -9,23 +9,23 @@ use crate::server::BindError;
 use crate::webhook::WebhookSetupError;
 use crate::wechat::WechatSetupError;
 
-/// Why a configuration cannot be put to work.
+/// The cause why a configuration cannot be used.
 #[derive(Debug)]
 pub enum StartError {
-    /// A port or socket cannot be had.
+    /// An address cannot be bound.
     Bind(BindError),
     /// `[redis]` holds no usable address.
     Redis(RedisConfigError),
-    /// A route leads nowhere.
+    /// A route names an upstream that does not exist.
     Routes(UnknownUpstream),
-    /// The client for WeChat cannot be made.
+    /// The HTTP client for WeChat cannot be built.
     Wechat(WechatSetupError),
-    /// The client for the service of `[users.webhook]` cannot be made.
+    /// The HTTP client for `[users.webhook]` cannot be built.
     Webhook(WebhookSetupError),
 }
 
 impl StartError {
-    /// The cause of a port that cannot be had.
+    /// The cause of a failed bind.
     #[must_use]
     pub fn bind_cause(&self) -> Option<&io::Error> {
         match self {

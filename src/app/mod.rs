@@ -1,5 +1,5 @@
-//! The one place that puts the process together: opens what outlives a configuration, compiles the
-//! configuration, binds the sockets, runs, reloads.
+//! Assembles the process: opens resources that outlive a configuration, compiles the configuration,
+//! binds sockets, runs, reloads. No other module does this wiring.
 
 mod error;
 pub mod offline;
@@ -19,6 +19,7 @@ pub use self::stores::Stores;
 use crate::admin::{Admin, ReloadRequest};
 use crate::config::Config;
 use crate::gateway::{Gateway, Services, Snapshot};
+use crate::logging;
 use crate::server::{BoundListeners, Ended, Server};
 
 /// Requests for a reload that wait while one is under way.
@@ -36,8 +37,8 @@ pub struct App {
 }
 
 impl App {
-    /// Puts everything together and binds every address; nothing is accepted yet. Redis and
-    /// databases may be away: their links keep trying. Drains when `shutdown` is cancelled.
+    /// Assembles the process and binds every address without accepting. Redis and databases may be
+    /// unavailable: their links keep trying. Drains when `shutdown` is cancelled.
     ///
     /// # Errors
     /// An address that cannot be had, or parts that cannot be made of the configuration.
@@ -67,14 +68,14 @@ impl App {
         Ok((Arc::new(app), bound))
     }
 
-    /// Where the process keeps things.
+    /// The stores of the process.
     #[must_use]
     pub fn stores(&self) -> &Stores {
         &self.resources.stores
     }
 
-    /// Accepts on what was bound until told to stop; then lets requests in flight finish. Without a
-    /// `Reloader` requests for a reload are refused.
+    /// Accepts connections on the bound addresses until shutdown; then lets requests in flight
+    /// finish. Without a `Reloader`, requests for a reload are refused.
     pub async fn run(&self, bound: BoundListeners) -> Ended {
         drop(self.take_reload_requests());
         self.server.open(bound).await;
@@ -102,6 +103,10 @@ impl App {
         // Nothing fails from here on.
         self.gateway.replace(snapshot);
         let Services { wechat, tokens, .. } = &services;
+        wechat.retain_apps(&config.apps);
+        if let Err(error) = logging::set_level(&config.log.level) {
+            tracing::warn!(error, "log.level is as before");
+        }
         self.admin.reconfigure(&config, wechat, tokens);
         self.server.reconfigure(&config.server);
         self.server.open(bound).await;

@@ -1,13 +1,15 @@
-//! A gateway without I/O, for `explain`, fuzz targets and tests: it decides about requests and connects to nothing.
+//! A gateway without I/O, for `explain`, fuzz targets and tests: decides about requests without
+//! connecting.
 
 use super::{Resources, StartError};
 use crate::config::{Config, SessionStoreKind, UserStore};
 use crate::gateway::{Gateway, Snapshot};
 
-/// The gateway of a configuration, with empty stores in memory. Must be called within a tokio runtime, which need not run.
+/// Builds the gateway of a configuration, with empty stores in memory. Must be called within a
+/// tokio runtime, which need not run.
 ///
 /// # Errors
-/// As at start, for what cannot be put together.
+/// As at start.
 pub fn gateway(mut config: Config) -> Result<Gateway, StartError> {
     config.session.store = SessionStoreKind::Memory;
     config.users.store = UserStore::Off;

@@ -1,5 +1,5 @@
-//! Hot reload: gateway.toml is read again at SIGHUP, at `POST /reload`, and when the content of it or of a file that it names has
-//! changed. A bad file changes nothing and says all its problems in the log.
+//! Hot reload: reads gateway.toml again on SIGHUP, on `POST /reload`, and when the content of it or
+//! of a file that it names changes. A bad file changes nothing; all its problems are logged.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -25,12 +25,22 @@ pub struct Reloader {
     requests: Option<mpsc::Receiver<ReloadRequest>>,
 }
 
-/// What made a reload.
+/// The trigger of a reload.
 #[derive(Debug, Clone, Copy)]
 enum Cause {
     Signal,
     Request,
     Files,
+}
+
+impl Cause {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Request => "request",
+            Self::Files => "files",
+        }
+    }
 }
 
 impl Reloader {
@@ -78,8 +88,8 @@ impl Reloader {
                         changed = None;
                         self.reload(Cause::Files).await;
                     } else {
-                        // Half of a file that an editor is writing could be a good file that opens what the whole closes: a change
-                        // counts when the next poll finds it too.
+                        // A half-written file may be valid and open routes that the whole file
+                        // protects, so a change counts only if the next poll finds it too.
                         changed = Some(now);
                     }
                 }
@@ -106,12 +116,16 @@ impl Reloader {
         };
         match &report {
             ReloadReport::Applied { needs_restart } if needs_restart.is_empty() => {
-                tracing::info!(event = "config.reloaded", ?cause, "configuration reloaded");
+                tracing::info!(
+                    event = "config.reloaded",
+                    cause = cause.word(),
+                    "configuration reloaded"
+                );
             }
             ReloadReport::Applied { needs_restart } => {
                 tracing::warn!(
                     event = "config.reloaded",
-                    ?cause,
+                    cause = cause.word(),
                     keys = needs_restart.join(" "),
                     "configuration reloaded, but for changed keys that need a restart"
                 );
@@ -119,7 +133,7 @@ impl Reloader {
             ReloadReport::Refused { problems } => {
                 tracing::error!(
                     event = "config.refused",
-                    ?cause,
+                    cause = cause.word(),
                     problems = problems.len(),
                     "configuration refused; the former one is used"
                 );
@@ -171,7 +185,8 @@ fn refused(error: &ConfigError) -> ReloadReport {
     ReloadReport::Refused { problems }
 }
 
-/// Logs the warnings of a good configuration, without the source lines: their carets would be torn out of their columns.
+/// Logs the warnings of a good configuration, without source lines, whose carets would lose their
+/// columns.
 pub fn log_warnings(warnings: &[Problem]) {
     for Problem {
         file,

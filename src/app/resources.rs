@@ -1,5 +1,5 @@
-//! What outlives a configuration: stores, links, counts, tokens, running tasks. A new configuration gets services that go on with
-//! the same state.
+//! Resources that outlive a configuration: stores, links, counters, tokens, tasks. The services of
+//! a new configuration continue with the same state.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Resources {
         let stores = Stores::open(config)?;
         let prefix = config.redis.key_prefix.as_str();
         let counts = stores.redis.clone().filter(|_| config.rate_limit.shared);
-        // Kept where sessions are: a login's result is an skey.
+        // Stored with the sessions: the result of a login is an skey.
         let shared = stores.redis.clone();
         let shared = shared.filter(|_| config.session.store == SessionStoreKind::Redis);
         Ok(Self {
@@ -72,7 +72,7 @@ impl Resources {
         };
         let wechat = match previous {
             None => Wechat::new(&config.wechat),
-            Some(previous) => previous.wechat.reconfigured(&config.wechat, &config.apps),
+            Some(previous) => previous.wechat.reconfigured(&config.wechat),
         };
         let wechat = Arc::new(wechat.map_err(StartError::Wechat)?);
         let tokens = match previous {

@@ -1,4 +1,5 @@
-//! Where the process keeps things: opened once from a configuration. Which store is used is decided here and nowhere else.
+//! The stores of the process, opened once from a configuration. The only place that chooses a
+//! store.
 
 use crate::app::StartError;
 use crate::config::{Config, Redis, SessionStoreKind, UserStore};
@@ -37,7 +38,7 @@ impl Link<'_> {
 }
 
 impl Stores {
-    /// Opens the stores. They may be away: a link keeps trying.
+    /// Opens the stores. They may be unavailable: a link keeps trying.
     ///
     /// # Errors
     /// `Redis` and `Webhook`, for addresses that cannot be used.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run, say};
+use super::{BAD_CONFIG, File, UNAVAILABLE, fail, print_error, print_line, run};
 use crate::app::Stores;
 use crate::config::{self, Config, Loaded, SessionStoreKind, UserStore};
 use crate::redis::{Persistence, RedisLink};
@@ -14,12 +14,13 @@ use crate::webhook::Webhook;
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// Ask Redis, the database of users and the service of `[users.webhook]` too: are they there, may we use them, will the tables
-    /// do. Changes nothing in them: a user is added to the database on trial, and taken back; the service gets {"event":"check"},
-    /// signed.
+    /// Also connect to Redis, the user database and the service of `[users.webhook]`, and check
+    /// access and tables. Leaves them unchanged: a user row is added and removed again; the service
+    /// gets a signed {"event":"check"}.
     #[arg(long)]
     connect: bool,
-    /// An earlier state of the file, as a running gateway has it: names the changed keys that need a restart.
+    /// An earlier version of the file, as a running gateway has it: lists the changed keys that
+    /// need a restart.
     #[arg(long, value_name = "FILE")]
     since: Option<PathBuf>,
 }
@@ -31,15 +32,15 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
         Err(status) => return status,
     };
     for warning in &loaded.warnings {
-        complain(&format!("{warning}\n"));
+        print_error(&format!("{warning}\n"));
     }
-    say(&format!(
+    print_line(&format!(
         "{}: good{}",
         file.config.display(),
         summary(&loaded.config)
     ));
     match follow(&loaded, arguments.since.as_deref()) {
-        Ok(line) => say(&line),
+        Ok(line) => print_line(&line),
         Err(status) => return status,
     }
     if !arguments.connect {
@@ -51,18 +52,16 @@ pub(super) fn check(arguments: &Arguments) -> ExitCode {
     }
 }
 
-/// What a gateway that runs with the file, or with an earlier state of it, does about a change.
+/// How a running gateway, with this file or with `since`, takes up changes.
 fn follow(loaded: &Loaded, since: Option<&Path>) -> Result<String, ExitCode> {
     let Some(since) = since else {
-        return Ok(match loaded.config.server.reload {
-            Some(every) => format!(
-                "A running gateway looks for changes every {} ms; --since OLD names those that need a restart.",
-                every.as_millis()
-            ),
-            None => "A running gateway reads changes at SIGHUP and POST /reload; --since OLD names those that need a \
-                     restart."
-                .to_owned(),
-        });
+        let how = match loaded.config.server.reload {
+            Some(_) => "by itself (server.reload)",
+            None => "at SIGHUP and POST /reload",
+        };
+        return Ok(format!(
+            "A running gateway picks up changes {how}; --since OLD names those that need a restart."
+        ));
     };
     let earlier = Config::load(since).map_err(|error| fail(&error.to_string(), BAD_CONFIG))?;
     let keys = earlier.restart_keys(loaded);
@@ -76,7 +75,7 @@ fn follow(loaded: &Loaded, since: Option<&Path>) -> Result<String, ExitCode> {
     })
 }
 
-/// Asks everything that the gateway would use, however many of them fail.
+/// Contacts every dependency and reports all failures, not only the first.
 async fn connect(config: &Config) -> ExitCode {
     let (mut away, mut unfit) = (false, false);
     let stores = match Stores::open(config) {
@@ -89,17 +88,17 @@ async fn connect(config: &Config) -> ExitCode {
     if let UserDirectory::Sql(users) = &stores.users {
         match users.diagnose().await {
             Ok(found) => {
-                found.facts.iter().for_each(|fact| say(fact));
+                found.facts.iter().for_each(|fact| print_line(fact));
                 for advice in &found.advice {
-                    complain(&format!("warning: {advice}"));
+                    print_error(&format!("warning: {advice}"));
                 }
                 for problem in &found.problems {
-                    complain(&format!("error: {problem}"));
+                    print_error(&format!("error: {problem}"));
                 }
                 unfit |= !found.problems.is_empty();
             }
             Err(error) => {
-                complain(&format!("error: {error}"));
+                print_error(&format!("error: {error}"));
                 away = true;
             }
         }
@@ -118,7 +117,7 @@ async fn connect(config: &Config) -> ExitCode {
     }
 }
 
-/// What a service of the operator's says to our question.
+/// The result of the check event.
 enum Service {
     Good,
     Away,
@@ -129,47 +128,47 @@ async fn ask_service(table: &str, service: &config::Webhook) -> Service {
     let webhook = match Webhook::new(service) {
         Ok(webhook) => webhook,
         Err(error) => {
-            complain(&format!("error: {table}: {error}"));
+            print_error(&format!("error: {table}: {error}"));
             return Service::Refuses;
         }
     };
     let address = webhook.address();
     match webhook.check().await {
-        Ok(answer) if answer.is_success() => {
-            say(&format!("{table} at {address}: answers"));
+        Ok(response) if response.is_success() => {
+            print_line(&format!("{table} at {address}: answers"));
             Service::Good
         }
-        Ok(answer) => {
-            complain(&format!(
+        Ok(response) => {
+            print_error(&format!(
                 "error: {table} at {address}: answered {} to {{\"event\":\"check\"}}, wanted is 200 to 299; check its path, \
                  and that it knows the same secret and the time",
-                answer.status
+                response.status
             ));
             Service::Refuses
         }
         Err(error) => {
-            complain(&format!("error: {table} at {address}: {error}"));
+            print_error(&format!("error: {table} at {address}: {error}"));
             Service::Away
         }
     }
 }
 
-/// Whether Redis answers; prints what it is.
+/// Prints the state of Redis; false if it does not respond.
 async fn redis(link: &RedisLink) -> bool {
     match link.info().await {
         Ok(facts) => {
             let version = facts.version.unwrap_or_else(|| "unknown".to_owned());
             let (address, kept) = (link.address(), facts.persistence);
-            say(&format!("redis at {address}: answers, version {version}"));
+            print_line(&format!("redis at {address}: answers, version {version}"));
             if kept == Persistence::Off {
-                complain(&format!(
-                    "warning: redis at {address}: keeps nothing over a restart; set appendonly yes in redis.conf"
+                print_error(&format!(
+                    "warning: redis at {address}: does not survive a restart; set appendonly yes in redis.conf"
                 ));
             }
             true
         }
         Err(error) => {
-            complain(&format!("error: {error}"));
+            print_error(&format!("error: {error}"));
             false
         }
     }

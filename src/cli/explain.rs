@@ -6,7 +6,7 @@ use hyper::Request;
 use hyper::header::{HOST, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 
-use super::{BAD_CONFIG, File, fail, run, say, word};
+use super::{BAD_CONFIG, File, fail, print_line, run, word};
 use crate::app::{StartError, offline};
 use crate::config::Auth;
 use crate::gateway::{Explanation, Forwarding};
@@ -14,8 +14,9 @@ use crate::gateway::{Explanation, Forwarding};
 /// EX_USAGE of sysexits(3).
 pub(super) const USAGE: u8 = 64;
 
-/// Headers whose values can be shown. Any other may be a credential: of the caller, or of the gateway's own towards the service.
-const SHOWN: [&str; 7] = [
+/// Headers whose values are printed. Any other may be a credential, of the client or of the gateway
+/// towards the service.
+const SHOWN_HEADERS: [&str; 7] = [
     "host",
     "traceparent",
     "x-forwarded-for",
@@ -24,20 +25,20 @@ const SHOWN: [&str; 7] = [
     "x-request-id",
     "x-wx-source",
 ];
-/// What stands for the caller in an explanation.
-const SOMEBODY: [&str; 4] = ["(appid)", "(openid)", "(unionid)", "(user_id)"];
+/// Placeholder values of the user's identity.
+const PLACEHOLDERS: [&str; 4] = ["(appid)", "(openid)", "(unionid)", "(user_id)"];
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// GET, POST, …
+    /// The method: GET, POST, …
     #[arg(value_name = "METHOD")]
     method: String,
     /// Path and query, e.g. /api/x?y=1; or a whole URL.
     #[arg(value_name = "TARGET")]
     target: String,
-    /// A request header, as "Name: value"; may be given several times. `Host: localhost` is there unless given.
+    /// A request header, as "Name: value"; repeatable. `Host: localhost` is added if missing.
     #[arg(long, short = 'H', value_name = "HEADER")]
     header: Vec<String>,
 }
@@ -59,7 +60,7 @@ pub(super) fn explain(arguments: &Arguments) -> ExitCode {
         runtime.block_on(async { Ok(offline::gateway(config)?.explain(parts)) });
     match explained {
         Ok(explanation) => {
-            lines(&explanation).iter().for_each(|line| say(line));
+            lines(&explanation).iter().for_each(|line| print_line(line));
             ExitCode::SUCCESS
         }
         Err(error) => fail(&error.to_string(), BAD_CONFIG),
@@ -72,7 +73,7 @@ fn parts(arguments: &Arguments) -> Result<Parts, String> {
         .uri(&arguments.target);
     let mut has_host = false;
     for (number, header) in (1..).zip(&arguments.header) {
-        // Not repeated: what lacks its colon may be an skey.
+        // The value is not printed: a header without a colon may be an skey.
         let malformed = || format!("--header number {number}: write \"Name: value\"");
         let (name, value) = header.split_once(':').ok_or_else(malformed)?;
         let name = HeaderName::try_from(name.trim()).map_err(|_| malformed())?;
@@ -96,14 +97,14 @@ fn lines(explanation: &Explanation) -> Vec<String> {
         line("path", path);
     }
     if let Some(endpoint) = explanation.endpoint {
-        line("endpoint", &format!("{endpoint}, answered by the gateway"));
+        line("endpoint", &format!("{endpoint}, served by the gateway"));
     }
     if let Some((route, auth)) = &explanation.route {
         line("route", &format!("{route} (auth {})", word(*auth)));
         let asked = if *auth == Auth::Off {
-            "not asked for on this route"
+            "not checked on this route"
         } else {
-            "taken to be good"
+            "assumed valid"
         };
         let skey = explanation.skey.map_or("none found".to_owned(), |place| {
             format!("found in {place}; {asked}")
@@ -114,7 +115,7 @@ fn lines(explanation: &Explanation) -> Vec<String> {
         line("limit", &format!("{quota}, for each {caller}"));
     }
     if let Some(status) = explanation.responds {
-        line("answers", &status.to_string());
+        line("responds", &status.to_string());
     }
     if let Some(Forwarding {
         upstream: (name, address),
@@ -133,10 +134,10 @@ fn lines(explanation: &Explanation) -> Vec<String> {
             line("set", &format!("{name}: {}", shown(name, value)));
         }
     }
-    if let Some((answer, cause)) = &explanation.refusal {
+    if let Some((response, cause)) = &explanation.refusal {
         line(
             "refused",
-            &format!("{} {}: {cause}", answer.status.as_u16(), answer.name),
+            &format!("{} {}: {cause}", response.status.as_u16(), response.name),
         );
     }
     lines
@@ -144,7 +145,9 @@ fn lines(explanation: &Explanation) -> Vec<String> {
 
 fn shown<'a>(name: &HeaderName, value: &'a HeaderValue) -> &'a str {
     match value.to_str() {
-        Ok(value) if SHOWN.contains(&name.as_str()) || SOMEBODY.contains(&value) => value,
+        Ok(value) if SHOWN_HEADERS.contains(&name.as_str()) || PLACEHOLDERS.contains(&value) => {
+            value
+        }
         _ => "(value not shown)",
     }
 }

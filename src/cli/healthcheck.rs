@@ -8,16 +8,16 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::{BAD_CONFIG, File, fail, run, say};
+use super::{BAD_CONFIG, File, fail, print_line, run};
 
-/// Time for the whole question.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// Deadline of the whole probe.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     file: File,
-    /// Ask /livez instead: whether the process runs at all.
+    /// Probe /livez instead: whether the process runs.
     #[arg(long)]
     live: bool,
 }
@@ -29,7 +29,7 @@ pub(super) fn healthcheck(arguments: &Arguments) -> ExitCode {
     };
     let Some(address) = config.admin.listen else {
         return fail(
-            "admin.listen is empty, so there is nobody to ask",
+            "admin.listen is empty: there is no listener to probe",
             BAD_CONFIG,
         );
     };
@@ -38,23 +38,24 @@ pub(super) fn healthcheck(arguments: &Arguments) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
-    let asked = runtime
-        .block_on(async { tokio::time::timeout(PATIENCE, ask(reachable(address), path)).await });
+    let asked = runtime.block_on(async {
+        tokio::time::timeout(PROBE_TIMEOUT, ask(reachable(address), path)).await
+    });
     match asked {
         Ok(Ok((true, text))) => {
-            say(&text);
+            print_line(&text);
             ExitCode::SUCCESS
         }
         Ok(Ok((false, text))) => fail(&text, 1),
         Ok(Err(error)) => fail(&format!("asking {address}{path}: {error}"), 1),
         Err(_) => fail(
-            &format!("asking {address}{path}: no answer within {PATIENCE:?}"),
+            &format!("asking {address}{path}: no response within {PROBE_TIMEOUT:?}"),
             1,
         ),
     }
 }
 
-/// Where a listener on all addresses can be reached from its own machine.
+/// The loopback address of a listener on all addresses.
 fn reachable(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(match address.ip() {
@@ -65,18 +66,18 @@ fn reachable(mut address: SocketAddr) -> SocketAddr {
     address
 }
 
-/// Whether the answer is 200, and its text.
+/// Whether the status is 200, and the body.
 async fn ask(address: SocketAddr, path: &str) -> io::Result<(bool, String)> {
     let mut stream = TcpStream::connect(address).await?;
     let request = format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await?;
-    let mut answer = String::new();
-    stream.take(64 * 1024).read_to_string(&mut answer).await?;
-    let body = answer
+    let mut response = String::new();
+    stream.take(64 * 1024).read_to_string(&mut response).await?;
+    let body = response
         .split_once("\r\n\r\n")
         .map(|(_, body)| body.trim().to_owned());
     Ok((
-        answer.starts_with("HTTP/1.1 200 "),
+        response.starts_with("HTTP/1.1 200 "),
         body.unwrap_or_default(),
     ))
 }

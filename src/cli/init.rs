@@ -5,12 +5,12 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use super::{fail, say};
+use super::{fail, print_line};
 use crate::config;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
-    /// Where to write it. A file that is there already is not touched.
+    /// The file to write. An existing file is left unchanged.
     #[arg(value_name = "FILE", default_value = "gateway.toml")]
     file: PathBuf,
 }
@@ -24,15 +24,15 @@ pub(super) fn init(arguments: &Arguments) -> ExitCode {
         .and_then(|mut file| file.write_all(config::example().as_bytes()));
     match written {
         Ok(()) => {
-            say(&format!(
+            print_line(&format!(
                 "Wrote {name}. Set the three values marked SET THIS, then:"
             ));
-            say(&format!("  skeygate check --config {name}"));
-            say(&format!("  skeygate run --config {name}"));
+            print_line(&format!("  skeygate check --config {name}"));
+            print_line(&format!("  skeygate run --config {name}"));
             ExitCode::SUCCESS
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => fail(
-            &format!("writing {name}: it is there already; name another file"),
+            &format!("writing {name}: it exists already; name another file"),
             1,
         ),
         Err(error) => fail(&format!("writing {name}: {error}"), 1),

@@ -1,4 +1,4 @@
-//! The commands. Only here is anything printed, and only here does the process end.
+//! The commands. Only this module prints and ends the process.
 
 mod check;
 #[cfg(feature = "dev")]
@@ -22,7 +22,7 @@ use crate::config::{Auth, Config, Loaded, WatchedFiles};
 
 /// EX_CONFIG of sysexits(3): the configuration is bad.
 const BAD_CONFIG: u8 = 78;
-/// EX_UNAVAILABLE: a port or Redis cannot be had.
+/// EX_UNAVAILABLE: an address cannot be bound, or a store is unavailable.
 const UNAVAILABLE: u8 = 69;
 #[cfg(not(feature = "dev"))]
 const NO_DEV: &str = "this build of skeygate has no `dev`: release builds leave it out\n\
@@ -30,11 +30,11 @@ const NO_DEV: &str = "this build of skeygate has no `dev`: release builds leave 
 
 /// Auth gateway for WeChat mini-program backends.
 ///
-/// Stands in front of any HTTP service, answers the login endpoint itself, checks the skey of every request against Redis, and
-/// tells the service who is calling, in X-Openid and X-User-Id.
+/// Runs in front of any HTTP service, serves the login endpoint, checks the skey of every request
+/// against Redis, and passes the user on in X-Openid and X-User-Id.
 ///
 #[cfg_attr(feature = "dev", doc = "Try it: `skeygate dev`.")]
-/// Put it to work: `skeygate init`, fill in the three marked values, `skeygate check`, `skeygate run`.
+/// To deploy: `skeygate init`, fill in the three marked values, `skeygate check`, `skeygate run`.
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true, max_term_width = 100)]
 struct Arguments {
@@ -44,24 +44,26 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve, as gateway.toml says.
+    /// Run the gateway.
     ///
-    /// Ends with 0 after SIGTERM or SIGINT, once requests under way are finished (server.shutdown.drain at most; a second signal
-    /// ends it at once); with 78 when gateway.toml is bad; with 69 when a port, Redis or the database of users is
-    /// not to be had at start.
+    /// Exits with 0 after SIGTERM or SIGINT, once requests in flight have finished (at most
+    /// server.shutdown.drain; a second signal exits at once); with 78 when gateway.toml is bad;
+    /// with 69 when an address, Redis or the user database is unavailable at start.
     Run(File),
-    /// Say whether gateway.toml is good, and all that is wrong with it.
+    /// Check gateway.toml and report all problems.
     ///
-    /// Reads secret files and environment variables as `run` would, connects to nothing. Ends with 0 or 78. With --connect it also
-    /// asks Redis, the database of users and the services of [users], and ends with 69 when one of them is not to be had, with 78 when
-    /// a table or an answer is not what it has to be.
+    /// Reads secret files and environment variables as `run` does, without connecting to anything.
+    /// Exits with 0 or 78. With --connect it also contacts Redis, the user database and the
+    /// services of [users], and exits with 69 when one is unavailable, with 78 when a table or a
+    /// response does not fit.
     Check(check::Arguments),
     #[cfg(feature = "dev")]
-    /// Try it out: no Redis, no appid, no internet. Not for production.
+    /// Try skeygate without Redis, appid or internet. Not for production.
     ///
-    /// Serves on 127.0.0.1 with a fake WeChat and sessions in memory, and prints three curl commands to
-    /// paste: a login, a request of that user, and one without a login. Ends with 0 at Ctrl-C, with 69
-    /// when the port is in use, with 78 when --to is not the address of a service.
+    /// Listens on 127.0.0.1 with a fake WeChat and sessions in memory, and prints three curl
+    /// commands to paste: a login, a request of that user, and a request without a login. Exits
+    /// with 0 on Ctrl-C, with 69 when the port is in use, with 78 when --to is not a service
+    /// address.
     Dev(dev::Arguments),
     /// Not in this build: `skeygate dev` needs the cargo feature `dev`.
     ///
@@ -70,42 +72,46 @@ enum Command {
     #[cfg(not(feature = "dev"))]
     #[command(hide = true)]
     Dev(Absent),
-    /// Show what would happen to a request, without sending it.
+    /// Show how a request would be handled, without sending it.
     ///
-    /// Prints route, auth, where the skey was found, which headers are removed and added, and the upstream. Asks neither Redis
-    /// nor the upstream: an skey is taken to be good. Values of headers that may be credentials are not shown. Ends with 0, for a
-    /// refusal too; with 64 when there is no such request, and with 78 when gateway.toml is bad.
+    /// Prints the route, auth, the place of the skey, removed and added headers, and the upstream.
+    /// Contacts neither Redis nor the upstream: any skey counts as valid. Values of headers that
+    /// may be credentials are hidden. Exits with 0, also for a refusal; with 64 when the request is
+    /// malformed, and with 78 when gateway.toml is bad.
     Explain(explain::Arguments),
     /// Write a commented gateway.toml with every key.
     ///
-    /// Three values in it have to be set; they are marked. Ends with 0, or with 1 when the file could not be written or is there
-    /// already.
+    /// Three marked values have to be set. Exits with 0, or with 1 when the file exists or cannot
+    /// be written.
     Init(init::Arguments),
-    /// Ask a running gateway whether it is ready; for images without a shell.
+    /// Probe a running gateway; for images without a shell.
     ///
-    /// Asks /readyz on admin.listen, which also asks Redis. Ends with 0 when it is ready, with 1 when it is not or does not run,
-    /// and with 78 when gateway.toml is bad or admin.listen is empty.
+    /// Requests /readyz on admin.listen, which also pings Redis. Exits with 0 when the gateway is
+    /// ready, with 1 when it is not or does not run, and with 78 when gateway.toml is bad or
+    /// admin.listen is empty.
     Healthcheck(healthcheck::Arguments),
     /// Print the JSON Schema of gateway.toml, for completion in editors.
     ///
-    /// With taplo or Even Better TOML: `skeygate schema > gateway.schema.json`, and `#:schema ./gateway.schema.json` as the first
-    /// line of gateway.toml.
+    /// For taplo or Even Better TOML: `skeygate schema > gateway.schema.json`, and `#:schema
+    /// ./gateway.schema.json` as the first line of gateway.toml.
     Schema,
     /// List and end sessions.
     ///
-    /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done on the next request. Each
-    /// change is one line of audit on standard error. Ends with 0, with 1 when nobody has that openid or there is no such session,
-    /// with 69 when Redis or the database of users is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
+    /// Uses the Redis of gateway.toml, not a running gateway; changes apply on all replicas from
+    /// the next request on. Each change writes an audit line to standard error. Exits with 0, with
+    /// 1 when the user or session does not exist, with 69 when Redis or the user database is
+    /// unavailable, and with 78 when gateway.toml is bad or keeps sessions in memory.
     Sessions(sessions::Arguments),
-    /// Show users, ban them and let them in again.
+    /// Show, ban and unban users.
     ///
-    /// Talks to the Redis of gateway.toml, not to a running gateway; all replicas see what was done at once. Each change is one
-    /// line of audit on standard error. Ends with 0, with 1 when nobody has that openid or there is no such ban, with 69
-    /// when Redis or the database of users is not to be had, and with 78 when gateway.toml is bad or keeps sessions in memory.
+    /// Uses the Redis of gateway.toml, not a running gateway; changes apply on all replicas at
+    /// once. Each change writes an audit line to standard error. Exits with 0, with 1 when the user
+    /// or ban does not exist, with 69 when Redis or the user database is unavailable, and with 78
+    /// when gateway.toml is bad or keeps sessions in memory.
     Users(users::Arguments),
 }
 
-/// Any arguments of a command that this build does not have.
+/// Ignored arguments of a command that this build does not have.
 #[cfg(not(feature = "dev"))]
 #[derive(Debug, clap::Args)]
 struct Absent {
@@ -113,7 +119,7 @@ struct Absent {
     _rest: Vec<std::ffi::OsString>,
 }
 
-/// Where the configuration is.
+/// The path of the configuration.
 #[derive(Debug, Clone, clap::Args)]
 struct File {
     /// The configuration file.
@@ -147,12 +153,12 @@ pub fn main() -> ExitCode {
 }
 
 impl File {
-    /// The configuration, or the exit status after all that is wrong with it has been said.
+    /// Loads the configuration; prints all problems and returns the exit status if it is bad.
     fn load(&self) -> Result<Loaded, ExitCode> {
         Ok(self.load_watched()?.0)
     }
 
-    /// The same, with the state of the files it was read from.
+    /// As `load`, with the state of the files that were read.
     fn load_watched(&self) -> Result<(Loaded, WatchedFiles), ExitCode> {
         match Config::load_watched(&self.config) {
             (Ok(loaded), files) => Ok((loaded, files)),
@@ -161,7 +167,7 @@ impl File {
     }
 }
 
-/// How gateway.toml writes it.
+/// The spelling in gateway.toml.
 fn word(auth: Auth) -> &'static str {
     match auth {
         Auth::Required => "required",
@@ -170,18 +176,18 @@ fn word(auth: Auth) -> &'static str {
     }
 }
 
-/// Prints a line for the reader. A reader who is gone needs none.
-fn say(line: &str) {
+/// Prints a line to standard output. A closed pipe is ignored.
+fn print_line(line: &str) {
     let _ = writeln!(io::stdout().lock(), "{line}");
 }
 
-/// Prints what went wrong.
-fn complain(text: &str) {
+/// Prints to standard error.
+fn print_error(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
 fn fail(text: &str, status: u8) -> ExitCode {
-    complain(text);
+    print_error(text);
     ExitCode::from(status)
 }
 

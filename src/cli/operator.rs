@@ -1,4 +1,5 @@
-//! What the commands on users and sessions share: the way to Redis, choosing a user, output that streams, and progress.
+//! Shared by the commands on users and sessions: the connection to the stores, selection of a user,
+//! streamed output, progress.
 
 use std::io::{self, BufWriter, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{BAD_CONFIG, File, UNAVAILABLE, complain, fail, run};
+use super::{BAD_CONFIG, File, UNAVAILABLE, fail, print_error, run};
 use crate::app::Stores;
 use crate::config::{App, Config, Log, SessionStoreKind, UserStore};
 use crate::identity::Holder;
@@ -15,20 +16,20 @@ use crate::operations::Operations;
 use crate::store_error::StoreError;
 use crate::users::{Profiles, UserDirectory};
 
-/// Why a command ends before it is done.
+/// The cause of a command that fails.
 pub(super) enum Failure {
     /// Redis cannot be used.
     Store(StoreError),
-    /// There is no such user, session or ban.
-    Nobody(String),
-    /// What was asked for cannot be.
+    /// The user, session or ban does not exist.
+    NotFound(String),
+    /// The request does not fit gateway.toml.
     Config(String),
 }
 
-/// Which user.
+/// Selects a user.
 #[derive(Debug, clap::Args)]
-pub(super) struct Whom {
-    /// A user, by the id that X-User-Id tells.
+pub(super) struct UserSelector {
+    /// A user, by the id in X-User-Id.
     #[arg(long, value_name = "ID")]
     pub(super) user: Option<String>,
     /// A user, by openid.
@@ -44,28 +45,28 @@ pub(super) struct Whom {
     pub(super) app: Option<String>,
 }
 
-/// Whom a command is about.
-pub(super) struct Meant {
-    /// Who that is now.
+/// The user that a command is about.
+pub(super) struct ResolvedUser {
+    /// The user as known now.
     pub(super) current: Holder,
-    /// Who was named: an id that was merged into another, or the same.
+    /// The id as given; differs from `current` after a merge.
     pub(super) named: Holder,
 }
 
-/// The way to Redis, and what gateway.toml says.
+/// The operations on the stores, with what the commands need of gateway.toml.
 pub(super) struct Operator {
     pub(super) operations: Operations,
-    /// Where user ids come from.
+    /// The user directory.
     pub(super) users: UserStore,
     apps: Vec<App>,
 }
 
-/// Standard output, line by line. Ends early when nobody reads on.
+/// Standard output, line by line. A closed pipe ends the command early.
 pub(super) struct Lines {
     out: BufWriter<io::StdoutLock<'static>>,
 }
 
-/// Tells a person at a terminal how far a long search has come.
+/// Prints the progress of a long search, if standard error is a terminal.
 pub(super) struct Progress {
     total: Option<u64>,
     looked_at: u64,
@@ -73,7 +74,7 @@ pub(super) struct Progress {
     terminal: bool,
 }
 
-/// Reads gateway.toml, asks Redis whether it is there, and does the work.
+/// Reads gateway.toml, pings Redis and runs `work`.
 pub(super) fn operate(
     file: &File,
     work: impl AsyncFnOnce(Operator) -> Result<(), Failure>,
@@ -84,12 +85,13 @@ pub(super) fn operate(
     };
     if config.session.store == SessionStoreKind::Memory {
         return fail(
-            "session.store = \"memory\": the sessions are in the running gateway, where no command reaches them; \
-             restarting it ends them all",
+            "session.store = \"memory\": the sessions are in the memory of the running gateway, which commands cannot reach; \
+             restarting it ends all of them",
             BAD_CONFIG,
         );
     }
-    // On standard error, for standard output belongs to what was asked for; the audit alone, and whatever log.level says.
+    // On standard error, since standard output holds the result. Only the audit, independent of
+    // log.level.
     let log = Log {
         level: "off,skeygate::operations=info".to_owned(),
         ..config.log.clone()
@@ -116,7 +118,7 @@ pub(super) fn operate(
             };
             fail(&format!("{error}\nhelp: {help}"), UNAVAILABLE)
         }
-        Err(Failure::Nobody(text)) => fail(&text, 1),
+        Err(Failure::NotFound(text)) => fail(&text, 1),
         Err(Failure::Config(text)) => fail(&text, BAD_CONFIG),
     }
 }
@@ -141,59 +143,63 @@ impl Operator {
         })
     }
 
-    /// The user that is meant, whatever his name was; `None` when none was named.
-    pub(super) async fn meant(&self, whom: &Whom) -> Result<Option<Meant>, Failure> {
-        let Some(named) = self.holder(whom).await? else {
+    /// The selected user, merges resolved; `None` when none was selected.
+    pub(super) async fn resolve(
+        &self,
+        selector: &UserSelector,
+    ) -> Result<Option<ResolvedUser>, Failure> {
+        let Some(named) = self.holder(selector).await? else {
             return Ok(None);
         };
         let current = self.operations.current(&named).await?;
-        Ok(Some(Meant { current, named }))
+        Ok(Some(ResolvedUser { current, named }))
     }
 
-    /// The user that is named; `None` when none was.
-    pub(super) async fn holder(&self, whom: &Whom) -> Result<Option<Holder>, Failure> {
-        if let Some(user_id) = &whom.user {
+    /// The selected user as named; `None` when none was selected.
+    pub(super) async fn holder(&self, selector: &UserSelector) -> Result<Option<Holder>, Failure> {
+        if let Some(user_id) = &selector.user {
             return Ok(Some(Holder::User(user_id.clone())));
         }
-        let Some(openid) = &whom.openid else {
+        let Some(openid) = &selector.openid else {
             return Ok(None);
         };
         if matches!(self.users, UserStore::Webhook(_)) {
-            let text = "users.store = \"webhook\": only the service behind it knows who has that openid; name the user by \
-                        his id, as in X-User-Id";
+            let text = "users.store = \"webhook\": only its service maps openids to users; name the user by id, as in \
+                        X-User-Id";
             return Err(Failure::Config(text.to_owned()));
         }
-        let appid = match &whom.app {
+        let appid = match &selector.app {
             Some(name) => self
                 .apps
                 .iter()
                 .find(|app| app.name == *name || app.appid == *name)
                 .map(|app| app.appid.clone())
-                .ok_or_else(|| Failure::Nobody(format!("there is no app `{name}`")))?,
+                .ok_or_else(|| Failure::NotFound(format!("there is no app `{name}`")))?,
             None => match self.apps.as_slice() {
                 [only] => only.appid.clone(),
                 apps => apps
                     .iter()
                     .find(|app| app.default)
                     .map(|app| app.appid.clone())
-                    .ok_or_else(|| Failure::Nobody("which app? write --app".to_owned()))?,
+                    .ok_or_else(|| Failure::NotFound("which app? write --app".to_owned()))?,
             },
         };
         let holder = self.operations.holder(&appid, openid).await?;
-        let nobody = || Failure::Nobody("nobody with that openid ever logged in".to_owned());
-        holder.map(Some).ok_or_else(nobody)
+        let not_found = || Failure::NotFound("no user with that openid has logged in".to_owned());
+        holder.map(Some).ok_or_else(not_found)
     }
 }
 
-impl Meant {
-    /// Every name that sessions may have: until everybody knows of a merge, some have the one that is gone.
+impl ResolvedUser {
+    /// All ids that sessions of the user may have: until all replicas know of a merge, some keep
+    /// the old id.
     pub(super) fn names(&self) -> Vec<&Holder> {
         let mut names = vec![&self.current, &self.named];
         names.dedup();
         names
     }
 
-    /// The id that was named and the one that it stands for, where that is another.
+    /// The given id and the id that it was merged into, if it was.
     pub(super) fn merged(&self) -> Option<(&str, &str)> {
         match (&self.named, &self.current) {
             (Holder::User(named), Holder::User(current)) if named != current => {
@@ -203,11 +209,11 @@ impl Meant {
         }
     }
 
-    /// Tells the person at the terminal whom the answer is about, where he did not name him.
-    pub(super) fn tell(&self) {
+    /// Tells the reader about a merge, since the output then names another user.
+    pub(super) fn print_merge(&self) {
         if let Some((named, current)) = self.merged() {
             let (named, current) = (cell(named), cell(current));
-            complain(&format!(
+            print_error(&format!(
                 "{named} was merged into {current}; these are the sessions of both"
             ));
         }
@@ -227,27 +233,27 @@ impl Lines {
         }
     }
 
-    /// Whether somebody may still be reading.
+    /// False once the reader has closed the pipe.
     pub(super) fn line(&mut self, text: &str) -> bool {
         writeln!(self.out, "{text}").is_ok()
     }
 
     /// Part of a line.
     pub(super) fn text(&mut self, text: &str) {
-        // Whether somebody reads on shows at the next flush.
+        // A closed pipe shows at the next flush.
         let _ = self.out.write_all(text.as_bytes());
     }
 
-    /// Passes on what was gathered; at the end of each page.
+    /// Writes buffered output; at the end of each page.
     pub(super) fn flush(&mut self) -> bool {
         self.out.flush().is_ok()
     }
 }
 
 impl Progress {
-    const EVERY: Duration = Duration::from_millis(500);
+    const INTERVAL: Duration = Duration::from_millis(500);
 
-    /// Of a search through `total` entries, about; `None` where nobody counted them.
+    /// For a search through about `total` entries; `None` where the number is unknown.
     pub(super) fn new(total: Option<u64>) -> Self {
         Self {
             total,
@@ -257,13 +263,13 @@ impl Progress {
         }
     }
 
-    /// Another page was looked through.
+    /// Adds a page of `looked_at` entries.
     pub(super) fn add(&mut self, looked_at: u64) {
         self.looked_at += looked_at;
         let now = Instant::now();
-        if self.terminal && now - *self.told.get_or_insert(now) >= Self::EVERY {
+        if self.terminal && now - *self.told.get_or_insert(now) >= Self::INTERVAL {
             self.told = Some(now);
-            complain(&match self.total {
+            print_error(&match self.total {
                 Some(total) => format!("{} of about {total} keys", self.looked_at.min(total)),
                 None => format!("{} rows so far", self.looked_at),
             });
@@ -271,7 +277,8 @@ impl Progress {
     }
 }
 
-/// Text for one cell of a terminal: what others wrote cannot end the line or colour it; empty is `-`.
+/// Text for one cell of a terminal. Characters that could end or colour the line are escaped; empty
+/// text is `-`.
 pub(super) fn cell(text: &str) -> String {
     if text.is_empty() {
         return "-".to_owned();

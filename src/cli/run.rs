@@ -1,4 +1,4 @@
-//! `skeygate run`: start-up, signals, end.
+//! `skeygate run`: start-up, signals, shutdown.
 
 use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
@@ -19,11 +19,11 @@ use crate::redis::{Persistence, RedisLink};
 use crate::server::Ended;
 use crate::users::UserDirectory;
 
-/// Time that Redis gets to answer at start; containers often start at once.
-const REDIS_PATIENCE: Duration = Duration::from_secs(5);
-/// The same for a database, which takes longer to start.
-const DATABASE_PATIENCE: Duration = Duration::from_secs(10);
-const ASK_AGAIN: Duration = Duration::from_millis(200);
+/// How long start-up waits for Redis; containers often start together.
+const REDIS_START_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long start-up waits for the user database, which takes longer to start.
+const DATABASE_START_TIMEOUT: Duration = Duration::from_secs(10);
+const RETRY_DELAY: Duration = Duration::from_millis(200);
 
 pub(super) fn run(file: &File) -> ExitCode {
     let (loaded, files) = match file.load_watched() {
@@ -49,12 +49,12 @@ pub(super) fn run(file: &File) -> ExitCode {
         Err(error) => return fail(&format!("starting: {error}"), 1),
     };
     let status = runtime.block_on(serve(file, loaded, files));
-    // What is left was cut off; waiting for it again would outlast the drain.
+    // The drain is over: waiting for remaining tasks would exceed server.shutdown.drain.
     runtime.shutdown_background();
     end(&log, status)
 }
 
-/// One worker needs no threads that hand work to each other.
+/// A single worker runs on the main thread, without work stealing.
 fn runtime(workers: usize) -> io::Result<Runtime> {
     if workers == 1 {
         return single_threaded();
@@ -80,7 +80,7 @@ async fn serve(file: &File, loaded: Loaded, files: WatchedFiles) -> ExitCode {
     }
     let shutdown = CancellationToken::new();
     let (hangup, hangups) = mpsc::channel(1);
-    // Before the first wait: as process 1 of a container, only a handler makes SIGTERM count.
+    // Before the first await: as process 1 of a container, SIGTERM is ignored without a handler.
     if let Err(error) = watch_signals(shutdown.clone(), Some(hangup)) {
         tracing::error!(%error, "cannot watch signals");
         return ExitCode::FAILURE;
@@ -109,7 +109,7 @@ async fn serve(file: &File, loaded: Loaded, files: WatchedFiles) -> ExitCode {
         biased;
         greeted = greeting => greeted,
         () = shutdown.cancelled() => {
-            tracing::info!("stopped before serving anything");
+            tracing::info!("stopped before serving");
             return ExitCode::SUCCESS;
         }
     };
@@ -125,28 +125,28 @@ async fn serve(file: &File, loaded: Loaded, files: WatchedFiles) -> ExitCode {
     let reloader = Reloader::new(Arc::clone(&app), file.config.clone(), loaded, files);
     tokio::spawn(reloader.run(hangups, shutdown));
     match app.run(bound).await {
-        Ended::Drained => tracing::info!("stopped; everything under way was finished"),
+        Ended::Drained => tracing::info!("stopped; requests in flight were finished"),
         Ended::CutOff(open) => {
             tracing::warn!(
                 open,
-                "stopped; server.shutdown.drain was over and what was open was cut"
+                "stopped; open connections were cut after server.shutdown.drain"
             );
         }
     }
     ExitCode::SUCCESS
 }
 
-/// What an operator can do about it.
+/// The cure for the operator.
 fn cure(error: &StartError) -> Option<&'static str> {
-    // The texts of the others name the key.
+    // Other errors name the key in their text.
     match error.bind_cause()?.kind() {
-        io::ErrorKind::AddrInUse => {
-            Some("another process has it: end that one, or change server.listen or admin.listen")
-        }
+        io::ErrorKind::AddrInUse => Some(
+            "in use by another process: stop that one, or change server.listen or admin.listen",
+        ),
         io::ErrorKind::AddrNotAvailable => {
-            Some("this machine has no such address; 0.0.0.0 stands for all it has")
+            Some("this machine has no such address; 0.0.0.0 means all addresses")
         }
-        io::ErrorKind::NotFound => Some("the folder of a socket has to be there already"),
+        io::ErrorKind::NotFound => Some("the folder of a socket must exist"),
         io::ErrorKind::PermissionDenied => {
             Some("ports below 1024 and the folder of a socket need permission; 8080 needs none")
         }
@@ -157,31 +157,31 @@ fn cure(error: &StartError) -> Option<&'static str> {
 fn log_route(route: &Route) {
     let to = match &route.action {
         Action::Forward(upstream) => upstream.as_str(),
-        Action::Respond(_) => "(answered here)",
+        Action::Respond(_) => "(responds directly)",
     };
     let methods: Vec<&str> = route.methods.iter().map(hyper::Method::as_str).collect();
-    // Not said where there is no choice.
+    // Left out of the log where unrestricted.
     let hosts = (!route.hosts.is_empty()).then(|| route.hosts.join(" "));
     let methods = (!methods.is_empty()).then(|| methods.join(" "));
     tracing::info!(route = %route.path, hosts, methods, auth = word(route.auth), upstream = to, "route");
 }
 
-/// Waits for Redis's first answer and tells what it is.
+/// Waits until Redis responds and logs its version and persistence.
 async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
     let asking = async {
         loop {
             match link.ping().await {
                 Ok(took) => return took,
                 Err(error) => {
-                    tracing::debug!(%error, "redis does not answer yet");
-                    tokio::time::sleep(ASK_AGAIN).await;
+                    tracing::debug!(%error, "redis does not respond yet");
+                    tokio::time::sleep(RETRY_DELAY).await;
                 }
             }
         }
     };
-    let Ok(took) = tokio::time::timeout(REDIS_PATIENCE, asking).await else {
+    let Ok(took) = tokio::time::timeout(REDIS_START_TIMEOUT, asking).await else {
         let cause = link.ping().await.err().map(|error| error.to_string());
-        // It may well answer, and refuse us: the cause tells.
+        // Redis may be up and refuse the credentials; the cause says so.
         tracing::error!(
             redis.address = link.address(),
             cause,
@@ -202,8 +202,8 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
             if facts.persistence == Persistence::Off {
                 tracing::warn!(
                     redis.address = link.address(),
-                    "redis keeps nothing over a restart: everybody would have to log in again, and with \
-                     users.store = \"redis\" become a new user; set appendonly yes in redis.conf"
+                    "redis does not survive a restart: all users would have to log in again, and with \
+                     users.store = \"redis\" become new users; set appendonly yes in redis.conf"
                 );
             }
         }
@@ -214,12 +214,12 @@ async fn greet_redis(link: &RedisLink) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// Waits until the database of users is fit to keep them, and tells what it is.
+/// Waits until the user database is usable and logs its address.
 async fn greet_users(users: &UserDirectory) -> Result<(), ExitCode> {
     let UserDirectory::Sql(sql) = users else {
         return Ok(());
     };
-    let give_up = Instant::now() + DATABASE_PATIENCE;
+    let give_up = Instant::now() + DATABASE_START_TIMEOUT;
     loop {
         match users.prepare().await {
             Ok(()) => {
@@ -237,14 +237,13 @@ async fn greet_users(users: &UserDirectory) -> Result<(), ExitCode> {
             }
             Err(error) => {
                 tracing::debug!(%error, "the user directory cannot be used yet");
-                tokio::time::sleep(ASK_AGAIN).await;
+                tokio::time::sleep(RETRY_DELAY).await;
             }
         }
     }
 }
 
-/// SIGTERM and SIGINT drain; a second one ends the process at once. SIGHUP is passed on, if there is
-/// a receiver.
+/// SIGTERM and SIGINT drain; a second one exits at once. SIGHUP is sent to `hangups`, if given.
 pub(super) fn watch_signals(
     shutdown: CancellationToken,
     hangups: Option<mpsc::Sender<()>>,
@@ -259,7 +258,7 @@ pub(super) fn watch_signals(
                 _ = interrupt.recv() => {}
                 _ = hangup.recv() => {
                     if let Some(hangups) = &hangups {
-                        // A full channel holds one that is about to be handled.
+                        // A full channel already holds a pending reload.
                         let _ = hangups.try_send(());
                     }
                     continue;
@@ -272,14 +271,14 @@ pub(super) fn watch_signals(
                 }
                 std::process::exit(1);
             }
-            tracing::info!("draining: no new connections, requests under way are finished");
+            tracing::info!("draining: no new connections, requests in flight are finished");
             shutdown.cancel();
         }
     });
     Ok(())
 }
 
-/// Panics go to the log like everything else. A request that panicked has been answered with 500.
+/// Logs panics like all else. The request that panicked gets a 500.
 fn log_panics() {
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
@@ -287,8 +286,9 @@ fn log_panics() {
     }));
 }
 
-/// Takes as many descriptors as the system allows, and says when they are too few: a connection has its own and, with a request
-/// under way, two of the upstream's; the fourth is for idle ones and for calls to Redis and WeChat.
+/// Raises the descriptor limit to its maximum and warns when it is too low: a connection needs one
+/// descriptor, a request in flight two more for the upstream, and the fourth is for idle upstream
+/// connections and calls to Redis and WeChat.
 fn raise_descriptor_limit(max_connections: usize) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);

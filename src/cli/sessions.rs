@@ -5,7 +5,9 @@ use std::process::ExitCode;
 use serde_json::json;
 
 use super::File;
-use super::operator::{Failure, Lines, Meant, Operator, Progress, Whom, cell, operate};
+use super::operator::{
+    Failure, Lines, Operator, Progress, ResolvedUser, UserSelector, cell, operate,
+};
 use crate::clock;
 use crate::identity::Holder;
 use crate::session::{Handle, Listed};
@@ -18,23 +20,24 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// List live sessions: of one user in order of login, or everybody's in no order.
+    /// List live sessions: those of one user by login time, or all in no order.
     ///
-    /// A session is named by a handle, which opens nothing. When it was last seen is known to within 10 minutes. Looking
-    /// through everybody's takes a while where Redis holds much, and one that is prolonged meanwhile may come up twice.
+    /// A session is named by a handle, which grants no access. The time last seen is exact to 10
+    /// minutes. Listing all sessions takes a while on a large Redis, and a session renewed
+    /// meanwhile may appear twice.
     List(List),
     /// End one session, by its handle, or all sessions of one user, with --all.
     ///
-    /// Every replica refuses it from the next request on; requests and WebSockets that are under way go on. A handle without its
-    /// user is looked for among all sessions.
+    /// Every replica refuses the session from the next request on; requests and WebSockets in
+    /// flight continue. A handle without its user is searched for among all sessions.
     Revoke(Revoke),
 }
 
 #[derive(Debug, clap::Args)]
 struct List {
     #[command(flatten)]
-    whom: Whom,
-    /// One JSON object a line.
+    selector: UserSelector,
+    /// One JSON object per line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -48,11 +51,11 @@ struct Revoke {
     #[arg(allow_hyphen_values = true)]
     handle: Option<Handle>,
     #[command(flatten)]
-    whom: Whom,
+    selector: UserSelector,
     /// All sessions of the user.
     #[arg(long, conflicts_with = "handle")]
     all: bool,
-    /// What was done, as a JSON object.
+    /// Print the result as a JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -72,17 +75,17 @@ pub(super) fn sessions(arguments: &Arguments) -> ExitCode {
 
 async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> {
     let operations = &operator.operations;
-    let meant = operator.meant(&list.whom).await?;
+    let resolved = operator.resolve(&list.selector).await?;
     let mut lines = Lines::new();
     if !list.json {
-        if let Some(meant) = &meant {
-            meant.tell();
+        if let Some(resolved) = &resolved {
+            resolved.print_merge();
         }
         lines.line(&heading());
     }
     let mut progress = Progress::new(Some(operations.size().await?));
     let mut unreadable = 0;
-    for holder in names(meant.as_ref()) {
+    for holder in names(resolved.as_ref()) {
         let mut from = Some(0);
         while let Some(start) = from {
             let page = operations.sessions(holder, start).await?;
@@ -102,8 +105,8 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
         }
     }
     if unreadable > 0 {
-        super::complain(&format!(
-            "{unreadable} more do not open with the keys of this file; nobody can use them"
+        super::print_error(&format!(
+            "{unreadable} more cannot be decrypted with the keys of this file; they are unusable"
         ));
     }
     Ok(())
@@ -111,69 +114,68 @@ async fn list_sessions(operator: &Operator, list: &List) -> Result<(), Failure> 
 
 async fn revoke_sessions(operator: &Operator, revoke: &Revoke) -> Result<(), Failure> {
     let operations = &operator.operations;
-    let meant = operator.meant(&revoke.whom).await?;
-    let ended = match (&revoke.handle, &meant) {
-        (Some(handle), meant) => {
-            let Some(listed) = find(operator, handle, meant.as_ref()).await? else {
-                return Err(nobody(handle));
+    let resolved = operator.resolve(&revoke.selector).await?;
+    let ended = match (&revoke.handle, &resolved) {
+        (Some(handle), resolved) => {
+            let Some(listed) = find(operator, handle, resolved.as_ref()).await? else {
+                return Err(not_found(handle));
             };
             if !operations.revoke(&listed).await? {
-                return Err(nobody(handle));
+                return Err(not_found(handle));
             }
             1
         }
-        (None, Some(meant)) => {
+        (None, Some(resolved)) => {
             let mut ended = 0;
-            for holder in meant.names() {
+            for holder in resolved.names() {
                 ended += operations.revoke_all(holder).await?.sessions;
             }
             ended
         }
         (None, None) => {
-            let text =
-                "whose? write --user or --openid; there is no command that logs everybody out";
-            return Err(Failure::Nobody(text.to_owned()));
+            let text = "write --user or --openid; no command logs all users out";
+            return Err(Failure::NotFound(text.to_owned()));
         }
     };
     if revoke.json {
         let mut done = json!({ "revoked": ended });
-        if let Some((named, current)) = meant.as_ref().and_then(Meant::merged) {
+        if let Some((named, current)) = resolved.as_ref().and_then(ResolvedUser::merged) {
             done["user_id"] = json!(current);
             done["merged_from"] = json!(named);
         }
-        super::say(&done.to_string());
+        super::print_line(&done.to_string());
         return Ok(());
     }
-    if let Some(meant) = &meant {
-        meant.tell();
+    if let Some(resolved) = &resolved {
+        resolved.print_merge();
     }
-    super::say(&match ended {
+    super::print_line(&match ended {
         1 => "1 session ended".to_owned(),
         _ => format!("{ended} sessions ended"),
     });
     Ok(())
 }
 
-/// Whose sessions are looked at: `None` is everybody's.
-fn names(meant: Option<&Meant>) -> Vec<Option<&Holder>> {
-    meant.map_or_else(
+/// The ids whose sessions are searched; a single `None` searches all.
+fn names(resolved: Option<&ResolvedUser>) -> Vec<Option<&Holder>> {
+    resolved.map_or_else(
         || vec![None],
-        |meant| meant.names().into_iter().map(Some).collect(),
+        |resolved| resolved.names().into_iter().map(Some).collect(),
     )
 }
 
-fn nobody(handle: &Handle) -> Failure {
-    Failure::Nobody(format!("no live session is named {handle}"))
+fn not_found(handle: &Handle) -> Failure {
+    Failure::NotFound(format!("no live session is named {handle}"))
 }
 
 async fn find(
     operator: &Operator,
     handle: &Handle,
-    meant: Option<&Meant>,
+    resolved: Option<&ResolvedUser>,
 ) -> Result<Option<Listed>, Failure> {
     let operations = &operator.operations;
     let mut progress = Progress::new(Some(operations.size().await?));
-    for holder in names(meant) {
+    for holder in names(resolved) {
         let mut from = Some(0);
         while let Some(start) = from {
             let page = match holder {

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::operator::{Failure, Lines, Operator, Progress, Whom, cell, operate};
-use super::{File, say, sessions};
+use super::operator::{Failure, Lines, Operator, Progress, UserSelector, cell, operate};
+use super::{File, print_line, sessions};
 use crate::clock;
 use crate::config::{self, UserStore};
 use crate::identity::Holder;
 use crate::users::{Ban, Entry, EntryKind};
 
-/// Characters of a ban's reason.
-const LONGEST_REASON: usize = 256;
+/// Longest reason of a ban.
+const MAX_REASON_CHARS: usize = 256;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -23,19 +23,20 @@ pub(super) struct Arguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show a user: whether he is banned, what users.profile keeps of him, and his live sessions.
+    /// Show a user: the ban, the stored profile and the live sessions.
     Show(Show),
-    /// Keep a user out: end all his sessions and refuse his logins (403 user_banned).
+    /// Ban a user: end all their sessions and refuse their logins (403 user_banned).
     ///
-    /// Holds on every replica from the next request on; requests and WebSockets that are under way go on. An id that was merged
-    /// into another stands for that one. A ban takes the place of one that is there.
+    /// Takes effect on every replica with the next request; requests and WebSockets in flight
+    /// continue. An id that was merged into another bans that user. A ban replaces an earlier one.
     Ban(BanUser),
-    /// Let a banned user log in again.
+    /// Lift a ban.
     Unban(Show),
-    /// Write out the user directory: openids, unionids and merged ids with the user each is of.
+    /// Export the user directory: openids, unionids and merged ids, each with its user.
     ///
-    /// As it is read, however large it is: in Redis in no order, and while logins go on an entry may come up twice; in a database in
-    /// the order of its keys, of an adopted table by user id. APPID is empty (null) where such a table has no column for it.
+    /// Streams a directory of any size: from Redis in no order, and an entry may appear twice while
+    /// logins continue; from a database in key order, from an adopted table by user id. APPID is
+    /// empty (null) where such a table has no column for it.
     Export(Export),
 }
 
@@ -54,13 +55,13 @@ struct Show {
 struct BanUser {
     #[command(flatten)]
     user: User,
-    /// Why, for whoever asks later; the user is not told. At most 256 characters.
+    /// The reason, for the operators' records; the user does not see it. At most 256 characters.
     #[arg(long, value_name = "TEXT", value_parser = reason)]
     reason: String,
-    /// How long, e.g. 12h or 30d; until `unban` unless given.
+    /// Duration, e.g. 12h or 30d; without it until `unban`.
     #[arg(long = "for", value_name = "TIME", value_parser = duration)]
     lasts: Option<Duration>,
-    /// What was done, as a JSON object.
+    /// Print the result as a JSON object.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -78,7 +79,7 @@ struct Export {
 
 #[derive(Debug, clap::Args)]
 struct User {
-    /// A user, by the id that X-User-Id tells.
+    /// A user, by the id in X-User-Id.
     #[arg(
         value_name = "ID",
         required_unless_present = "openid",
@@ -114,13 +115,13 @@ pub(super) fn users(arguments: &Arguments) -> ExitCode {
 }
 
 async fn named(operator: &Operator, user: &User) -> Result<Holder, Failure> {
-    let whom = Whom {
+    let selector = UserSelector {
         user: user.id.clone(),
         openid: user.openid.clone(),
         app: user.app.clone(),
     };
-    let nobody = || Failure::Nobody("no user is named".to_owned());
-    operator.holder(&whom).await?.ok_or_else(nobody)
+    let not_named = || Failure::NotFound("no user is named".to_owned());
+    operator.holder(&selector).await?.ok_or_else(not_named)
 }
 
 async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Result<(), Failure> {
@@ -142,7 +143,7 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
             let fields = fields.map(|(field, value)| (field.name().to_owned(), json!(value)));
             head["profile"] = Value::Object(fields.collect());
         }
-        // The sessions are written as they come, for a user may have many.
+        // Sessions are streamed, since a user may have many.
         let head = head.to_string();
         lines.text(head.strip_suffix('}').unwrap_or_default());
         lines.text(",\"sessions\":[");
@@ -161,7 +162,7 @@ async fn show_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resul
         }
         lines.line(&sessions::heading());
     }
-    // Sessions from before a merge go on under the older name.
+    // Sessions from before a merge keep the older id.
     let mut names = vec![&current, holder];
     names.dedup();
     let mut between = "";
@@ -201,10 +202,10 @@ async fn ban_user(operator: &Operator, holder: &Holder, wanted: &BanUser) -> Res
         let mut done = name(&banned.holder);
         done["ban"] = json!(ban);
         done["revoked"] = json!(banned.sessions);
-        say(&done.to_string());
+        print_line(&done.to_string());
     } else {
         let user = cell(&shown(&banned.holder));
-        say(&format!(
+        print_line(&format!(
             "{user} is banned {}; sessions ended: {}",
             until(&ban),
             banned.sessions
@@ -218,14 +219,14 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
     let current = operations.current(holder).await?;
     let user = cell(&shown(&current));
     let Some(ban) = operations.unban(&current).await? else {
-        return Err(Failure::Nobody(format!("{user} is not banned")));
+        return Err(Failure::NotFound(format!("{user} is not banned")));
     };
     if as_json {
         let mut done = name(&current);
         done["lifted"] = json!(ban);
-        say(&done.to_string());
+        print_line(&done.to_string());
     } else {
-        say(&format!(
+        print_line(&format!(
             "{user} may log in again; was banned {}",
             told(&ban)
         ));
@@ -236,16 +237,15 @@ async fn unban_user(operator: &Operator, holder: &Holder, as_json: bool) -> Resu
 async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure> {
     let operations = &operator.operations;
     let total = match &operator.users {
-        // Each kind is a search of its own through everything.
+        // Each kind of entry is a separate scan of all keys.
         UserStore::Redis => Some(operations.size().await?.saturating_mul(3)),
         UserStore::Sql(_) => None,
         UserStore::Webhook(_) => {
-            let text = "users.store = \"webhook\": the directory is that of the service behind it, which has it all; bans and \
-                        sessions are here, by user id";
+            let text = "users.store = \"webhook\": its service holds the directory; bans and sessions are kept here, by user id";
             return Err(Failure::Config(text.to_owned()));
         }
         UserStore::Memory => {
-            let text = "users.store = \"memory\": the directory is in the running gateway, where no command reaches it";
+            let text = "users.store = \"memory\": the directory is in the memory of the running gateway, which commands cannot reach";
             return Err(Failure::Config(text.to_owned()));
         }
         UserStore::Off => {
@@ -274,7 +274,7 @@ async fn export_users(operator: &Operator, as_json: bool) -> Result<(), Failure>
                 });
             }
             if !lines.flush() {
-                // Nobody reads on; what was read was handed out.
+                // The reader closed the pipe; the entries so far were exported.
                 operations.note_export(exported);
                 return Ok(());
             }
@@ -344,18 +344,18 @@ fn until(ban: &Ban) -> String {
 fn reason(text: &str) -> Result<String, String> {
     match text.trim() {
         "" => Err("say why".to_owned()),
-        text if text.chars().count() > LONGEST_REASON => {
-            Err(format!("at most {LONGEST_REASON} characters"))
+        text if text.chars().count() > MAX_REASON_CHARS => {
+            Err(format!("at most {MAX_REASON_CHARS} characters"))
         }
         text => Ok(text.to_owned()),
     }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    // Redis counts in milliseconds, in 63 bits; and nobody means more.
-    const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
+    // Redis counts milliseconds in 63 bits; longer bans are surely mistakes.
+    const MAX_BAN: Duration = Duration::from_secs(100 * 366 * 86_400);
     let lasts = config::duration(text).filter(|lasts| *lasts >= Duration::from_secs(1));
     lasts
-        .filter(|lasts| *lasts <= LONGEST)
+        .filter(|lasts| *lasts <= MAX_BAN)
         .ok_or_else(|| "write a whole number and one of s, m, h, d, as in 30d".to_owned())
 }

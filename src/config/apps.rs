@@ -24,7 +24,8 @@ const PLACEHOLDER: &str = "wx0000000000000000";
 pub struct App {
     /// How routes and logs call it. Default: the appid.
     pub name: String,
-    /// `wx` and 16 characters of `[0-9a-f]`; other ids of up to 64 characters of `[A-Za-z0-9_-]` draw a warning.
+    /// `wx` and 16 characters of `[0-9a-f]`; other ids of up to 64 characters of `[A-Za-z0-9_-]`
+    /// draw a warning.
     pub appid: String,
     /// The AppSecret.
     pub secret: Secret,
@@ -45,7 +46,8 @@ pub struct Wechat {
     /// Scheme, host and port of the API, no path. Default `"https://api.weixin.qq.com"`; `http`
     /// only to a loopback address.
     pub api_base: String,
-    /// `http://host:port` of a forward proxy; `None` to go straight. The environment's proxy variables are not read.
+    /// `http://host:port` of a forward proxy; `None` to go straight. The environment's proxy
+    /// variables are not read.
     pub proxy: Option<String>,
     /// Time for one call; half of it to connect. Default `"4s"`.
     pub timeout: Duration,

@@ -15,7 +15,7 @@ use super::values::ListenAddress;
 use crate::http::names::folded;
 use crate::identity::{ALWAYS_STRIPPED, MERGED_FROM_HEADER};
 
-/// Reports what makes the file unusable.
+/// Reports problems that make the file unusable.
 pub(super) fn errors(cx: &Cx<'_>, tables: &Tables<'_>) {
     presence(cx, tables);
     listeners(tables);

@@ -9,7 +9,7 @@ use super::keys;
 use super::reader::{Fault, Reader, Value, choice, did_you_mean, map, text};
 use crate::http::names::folded;
 
-/// `[identity]`: the headers that tell the upstream who is calling, presets included.
+/// `[identity]`: the headers that carry the user to the upstream, presets included.
 #[derive(Debug, Clone)]
 pub struct Identity {
     /// Header and what it says. Default X-Openid, X-User-Id, X-Unionid, X-Wx-Appid; `preset =

@@ -93,7 +93,7 @@ pub struct Config {
     pub decrypt: Decrypt,
     /// `[identity]`: the headers that carry the identity.
     pub identity: Identity,
-    /// `[upstreams.NAME]`: at least one, unless every route answers by itself.
+    /// `[upstreams.NAME]`: at least one, unless every route responds directly.
     pub upstreams: BTreeMap<String, Upstream>,
     /// `[[routes]]`: at least one.
     pub routes: Vec<Route>,

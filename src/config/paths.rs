@@ -220,6 +220,6 @@ pub(super) fn method(text: &str) -> Result<Method, Fault> {
             Err(Fault::new("makes a tunnel, which is never forwarded"))
         }
         Err(MethodProblem::Never) => Err(Fault::new("is refused everywhere")
-            .help("an answer to it would show callers what the upstream is told of them")),
+            .help("a response to it would show clients the headers that the upstream gets")),
     }
 }

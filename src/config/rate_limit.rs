@@ -28,7 +28,7 @@ pub struct Quota {
 /// `rate_limit` of a route: each may be `None`, which is no limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RateLimit {
-    /// For each user who is logged in; callers who are not are counted by address alone.
+    /// For each logged-in user; anonymous requests are counted by address alone.
     pub per_user: Option<Quota>,
     /// For each client address; IPv6 by /64.
     pub per_address: Option<Quota>,
@@ -44,8 +44,8 @@ pub struct RateLimits {
 const UNITS: [(char, u32); 3] = [('s', 1), ('m', 60), ('h', 3600)];
 /// Of a limit's rate. Limits count in microseconds: a rate far above this would be rounded by more
 /// than a hundredth.
-const MOST_PER_SECOND: u32 = 10_000;
-const MOST_AT_ONCE: u32 = 100_000;
+const MAX_PER_SECOND: u32 = 10_000;
+const MAX_BURST: u32 = 100_000;
 const FORM: &str = "write a whole number and one of /s, /m, /h, as in \"50/s\"";
 
 impl Rate {
@@ -85,10 +85,10 @@ impl Rate {
                 unit.0
             )));
         }
-        if number > MOST_PER_SECOND * unit.1 {
+        if number > MAX_PER_SECOND * unit.1 {
             return Err(Fault::new("is more than a limit can count").help(format!(
                 "write at most \"{}/{}\", or leave it out for no limit",
-                MOST_PER_SECOND * unit.1,
+                MAX_PER_SECOND * unit.1,
                 unit.0
             )));
         }
@@ -184,7 +184,7 @@ fn rate(value: &Value<'_>) -> Option<Rate> {
 }
 
 fn burst(value: &Value<'_>) -> Option<u32> {
-    integer(1..=MOST_AT_ONCE)(value)
+    integer(1..=MAX_BURST)(value)
 }
 
 fn per_what(number: &str) -> String {

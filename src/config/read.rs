@@ -1,4 +1,4 @@
-//! The whole file: each table read by its own reader, then what no table can see alone.
+//! The whole file: each table read by its own reader, then the checks across tables.
 
 use toml::de::DeTable;
 

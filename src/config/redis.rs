@@ -11,7 +11,8 @@ use crate::secret::Secret;
 /// `[redis]`.
 #[derive(Debug, Clone)]
 pub struct Redis {
-    /// `redis://host:port/db` or `unix:/path`; may hold a password, so it is a secret. Default `"redis://127.0.0.1:6379/0"`.
+    /// `redis://host:port/db` or `unix:/path`; may hold a password, so it is a secret. Default
+    /// `"redis://127.0.0.1:6379/0"`.
     pub url: Secret,
     /// ACL user; `None` for the default user.
     pub username: Option<String>,

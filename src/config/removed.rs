@@ -1,7 +1,7 @@
 //! Keys of earlier versions. Each is refused with what to write instead: an ignored key would be
 //! believed to work.
 
-/// What to do about a key that was removed: its table as in the list of keys, its name, the cure.
+/// A removed key: its table as in the list of keys, its name, the cure.
 pub(super) const REMOVED: &[(&str, &str, &str)] = &[
     ("decrypt", "deliver", DELIVER),
     ("decrypt", "upstream", DELIVER),
@@ -41,7 +41,7 @@ pub(super) const REMOVED: &[(&str, &str, &str)] = &[
 ];
 
 const DELIVER: &str =
-    "leave it out: `POST /_gateway/decrypt` answers the client, which passes the data on";
+    "leave it out: `POST /_gateway/decrypt` responds to the client, which passes the data on";
 
 const MERGED: &str =
     "leave it out: requests tell of a merge in X-User-Id-Merged-From, the log in event=user.merged";

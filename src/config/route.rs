@@ -28,7 +28,7 @@ pub struct Route {
     pub hosts: Vec<String>,
     /// Empty: every method.
     pub methods: Vec<Method>,
-    /// Forward or answer.
+    /// Forward or respond.
     pub action: Action,
     /// What is asked of the caller. Default `required`.
     pub auth: Auth,
@@ -41,7 +41,7 @@ pub struct Route {
     /// Where the skey is looked for; as `session.token_from` when not written. A place in bodies
     /// limits them to 64 KiB.
     pub token_from: Vec<TokenSource>,
-    /// For `auth = "optional"`: what an skey without a session means. Default `anonymous`.
+    /// For `auth = "optional"`: the handling of an skey without a session. Default `anonymous`.
     pub on_bad_token: OnBadToken,
     /// Largest request body; as `server.max_body` when not written; `None` is `"none"`.
     pub max_body: Option<u64>,
@@ -51,9 +51,9 @@ pub struct Route {
     pub rate_limit: RateLimit,
     /// Encoded bytes that a path may hold. Default none.
     pub allow_encoded: Vec<EncodedByte>,
-    /// Changes to what is forwarded; never to identity or framing headers.
+    /// Changes to the forwarded request; never to identity or framing headers.
     pub request_headers: HeaderRules,
-    /// Changes to what is answered, refusals excepted.
+    /// Changes to the response, except refusals.
     pub response_headers: HeaderRules,
 }
 
@@ -184,7 +184,7 @@ impl Route {
                 if table.has(name) {
                     table.error(
                         name,
-                        "says nothing on a route that answers by itself",
+                        "has no effect on a route that responds directly",
                         leave_out(),
                     );
                 }
@@ -241,7 +241,7 @@ impl Action {
         let respond = Respond::read(&table.table("respond"));
         match (table.has("upstream"), table.has("respond")) {
             (true, true) => {
-                let help = Some("keep one of the two: forward, or answer".to_owned());
+                let help = Some("keep one of the two: forward, or respond".to_owned());
                 table.error("respond", "`upstream` is written too", help);
                 None
             }
@@ -265,7 +265,7 @@ impl Respond {
         if matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) && !body.is_empty() {
             table.error(
                 "body",
-                &format!("an answer with status {} has no body", status.as_u16()),
+                &format!("a response with status {} has no body", status.as_u16()),
                 Some("leave it out".to_owned()),
             );
         }

@@ -101,8 +101,8 @@ pub enum UnderscoreHeaders {
 /// `[admin]`.
 #[derive(Debug, Clone)]
 pub struct Admin {
-    /// Where `/livez` and `/readyz` are answered. Default `"127.0.0.1:9091"`; `""` is `None`, no
-    /// admin listener.
+    /// The address of `/livez` and `/readyz`. Default `"127.0.0.1:9091"`; `""` is `None`: no admin
+    /// listener.
     pub listen: Option<SocketAddr>,
     /// The bearer token for all but the probes: `[relay]`. At least 32 characters.
     pub token: Option<Secret>,
@@ -176,8 +176,8 @@ impl Server {
         Some(server)
     }
 
-    /// What `max_connections_per_address` comes to. Half by default: no single address can take all
-    /// places, and a proxy that nobody has named as trusted still gets far more than it keeps open.
+    /// The value of `max_connections_per_address`. Half by default: a single address cannot take all
+    /// connections, and a proxy missing in `trusted_proxies` still gets far more than it keeps open.
     #[must_use]
     pub fn connections_of_one_address(&self) -> usize {
         match self.max_connections_per_address {

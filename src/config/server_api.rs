@@ -1,4 +1,4 @@
-//! `[phone]` and `[relay]`: what is offered of WeChat's server API.
+//! `[phone]` and `[relay]`: access to WeChat's server API.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! The wire shapes of login answers and refusals.
+//! The wire shapes of login responses and refusals.
 
 use http::StatusCode;
 use toml::de::DeValue;
@@ -9,7 +9,8 @@ use super::reader::{Fault, Reader, Value, choose, did_you_mean, integer, text};
 /// The wire shape of login answers and refusals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Style {
-    /// `{"skey", "expires_in", "user_id", "is_new"}`; refusals with `error`, `errcode`, `errmsg`, `request_id`.
+    /// `{"skey", "expires_in", "user_id", "is_new"}`; refusals with `error`, `errcode`, `errmsg`,
+    /// `request_id`.
     Plain,
     /// `{"token", "expires_in", "user_id"}`; refusals with `errcode`, `errmsg`, `request_id`.
     Token,
@@ -18,7 +19,8 @@ pub enum Style {
     /// What the SDK of wafer 1 understands: its magic key, `session` with `id` and `skey`; refusals
     /// with the key only where the SDK is to forget its session.
     Wafer1,
-    /// `{"code":0,"data":{"skey","userinfo"}}`; refusals as `plain` with `code` and `message`, -1 for not_logged_in alone.
+    /// `{"code":0,"data":{"skey","userinfo"}}`; refusals as `plain` with `code` and `message`, -1
+    /// for not_logged_in alone.
     Wafer2,
     /// As `plain`, with `errcode` 0 and `errmsg` in login answers; every refusal is HTTP 200.
     Errcode200,
@@ -102,7 +104,7 @@ pub(super) fn status(value: &Value<'_>) -> Option<StatusCode> {
 fn login_template(text: &str) -> Result<String, Fault> {
     let login = template(text, &LOGIN_FIELDS)?;
     if !login.contains("{skey}") {
-        return Err(Fault::about("the login answer has no {skey}").help(
+        return Err(Fault::about("the login response has no {skey}").help(
             "without it no client can log in; write \"{skey}\" where the client looks for it",
         ));
     }

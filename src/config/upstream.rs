@@ -27,15 +27,15 @@ pub struct Upstream {
     /// Further tries: after a failed connect for every method, after a reset before the answer only
     /// for idempotent methods without a body. Default 1; 0 to 3.
     pub retries: u32,
-    /// Requests in flight at once, to the end of their responses; open tunnels do not count. As many
-    /// more wait in the queue. Default 1024.
+    /// Requests in flight at once, to the end of their responses; open tunnels do not count. As
+    /// many more wait in the queue. Default 1024.
     pub max_in_flight: usize,
 }
 
 /// `host` of an upstream.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostHeader {
-    /// `"preserve"`: what the client sent.
+    /// `"preserve"`: the client's `Host`.
     Preserve,
     /// `"upstream"`: the server's own name and port.
     Upstream,

@@ -21,7 +21,7 @@ pub(super) fn report(tables: &Tables<'_>) {
                 "logins come before routes, whatever the method; remove it, or move the login";
             table.warning(
                 "path",
-                "a login answers at this path, so the route is never taken",
+                "a login is served at this path, so the route is never used",
                 help,
             );
         }
@@ -29,7 +29,7 @@ pub(super) fn report(tables: &Tables<'_>) {
         if route.auth == Auth::Optional && limit.per_user.is_some() && limit.per_address.is_none() {
             table.warning(
                 "rate_limit",
-                "callers who send no skey are not counted",
+                "requests without an skey are not counted",
                 "write per_address too",
             );
         }
@@ -71,7 +71,7 @@ pub(super) fn report(tables: &Tables<'_>) {
     users::warn(table, users, &tables.identity, tables.phone.enabled);
     if matches!(users.store, UserStore::Memory) && tables.session.1.store == SessionStoreKind::Redis
     {
-        let help = "write \"redis\": sessions outlive this process, and replicas would disagree on who is who";
+        let help = "write \"redis\": sessions outlive this process, and replicas would give one user different ids";
         table.warning("store", "user ids end with this process", help);
     }
 }
@@ -126,7 +126,8 @@ fn lookalikes(tables: &Tables<'_>) {
     }
 }
 
-/// Routes whose prefix changes lead, for less, to what another route guards at the same upstream.
+/// Routes whose rewrites lead, with less auth, to a path that another route protects at the same
+/// upstream.
 fn side_entrances(tables: &Tables<'_>) {
     for (table, route) in &tables.routes.entries {
         let guarded = tables

@@ -1,5 +1,5 @@
-//! The content of the files behind a configuration, to tell when one of them changes. Names are followed anew each time, so that
-//! the swap of a symlink shows, as of a Kubernetes ConfigMap.
+//! The content of the files of a configuration, to detect changes. Names are resolved anew each
+//! time, so that the swap of a symlink is seen, as by Kubernetes ConfigMaps.
 
 use std::fs::File;
 use std::io::Read;

@@ -133,7 +133,7 @@ pub enum UpstreamWait {
 
 /// The response to a client for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ErrorAnswer {
+pub struct ErrorResponse {
     /// HTTP status.
     pub status: StatusCode,
     /// Stable name, also sent in `X-Gateway-Error`.
@@ -149,7 +149,7 @@ pub struct ErrorAnswer {
 impl Error {
     /// The table of responses; the only place to extend for a new variant.
     #[must_use]
-    pub fn answer(&self) -> ErrorAnswer {
+    pub fn response(&self) -> ErrorResponse {
         let (status, name, errcode, errmsg, retry_after) = match self {
             Self::BadRequest(text) => (400, "bad_request", 400, *text, None),
             Self::AmbiguousPath(_) => (400, "ambiguous_path", 400, "ambiguous path", None),
@@ -275,7 +275,7 @@ impl Error {
             ),
         };
         let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        ErrorAnswer {
+        ErrorResponse {
             status,
             name,
             errcode,
@@ -309,7 +309,7 @@ impl Error {
     }
 }
 
-impl ErrorAnswer {
+impl ErrorResponse {
     /// Whether the client has to log in again.
     #[must_use]
     pub fn is_not_logged_in(&self) -> bool {

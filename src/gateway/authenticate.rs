@@ -1,4 +1,4 @@
-//! Step 8: the skey is taken out of the request, and who is calling is found out.
+//! Step 8: extracts the skey and authenticates the request.
 
 use hyper::body::Body as _;
 
@@ -11,7 +11,7 @@ use crate::request_log::AuthOutcome;
 use crate::session::Session;
 
 impl Snapshot {
-    /// Takes the skey out of the request and finds out who is calling.
+    /// Extracts the skey from the request and looks up its session.
     pub(super) async fn authenticate(
         &self,
         route: &Route,
@@ -49,7 +49,8 @@ impl Snapshot {
         }
     }
 
-    /// Searches head and, where a source is in the body, body. What holds an skey by another route's sources goes as well.
+    /// Searches the head and, if a source is in the body, the body. Values that are an skey by
+    /// another route's sources are removed as well.
     pub(super) async fn take_skey(
         &self,
         sources: &[TokenSource],
@@ -62,7 +63,7 @@ impl Snapshot {
             query: &mut context.query,
         };
         let mut taken = auth::take_from_head(&mut head, sources);
-        // Most often all routes name the same places, and nothing is left in those that were just searched.
+        // Usually all routes have the same sources, which the first pass has already emptied.
         if !self
             .every_source
             .iter()

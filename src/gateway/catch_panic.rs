@@ -1,4 +1,4 @@
-//! A panic ends one request, not its connection's others and not the process.
+//! A panic fails one request; other requests of the connection and the process continue.
 
 use std::panic::AssertUnwindSafe;
 
@@ -6,11 +6,13 @@ use futures_util::FutureExt as _;
 
 use crate::error::Error;
 
-/// Runs a request's steps; a panic in them is `Error::Internal`. The process's hook has reported it then.
+/// Runs the steps of a request; a panic in them is `Error::Internal`. The panic hook has already
+/// logged it.
 ///
-/// What the steps share is behind locks that survive a panic, or changed in one step, so going on is safe.
+/// Continuing is safe: state shared by the steps is behind locks that survive a panic, or changes
+/// in one step.
 ///
-/// No `async fn`: such a one has room for its argument twice, and this future is moved whole for every request.
+/// Not an `async fn`, which would store its argument twice: this future is moved for every request.
 pub(super) fn catch_panic<T>(
     steps: impl Future<Output = Result<T, Error>>,
 ) -> impl Future<Output = Result<T, Error>> {
@@ -35,7 +37,7 @@ mod tests {
             Ok(empty.first().copied().expect("on purpose"))
         };
         let error = catch_panic(panics).await.unwrap_err();
-        assert_eq!(error.answer().status, 500);
+        assert_eq!(error.response().status, 500);
         assert_eq!(catch_panic(async { Ok(1) }).await.unwrap(), 1);
     }
 }

@@ -1,5 +1,6 @@
-//! Where a request goes, decided from its head alone: framing, method, target, host, strip, path, our endpoints, route. Pure: it
-//! asks no store and no upstream. Forwarding and `explain` are its callers.
+//! Decides where a request goes from its head alone: framing, method, target, host, identity
+//! headers, path, endpoint, route. Pure: calls no store and no upstream. Forwarding and `explain`
+//! both use it.
 
 use std::sync::Arc;
 
@@ -15,10 +16,11 @@ use crate::http::path::{CanonicalPath, PathProblem};
 use crate::http::{framing, host, method, target};
 use crate::route::RouteMatch;
 
-/// The head of a request, and what was found out about it so far: also after a refusal, for the log and `explain`.
+/// The head of a request and the results so far; also read after a refusal, for the log and
+/// `explain`.
 pub(super) struct Head<'a> {
     pub(super) parts: Parts,
-    /// The target as it came; `path` borrows from it.
+    /// The target as received; `path` borrows from it.
     uri: &'a Uri,
     pub(super) authority: Option<Authority>,
     /// The host for routing.
@@ -27,14 +29,14 @@ pub(super) struct Head<'a> {
     pub(super) decision: Option<Decision<'a>>,
 }
 
-/// The path that is routed on and forwarded.
+/// The path for routing and forwarding.
 enum RoutedPath<'a> {
     Canonical(CanonicalPath<'a>),
-    /// As it came: `path_policy = "raw"`.
+    /// As received: `path_policy = "raw"`.
     Raw(&'a str),
 }
 
-/// What answers a request.
+/// The handler of a request.
 #[derive(Clone, Copy)]
 pub(super) enum Decision<'a> {
     /// An endpoint of the gateway's own.
@@ -56,7 +58,7 @@ impl<'a> Head<'a> {
         }
     }
 
-    /// The path that is routed on and forwarded; `None` when the request was refused before that was known.
+    /// The path for routing and forwarding; `None` if the request was refused before it was known.
     pub(super) fn routed_path(&self) -> Option<&str> {
         self.path.as_ref().map(|path| match path {
             RoutedPath::Canonical(path) => path.as_str(),
@@ -64,14 +66,14 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// The same; the path that came when it is not known.
+    /// The routed path, or the received path if that is not known.
     pub(super) fn path(&self) -> &str {
         self.routed_path().unwrap_or(self.uri.path())
     }
 }
 
 impl<'a> Decision<'a> {
-    /// The shape of a refusal.
+    /// The style of a refusal.
     pub(super) fn style(&self, snapshot: &'a Snapshot) -> &'a Style {
         match self {
             Self::Endpoint(endpoint) => endpoint.style(snapshot),
@@ -80,10 +82,11 @@ impl<'a> Decision<'a> {
     }
 }
 
-/// Decides. The order is the security argument (docs/ARCHITECTURE.md): nothing is looked at before it was made unambiguous.
+/// Decides. The order is a security property (docs/ARCHITECTURE.md): each part is read only after
+/// it has been made unambiguous.
 ///
 /// # Errors
-/// The refusal, by its first cause. `head` keeps what was decided until then.
+/// The first cause of a refusal. `head` keeps the results up to it.
 pub(super) fn decide<'a>(
     snapshot: &'a Snapshot,
     head: &mut Head<'a>,
@@ -96,7 +99,7 @@ pub(super) fn decide<'a>(
     head.authority = host::authority(&head.parts)?;
     head.host = head.authority.as_ref().map(host::routing_name);
 
-    // Before anything reads the headers: on no route may a client say who it is.
+    // Before anything reads the headers: no route accepts an identity from the client.
     snapshot.policy.strip(&mut head.parts.headers);
 
     head.path = Some(match snapshot.server.path_policy {
@@ -119,8 +122,8 @@ pub(super) fn decide<'a>(
     Ok(Decision::Route(route))
 }
 
-/// The route of a request. A service that believes `X-HTTP-Method-Override` would see another method than the route was chosen
-/// by: that one must lead to the same route.
+/// The route of a request. A service that honours `X-HTTP-Method-Override` sees another method than
+/// the one routed on, so that method must lead to the same route.
 fn find_route<'a>(
     snapshot: &'a Snapshot,
     head: &Head<'_>,

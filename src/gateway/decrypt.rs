@@ -1,5 +1,6 @@
-//! `POST /_gateway/decrypt`: opens what WeChat encrypted for a user of ours, so that no service needs his session_key. Whatever
-//! does not open is one refusal; why is in the log alone. And the profile that comes along with a wafer2 login.
+//! `POST /_gateway/decrypt`: decrypts data that WeChat encrypted for a user, so that no service
+//! needs a session_key. All failures are one refusal; only the log has the cause. Also the profile
+//! of a wafer2 login.
 
 use std::sync::Arc;
 
@@ -25,7 +26,7 @@ use crate::secret::Secret;
 use crate::style;
 use crate::wechat::open_data::{self, Encrypted, Undecryptable};
 
-/// As the SDK of wafer 2 sends them.
+/// Headers of the wafer 2 SDK.
 const WX_ENCRYPTED_DATA: &str = "x-wx-encrypted-data";
 const WX_IV: &str = "x-wx-iv";
 
@@ -33,7 +34,8 @@ const INCOMPLETE: Error = Error::BadRequest("encryptedData and iv are needed");
 const NO_OBJECT: Error = Error::BadRequest("the body is not a JSON object of texts");
 const DOUBLED: Error = Error::BadRequest("the body holds a field twice");
 
-/// What the client has from WeChat: `e.detail` of a button, or the answer of wx.getUserInfo and its like. Not printable.
+/// The encrypted data as the client gets it from WeChat: `e.detail` of a button, or the result of
+/// wx.getUserInfo and similar calls. Not printable.
 #[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Order {
@@ -60,8 +62,8 @@ impl Snapshot {
         ))
     }
 
-    /// What the client of a wafer2 login had WeChat encrypt of the user. A login never fails for it: since 2022 it tells nothing
-    /// that the login needs.
+    /// The decrypted profile of a wafer2 login. Failure does not fail the login: since 2022 the
+    /// profile holds nothing that the login needs.
     pub(super) async fn profile(
         &self,
         entry: &Login,
@@ -84,7 +86,7 @@ impl Snapshot {
             .ok()
     }
 
-    /// The body, which is read only now that we know whose it is, unless the skey could be in it.
+    /// Reads the body after authentication, unless the skey could be in it.
     async fn order(
         &self,
         context: &mut RequestContext<'_, '_>,
@@ -102,7 +104,7 @@ impl Snapshot {
         match body::kind(&context.head.parts.headers) {
             Some(BodyKind::Form) => Order::from_form(text),
             Some(BodyKind::Json) => Order::from_json(text),
-            // As a login's: older clients send JSON as text.
+            // As for logins: older clients send JSON as text.
             None if text.trim_start().starts_with('{') => Order::from_json(text),
             None => Err(Error::BadRequest("the body is neither JSON nor a form")),
         }
@@ -121,7 +123,7 @@ impl Snapshot {
         let session_keys = self.sessions.session_keys(appid, openid).await;
         let session_keys = session_keys.map_err(Error::StoreUnavailable)?;
         let opened = open_data::open(&session_keys, Encrypted { data, iv }, appid, openid);
-        // Asked in any case, so that the time does not tell which of the two it was.
+        // Checked in any case, so that timing does not reveal which check failed.
         let signed = match (&order.raw_data, &order.signature) {
             (Some(raw_data), Some(signature)) => {
                 open_data::is_signed(&session_keys, raw_data, signature)
@@ -148,8 +150,9 @@ impl Snapshot {
         }
     }
 
-    /// What is said of data that did not open: that the newest session_key is dead, if it is. Whether that is asked depends on the
-    /// form of the data alone, which the client knows, and not on how a key did not fit it.
+    /// The error for data that does not decrypt: `SessionKeyExpired` if the newest session_key is
+    /// dead. Whether WeChat is asked depends only on the form of the data, which the client knows,
+    /// not on how a key failed, which would be a decryption oracle.
     async fn judge(
         &self,
         checks: &Arc<KeyChecks>,
@@ -160,7 +163,7 @@ impl Snapshot {
         let Identity { appid, openid, .. } = identity;
         let app = self.apps.iter().find(|app| app.appid == *appid);
         let is_dead = match (newest, app) {
-            // As dead as can be: only a login brings one back.
+            // Without a key only a login helps, as with a dead one.
             (None, _) => true,
             (Some(newest), Some(app)) if cause.is_well_formed() => {
                 checks.is_dead(app, openid, newest).await

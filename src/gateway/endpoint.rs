@@ -1,4 +1,4 @@
-//! Which endpoint of the gateway's own a path names, and what every endpoint has: methods, quota, style.
+//! Maps paths to the gateway's own endpoints, with their methods, quota and style.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ const PHONE: &str = "/_gateway/phone";
 pub(super) enum Endpoint<'a> {
     Login(&'a CompiledLogin),
     Logout,
-    /// Whether users can change something of their profile.
+    /// Whether users can change any part of their profile.
     Me(Profiled),
     Decrypt,
     Phone(&'a Arc<AccessTokens>),
@@ -48,7 +48,7 @@ impl<'a> Endpoint<'a> {
         }
     }
 
-    /// Refuses other methods than those of the endpoint.
+    /// Refuses methods that the endpoint does not have.
     pub(super) fn check_method(&self, method: &Method) -> Result<(), Error> {
         let methods: &[Method] = match self {
             Self::Login(entry) => &entry.config.methods,
@@ -114,7 +114,7 @@ impl Snapshot {
         }
     }
 
-    /// Whether users can change anything of what is kept.
+    /// Whether any stored field can be changed by users.
     fn profiled(&self) -> Profiled {
         match self.logins.kept() {
             [] | [ProfileField::Phone] => Profiled::No,

@@ -1,5 +1,5 @@
-//! Serves the gateway's own endpoints: login and logout here, the others in `profile.rs`, `decrypt.rs` and
-//! `phone.rs`.
+//! Serves the gateway's own endpoints: login and logout here, the others in `profile.rs`,
+//! `decrypt.rs` and `phone.rs`.
 
 use bytes::Bytes;
 use hyper::body::Body as _;
@@ -60,7 +60,8 @@ impl Snapshot {
         login: &CompiledLogin,
         mut context: RequestContext<'_, '_>,
     ) -> Result<GatewayResponse, Error> {
-        // Before anything is read or asked: what is refused here costs nothing, its code least of all.
+        // Before anything is read or asked: what is refused here costs nothing, its code least of
+        // all.
         let client = context.outcome.record.client;
         self.limits.note_login(client, &self.server.trusted_proxies);
         if let Some(limit) = &login.limit {
@@ -75,7 +76,7 @@ impl Snapshot {
             String::new()
         };
         let headers = &context.head.parts.headers;
-        // wx.request says JSON by itself; older clients send it as text.
+        // wx.request sets the JSON content type; older clients send JSON as text.
         let kind = body::kind(headers)
             .or_else(|| body.trim_start().starts_with('{').then_some(BodyKind::Json));
         let body = kind
@@ -127,7 +128,8 @@ impl Snapshot {
         Ok(GatewayResponse::json(StatusCode::OK, style::done(style)))
     }
 
-    /// The session of a request to an endpoint, its skey, and the body if it had to be read for that.
+    /// The session of a request to an endpoint, its skey, and the body if it had to be read for
+    /// that.
     pub(super) async fn own_session(
         &self,
         context: &mut RequestContext<'_, '_>,

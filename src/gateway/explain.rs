@@ -1,5 +1,6 @@
-//! What would happen to a request, from its head alone: the decision that forwarding makes too, then the upstream's head. Neither
-//! store nor upstream is asked; an skey is taken to be good.
+//! Explains how a request would be handled, from its head alone: the decision that forwarding
+//! makes, then the head for the upstream. Calls neither store nor upstream; any skey counts as
+//! valid.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -13,45 +14,46 @@ use super::snapshot::{RouteTarget, Snapshot};
 use super::upstream_request::{Sender, target};
 use crate::auth::{self, Credential};
 use crate::config::{Auth, ProfileField, Quota};
-use crate::error::{Error, ErrorAnswer};
+use crate::error::{Error, ErrorResponse};
 use crate::http::address::Peer;
 use crate::http::framing;
 use crate::http::request_id::RequestId;
 use crate::identity::{Attributes, Identity};
 
-/// What is known about a request, as far as the steps went.
+/// The results up to the step that refused the request, if any.
 #[derive(Debug, Default)]
 pub struct Explanation {
-    /// The one spelling of its path that counts.
+    /// The canonical path.
     pub path: Option<String>,
-    /// The route it takes, and what that asks of the caller.
+    /// The route and its auth.
     pub route: Option<(String, Auth)>,
-    /// Our own endpoint, when it is one.
+    /// The gateway's own endpoint, if the path names one.
     pub endpoint: Option<&'static str>,
-    /// The limits that count it, as they are written; the first login's for logout and me.
+    /// The limits that count the request, as written in gateway.toml; for logout and me the first
+    /// login's.
     pub limits: Vec<(&'static str, Quota)>,
-    /// Where its skey was found.
+    /// The place of the skey.
     pub skey: Option<&'static str>,
-    /// What would be forwarded.
+    /// The forwarded request.
     pub forwarding: Option<Forwarding>,
-    /// The fixed answer's status, when the route answers by itself.
+    /// The status of the route's fixed response.
     pub responds: Option<u16>,
-    /// How it would be refused, and why.
-    pub refusal: Option<(ErrorAnswer, String)>,
+    /// The refusal and its cause.
+    pub refusal: Option<(ErrorResponse, String)>,
 }
 
-/// A request as the upstream would get it.
+/// The request as the upstream gets it.
 #[derive(Debug)]
 pub struct Forwarding {
     /// Name and address.
     pub upstream: (String, String),
     /// Path and query.
     pub target: String,
-    /// Every header, as the upstream gets it.
+    /// All headers that the upstream gets.
     pub headers: HeaderMap,
     /// Headers that the upstream does not get.
     pub removed: Vec<HeaderName>,
-    /// Headers that the upstream gets besides, or with another value.
+    /// Headers that are added or changed.
     pub set: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -62,7 +64,7 @@ impl Gateway {
         let snapshot = self.snapshot();
         let mut explanation = Explanation::default();
         if let Err(error) = snapshot.explain(parts, &mut explanation) {
-            explanation.refusal = Some((error.answer(), error.to_string()));
+            explanation.refusal = Some((error.response(), error.to_string()));
         }
         explanation
     }
@@ -124,7 +126,7 @@ impl Snapshot {
 }
 
 impl Explanation {
-    /// What was decided, however far it went.
+    /// Copies the decision, as far as it went.
     fn note_decision(&mut self, head: &Head<'_>, snapshot: &Snapshot) {
         self.path = head.routed_path().map(str::to_owned);
         match head.decision {

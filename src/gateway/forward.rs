@@ -1,4 +1,5 @@
-//! The steps of one request. Each either passes it on or ends it; nothing is forwarded but at the very end.
+//! The steps of one request. Each step passes the request on or ends it; only the last one
+//! forwards.
 
 use std::sync::Arc;
 
@@ -20,7 +21,8 @@ impl Snapshot {
         let decided = decide(self, &mut context.head);
         context.note_decision(self);
         match decided? {
-            // Boxed, as are the other rare ways below: the future of every request is as large as its largest branch.
+            // Boxed, like the other rare branches below: a future is as large as its largest
+            // branch.
             Decision::Endpoint(endpoint) => Box::pin(self.serve_endpoint(endpoint, context)).await,
             Decision::Route(route) => self.serve_route(route, context).await,
         }
@@ -37,7 +39,7 @@ impl Snapshot {
             RouteTarget::Respond(respond) => Ok(GatewayResponse::configured(respond, rules)),
             RouteTarget::Forward(upstream) => {
                 let identity = session.map(|session| session.identity);
-                // Prepared before the wait, so that its future holds nothing of the preparation.
+                // Built before the await, so that the future does not hold the intermediate values.
                 let (watch, record);
                 let sending = {
                     let (request, its_record) = self.upstream_request(
@@ -62,7 +64,7 @@ impl Snapshot {
     }
 }
 
-/// Notes the endpoint of a try in the request's log line.
+/// Records the endpoint of a try in the request's log line.
 fn note_attempt(record: &mut Record, attempt: &Attempt) {
     record.upstream = Some(UpstreamEntry {
         name: Arc::clone(&attempt.upstream),
@@ -72,7 +74,7 @@ fn note_attempt(record: &mut Record, attempt: &Attempt) {
 }
 
 impl<'s> RequestContext<'_, 's> {
-    /// What was decided, for the log and for a refusal, however far it went.
+    /// Copies the decision, as far as it went, for the log and for a refusal.
     fn note_decision(&mut self, snapshot: &'s Snapshot) {
         let record = &mut self.outcome.record;
         record.host.clone_from(&self.head.host);

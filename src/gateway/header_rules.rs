@@ -1,10 +1,10 @@
-//! `request_headers` and `response_headers` of a route, applied.
+//! Applies `request_headers` and `response_headers` of a route.
 
 use hyper::HeaderMap;
 
 use crate::config::HeaderRules;
 
-/// Removes headers, then sets others, as the route says.
+/// Removes headers, then sets the others.
 pub(super) fn apply(rules: &HeaderRules, headers: &mut HeaderMap) {
     for name in &rules.remove {
         headers.remove(name);

@@ -1,6 +1,6 @@
-//! `decrypt.checksession`: when a client's data does not open, whether the data is old or the
-//! session_key is dead. WeChat is asked once about a user in a while, whatever the user sends: its
-//! quota is the app's.
+//! `decrypt.checksession`: finds out, when a client's data does not decrypt, whether the data is
+//! old or the session_key is dead. WeChat is asked at most once per user and interval, whatever the
+//! user sends, since its quota is per app.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,43 +16,43 @@ use crate::log_throttle::LogThrottle;
 use crate::login::LOGIN_DEADLINE;
 use crate::secret::Secret;
 
-/// Time between two questions about one user.
-const PAUSE: Duration = Duration::from_secs(10);
-/// How long a refusal waits for the verdict. The question has the time of every other: were it cut
-/// short, WeChat would seem not to answer, and logins be refused for it.
-const WAIT: Duration = Duration::from_secs(2);
-/// Users that were asked about in the last `PAUSE`; no more are.
+/// Least time between two checks of one user.
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
+/// How long a refusal waits for the verdict. The check itself keeps its usual deadline: a shorter
+/// one would count as a WeChat timeout and open the breaker for logins.
+const VERDICT_TIMEOUT: Duration = Duration::from_secs(2);
+/// Limit of users checked within `CHECK_INTERVAL`.
 const MAX_USERS: usize = 4096;
 
-/// The verdict that WeChat said so of. Any other is that a key is not known to be dead.
+/// The verdict for a key that WeChat rejects. `NOT_DEAD` also stands for unknown.
 const DEAD: &[u8] = b"dead";
 const NOT_DEAD: &[u8] = b"not dead";
 
-/// Asks about session_keys, and remembers the verdicts for a while.
+/// Checks session_keys with WeChat and caches the verdicts.
 pub(super) struct KeyChecks {
     tokens: Arc<AccessTokens>,
     tasks: TaskTracker,
     questions: Arc<Questions>,
-    /// Of what the operator can change.
+    /// For errors that the operator can fix.
     warning: LogThrottle,
 }
 
-/// The questions of the last while, in this process.
+/// Recent checks and verdicts of this process.
 struct Questions {
-    /// A lease for each user that was asked about; it is never ended early.
+    /// A lease for each checked user; held for the whole interval.
     users: Leases,
     /// The verdict on each session_key.
     verdicts: Leases,
 }
 
-/// What to do about a user's session_key.
+/// The next step for a session_key.
 #[derive(Debug)]
 enum Question {
-    /// Ask, and publish the verdict.
+    /// Ask WeChat and publish the verdict.
     Ask(HeldLease),
-    /// The verdict was given, or another request is asking for it.
+    /// The verdict is known, or another request is fetching it.
     Known,
-    /// WeChat was asked about another session_key of the user, or about too many users.
+    /// Another session_key of the user was checked, or the limit of users is reached.
     TooSoon,
 }
 
@@ -66,7 +66,7 @@ impl KeyChecks {
         }
     }
 
-    /// The same verdicts; further questions are asked with these tokens.
+    /// Keeps the verdicts; further checks use these tokens.
     pub(super) fn reconfigured(&self, tokens: &Arc<AccessTokens>) -> Self {
         Self {
             tokens: Arc::clone(tokens),
@@ -76,14 +76,14 @@ impl KeyChecks {
         }
     }
 
-    /// Whether WeChat says that this session_key is dead. Where it cannot be asked it does not.
+    /// Whether WeChat reports this session_key as dead; false when WeChat cannot be asked.
     pub(super) async fn is_dead(
         self: &Arc<Self>,
         app: &Arc<App>,
         openid: &str,
         session_key: &Secret,
     ) -> bool {
-        let deadline = Instant::now() + WAIT;
+        let deadline = Instant::now() + VERDICT_TIMEOUT;
         let work = key_work(&app.appid, openid, session_key);
         match self.questions.next(&app.appid, openid, &work).await {
             Question::TooSoon => return false,
@@ -91,7 +91,7 @@ impl KeyChecks {
             Question::Ask(lease) => {
                 let (checks, app) = (Arc::clone(self), Arc::clone(app));
                 let (openid, session_key) = (openid.to_owned(), session_key.clone());
-                // A task of its own: a client that leaves must not make the next one ask again.
+                // In a task: a client that disconnects must not make the next one ask again.
                 self.tasks.spawn(async move {
                     let asked = Instant::now();
                     let verdict = checks.ask(&app, &openid, &session_key).await;
@@ -120,8 +120,8 @@ impl KeyChecks {
         }
     }
 
-    /// Above `debug` only what an operator can change, and once a minute: any user who is logged in
-    /// can bring it about.
+    /// Logs above `debug` only what an operator can fix, once a minute: any logged-in user can
+    /// trigger it.
     fn tell(&self, app: &App, error: &TokenError) {
         if error.operator_must_act() && self.warning.is_due() {
             tracing::error!(appid = app.appid, %error, "no answer to checksession (`decrypt.checksession`)");
@@ -139,7 +139,7 @@ impl Questions {
         }
     }
 
-    /// What to do about the session_key whose `work` this is.
+    /// The next step for the session_key of `work`.
     async fn next(&self, appid: &str, openid: &str, work: &Work) -> Question {
         let lease = match self.verdicts.look(work, Duration::ZERO).await {
             Ok(look) => match look.state {
@@ -149,7 +149,7 @@ impl Questions {
             },
             Err(_) => return Question::TooSoon,
         };
-        let user = Work::about("user", appid, &[appid, openid], PAUSE);
+        let user = Work::about("user", appid, &[appid, openid], CHECK_INTERVAL);
         let state = self.users.look(&user, Duration::ZERO).await;
         if matches!(state.map(|look| look.state), Ok(LeaseState::Granted(_))) {
             return Question::Ask(lease);
@@ -158,14 +158,14 @@ impl Questions {
         Question::TooSoon
     }
 
-    /// A verdict lasts from the question on, as the pause after it does.
+    /// A verdict is valid from the start of its check, as the interval is.
     async fn publish(&self, lease: HeldLease, verdict: &[u8], asked: Instant) {
-        let lasts = PAUSE.saturating_sub(asked.elapsed());
+        let lasts = CHECK_INTERVAL.saturating_sub(asked.elapsed());
         let _ = self.verdicts.publish(lease, verdict, lasts).await;
     }
 }
 
-/// The question about one session_key. A verdict on an older one says nothing of the next.
+/// The lease for one session_key. The verdict on an older key does not apply to a newer one.
 fn key_work(appid: &str, openid: &str, session_key: &Secret) -> Work {
     let hash = digest(&SHA256, session_key.expose().as_bytes());
     let hash: String = hash
@@ -173,7 +173,12 @@ fn key_work(appid: &str, openid: &str, session_key: &Secret) -> Work {
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
-    Work::about("checksession", appid, &[appid, openid, &hash], PAUSE)
+    Work::about(
+        "checksession",
+        appid,
+        &[appid, openid, &hash],
+        CHECK_INTERVAL,
+    )
 }
 
 #[cfg(test)]
@@ -211,7 +216,7 @@ mod tests {
         let work = key_work("wx1", "ann", &old);
         let verdict = questions.verdicts.look(&work, Duration::ZERO).await;
         assert_eq!(verdict.unwrap().result.as_deref(), Some(DEAD));
-        // What was said of the old key says nothing of the new one.
+        // The verdict on the old key does not apply to the new one.
         for _ in 0..2 {
             let other = next(&questions, "wx1", "ann", &new).await;
             assert!(matches!(other, Question::TooSoon), "{other:?}");
@@ -249,8 +254,8 @@ mod tests {
             assert!(matches!(refused, Question::TooSoon), "{refused:?}");
         }
         assert_eq!(questions.users.len(), MAX_USERS);
-        advance(PAUSE).await;
-        // Memory is given back with the next questions.
+        advance(CHECK_INTERVAL).await;
+        // Expired entries are freed by later checks.
         for user in 0..200 {
             let question = next(&questions, "wx2", &user.to_string(), &key).await;
             assert!(is_asked(&question), "{user}");

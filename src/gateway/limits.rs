@@ -1,4 +1,5 @@
-//! Steps 7 and 8: who is counted by which limit. What a limit says of the caller goes into whatever answer the request ends in.
+//! Steps 7 and 8: rate limits per address and per user. The tightest status is sent with the
+//! response, whatever its outcome.
 
 use super::RequestContext;
 use super::snapshot::{CompiledRoute, Snapshot};
@@ -8,8 +9,8 @@ use crate::limit::{Limit, RateLimitKey};
 use crate::session::Session;
 
 impl Snapshot {
-    /// Authenticates between the two limits: the address is counted before anything is asked about the caller, the user once it is
-    /// known who he is. In a future of its own, whose place the forwarding takes afterwards.
+    /// Authenticates between the two limits: the address is counted before the store is called, the
+    /// user once known. A separate future, whose memory forwarding reuses.
     pub(super) async fn authorize(
         &self,
         route: &CompiledRoute,
@@ -29,7 +30,8 @@ impl Snapshot {
         Ok((session, body))
     }
 
-    /// Counts a request of the client's address. Over a Unix socket nobody has one: all would be one, so nobody is counted.
+    /// Counts a request by client address. Clients on a Unix socket have no address and are not
+    /// counted: they would all share one bucket.
     pub(super) async fn count_by_address(
         &self,
         limit: &Limit,

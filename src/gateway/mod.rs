@@ -1,5 +1,6 @@
-//! One request, from its first sight to its one log line. `handle` wraps: id, clock, panic, refusal, log. `Snapshot::serve` is what
-//! happens in between, in the order that the security argument rests on (docs/ARCHITECTURE.md).
+//! One request from receipt to its single log line. `handle` adds id, clock, panic handling,
+//! refusals and the log; `Snapshot::serve` runs the steps in between, in the order that security
+//! rests on (docs/ARCHITECTURE.md).
 
 mod authenticate;
 mod catch_panic;
@@ -45,43 +46,43 @@ use crate::limit::RateLimitStatus;
 use crate::request_log::Record;
 use crate::upstream::Tunnel;
 
-/// Answers requests by the snapshot of the moment. Shared by all connections.
+/// Serves requests with the current snapshot. Shared by all connections.
 pub struct Gateway {
     snapshot: ArcSwap<Snapshot>,
     ids: RequestIds,
-    /// What goes on when the connection that began it is done: tunnels, and logins whose client has left.
+    /// Work that outlives its connection: tunnels, and logins whose client has disconnected.
     tasks: TaskTracker,
 }
 
-/// A request on its way through the steps.
+/// The state of a request between steps.
 struct RequestContext<'r, 's> {
     head: Head<'s>,
     body: &'r mut UnreadBody,
     peer: &'r Peer,
-    /// The peer is a proxy whose word counts.
+    /// The peer is a trusted proxy.
     trusted: bool,
     /// The query without the skey.
     query: Option<String>,
     outcome: &'r mut Outcome<'s>,
 }
 
-/// What is known of a request whatever it ends in: it is there after a panic too.
+/// The parts of a request that log and response need in any case, also after a panic.
 struct Outcome<'s> {
     record: Box<Record>,
-    /// The shape of a refusal.
+    /// The style of a refusal.
     style: &'s Style,
-    /// What the nearest limit says of the caller.
+    /// The status of the tightest limit.
     rate_limit: Option<RateLimitStatus>,
 }
 
-/// A tunnel whose 101 is on its way to the client.
+/// A tunnel whose 101 response is being sent.
 pub struct OpenTunnel {
     tunnel: Box<Tunnel>,
     record: Box<Record>,
 }
 
 impl Gateway {
-    /// Answers by this snapshot, until another comes; `tasks` is waited for when the process drains.
+    /// Serves requests with this snapshot until another replaces it; draining waits for `tasks`.
     #[must_use]
     pub fn new(snapshot: Snapshot, tasks: TaskTracker) -> Self {
         Self {
@@ -91,30 +92,31 @@ impl Gateway {
         }
     }
 
-    /// The snapshot of the moment.
+    /// The current snapshot.
     #[must_use]
     pub fn snapshot(&self) -> Arc<Snapshot> {
         self.snapshot.load_full()
     }
 
-    /// Answers further requests by another snapshot; requests that have begun finish by the one they began with.
+    /// Serves further requests with another snapshot; requests in flight keep theirs.
     pub fn replace(&self, snapshot: Snapshot) {
         self.snapshot.store(Arc::new(snapshot));
     }
 
-    /// `[server]` of the snapshot of the moment.
+    /// `[server]` of the current snapshot.
     #[must_use]
     pub fn server(&self) -> Arc<Server> {
         Arc::clone(&self.snapshot.load().server)
     }
 
-    /// What is to be waited for when draining, besides connections.
+    /// Tasks that draining waits for, besides connections.
     #[must_use]
     pub fn tasks(&self) -> &TaskTracker {
         &self.tasks
     }
 
-    /// Answers one request. Never fails: what goes wrong becomes a response and a log line. The caller runs the tunnel of a 101.
+    /// Serves one request. Never fails: errors become a response and a log line. The caller runs
+    /// the tunnel of a 101.
     pub async fn handle(
         &self,
         request: Request<Incoming>,
@@ -143,7 +145,7 @@ impl Gateway {
             rate_limit: None,
         };
         let mut body = UnreadBody::new(body);
-        // Reading a body that the client holds back would ask for it.
+        // Reading a body that the client holds back (`Expect: 100-continue`) would request it.
         let held_back = parts.headers.contains_key(EXPECT);
         let is_http1 = parts.version < Version::HTTP_2;
         let uri = parts.uri.clone();
@@ -168,14 +170,15 @@ impl Gateway {
         if let Some(status) = rate_limit {
             response.set_rate_limit(status);
         }
-        // Without the rest of the request the connection cannot go on, and a client that is not told loses its next request.
+        // An HTTP/1 connection cannot continue without the rest of the body; without `Connection:
+        // close` the client would lose its next request.
         if is_http1 && !body.is_end_stream() && (held_back || !Box::pin(body.discard()).await) {
             response.end_connection();
         }
         finish(response, record)
     }
 
-    /// Answers a request that was refused for its bytes alone.
+    /// Responds to a request whose bytes were refused.
     pub fn refuse(&self, refused: &RefusedHead, peer: &Peer) -> Response<LoggedBody> {
         let snapshot = self.snapshot.load();
         let (method, path) = refused.line.as_ref().map_or_else(
@@ -199,7 +202,7 @@ impl Gateway {
 }
 
 impl OpenTunnel {
-    /// Passes bytes both ways until one side ends; then writes the log line.
+    /// Copies bytes both ways until one side ends; then writes the log line.
     pub async fn run(self) {
         let Self { tunnel, mut record } = self;
         let traffic = tunnel.run().await;
@@ -208,7 +211,7 @@ impl OpenTunnel {
     }
 }
 
-/// Adds what every response carries, and ties the log line to the end of the body or tunnel.
+/// Adds the request id, and ties the log line to the end of the body or tunnel.
 fn finish(
     response: GatewayResponse,
     mut record: Box<Record>,

@@ -1,5 +1,5 @@
-//! `POST /_gateway/phone`: the phone number of a user who is logged in, for the code of the mini program's phone button. The answer
-//! goes to the client alone; no log has the number.
+//! `POST /_gateway/phone`: the phone number of a logged-in user, for the code of the mini program's
+//! phone button. Sent to the client only; no log has the number.
 
 use hyper::StatusCode;
 use serde_json::json;
@@ -56,7 +56,8 @@ impl Snapshot {
 }
 
 impl Snapshot {
-    /// Keeps the number where numbers are. It was paid for, and its code is spent: whatever goes wrong here, the client gets it.
+    /// Stores the number, if `users.profile` says so. WeChat charges for it and the code is spent,
+    /// so the client gets it even if storing fails.
     async fn keep(&self, identity: &Identity, number: &str) {
         if !self.logins.kept().contains(&ProfileField::Phone) {
             return;
@@ -92,8 +93,8 @@ fn code(kind: Option<BodyKind>, bytes: &[u8]) -> Result<LoginCode, Error> {
     LoginCode::parse(&code).ok_or_else(malformed)
 }
 
-/// What became of it, as a client may know. Another user's or another app's code is told no other way than an old one, and nothing
-/// by the name of a refused login: at that an SDK would forget its session.
+/// The error for the client. The code of another user or app looks like an expired one, and no
+/// error is named like a refused login, for which an SDK would drop its session.
 fn refused(error: TokenError) -> Error {
     match error {
         TokenError::Wechat(

@@ -1,5 +1,5 @@
-//! `GET` and `PATCH /_gateway/me`: who is logged in, and how he calls himself. Names and pictures are the user's own words; his
-//! phone number is not, so it cannot be set here.
+//! `GET` and `PATCH /_gateway/me`: shows the user and changes the profile. Nickname and avatar are
+//! user-supplied; the phone number is verified by WeChat and cannot be set here.
 
 use hyper::StatusCode;
 use serde::{Deserialize, Deserializer};
@@ -17,7 +17,7 @@ use crate::users::{Change, Profile};
 
 const NO_OBJECT: Error = Error::BadRequest("the body is not a JSON object");
 
-/// What is to be changed: left out, or taken away (`null`), or set.
+/// The requested changes: absent, `null` to delete, or a value.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ProfilePatch {
@@ -69,20 +69,21 @@ impl Snapshot {
     }
 }
 
-/// What a body asks for, held to what a name and an avatar may be.
+/// The changes in a body, validated.
 fn changes(
     kind: Option<BodyKind>,
     bytes: &[u8],
     kept: &[ProfileField],
 ) -> Result<Vec<Change>, Error> {
     let text = str::from_utf8(bytes).map_err(|_| Error::BadRequest("the body is not UTF-8"))?;
-    // A page of anybody's can make a browser send a text or a form, with the cookie that holds an skey; JSON it cannot.
+    // Cross-site request forgery: any web page can make a browser send text or a form with the skey
+    // cookie, but not JSON.
     if kind != Some(BodyKind::Json) {
         return Err(Error::BadRequest(
             "the Content-Type is not application/json",
         ));
     }
-    // serde would take a list for the fields in their order.
+    // serde accepts an array in place of an object's fields.
     if !text.trim_start().starts_with('{') {
         return Err(NO_OBJECT);
     }
@@ -116,7 +117,7 @@ fn changes(
     Ok(changes)
 }
 
-/// In a constant, for what was sent is reflected nowhere.
+/// A constant text: input is never reflected.
 fn unreadable(error: &serde_json::Error) -> Error {
     let what = error.to_string();
     if !error.is_data() {
@@ -133,7 +134,7 @@ fn unreadable(error: &serde_json::Error) -> Error {
     })
 }
 
-/// There, if only as `null`.
+/// Tells `null` apart from an absent field.
 fn named<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<String>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

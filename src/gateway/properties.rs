@@ -1,4 +1,4 @@
-//! What holds for every path, on paths made to be read in two ways: canonical path, route and forwarded target agree.
+//! Properties of ambiguous paths: canonical path, route and forwarded target agree.
 
 use std::sync::{Arc, LazyLock};
 
@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::http::path::CanonicalPath;
 use crate::route::{RouteMatch, RouteTable};
 
-/// Open and closed routes beside each other, with every rewrite, all to one upstream.
+/// Open and protected routes side by side, with every rewrite, all to one upstream.
 const ROUTES: &str = r#"
     [[apps]]
     appid = "wx0123456789abcdef"
@@ -52,7 +52,7 @@ const ROUTES: &str = r#"
     allow_encoded = ["/", "%"]
 "#;
 
-/// What paths are made of that two servers read differently, and what these routes are made of.
+/// Path fragments that servers interpret differently, and fragments of the routes above.
 const PIECES: [&str; 63] = [
     "/",
     "/",
@@ -134,7 +134,7 @@ fn hostile() -> impl Strategy<Value = String> {
     vec(piece, 0..10).prop_map(|pieces| format!("/{}", pieces.concat()))
 }
 
-/// The route a path takes, as the steps find it.
+/// The route of a path, as the steps find it.
 fn routed(raw: &str) -> Option<(String, Arc<Route>)> {
     let path = CanonicalPath::parse(raw).ok()?;
     let RouteMatch::Route(route) = TABLE.find(None, path.as_str(), &Method::GET) else {
@@ -148,14 +148,14 @@ fn target(route: &Route, path: &str, query: Option<&str>) -> Result<String, Erro
     upstream_request::target(route, path, query).map(|target| target.to_string())
 }
 
-/// The same bytes in other escapes, and with slashes doubled, as `choices` say.
+/// The same bytes with other escapes and doubled slashes, by `choices`.
 fn respelled(path: &str, choices: &[u8]) -> String {
     let mut out = String::new();
     for (byte, choice) in path.bytes().zip(choices.iter().cycle()) {
         match (byte, choice % 4) {
             (b'/', 0) => out.push_str("//"),
             (b'/', _) => out.push('/'),
-            // An escape stays one: its digits are not the path's bytes.
+            // An escape is kept: its digits are not bytes of the path.
             (b'%', _) | (_, 0 | 1) => out.push(char::from(byte)),
             (_, 2) => out += &format!("%{byte:02x}"),
             _ => out += &format!("%{byte:02X}"),
@@ -164,7 +164,7 @@ fn respelled(path: &str, choices: &[u8]) -> String {
     out
 }
 
-/// What a less exact service takes for the same path.
+/// A spelling that a lenient service treats as the same path.
 fn loosened(path: &str, choices: &[u8]) -> String {
     let mut out = String::new();
     let (first, rest) = path.split_at(1);
@@ -211,7 +211,7 @@ proptest! {
         if let Ok(path) = CanonicalPath::parse(&raw) && !path.as_str().contains('%') {
             let other = respelled(path.as_str(), &choices);
             let again = CanonicalPath::parse(&other);
-            // Delimiters may not be spelled as escapes, or are other ones then.
+            // Escaped delimiters are refused, or are different bytes.
             if let Ok(again) = again && !again.as_str().contains('%') {
                 prop_assert_eq!(again.as_str(), path.as_str());
                 let routes = [routed(&raw), routed(&other)].map(|found| found.map(|(_, route)| route.path.clone()));
@@ -242,12 +242,12 @@ proptest! {
 }
 
 proptest! {
-    // Each reads a whole configuration.
+    // Each case parses a whole configuration.
     #![proptest_config(ProptestConfig::with_cases(1000))]
 
     #[test]
     fn a_path_that_a_route_may_have_is_one_that_requests_have(raw in hostile()) {
-        // A route in any other spelling would guard nothing.
+        // A route with a non-canonical path would protect nothing.
         let text = ROUTES.replace("\"/admin/*\"", &format!("{raw:?}"));
         if let Ok(config) = Config::parse("test", &text, &|_| None) {
             let written = config.config.routes.iter().map(|route| route.path.to_string());

@@ -1,4 +1,5 @@
-//! Answers on their way out: ours and the upstream's, with the log line tied to their end.
+//! Responses to the client, the gateway's own and the upstream's, with the log line tied to the end
+//! of the body.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -23,8 +24,8 @@ use crate::upstream::{BodyWatch, ResponseBody, ResponseKind, Tunnel, UpstreamRes
 
 /// The name of the error, for programs that cannot read the body; nginx's `auth_request` for one.
 const GATEWAY_ERROR: HeaderName = HeaderName::from_static("x-gateway-error");
-/// As draft-ietf-httpapi-ratelimit-headers has them up to 06, which is what Kong sends and clients read. Later drafts put
-/// it all into one structured field, which few do.
+/// Names of draft-ietf-httpapi-ratelimit-headers up to 06, as Kong sends and clients read them.
+/// Later drafts use one structured field, which has little support.
 const RATELIMIT: [HeaderName; 3] = [
     HeaderName::from_static("ratelimit-limit"),
     HeaderName::from_static("ratelimit-remaining"),
@@ -34,21 +35,21 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json; charset=ut
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 
-/// An answer, and what goes on after its head.
+/// A response, and what continues after its head.
 pub(super) struct GatewayResponse {
     pub(super) response: Response<Body>,
     pub(super) tunnel: Option<Box<Tunnel>>,
     pub(super) request_body: Option<Arc<BodyWatch>>,
 }
 
-/// The body of an answer.
+/// The body of a response.
 #[derive(Debug)]
 pub(super) enum Body {
     Ours(Full<Bytes>),
     Upstream(ResponseBody),
 }
 
-/// A body that counts itself and writes the log line when it is done, or dropped before.
+/// A body that counts its bytes and writes the log line when it ends or is dropped.
 #[derive(Debug)]
 pub struct LoggedBody {
     body: Body,
@@ -71,19 +72,20 @@ impl GatewayResponse {
         }
     }
 
-    /// JSON that nobody may keep: it is about one caller at one moment.
+    /// A JSON response that must not be cached: it is about one user at one moment.
     pub(super) fn json(status: StatusCode, body: String) -> Self {
         let mut response = Response::new(Body::text(body));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, JSON);
         headers.insert(CACHE_CONTROL, NO_STORE);
-        // A browser must not take it for a page, whatever is asked for.
+        // A browser must not render it as a page.
         headers.insert(X_CONTENT_TYPE_OPTIONS, NOSNIFF);
         Self::ours(response)
     }
 
-    /// Tells the client how it stands with the limit that is nearest. A service that limits by itself knows better.
+    /// Adds the status of the tightest limit. Headers of a service that has its own limits are
+    /// kept.
     pub(super) fn set_rate_limit(&mut self, status: RateLimitStatus) {
         let headers = self.response.headers_mut();
         if RATELIMIT.iter().all(|name| !headers.contains_key(name)) {
@@ -92,14 +94,14 @@ impl GatewayResponse {
         }
     }
 
-    /// What an error says in the route's style.
+    /// The response to an error, in the route's style.
     pub(super) fn refusal(error: &Error, style: &Style, request_id: &str) -> Self {
-        let answer = error.answer();
-        let (status, body) = style::refusal(style, &answer, request_id);
+        let refusal = error.response();
+        let (status, body) = style::refusal(style, &refusal, request_id);
         let mut reply = Self::json(status, body);
         let headers = reply.response.headers_mut();
-        headers.insert(GATEWAY_ERROR, HeaderValue::from_static(answer.name));
-        if let Some(seconds) = answer.retry_after {
+        headers.insert(GATEWAY_ERROR, HeaderValue::from_static(refusal.name));
+        if let Some(seconds) = refusal.retry_after {
             headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
         }
         if let Error::MethodNotAllowed { allow } = error
@@ -113,13 +115,13 @@ impl GatewayResponse {
         reply
     }
 
-    /// Tells the client that the connection ends with this answer.
+    /// Announces the end of the connection.
     pub(super) fn end_connection(&mut self) {
         let headers = self.response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
 
-    /// The upstream's answer.
+    /// The upstream's response.
     pub(super) fn forwarded(
         response: UpstreamResponse,
         request_body: Option<Arc<BodyWatch>>,
@@ -141,7 +143,7 @@ impl GatewayResponse {
         reply
     }
 
-    /// The fixed answer of a route.
+    /// The fixed response of a route.
     pub(super) fn configured(respond: &Respond, rules: &HeaderRules) -> Self {
         let mut response = Response::new(Body::text(respond.body.clone()));
         *response.status_mut() = respond.status;
@@ -171,7 +173,7 @@ impl LoggedBody {
         record: Box<Record>,
         request_body: Option<Arc<BodyWatch>>,
     ) -> Self {
-        // hyper reads no body where none is sent.
+        // hyper does not poll the body if none is sent.
         let status = record.status;
         let ended = record.method == Method::HEAD || matches!(status, Some(204 | 304));
         Self {
@@ -184,7 +186,7 @@ impl LoggedBody {
         }
     }
 
-    /// Nothing, and no log line: somebody else has it.
+    /// An empty body without a log line: the tunnel writes it.
     pub(super) fn empty() -> Self {
         Self {
             body: Body::empty(),
@@ -220,7 +222,7 @@ impl HttpBody for LoggedBody {
             Some(Err(error)) => {
                 log.ended = true;
                 log.record
-                    .break_off(format!("the upstream broke off its answer: {error}"));
+                    .break_off(format!("the upstream broke off its response: {error}"));
             }
             None => log.ended = true,
         }
@@ -250,7 +252,7 @@ impl Drop for LoggedBody {
             log.record.bytes_in = body.bytes();
         }
         if !log.ended && !whole && log.record.error.is_none() {
-            let cause = "the client left in the middle of its answer";
+            let cause = "the client left in the middle of its response";
             log.record.error = Some(("client_left", cause.to_owned()));
         }
     }

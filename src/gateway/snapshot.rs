@@ -1,5 +1,5 @@
-//! What one configuration file decides, compiled for requests. A hot reload makes another snapshot and swaps it in whole; a request
-//! keeps the one that it began with.
+//! The compiled configuration. A hot reload builds another snapshot and swaps it in whole; a
+//! request keeps the snapshot that it began with.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,9 +23,9 @@ pub struct Snapshot {
     pub(super) server: Arc<Server>,
     pub(super) apps: Vec<Arc<App>>,
     pub(super) login_entries: Vec<CompiledLogin>,
-    /// Of logout, me and decrypt: as the first login's, counted apart from it.
+    /// The limit of logout, me, decrypt and phone: the first login's quota, in a bucket of its own.
     pub(super) endpoint_limit: Option<Limit>,
-    /// `None` where WeChat is not asked about session_keys.
+    /// `None` without `decrypt.checksession`.
     pub(super) key_checks: Option<Arc<KeyChecks>>,
     pub(super) access_log: Arc<AccessLog>,
     pub(super) routes: RouteTable<CompiledRoute>,
@@ -34,26 +34,26 @@ pub struct Snapshot {
     pub(super) policy: Arc<HeaderPolicy>,
     pub(super) sessions: SessionStore,
     pub(super) logins: Arc<Logins>,
-    /// `None` where phone numbers are not asked for.
+    /// `None` without `phone.enabled`.
     pub(super) phone: Option<Arc<AccessTokens>>,
     pub(super) limits: Arc<RateLimits>,
-    /// Where our own endpoints look for the skey: wherever any route does.
+    /// Sources for the gateway's own endpoints: the union over all routes.
     pub(super) every_source: Vec<TokenSource>,
 }
 
-/// A route with what it needs at hand.
+/// A route with its target and limits.
 pub(super) struct CompiledRoute {
     pub(super) config: Arc<Route>,
     pub(super) target: RouteTarget,
-    /// `None` where it has no rate limit.
+    /// `None` without a rate limit.
     pub(super) limits: Option<RouteLimits>,
 }
 
-/// What a route does with a request that it lets in.
+/// The target of a route.
 pub(super) enum RouteTarget {
-    /// Pass to this upstream.
+    /// Forward to this upstream.
     Forward(Arc<Upstream>),
-    /// Answer here.
+    /// Respond directly.
     Respond(Respond),
 }
 
@@ -63,8 +63,8 @@ pub(super) struct CompiledLogin {
     pub(super) limit: Option<Limit>,
 }
 
-/// A route to an upstream that the configuration does not have. Checked configurations have none; were such a route left out, a
-/// shorter one could open what it closes.
+/// A route whose upstream does not exist. Checked configurations have none; leaving such a route
+/// out could let a shorter one open what it protects.
 #[derive(Debug)]
 pub struct UnknownUpstream {
     route: String,
@@ -80,7 +80,7 @@ impl fmt::Display for UnknownUpstream {
 
 impl std::error::Error for UnknownUpstream {}
 
-/// What a snapshot's requests use that outlives it: opened once, and told of each new configuration.
+/// Services that outlive a snapshot; opened once and reconfigured with each.
 #[derive(Clone)]
 pub struct Services {
     /// The session store.
@@ -98,10 +98,11 @@ pub struct Services {
 }
 
 impl Snapshot {
-    /// Compiles a configuration. Connects to nothing. Upstreams that are as in `previous` keep their connections.
+    /// Compiles a configuration without connecting. Upstreams unchanged from `previous` keep their
+    /// connections.
     ///
     /// # Errors
-    /// A route names an upstream that is not there.
+    /// A route names an upstream that does not exist.
     pub fn new(
         config: Config,
         services: &Services,

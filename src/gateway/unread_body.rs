@@ -1,4 +1,4 @@
-//! A request's body until somebody takes it to forward it, and what becomes of it when nobody does.
+//! The request body until it is forwarded, and its disposal if it is not.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -9,12 +9,12 @@ use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::http::body;
 
-/// What is read of a body that nobody wanted, at most. More is not worth a connection.
-const DISCARDED: u64 = 64 * 1024;
-/// And how long it is waited for. It left the client together with the head.
-const PATIENCE: Duration = Duration::from_millis(500);
+/// Most bytes read of an unwanted body; beyond that, closing the connection is cheaper.
+const MAX_DISCARDED_BYTES: u64 = 64 * 1024;
+/// Most time spent on it. Usually the body arrived with the head.
+const DISCARD_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// The body; empty once it was taken.
+/// The body; empty once taken.
 pub(super) struct UnreadBody(Option<Incoming>);
 
 impl UnreadBody {
@@ -22,15 +22,18 @@ impl UnreadBody {
         Self(Some(body))
     }
 
-    /// The body itself, as far as it was not read.
+    /// Takes the unread part of the body.
     pub(super) fn take(&mut self) -> Option<Incoming> {
         self.0.take()
     }
 
-    /// Reads what is left and throws it away, so that the connection can go on. Whether all of it came: else the connection has to
-    /// end, and the client to be told.
+    /// Reads and discards the rest, so that the connection can be reused. False if the rest did not
+    /// arrive in full: the connection has to be closed, and the client to be told.
     pub(super) async fn discard(&mut self) -> bool {
-        self.is_end_stream() || body::read(self, DISCARDED, PATIENCE).await.is_ok()
+        self.is_end_stream()
+            || body::read(self, MAX_DISCARDED_BYTES, DISCARD_TIMEOUT)
+                .await
+                .is_ok()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Makes the request that the upstream gets out of the one that came.
+//! Builds the request for the upstream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,11 +36,11 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// A body that had to be read, without its skey; `None` when it streams.
+/// A body that was read to find the skey, without the skey; `None` if it streams.
 pub(super) type ReadBody = Option<Bytes>;
 
 impl Snapshot {
-    /// Puts the upstream's request together.
+    /// Builds the upstream's request.
     ///
     /// # Errors
     /// The path is ambiguous once the route has changed its prefix.
@@ -85,7 +85,7 @@ impl Snapshot {
             None => match body.take() {
                 None => RequestBody::none(),
                 Some(body) => {
-                    // hyper would take a GET whose length nobody said for one without a body.
+                    // hyper assumes that a GET without a length has no body.
                     if !body.is_end_stream() && !parts.headers.contains_key(CONTENT_LENGTH) {
                         let chunked = HeaderValue::from_static("chunked");
                         parts.headers.insert(TRANSFER_ENCODING, chunked);
@@ -110,8 +110,9 @@ impl Snapshot {
         Ok((request, record))
     }
 
-    /// Turns the client's headers into the upstream's. Hop-by-hop headers go before anything is set, so that no `Connection`
-    /// line can remove what we set; identity comes last, so that no rule can change it.
+    /// Turns the client's headers into the upstream's. Hop-by-hop headers are removed before any is
+    /// set, so that a `Connection` line cannot remove the gateway's headers; identity is set last,
+    /// so that no rule can change it.
     pub(super) fn upstream_headers(
         &self,
         parts: &mut Parts,
@@ -122,7 +123,7 @@ impl Snapshot {
         let upgrade = Upgrade::take(parts);
         let headers = &mut parts.headers;
         remove_hop_by_hop(headers);
-        // Answered by us: reading the body, which comes after authentication, makes hyper say 100.
+        // hyper responds 100 once the body is read, after authentication.
         headers.remove(EXPECT);
         if parts.version == Version::HTTP_2 {
             join_cookies(headers);
@@ -130,7 +131,7 @@ impl Snapshot {
         let client_host = client_host(headers, sender.authority);
         set_forwarded(headers, sender, client_host.as_ref());
         set_trace(headers, sender.id);
-        // The upstream replaces it, if its `host` says so, by the name of the endpoint it chooses.
+        // The upstream replaces it with the endpoint's name, if its `host` says so.
         if let Some(host) = client_host {
             headers.insert(HOST, host);
         }
@@ -145,7 +146,7 @@ impl Snapshot {
     }
 }
 
-/// Who sent a request, as far as its headers tell the upstream.
+/// The sender of a request, as forwarded in headers.
 pub(super) struct Sender<'a> {
     pub(super) peer: &'a Peer,
     pub(super) trusted: bool,
@@ -153,7 +154,8 @@ pub(super) struct Sender<'a> {
     pub(super) id: &'a RequestId,
 }
 
-/// What is asked of the upstream: the canonical path, rewritten as the route says, and the query as it came, without the skey.
+/// The target for the upstream: the canonical path, rewritten by the route, and the query as
+/// received, without the skey.
 pub(super) fn target(
     route: &Route,
     path: &str,
@@ -169,12 +171,12 @@ pub(super) fn target(
         Some(prefix) => match path.strip_prefix(prefix.trim_end_matches('/')) {
             Some("") => "/",
             Some(rest) if rest.starts_with('/') => rest,
-            // At a segment border only: `/api` is not a prefix of `/apiary`.
+            // Only at a segment boundary: `/api` is not a prefix of `/apiary`.
             Some(_) | None => path,
         },
     };
     text.push_str(rest);
-    // A rewrite must not make out of harmless pieces what would have been refused as a whole.
+    // A rewrite must not combine harmless parts into a path that would be refused.
     if rewritten && CanonicalPath::parse(&text)?.as_str() != text {
         return Err(Error::BadRequest(
             "the path is ambiguous after its prefix was changed",
@@ -187,10 +189,10 @@ pub(super) fn target(
     PathAndQuery::try_from(text).map_err(|_| Error::BadRequest("the request target is malformed"))
 }
 
-/// Reads the body where a source is in it and it is of that kind; takes the skey out.
+/// Reads a body of a type that a source names, and extracts the skey.
 ///
 /// # Errors
-/// Too long, too slow, damaged, or not what its `Content-Type` says.
+/// The body is too long, too slow, damaged, or does not match its `Content-Type`.
 pub(super) async fn read_for_token(
     context: &mut RequestContext<'_, '_>,
     sources: &[TokenSource],
@@ -238,7 +240,7 @@ impl From<BodyProblem> for Error {
     }
 }
 
-/// HTTP/2 may send cookies in several lines, HTTP/1 may not (RFC 9113, 8.2.3).
+/// HTTP/2 may split cookies over several lines, HTTP/1 may not (RFC 9113, 8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     if headers.get_all(COOKIE).iter().nth(1).is_none() {
         return;
@@ -253,13 +255,14 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
 }
 
-/// The host the client named, as a header has it; the header itself where there is one.
+/// The host that the client named, as a header value.
 fn client_host(headers: &HeaderMap, authority: Option<&Authority>) -> Option<HeaderValue> {
     let named = headers.get(HOST).cloned();
     named.or_else(|| HeaderValue::from_str(authority?.as_str()).ok())
 }
 
-/// `X-Forwarded-For`, `-Proto` and `-Host`: of a trusted proxy prolonged or kept, of anybody else written anew.
+/// Sets `X-Forwarded-For`, `-Proto` and `-Host`: extended or kept for a trusted proxy, replaced for
+/// other peers.
 fn set_forwarded(headers: &mut HeaderMap, sender: &Sender<'_>, host: Option<&HeaderValue>) {
     if sender.trusted {
         remove_imitated_forwarded(headers);
@@ -278,7 +281,7 @@ fn set_forwarded(headers: &mut HeaderMap, sender: &Sender<'_>, host: Option<&Hea
     }
 }
 
-/// All lines of the list so far, and the address at its end. `None` when there is no list.
+/// All lines of the list, joined, with the address appended. `None` without a list.
 fn prolonged(headers: &HeaderMap, address: &HeaderValue) -> Option<HeaderValue> {
     let mut list = Vec::new();
     for line in headers.get_all(X_FORWARDED_FOR) {
@@ -292,7 +295,7 @@ fn prolonged(headers: &HeaderMap, address: &HeaderValue) -> Option<HeaderValue> 
     HeaderValue::from_bytes(&list).ok()
 }
 
-/// Our request id, and a `traceparent` unless a good one came along.
+/// Sets the request id, and a `traceparent` unless the client sent a valid one.
 fn set_trace(headers: &mut HeaderMap, id: &RequestId) {
     let mut lines = headers.get_all(TRACEPARENT).iter();
     let known = lines
@@ -301,7 +304,7 @@ fn set_trace(headers: &mut HeaderMap, id: &RequestId) {
         && lines.next().is_none();
     if let (false, Some(trace)) = (known, id.traceparent()) {
         headers.insert(TRACEPARENT, trace);
-        // State without its parent means nothing.
+        // `tracestate` is meaningless without its parent.
         headers.remove("tracestate");
     }
     headers.insert(X_REQUEST_ID, id.value().clone());

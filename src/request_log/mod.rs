@@ -158,7 +158,7 @@ impl Record {
 
     /// Records the error of the request.
     pub fn fail(&mut self, error: &Error) {
-        let answer = error.answer();
+        let answer = error.response();
         self.error = Some((answer.name, error.to_string()));
         self.degraded |= answer.status.is_server_error();
         self.operator_must_act |= error.operator_must_act();

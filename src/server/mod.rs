@@ -69,8 +69,8 @@ pub struct Server {
     connections: TaskTracker,
     /// Cancelled when the process shall end: listeners stop, connections drain.
     shutdown: CancellationToken,
-    /// Cancelled after the drain: the admin listener answers to the end, so that the drain can be
-    /// watched.
+    /// Cancelled after the drain: the admin listener serves to the end, so that the drain can be
+    /// observed.
     stopped: CancellationToken,
     open: Mutex<Vec<OpenListener>>,
 }
@@ -84,7 +84,7 @@ struct OpenListener {
     accepting: JoinHandle<()>,
 }
 
-/// What a listener is for.
+/// The purpose of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Role {
     Requests,

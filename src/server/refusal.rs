@@ -75,13 +75,13 @@ async fn send<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, response: &[u8])
 }
 
 fn response(error: &Error) -> Bytes {
-    let answer = error.answer();
+    let fields = error.response();
     let body = serde_json::json!({
-        "error": answer.name, "errcode": answer.errcode, "errmsg": answer.errmsg,
+        "error": fields.name, "errcode": fields.errcode, "errmsg": fields.errmsg,
     });
-    let (status, body) = (answer.status, body.to_string());
-    let retry_after = answer.retry_after.unwrap_or(1);
-    let (name, length) = (answer.name, body.len());
+    let (status, body) = (fields.status, body.to_string());
+    let retry_after = fields.retry_after.unwrap_or(1);
+    let (name, length) = (fields.name, body.len());
     Bytes::from(format!(
         "HTTP/1.1 {status}\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: {length}\r\n\
          Cache-Control: no-store\r\nConnection: close\r\nRetry-After: {retry_after}\r\nX-Gateway-Error: {name}\r\n\r\n{body}"

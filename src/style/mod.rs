@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use serde_json::{Map, Value, json};
 
 use crate::config::Style;
-use crate::error::ErrorAnswer;
+use crate::error::ErrorResponse;
 use crate::login::LoginResult;
 
 /// The body of a login response; `expires_in` is in seconds, `profile` is decrypted data from the
@@ -56,8 +56,8 @@ pub fn login(
 
 /// Status and body of a refusal.
 #[must_use]
-pub fn refusal(style: &Style, answer: &ErrorAnswer, request_id: &str) -> (StatusCode, String) {
-    let ErrorAnswer {
+pub fn refusal(style: &Style, answer: &ErrorResponse, request_id: &str) -> (StatusCode, String) {
+    let ErrorResponse {
         status,
         name,
         errcode,

@@ -70,7 +70,7 @@ fn without_a_user_id_every_style_still_responds_with_json() {
 
 #[test]
 fn a_refusal_is_json_for_any_request_target() {
-    let answer = Error::NoRoute.answer();
+    let answer = Error::NoRoute.response();
     for style in styles() {
         for id in [
             "\"},{\"a\":\"",
@@ -131,7 +131,7 @@ fn refusals() -> Vec<Error> {
 #[test]
 fn only_not_logged_in_makes_an_sdk_log_in_again() {
     let body = |style: &Style, error: &Error| {
-        let (_, body) = refusal(style, &error.answer(), "id");
+        let (_, body) = refusal(style, &error.response(), "id");
         serde_json::from_str::<Value>(&body).unwrap()
     };
     let magic = "F2C224D4-2BCE-4C64-AF9F-A6D872000D1A";
@@ -149,7 +149,7 @@ fn only_not_logged_in_makes_an_sdk_log_in_again() {
         );
     }
     for error in refusals() {
-        let name = error.answer().name;
+        let name = error.response().name;
         let wafer2 = body(&Style::Wafer2, &error);
         assert!(wafer2["code"].as_i64().unwrap() > 0, "{name}: {wafer2}");
         let wafer1 = body(&Style::Wafer1, &error);
@@ -159,7 +159,7 @@ fn only_not_logged_in_makes_an_sdk_log_in_again() {
         let of_login = name.starts_with("login_") || name == "unknown_user";
         assert_eq!(wafer1.get(magic).is_some(), of_login, "{name}: {wafer1}");
         for style in styles() {
-            let (status, body) = refusal(&style, &error.answer(), "id");
+            let (status, body) = refusal(&style, &error.response(), "id");
             assert!(
                 serde_json::from_str::<Value>(&body).unwrap().is_object(),
                 "{name}"
@@ -202,7 +202,7 @@ fn answer(user_id: Option<&str>) -> LoginResult {
 
 #[test]
 fn the_status_is_the_errors_unless_the_style_says_200() {
-    let error = Error::NotLoggedIn(SkeyState::Unknown).answer();
+    let error = Error::NotLoggedIn(SkeyState::Unknown).response();
     let statuses: Vec<u16> = styles()
         .iter()
         .map(|style| refusal(style, &error, "id").0.as_u16())

@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::error::ErrorAnswer;
+use crate::error::ErrorResponse;
 use crate::login::LoginResult;
 
 /// Marks a response as one for the SDK of wafer 1, and not for the page.
@@ -27,7 +27,7 @@ pub(super) fn login2(result: &LoginResult, profile: Option<&Map<String, Value>>)
 /// A refusal for the SDK of wafer 1. With the magic key the SDK discards its session, and one error
 /// makes it log in again. So only that error and refused logins carry the key, and an outage does
 /// not log users out.
-pub(super) fn refusal1(answer: &ErrorAnswer, request_id: &str) -> Value {
+pub(super) fn refusal1(answer: &ErrorResponse, request_id: &str) -> Value {
     let error = match answer.name {
         _ if answer.is_not_logged_in() => Some("ERR_INVALID_SESSION"),
         "unknown_user" => Some("ERR_LOGIN_FAILED"),
@@ -48,7 +48,7 @@ pub(super) fn refusal1(answer: &ErrorAnswer, request_id: &str) -> Value {
 /// A refusal for the SDK of wafer 2, which discards its session and logs in again on -1, so only
 /// one error carries it. `error` is the value of Tencent's own servers, which the SDK passes to
 /// pages.
-pub(super) fn refusal2(answer: &ErrorAnswer, request_id: &str) -> Value {
+pub(super) fn refusal2(answer: &ErrorResponse, request_id: &str) -> Value {
     let (code, error) = match answer.name {
         _ if answer.is_not_logged_in() => (-1, "ERR_SKEY_INVALID"),
         "login_code_missing" => (answer.errcode, "ERR_HEADER_MISSED"),
@@ -64,7 +64,7 @@ pub(super) fn refusal2(answer: &ErrorAnswer, request_id: &str) -> Value {
     Value::Object(body)
 }
 
-fn common(answer: &ErrorAnswer, request_id: &str) -> Map<String, Value> {
+fn common(answer: &ErrorResponse, request_id: &str) -> Map<String, Value> {
     let texts = [
         ("message", answer.errmsg),
         ("errmsg", answer.errmsg),

@@ -169,7 +169,7 @@ async fn a_preview_names_the_first_endpoint_and_sets_its_host() {
 #[tokio::test]
 async fn endpoints_that_did_not_change_keep_their_connections_under_another_configuration() {
     let (listener, address) = bind().await;
-    let keep = Some("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let keep = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
     let first = upstream(&[address], 1);
     let server = tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
@@ -178,7 +178,7 @@ async fn endpoints_that_did_not_change_keep_their_connections_under_another_conf
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.unwrap());
             }
-            stream.write_all(keep.unwrap().as_bytes()).await.unwrap();
+            stream.write_all(keep.as_bytes()).await.unwrap();
         }
     });
     let read = async |upstream: &Upstream| {

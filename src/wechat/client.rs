@@ -81,12 +81,7 @@ impl Wechat {
     ///
     /// # Errors
     /// As `new`.
-    pub fn reconfigured(
-        &self,
-        config: &config::Wechat,
-        apps: &[config::App],
-    ) -> Result<Self, WechatSetupError> {
-        self.apps.retain(apps);
+    pub fn reconfigured(&self, config: &config::Wechat) -> Result<Self, WechatSetupError> {
         let same = *config == self.config;
         let client = if same { None } else { Some(Self::new(config)?) };
         let source = client.as_ref().unwrap_or(self);
@@ -97,6 +92,11 @@ impl Wechat {
             apps: Arc::clone(&self.apps),
             config: config.clone(),
         })
+    }
+
+    /// Forgets what is known of other apps than these.
+    pub fn retain_apps(&self, apps: &[config::App]) {
+        self.apps.retain(apps);
     }
 
     /// Exchanges `code` in `app`. At most three attempts, 100 and 300 ms apart; repeated only when

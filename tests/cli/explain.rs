@@ -105,7 +105,7 @@ fn a_request_that_is_forwarded_is_shown_with_route_skey_target_and_headers() {
 
     assert_eq!(all(&lines, "path"), ["/api/orders/7"]);
     assert_eq!(all(&lines, "route"), ["/api/* (auth required)"]);
-    assert_eq!(all(&lines, "skey"), ["found in header; taken to be good"]);
+    assert_eq!(all(&lines, "skey"), ["found in header; assumed valid"]);
     assert_eq!(all(&lines, "upstream"), ["api at 127.0.0.1:8000"]);
     assert_eq!(all(&lines, "target"), ["/orders/7?page=2"]);
     let mut removed = all(&lines, "removed");
@@ -134,7 +134,7 @@ fn credentials_are_named_and_not_shown() {
     let cookie = format!("Cookie: PHPSESSID=the-session-of-php; skey={SKEY}");
     let lines = explain(&["GET", "/api/x", "-H", &cookie]);
 
-    assert_eq!(all(&lines, "skey"), ["found in cookie; taken to be good"]);
+    assert_eq!(all(&lines, "skey"), ["found in cookie; assumed valid"]);
     let set = all(&lines, "set");
     assert!(set.contains(&"cookie: (value not shown)"), "{set:?}");
     assert!(set.contains(&"x-api-key: (value not shown)"), "{set:?}");
@@ -145,12 +145,12 @@ fn credentials_are_named_and_not_shown() {
 fn an_skey_is_found_in_every_place_that_the_route_names() {
     let query = format!("/api/x?a=1&skey={SKEY}&b=2");
     let lines = explain(&["GET", &query]);
-    assert_eq!(all(&lines, "skey"), ["found in query; taken to be good"]);
+    assert_eq!(all(&lines, "skey"), ["found in query; assumed valid"]);
     assert_eq!(all(&lines, "target"), ["/x?a=1&b=2"]);
 
     let bearer = format!("Authorization: Bearer {SKEY}");
     let lines = explain(&["GET", "/api/x", "-H", &bearer]);
-    assert_eq!(all(&lines, "skey"), ["found in bearer; taken to be good"]);
+    assert_eq!(all(&lines, "skey"), ["found in bearer; assumed valid"]);
     assert_eq!(all(&lines, "removed"), ["authorization"]);
 }
 
@@ -169,7 +169,7 @@ fn auth_off_skips_the_session_lookup_and_optional_admits_anonymous() {
     let off = explain(&["GET", "/off/x", "-H", &skey]);
     assert_eq!(
         all(&off, "skey"),
-        ["found in header; not asked for on this route"]
+        ["found in header; not checked on this route"]
     );
     assert_eq!(all(&off, "removed"), ["skey"]);
     assert!(!all(&off, "set").concat().contains("openid"), "{off:?}");
@@ -186,13 +186,13 @@ fn auth_off_skips_the_session_lookup_and_optional_admits_anonymous() {
 #[test]
 fn responses_of_the_gateway_itself_are_told_apart() {
     let login = explain(&["POST", "/login"]);
-    assert_eq!(all(&login, "endpoint"), ["login, answered by the gateway"]);
+    assert_eq!(all(&login, "endpoint"), ["login, served by the gateway"]);
 
     let me = explain(&["GET", "/_gateway/me"]);
-    assert_eq!(all(&me, "endpoint"), ["me, answered by the gateway"]);
+    assert_eq!(all(&me, "endpoint"), ["me, served by the gateway"]);
 
     let ping = explain(&["GET", "/ping"]);
-    assert_eq!(all(&ping, "answers"), ["204"]);
+    assert_eq!(all(&ping, "responds"), ["204"]);
     assert_eq!(all(&ping, "upstream"), [""; 0]);
 }
 
@@ -322,7 +322,7 @@ fn a_stored_profile_can_be_changed_and_is_forwarded() {
 
     assert!(told.stdout.contains("\nset       x-name: "), "{told:?}");
     assert!(
-        changed.stdout.contains("answered by the gateway"),
+        changed.stdout.contains("served by the gateway"),
         "{changed:?}"
     );
     assert!(!changed.stdout.contains("405"), "{changed:?}");

@@ -25,7 +25,7 @@ fn it_distinguishes_ready_from_redis_away_from_not_running() {
     let away = folder.skeygate(&["healthcheck"]);
     assert_eq!(
         (away.code, away.stderr.as_str()),
-        (Some(1), "redis does not answer\n")
+        (Some(1), "redis does not respond\n")
     );
     let live = folder.skeygate(&["healthcheck", "--live"]);
     assert_eq!((live.code, live.stdout.as_str()), (Some(0), "live\n"));

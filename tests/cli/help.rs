@@ -56,7 +56,7 @@ fn the_help_of_a_command_lists_its_exit_statuses() {
         ("run", vec!["0 after SIGTERM", "78", "69", "second signal"]),
         ("check", vec!["0 or 78", "--connect", "69"]),
         ("dev", vec!["69", "78", "127.0.0.1", "Not for production"]),
-        ("explain", vec!["64", "78", "not shown"]),
+        ("explain", vec!["64", "78", "hidden"]),
         ("init", vec!["with 1"]),
         ("healthcheck", vec!["with 1", "78", "/livez"]),
         ("sessions", vec!["with 1", "69", "78", "audit"]),

@@ -34,7 +34,7 @@ fn a_file_that_is_there_is_left_alone() {
     assert_eq!(said.code, Some(1));
     assert_eq!(
         said.stderr,
-        "writing gateway.toml: it is there already; name another file\n"
+        "writing gateway.toml: it exists already; name another file\n"
     );
     assert_eq!(folder.read("gateway.toml"), "# mine\n");
 }

@@ -99,7 +99,7 @@ fn a_reader_that_stalls_costs_lines_and_no_request() {
     gateway.signal("TERM");
     let (code, output) = gateway.end();
     assert_eq!(code, Some(0));
-    assert!(output.contains("everything under way was finished"));
+    assert!(output.contains("requests in flight were finished"));
 }
 
 #[test]

@@ -250,10 +250,7 @@ fn sigterm_while_redis_is_waited_for_ends_it() {
 
     let (code, output) = gateway.end();
     assert_eq!(code, Some(0), "{output}");
-    assert!(
-        output.contains("stopped before serving anything"),
-        "{output}"
-    );
+    assert!(output.contains("stopped before serving"), "{output}");
 }
 
 #[test]
@@ -275,7 +272,7 @@ fn sigterm_lets_a_request_in_flight_finish() {
     let (code, output) = gateway.end();
     assert_eq!(code, Some(0), "{output}");
     assert!(
-        output.contains("everything under way was finished"),
+        output.contains("requests in flight were finished"),
         "{output}"
     );
 }
@@ -331,6 +328,6 @@ fn sighup_reloads_and_does_not_end_the_process() {
 
     let line = json(&gateway.line("configuration reloaded"));
     assert_eq!(line["level"], "INFO");
-    assert_eq!(line["cause"], "Signal");
+    assert_eq!(line["cause"], "signal");
     assert!(ask(address, "GET", "/x", "").starts_with("HTTP/1.1 502 "));
 }

@@ -48,7 +48,7 @@ fn every_sample_is_valid_under_the_schema() {
 }
 
 #[test]
-fn what_is_not_in_the_schema_is_refused() {
+fn keys_and_values_outside_the_schema_are_refused() {
     let schema = schema();
     for (file, problem) in [
         ("[server]\nmax_boddy = 1", "/server/max_boddy: unknown"),

@@ -36,7 +36,7 @@ fn without_sessions_the_list_is_empty_and_nothing_is_ended() {
         (Some(0), "0 sessions ended\n")
     );
     let said = (stranger.code, stranger.stderr.as_str());
-    let expected = "nobody with that openid ever logged in\n";
+    let expected = "no user with that openid has logged in\n";
     assert_eq!(said, (Some(1), expected));
 }
 
@@ -106,5 +106,9 @@ fn a_missing_option_never_logs_all_users_out() {
     let said = folder(port).skeygate(&["sessions", "revoke", "--all"]);
 
     assert_eq!((said.code, said.stdout.as_str()), (Some(1), ""));
-    assert!(said.stderr.contains("whose?"), "{}", said.stderr);
+    assert!(
+        said.stderr.contains("write --user or --openid"),
+        "{}",
+        said.stderr
+    );
 }

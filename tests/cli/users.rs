@@ -104,7 +104,7 @@ fn an_export_is_of_a_directory_that_a_command_can_reach() {
     let port = free_port();
     let _redis = redis(port);
     for (store, part) in [
-        ("memory", "in the running gateway"),
+        ("memory", "in the memory of the running gateway"),
         ("off", "no directory"),
     ] {
         let folder = Folder::with(&format!(

@@ -120,7 +120,7 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
         appid: "wx1".to_owned(),
         is_new: true,
     };
-    let refused = Error::NotLoggedIn(SkeyState::Missing).answer();
+    let refused = Error::NotLoggedIn(SkeyState::Missing).response();
     assert_eq!(rows.len(), styles.len());
     for (row, (name, style)) in rows.iter().zip(&styles) {
         let (status, refusal) = style::refusal(style, &refused, "…");
@@ -134,7 +134,8 @@ fn the_answers_in_the_reference_are_those_of_the_styles() {
     }
 }
 
-/// The keys of a table and of those in it, by their names in the list of keys, in the order of the list's entries.
+/// The keys of a table and of those in it, by their names in the list of keys, in the order of
+/// the list's entries.
 fn collect(
     table: &toml::Table,
     path: &str,

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use serde_json::Value;
 use skeygate::config::{Config, Style};
-use skeygate::error::ErrorAnswer;
+use skeygate::error::ErrorResponse;
 use skeygate::style;
 
 use super::program::{Program, ask, skeygate};
@@ -129,7 +129,7 @@ fn one_refusal_alone_makes_an_sdk_log_in_again() {
     let refusals = refusals();
     assert!(refusals.len() > 25, "{}", refusals.len());
     for (status, name, errcode) in refusals {
-        let answer = ErrorAnswer {
+        let answer = ErrorResponse {
             status: status.parse().expect("a status"),
             name: name.leak(),
             errcode: errcode.parse().expect("a number"),

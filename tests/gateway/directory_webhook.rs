@@ -328,7 +328,7 @@ async fn bans_and_sessions_use_the_user_id_and_the_directory_is_reported_as_exte
     );
     assert_eq!(by_openid.code, Some(78));
     assert!(
-        by_openid.stderr.contains("name the user by his id"),
+        by_openid.stderr.contains("name the user by id"),
         "{by_openid:?}"
     );
     assert_eq!(shown.json()[0]["user_id"], "u-7");

@@ -1,4 +1,4 @@
-//! Hot reload: what a running gateway does when its file, or a file that it names, changes.
+//! Hot reload: a running gateway follows changes of its file and of the files that it names.
 
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
@@ -60,7 +60,7 @@ async fn a_changed_file_is_used_without_a_restart() {
     gateway.rewrite(&format!("{}{closed}", parts.toml));
 
     let line = gateway.program.line("configuration reloaded").await;
-    assert!(line.contains("\"cause\":\"Files\""), "{line}");
+    assert!(line.contains("\"cause\":\"files\""), "{line}");
     assert_eq!(status(gateway.address, "/old").await, 410);
     // A connection that was open before goes on, by the new file.
     assert_eq!(open.exchange(&Request::get("/old")).await.status, 410);
@@ -284,6 +284,35 @@ async fn keys_that_need_a_restart_are_named_and_keep_their_values() {
     assert_eq!(code, Some(0), "{output}");
     assert!(
         output.contains("used only after a restart: ") && output.contains("session.store"),
+        "{output}"
+    );
+}
+
+#[tokio::test]
+async fn the_level_and_the_sampling_of_the_log_follow_a_reload() {
+    let (parts, mut gateway, admin) = start(Setup::new().memory().routes(OPEN)).await;
+    assert_eq!(status(gateway.address, "/first").await, 200);
+    gateway.program.line("/first").await;
+
+    let quiet = parts.toml.replace("[log]\n", "[log]\nlevel = \"error\"\n");
+    gateway.rewrite(&quiet);
+    assert_eq!(reload(admin).await.0, 200);
+    assert_eq!(status(gateway.address, "/second").await, 200);
+    let skipping = parts
+        .toml
+        .replace("[log]\n", "[log]\naccess = { skip = [\"/third\"] }\n");
+    gateway.rewrite(&skipping);
+    assert_eq!(reload(admin).await.0, 200);
+    for target in ["/third", "/fourth"] {
+        assert_eq!(status(gateway.address, target).await, 200);
+    }
+
+    gateway.program.line("/fourth").await;
+    gateway.program.signal("TERM");
+    gateway.program.exit().await;
+    let output = gateway.program.output().await;
+    assert!(
+        !output.contains("/second") && !output.contains("/third"),
         "{output}"
     );
 }

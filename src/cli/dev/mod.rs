@@ -10,7 +10,7 @@ use std::process::ExitCode;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{BAD_CONFIG, UNAVAILABLE, fail, run, say};
+use super::{BAD_CONFIG, UNAVAILABLE, fail, print_line, run};
 use crate::app::App;
 use crate::config::{Config, ListenAddress, Loaded, Problem, SessionStoreKind};
 use crate::fake_wechat::{FakeApp, FakeWechat, Settings};
@@ -74,7 +74,7 @@ async fn serve(arguments: &Arguments) -> ExitCode {
         ListenAddress::Tcp(address) => Some(*address),
         ListenAddress::Unix(_) => None,
     });
-    say(&welcome(
+    print_line(&welcome(
         address.unwrap_or_else(|| loopback(arguments.port)),
         arguments.to.as_deref(),
     ));

@@ -6,7 +6,7 @@ pub(in crate::config) const LISTEN: Key = Key {
     name: "listen",
     kind: Kind::Text("address"),
     default: Some(r#""127.0.0.1:9091""#),
-    about: "The address of the admin listener, which answers `/livez` and `/readyz`, \
+    about: "The address of the admin listener, which serves `/livez` and `/readyz`, \
             [relays](#relay) calls and takes `POST /reload`; `\"\"` for none.",
     reload: Reload::Live,
 };

@@ -8,7 +8,7 @@ pub(in crate::config) const HEADERS: Key = Key {
     default: Some(
         r#"{ "X-Openid" = "{openid}", "X-User-Id" = "{user_id}", "X-Unionid" = "{unionid}", "X-Wx-Appid" = "{appid}" }"#,
     ),
-    about: "Headers that tell the upstream the identity. Values are visible ASCII and \
+    about: "Headers that carry the identity to the upstream. Values are visible ASCII and \
             `{openid}`, `{user_id}`, `{unionid}`, `{appid}`, `{claim.NAME}`, `{nickname}`, \
             `{avatar}`, `{phone}`; all else is percent-encoded. A header without a value is left \
             out. Headers of these names that a client sends are removed in any spelling, and so \

@@ -6,6 +6,6 @@ pub(in crate::config) const ENABLED: Key = Key {
     name: "enabled",
     kind: Kind::Bool,
     default: Some("false"),
-    about: "Whether `POST /_gateway/phone` is there. WeChat charges for each number.",
+    about: "Whether `POST /_gateway/phone` exists. WeChat charges for each number.",
     reload: Reload::Live,
 };

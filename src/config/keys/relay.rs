@@ -8,7 +8,7 @@ pub(in crate::config) const PATHS: Key = Key {
     default: Some("[]"),
     about: "Calls of WeChat's server API that backends may make: `\"/wxa/msg_sec_check\"`, or \
             `\"/cgi-bin/media/*\"` for all below it. When empty there is no relay. It needs \
-            `admin.token`. Calls that give out tokens are not allowed.",
+            `admin.token`. Calls that return tokens are not allowed.",
     reload: Reload::Live,
 };
 

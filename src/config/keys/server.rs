@@ -107,7 +107,7 @@ pub(in crate::config) const PATH_POLICY: Key = Key {
     default: Some(r#""strict""#),
     about: "How request paths are read. `\"strict\"` routes and forwards the one canonical path; \
             dot segments, `;`, `\\` and encoded delimiters are refused. `\"raw\"` routes and \
-            forwards paths as they came, and is allowed only where every route has the same \
+            forwards paths as received, and is allowed only where every route has the same \
             `auth`.",
     reload: Reload::Live,
 };
@@ -135,7 +135,7 @@ pub(in crate::config) const SHUTDOWN_DRAIN: Key = Key {
     name: "drain",
     kind: Kind::Duration,
     default: Some(r#""20s""#),
-    about: "Time that requests and WebSockets get to finish after SIGTERM; then they are closed. \
+    about: "Time for requests and WebSockets to finish after SIGTERM; then they are closed. \
             At most `\"1h\"`.",
     reload: Reload::Live,
 };

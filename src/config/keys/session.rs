@@ -41,7 +41,7 @@ pub(in crate::config) const SEAL_KEYS: Key = Key {
     name: "seal_keys",
     kind: Kind::List(&Kind::Secret),
     default: Some("[]"),
-    about: "Keys that seal what is stored, 32 characters or more each: the first seals, all \
+    about: "Keys that seal stored sessions, 32 characters or more each: the first seals, all \
             open. When empty they are derived from the AppSecrets.",
     reload: Reload::Live,
 };

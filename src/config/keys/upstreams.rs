@@ -43,7 +43,7 @@ pub(in crate::config) const IDLE_TIMEOUT: Key = Key {
     kind: Kind::Duration,
     default: Some(r#""4s""#),
     about: "Time an idle connection is kept. Keep it below the keep-alive of the service: Node \
-            closes after 5 s. A connection that answered HEAD, or sent more than was asked for, \
+            closes after 5 s. A connection that responded to HEAD, or sent surplus bytes, \
             is not kept.",
     reload: Reload::Live,
 };

@@ -16,7 +16,7 @@ pub(in crate::config) const PROFILE: Key = Key {
     name: "profile",
     kind: Kind::List(&Kind::Word(&["nickname", "avatar", "phone"])),
     default: Some("[]"),
-    about: "What is kept of users besides their ids; see [profiles](#profiles). With `store` \
+    about: "Profile fields that are stored for users; see [profiles](#profiles). With `store` \
             `\"redis\"`, `\"sql\"` or `\"memory\"`.",
     reload: Reload::Live,
 };
@@ -134,7 +134,7 @@ pub(in crate::config) const WEBHOOK_URL: Key = Key {
     name: "url",
     kind: Kind::Text("URL"),
     default: Some(r#""""#),
-    about: "The service that is asked at each login, `https://host/path`, or `http://` inside \
+    about: "The service that is called at each login, `https://host/path`, or `http://` inside \
             your own network. No user and password in it: each message is signed.",
     reload: Reload::Live,
 };

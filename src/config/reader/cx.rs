@@ -1,4 +1,4 @@
-//! What all readers of one file share: its text, what was found, the keys that were asked for.
+//! Shared by all readers of one file: its text, the problems found, the keys that were read.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use super::problem::Severity;
 use super::source::Finding;
 use crate::secret::Secret;
 
-/// What all readers of one file share.
+/// State shared by all readers of one file.
 pub(in crate::config) struct Cx<'a> {
     pub(super) text: &'a str,
     pub(in crate::config) environment: &'a dyn Fn(&str) -> Option<String>,

@@ -1,6 +1,6 @@
-//! Why a text of the file is not what was wanted, and the cure.
+//! The fault of a value in the file, and its cure.
 
-/// Why a text is not what was wanted.
+/// The fault of a text.
 #[derive(Debug)]
 pub(in crate::config) struct Fault {
     pub(in crate::config) what: String,

@@ -10,8 +10,8 @@ pub struct Key {
     pub name: &'static str,
     /// The kind of its value.
     pub kind: Kind,
-    /// As written in the file; for a key that follows others, what it usually comes to. `None` for
-    /// a key that must be written, or has no default.
+    /// As written in the file; for a default derived from other keys, its usual value. `None` for a
+    /// key that is required, or has no default.
     pub default: Option<&'static str>,
     /// A description, in Markdown. The first sentence stands alone, in the commented example.
     pub about: &'static str,
@@ -100,8 +100,8 @@ pub struct KeyInfo {
     pub table: String,
     /// Its name in that table.
     pub key: &'static str,
-    /// As written in the file; for a key that follows others, what it usually comes to. `None` for
-    /// one that must be written, or that has no default.
+    /// As written in the file; for a default derived from other keys, its usual value. `None` for a
+    /// key that is required, or has no default.
     pub default: Option<&'static str>,
     /// The declaration; `None` for a key of a later version, of which only the default is accepted.
     pub declared: Option<&'static Key>,

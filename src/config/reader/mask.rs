@@ -19,10 +19,10 @@ const SECRET: [&str; 7] = [
 ];
 
 /// Bytes before a sign that are searched for a secret's name.
-const LONGEST_NAME: usize = 256;
+const MAX_NAME_BYTES: usize = 256;
 
 /// Bytes of likely values that are examined; the rest is hidden whole.
-const MOST_LOOKED_AT: usize = 4 << 20;
+const MAX_SCANNED_BYTES: usize = 4 << 20;
 
 /// Whether the value of a key of this name is hidden: a secret's name, one that is two letters away
 /// from it, or one that speaks of secrets.
@@ -97,7 +97,7 @@ pub(in crate::config) fn likely_ranges(text: &str) -> Vec<Range<usize>> {
         for at in signs.filter(|at| is_secret_key(end_of(line, *at))) {
             // Values that lie in each other are read again and again: a log, taken for a
             // gateway.toml, would take hours.
-            if looked_at > MOST_LOOKED_AT {
+            if looked_at > MAX_SCANNED_BYTES {
                 ranges.push(start + at..text.len());
                 return ranges;
             }
@@ -111,7 +111,7 @@ pub(in crate::config) fn likely_ranges(text: &str) -> Vec<Range<usize>> {
 
 /// What stands before the sign at `at`, the last of it: a name is short.
 fn end_of(line: &str, at: usize) -> &str {
-    let from = line.floor_char_boundary(at.saturating_sub(LONGEST_NAME));
+    let from = line.floor_char_boundary(at.saturating_sub(MAX_NAME_BYTES));
     line.get(from..at).unwrap_or_default()
 }
 

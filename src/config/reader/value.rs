@@ -61,8 +61,8 @@ impl<'a> Value<'a> {
         comparable(self.item, self.cx.environment)
     }
 
-    /// Reports what is wrong with the text of this value. The text is quoted as it stands in the
-    /// file: what came from the environment is not shown, it may be a secret in the wrong place.
+    /// Reports the fault of this value. The text is quoted as written in the file, with `${NAME}`
+    /// unresolved: a variable's value may be a secret in the wrong place.
     pub(in crate::config) fn fault<T>(&self, text: &str, fault: Fault) -> Option<T> {
         let raw = self.item.as_str().unwrap_or(text);
         let Fault {

@@ -1,4 +1,4 @@
-//! `[[apps]]`, `[[login]]` and `[identity]`: what is refused, and what the operator reads then.
+//! `[[apps]]`, `[[login]]` and `[identity]`: refusals and their reports.
 
 use super::assert_reports;
 

@@ -1,4 +1,4 @@
-//! One grammar for the file and for requests: what `check` accepts can be matched, or sent.
+//! One grammar for the file and for requests: a value that `check` accepts can match or be sent.
 
 use http::{HeaderMap, HeaderValue, Method, Request};
 use proptest::prelude::{ProptestConfig, proptest};

@@ -1,4 +1,4 @@
-//! What operators read when gateway.toml is wrong, and what the tables hold when it is right.
+//! The reports for a wrong gateway.toml, and the tables of a right one.
 
 mod apps;
 mod grammar;

@@ -111,7 +111,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         "auth = \"optional\"\nrate_limit = { per_user = \"50/s\" }",
         &[
-            "10:14 warning route `/*`: rate_limit: callers who send no skey are not counted | write per_address too",
+            "10:14 warning route `/*`: rate_limit: requests without an skey are not counted | write per_address too",
         ],
     ),
     (

@@ -1,4 +1,4 @@
-//! Which changes need a restart, and what is declared of keys.
+//! Changes that need a restart, and the declarations of keys.
 
 use super::{GOOD, parse};
 use crate::config::{Kind, Loaded, Reload, keys};
@@ -29,7 +29,7 @@ fn changes_of_what_is_used_at_start_alone_need_a_restart() {
         ("[users]\nstore = \"off\"", vec!["users.store"]),
         (
             "[admin]\nlisten = \"\"\n[log]\nformat = \"json\"",
-            vec!["admin.listen", "log.format"],
+            vec!["log.format"],
         ),
         ("[rate_limit]\nshared = true", vec!["rate_limit.shared"]),
     ] {

@@ -7,8 +7,8 @@ use crate::config::removed::REMOVED;
 const CASES: &[(&str, &[&str])] = &[(
     "[decrypt]\ndeliver = \"upstream\"\nupstream = \"api\"",
     &[
-        "10:1 decrypt.deliver: is no longer a key | leave it out: `POST /_gateway/decrypt` answers the client, which passes the data on",
-        "11:1 decrypt.upstream: is no longer a key | leave it out: `POST /_gateway/decrypt` answers the client, which passes the data on",
+        "10:1 decrypt.deliver: is no longer a key | leave it out: `POST /_gateway/decrypt` responds to the client, which passes the data on",
+        "11:1 decrypt.upstream: is no longer a key | leave it out: `POST /_gateway/decrypt` responds to the client, which passes the data on",
     ],
 )];
 

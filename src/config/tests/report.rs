@@ -254,7 +254,8 @@ fn a_key_with_line_ends_or_escapes_in_it_is_reported_on_one_line() {
     );
 }
 
-/// Fuzzing found that a few kilobytes of what is no TOML took half a minute: each error counted the lines for each before it.
+/// Found by fuzzing: a few kilobytes that are not TOML took half a minute, since each error counted
+/// all lines before it.
 #[test]
 fn another_file_taken_for_a_gateway_toml_is_refused_within_seconds() {
     let started = tokio::time::Instant::now();

@@ -1,4 +1,4 @@
-//! `[[routes]]`: what is refused, and what the operator reads then.
+//! `[[routes]]`: refusals and their reports.
 
 use super::assert_reports;
 
@@ -15,7 +15,7 @@ const CASES: &[(&str, &[&str])] = &[
     (
         r#"methods = ["TRACE", "G!T"]"#,
         &[
-            "9:12 route `/*`: methods: `TRACE` is refused everywhere | an answer to it would show callers what the upstream is told of them",
+            "9:12 route `/*`: methods: `TRACE` is refused everywhere | a response to it would show clients the headers that the upstream gets",
             "9:21 route `/*`: methods: `G!T` is not a method",
         ],
     ),
@@ -140,7 +140,7 @@ on_bad_token = "reject""#,
     (
         "respond = { status = 204 }",
         &[
-            "9:11 route `/*`: respond: `upstream` is written too | keep one of the two: forward, or answer",
+            "9:11 route `/*`: respond: `upstream` is written too | keep one of the two: forward, or respond",
         ],
     ),
     (
@@ -174,7 +174,7 @@ on_bad_token = "reject""#,
     (
         r#"style = { login = '{"a":1}' }"#,
         &[
-            r#"9:19 route `/*`: style.login: the login answer has no {skey} | without it no client can log in; write "{skey}" where the client looks for it"#,
+            r#"9:19 route `/*`: style.login: the login response has no {skey} | without it no client can log in; write "{skey}" where the client looks for it"#,
         ],
     ),
     (
@@ -318,7 +318,7 @@ path = "/a"
 upstream = "api"
 respond = { status = 200 }"#,
         &[
-            "12:11 route `/a`: respond: `upstream` is written too | keep one of the two: forward, or answer",
+            "12:11 route `/a`: respond: `upstream` is written too | keep one of the two: forward, or respond",
         ],
     ),
     (
@@ -327,8 +327,8 @@ path = "/a"
 respond = { status = 204, body = "x" }
 timeout = "1s""#,
         &[
-            "11:34 route `/a`: respond.body: an answer with status 204 has no body | leave it out",
-            "12:11 route `/a`: timeout: says nothing on a route that answers by itself | leave it out",
+            "11:34 route `/a`: respond.body: a response with status 204 has no body | leave it out",
+            "12:11 route `/a`: timeout: has no effect on a route that responds directly | leave it out",
         ],
     ),
     (

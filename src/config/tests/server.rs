@@ -1,4 +1,4 @@
-//! The tables of the process and its neighbours: what is refused, and what the operator reads then.
+//! The tables of the process and its neighbours: refusals and their reports.
 
 use super::assert_reports;
 
@@ -197,7 +197,7 @@ seal_keys = ["0123456789012345678901234567890"]"#,
         r#"[users]
 store = "memory""#,
         &[
-            r#"10:9 warning users.store: user ids end with this process | write "redis": sessions outlive this process, and replicas would disagree on who is who"#,
+            r#"10:9 warning users.store: user ids end with this process | write "redis": sessions outlive this process, and replicas would give one user different ids"#,
         ],
     ),
     (

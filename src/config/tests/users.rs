@@ -248,7 +248,7 @@ fn an_invalid_webhook_is_refused_and_never_quoted() {
     assert_eq!(
         said_of_webhook(&format!("url = \"http://me:s3cret@host/\"\n{SECRET}")),
         [
-            "users.webhook.url: has a user name or password | leave it out: the signature tells who asks"
+            "users.webhook.url: has a user name or password | leave it out: the signature authenticates the gateway"
         ]
     );
     assert_eq!(
@@ -258,7 +258,7 @@ fn an_invalid_webhook_is_refused_and_never_quoted() {
         ]
     );
     let url = "url = \"http://host/\"";
-    let needed = "is needed: the service must know who asks | write the value, `${VARIABLE}`, or secret_file = \"PATH\"; make one with `openssl rand -base64 32`";
+    let needed = "is needed: it authenticates the gateway to the service | write the value, `${VARIABLE}`, or secret_file = \"PATH\"; make one with `openssl rand -base64 32`";
     for none in ["", "secret = \"\"", "secret = \"${EMPTY}\""] {
         assert_eq!(
             said_of_webhook(&format!("{url}\n{none}")),

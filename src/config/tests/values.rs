@@ -1,4 +1,4 @@
-//! What the tables hold when the file is good.
+//! The tables of a good file.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

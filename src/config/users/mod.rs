@@ -50,7 +50,8 @@ enum Word {
 }
 
 impl Users {
-    /// `sessions` is where sessions are kept: user ids are kept there too unless the file says otherwise.
+    /// `sessions` is the session store: user ids are stored there too unless the file says
+    /// otherwise.
     pub(super) fn read(table: &Reader<'_>, sessions: Option<SessionStoreKind>) -> Option<Self> {
         let store = table.optional(&keys::users::STORE, text(user_store));
         let profile = profile::read(table);
@@ -92,7 +93,7 @@ impl Users {
     }
 }
 
-/// Warns of headers in `identity.headers` whose values are never there.
+/// Warns of headers in `identity.headers` whose values never exist.
 pub(super) fn warn(table: &Reader<'_>, users: &Users, identity: &Identity, phones: bool) {
     profile::warn(table, users, identity, phones);
     webhook::warn(table, users, identity);

@@ -1,18 +1,18 @@
-//! `users.profile`: what the directory keeps of users besides their ids.
+//! `users.profile`: the profile fields that the directory stores.
 
 use super::{UserStore, Users};
 use crate::config::identity::{Identity, TemplatePart};
 use crate::config::keys;
 use crate::config::reader::{Reader, choice, list};
 
-/// One thing that is kept.
+/// A stored profile field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProfileField {
-    /// `"nickname"`: what he calls himself.
+    /// `"nickname"`: the name that the user chose.
     Nickname,
-    /// `"avatar"`: where his picture is.
+    /// `"avatar"`: the URL of the picture.
     Avatar,
-    /// `"phone"`: his number, as WeChat verified it.
+    /// `"phone"`: the phone number, verified by WeChat.
     Phone,
 }
 
@@ -20,7 +20,7 @@ impl ProfileField {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::Nickname, Self::Avatar, Self::Phone];
 
-    /// As it is written in the file, in JSON, and as our own tables call the column.
+    /// The name in gateway.toml, in JSON, and of the column in managed tables.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl ProfileField {
         }
     }
 
-    /// Characters that a value has at most; in an avatar and a phone number each is one byte.
+    /// Longest value in characters; for avatar and phone each is one byte.
     #[must_use]
     pub fn longest(self) -> u64 {
         match self {
@@ -40,7 +40,7 @@ impl ProfileField {
         }
     }
 
-    /// What it is in `identity.headers`.
+    /// The placeholder in `identity.headers`.
     fn part(self) -> TemplatePart {
         match self {
             Self::Nickname => TemplatePart::Nickname,
@@ -58,7 +58,7 @@ pub(super) fn read(table: &Reader<'_>) -> Option<Vec<ProfileField>> {
     Some(ProfileField::ALL.into_iter().filter(is_kept).collect())
 }
 
-/// Refuses to keep what there is no place for.
+/// Refuses fields that the store cannot hold.
 pub(super) fn check(table: &Reader<'_>, users: &Users) {
     if users.profile.is_empty() {
         return;
@@ -75,7 +75,7 @@ pub(super) fn check(table: &Reader<'_>, users: &Users) {
     }
 }
 
-/// Tells of what is not kept and used, or kept and never set.
+/// Warns of fields that are used but not stored, or stored but never set.
 pub(in crate::config) fn warn(
     table: &Reader<'_>,
     users: &Users,

@@ -14,9 +14,9 @@ use crate::secret::Secret;
 /// `[users.sql]`.
 #[derive(Debug, Clone)]
 pub struct Sql {
-    /// From `url`: what kind of database.
+    /// From `url`: the kind of database.
     pub kind: SqlKind,
-    /// From `url`: where it is, and who we are to it.
+    /// From `url`: the place of the database, and the account.
     pub place: SqlPlace,
     /// Whether the connection is encrypted. Default `"auto"`.
     pub tls: SqlTls,
@@ -24,11 +24,11 @@ pub struct Sql {
     pub ca: Option<String>,
     /// Time to get a connection, a free or a new one, and for one statement. Default `"1s"`.
     pub timeout: Duration,
-    /// A table of somebody else's that holds the users. `None`: tables of our own.
+    /// An existing table that holds the users. `None`: managed tables.
     pub existing: Option<ExistingTable>,
 }
 
-/// What understands our SQL.
+/// The SQL dialect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SqlKind {
     /// `mysql://`, MariaDB too.
@@ -50,7 +50,7 @@ pub enum SqlPlace {
         port: u16,
         /// A Unix socket in the place of both: of MySQL the socket, of PostgreSQL its folder.
         socket: Option<PathBuf>,
-        /// Who we are.
+        /// The account of the gateway.
         username: String,
         /// From the URL or `password`.
         password: Option<Secret>,
@@ -64,7 +64,7 @@ pub enum SqlPlace {
 /// `users.sql.tls`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SqlTls {
-    /// Encrypted when the server can; nobody is kept from pretending to be it.
+    /// Encrypted if the server supports it, without verifying its certificate.
     Auto,
     /// Encrypted, and the server's certificate is for its host.
     Verify,
@@ -187,7 +187,7 @@ fn add_password(table: &Reader<'_>, place: &mut SqlPlace, written: Option<Secret
     match (place, written) {
         (_, None) => {}
         (SqlPlace::File(_), Some(_)) => {
-            let help = "remove it: who may read the file is said by its mode".to_owned();
+            let help = "remove it: the mode of the file controls access".to_owned();
             table.error(name, "SQLite has no passwords", Some(help));
         }
         (SqlPlace::Server { password, .. }, Some(_)) if password.is_some() => {
@@ -285,7 +285,7 @@ fn sql_url(text: &str) -> Result<(SqlKind, SqlPlace), Fault> {
     Ok((kind, server))
 }
 
-/// Refuses what this program was built without.
+/// Refuses kinds of databases that this build lacks.
 fn built_in(kind: SqlKind) -> Result<(), Fault> {
     let (built, feature) = match kind {
         SqlKind::MySql => (cfg!(feature = "directory-mysql"), "directory-mysql"),

@@ -1,4 +1,5 @@
-//! `[users.webhook]`: the operator's own service, asked at each login. And `[users.merged]`: what upstreams are told of a merge.
+//! `[users.webhook]`: the operator's service, called at each login. `[users.merged]`: how upstreams
+//! learn of merges.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -16,7 +17,8 @@ use crate::secret::Secret;
 /// A service that is sent signed messages.
 #[derive(Clone)]
 pub struct Webhook {
-    /// `http://` or `https://`, without user and fragment. Not for logs: path and query are the service's own.
+    /// `http://` or `https://`, without user and fragment. Not for logs: path and query are the
+    /// service's own.
     pub url: String,
     /// Signs each message; at least 32 characters.
     pub secret: Secret,
@@ -26,7 +28,7 @@ pub struct Webhook {
     pub ca: Option<String>,
 }
 
-/// `[users.merged]`: what is done when two users turn out to be one.
+/// `[users.merged]`: handling of users that turn out to be one person.
 #[derive(Debug, Clone, Copy)]
 pub struct Merged {
     /// How long `X-User-Id-Merged-From` is sent. Default `"30d"`; `None` is `"none"`.
@@ -100,7 +102,7 @@ pub(in crate::config) fn warn(table: &Reader<'_>, users: &Users, identity: &Iden
     }
 }
 
-// By hand: a path or a query may hold what only the service should know.
+// Written by hand: path and query may hold secrets of the service.
 impl std::fmt::Debug for Webhook {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Webhook")
@@ -135,7 +137,7 @@ fn needed(table: &Reader<'_>, secret: Option<Option<Secret>>) -> Option<Secret> 
         let help = "write the value, `${VARIABLE}`, or secret_file = \"PATH\"; make one with `openssl rand -base64 32`";
         table.error(
             "secret",
-            "is needed: the service must know who asks",
+            "is needed: it authenticates the gateway to the service",
             Some(help.to_owned()),
         );
     }
@@ -178,7 +180,7 @@ fn url(text: &str) -> Result<String, Fault> {
     let (place, _) = rest.split_at(end);
     if place.contains('@') {
         return Err(Fault::about("has a user name or password")
-            .help("leave it out: the signature tells who asks"));
+            .help("leave it out: the signature authenticates the gateway"));
     }
     match authority(place) {
         Some((host, _)) if !host.is_empty() => Ok(text.to_owned()),

@@ -30,13 +30,13 @@ const MAX_EVICTION_BATCH: usize = 32;
 const RESCAN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Connection limits of one configuration.
-struct Limits {
+struct AdmissionLimits {
     max_connections: usize,
     max_per_address: usize,
     trusted: Vec<IpNet>,
 }
 
-impl Limits {
+impl AdmissionLimits {
     fn new(server: &Server) -> Self {
         Self {
             max_connections: server.max_connections,
@@ -48,7 +48,7 @@ impl Limits {
 
 /// The connection limits of one server, over all its listeners.
 pub(super) struct Admission {
-    limits: ArcSwap<Limits>,
+    limits: ArcSwap<AdmissionLimits>,
     state: Mutex<State>,
     server_full: LogThrottle,
     address_full: LogThrottle,
@@ -109,7 +109,7 @@ enum Slot {
 impl Admission {
     pub(super) fn new(server: &Server) -> Arc<Self> {
         Arc::new(Self {
-            limits: ArcSwap::from_pointee(Limits::new(server)),
+            limits: ArcSwap::from_pointee(AdmissionLimits::new(server)),
             state: Mutex::default(),
             server_full: LogThrottle::new(LogThrottle::TEN_SECONDS),
             address_full: LogThrottle::new(LogThrottle::TEN_SECONDS),
@@ -118,7 +118,7 @@ impl Admission {
 
     /// Follows other limits. Open connections stay, also above a lower limit.
     pub(super) fn reconfigure(&self, server: &Server) {
-        self.limits.store(Arc::new(Limits::new(server)));
+        self.limits.store(Arc::new(AdmissionLimits::new(server)));
     }
 
     /// Admits a connection from this peer, which closes when `stop` is cancelled.

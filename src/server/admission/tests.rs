@@ -4,7 +4,7 @@ use super::*;
 
 fn admission(max_connections: usize, max_per_address: usize) -> Arc<Admission> {
     Arc::new(Admission {
-        limits: ArcSwap::from_pointee(Limits {
+        limits: ArcSwap::from_pointee(AdmissionLimits {
             max_connections,
             max_per_address,
             trusted: vec!["10.0.0.0/8".parse().unwrap()],

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use hyper::HeaderMap;
 use hyper::header::{HeaderName, HeaderValue};
-use skeygate::auth::{ExtractedToken, Head, strip_from_head, take_from_head};
+use skeygate::auth::{ExtractedToken, SearchedHead, strip_from_head, take_from_head};
 use skeygate::config::TokenSource;
 
 use super::fields::{cookie_pairs, other_pairs, pair_values, unquoted};
@@ -29,7 +29,7 @@ pub fn check(data: &[u8]) {
 
     let mut headers = came.clone();
     let mut query = came_query.map(str::to_owned);
-    let mut head = Head {
+    let mut head = SearchedHead {
         headers: &mut headers,
         query: &mut query,
     };
@@ -40,7 +40,7 @@ pub fn check(data: &[u8]) {
         assert!(left.is_empty(), "{source:?} is not empty");
     }
 
-    let mut head = Head {
+    let mut head = SearchedHead {
         headers: &mut headers,
         query: &mut query,
     };
@@ -57,7 +57,7 @@ pub fn check(data: &[u8]) {
 
     // Nothing more to find: a second run would forward the same.
     let (once, once_query) = (headers.clone(), query.clone());
-    let mut head = Head {
+    let mut head = SearchedHead {
         headers: &mut headers,
         query: &mut query,
     };

@@ -10,7 +10,7 @@ use crate::access_token::AccessTokens;
 use crate::config::{Config, SessionStoreKind, UserStore};
 use crate::gateway::Services;
 use crate::lease::Leases;
-use crate::limit::Limits;
+use crate::limit::RateLimits;
 use crate::login::{Logins, Merges};
 use crate::users::{Profiles, UserDirectory, WebhookUsers};
 use crate::wechat::Wechat;
@@ -20,7 +20,7 @@ pub struct Resources {
     /// Sessions, users, bans, and the link to Redis.
     pub stores: Stores,
     leases: Leases,
-    limits: Arc<Limits>,
+    limits: Arc<RateLimits>,
     /// Work that outlives its request or connection; waited for when the process drains.
     pub tasks: TaskTracker,
 }
@@ -39,7 +39,7 @@ impl Resources {
         let shared = shared.filter(|_| config.session.store == SessionStoreKind::Redis);
         Ok(Self {
             leases: Leases::new(shared, config),
-            limits: Arc::new(Limits::new(counts.map(|link| (link, prefix)))),
+            limits: Arc::new(RateLimits::new(counts.map(|link| (link, prefix)))),
             stores,
             tasks: TaskTracker::new(),
         })

@@ -15,7 +15,7 @@ pub const BODY_TOKEN_LIMIT: u64 = 64 * 1024;
 
 /// The parts of a request that are searched before its body.
 #[derive(Debug)]
-pub struct Head<'a> {
+pub struct SearchedHead<'a> {
     /// All headers.
     pub headers: &'a mut HeaderMap,
     /// The query without `?`; shortened or `None` after the skey is removed.
@@ -62,7 +62,7 @@ impl ExtractedToken {
 }
 
 /// Searches headers, cookies and query.
-pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> ExtractedToken {
+pub fn take_from_head(head: &mut SearchedHead<'_>, sources: &[TokenSource]) -> ExtractedToken {
     let mut taken = ExtractedToken::default();
     for source in sources {
         match source {
@@ -105,7 +105,7 @@ pub fn take_from_head(head: &mut Head<'_>, sources: &[TokenSource]) -> Extracted
 /// Removes values that look like a generated skey from the places that only other routes name: a
 /// client that sends its skey everywhere must not pass it to an upstream. Other values stay.
 /// hand it to an upstream. Any other value stays.
-pub fn strip_from_head(head: &mut Head<'_>, sources: &[TokenSource]) {
+pub fn strip_from_head(head: &mut SearchedHead<'_>, sources: &[TokenSource]) {
     let is_skey = |value: &str| Skey::parse(value).is_some_and(|skey| skey.has_own_length());
     for source in sources {
         match source {
@@ -223,7 +223,7 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let mut query = Some(query.to_owned());
-        let mut head = Head {
+        let mut head = SearchedHead {
             headers: &mut headers,
             query: &mut query,
         };
@@ -273,7 +273,7 @@ mod tests {
         headers.append("skey", KEY.parse().unwrap());
         headers.append("cookie", format!("sid={KEY}; a=1").parse().unwrap());
         let mut query = Some(format!("skey={KEY}&b=2"));
-        let mut head = Head {
+        let mut head = SearchedHead {
             headers: &mut headers,
             query: &mut query,
         };
@@ -283,7 +283,7 @@ mod tests {
         assert_eq!(query.as_deref(), Some("b=2"));
         let mut query = Some("skey=7".to_owned());
         headers.insert("cookie", "sid=short".parse().unwrap());
-        let mut head = Head {
+        let mut head = SearchedHead {
             headers: &mut headers,
             query: &mut query,
         };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 pub use self::extract::{
-    BODY_TOKEN_LIMIT, BodyText, ExtractedToken, Head, strip_from_head, take_from_body,
+    BODY_TOKEN_LIMIT, BodyText, ExtractedToken, SearchedHead, strip_from_head, take_from_body,
     take_from_head,
 };
 use crate::config::{Auth, OnBadToken};

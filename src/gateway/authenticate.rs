@@ -4,7 +4,7 @@ use hyper::body::Body as _;
 
 use super::snapshot::Snapshot;
 use super::{RequestContext, upstream_request};
-use crate::auth::{self, Caller, ExtractedToken, Head};
+use crate::auth::{self, Caller, ExtractedToken, SearchedHead};
 use crate::config::{Auth, Route, TokenSource};
 use crate::error::Error;
 use crate::request_log::AuthOutcome;
@@ -58,7 +58,7 @@ impl Snapshot {
         context: &mut RequestContext<'_, '_>,
     ) -> Result<(ExtractedToken, upstream_request::ReadBody), Error> {
         let headers = &mut context.head.parts.headers;
-        let mut head = Head {
+        let mut head = SearchedHead {
             headers,
             query: &mut context.query,
         };

@@ -83,7 +83,7 @@ impl Snapshot {
         };
         let config = &route.config;
         let mut query = uri.query().map(str::to_owned);
-        let mut places = auth::Head {
+        let mut places = auth::SearchedHead {
             headers: &mut head.parts.headers,
             query: &mut query,
         };

@@ -11,7 +11,7 @@ use super::key_checks::KeyChecks;
 use crate::access_token::AccessTokens;
 use crate::config::{AccessLog, Action, App, Config, Login, Respond, Route, Server, TokenSource};
 use crate::identity_headers::HeaderPolicy;
-use crate::limit::{Limit, Limits, RouteLimits};
+use crate::limit::{Limit, RateLimits, RouteLimits};
 use crate::login::Logins;
 use crate::route::RouteTable;
 use crate::session::SessionStore;
@@ -37,7 +37,7 @@ pub struct Snapshot {
     pub(super) logins: Arc<Logins>,
     /// `None` without `phone.enabled`.
     pub(super) phone: Option<Arc<AccessTokens>>,
-    pub(super) limits: Arc<Limits>,
+    pub(super) limits: Arc<RateLimits>,
     /// Sources for the gateway's own endpoints: the union over all routes.
     pub(super) every_source: Vec<TokenSource>,
 }
@@ -95,7 +95,7 @@ pub struct Services {
     /// Calls WeChat with access_tokens.
     pub tokens: Arc<AccessTokens>,
     /// Counts requests.
-    pub limits: Arc<Limits>,
+    pub limits: Arc<RateLimits>,
     /// Work that outlives its request.
     pub tasks: TaskTracker,
 }
@@ -171,7 +171,7 @@ impl CompiledRoute {
     fn new(
         route: Route,
         upstreams: &BTreeMap<String, Arc<Upstream>>,
-        limits: &Limits,
+        limits: &RateLimits,
     ) -> Result<Self, UnknownUpstream> {
         let target = match &route.action {
             Action::Forward(name) => {

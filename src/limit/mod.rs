@@ -32,7 +32,7 @@ use crate::redis::RedisLink;
 
 /// The counts of every limit. They outlive a configuration: a limit that the next one has too keeps
 /// its counts.
-pub struct Limits {
+pub struct RateLimits {
     /// By scope; dropped with the last configuration that has the limit.
     tables: Mutex<HashMap<String, Weak<Table>>>,
     untrusted_proxy_hint: UntrustedProxyHint,
@@ -67,7 +67,7 @@ pub struct RateLimitExceeded {
     pub retry_after: u32,
 }
 
-impl Limits {
+impl RateLimits {
     /// Without any counts. With a link, the counts are kept in Redis for all replicas.
     #[must_use]
     pub fn new(redis: Option<(RedisLink, &str)>) -> Self {

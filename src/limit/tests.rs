@@ -1,10 +1,10 @@
-//! Limits made of a file, in this process and in a real Redis.
+//! Limits from a configuration file, in this process and in a real Redis.
 
 use std::time::Duration;
 
 use deadpool_redis::redis::cmd;
 
-use super::{Limit, Limits, RateLimitExceeded, RateLimitKey, RateLimitStatus, RouteLimits};
+use super::{Limit, RateLimitExceeded, RateLimitKey, RateLimitStatus, RateLimits, RouteLimits};
 use crate::config::{Config, Quota};
 use crate::redis::RedisLink;
 use crate::testing::{RedisServer, eventually};
@@ -29,7 +29,7 @@ fn config(route: &str, tables: &str) -> Config {
 
 /// One replica: its limits, and a route with `per_address`, counted in Redis.
 struct Replica {
-    limits: Limits,
+    limits: RateLimits,
     route: RouteLimits,
 }
 
@@ -37,7 +37,7 @@ impl Replica {
     fn new(limit: &str, link: &RedisLink) -> Self {
         let limit = format!("rate_limit = {{ per_address = {limit} }}");
         let config = config(&limit, "[rate_limit]\nshared = true");
-        let limits = Limits::new(Some((link.clone(), &config.redis.key_prefix)));
+        let limits = RateLimits::new(Some((link.clone(), &config.redis.key_prefix)));
         let route = limits.of_route(&config.routes[0]).expect("limits");
         Self { limits, route }
     }
@@ -55,7 +55,7 @@ impl Replica {
 #[tokio::test]
 async fn routes_and_logins_without_a_limit_are_not_counted() {
     let config = config("", "[[login]]\nrate_limit = \"none\"");
-    let limits = Limits::new(None);
+    let limits = RateLimits::new(None);
     assert!(limits.of_route(&config.routes[0]).is_none());
     assert!(limits.of_login(&config.login[0]).is_none());
     assert!(limits.of_endpoints(&config.login).is_none());
@@ -64,7 +64,7 @@ async fn routes_and_logins_without_a_limit_are_not_counted() {
 #[tokio::test(start_paused = true)]
 async fn a_refusal_reports_remaining_and_retry_after() {
     let config = config("rate_limit = { per_address = \"2/m\", burst = 3 }", "");
-    let limits = Limits::new(None);
+    let limits = RateLimits::new(None);
     let route = limits.of_route(&config.routes[0]).unwrap();
     let limit = route.per_address.as_ref().unwrap();
     let caller = RateLimitKey::address([192, 0, 2, 1].into());
@@ -278,7 +278,7 @@ async fn a_limit_goes_on_counting_in_the_next_configuration_with_another_quota()
         config.routes[0].path = crate::config::PathPattern::Exact(path.to_owned());
         config.routes.remove(0)
     };
-    let limits = Limits::new(None);
+    let limits = RateLimits::new(None);
     let first = limits.of_route(&of("2/m", "/a")).unwrap();
     let caller = || RateLimitKey::address("192.0.2.7".parse().unwrap());
     for _ in 0..3 {

@@ -11,7 +11,7 @@ use super::{Origin, Session};
 use crate::identity::{Attributes, Identity, Merged};
 
 #[derive(Serialize, Deserialize)]
-struct Record<'a> {
+struct StoredSession<'a> {
     #[serde(borrow, rename = "a")]
     appid: Cow<'a, str>,
     #[serde(borrow, rename = "o")]
@@ -49,7 +49,7 @@ pub fn write(session: &Session) -> Vec<u8> {
     let identity = &session.identity;
     let attributes = &identity.attributes;
     let merged_from = attributes.merged_from.as_ref();
-    let record = Record {
+    let record = StoredSession {
         appid: Cow::Borrowed(&identity.appid),
         openid: Cow::Borrowed(&identity.openid),
         unionid: identity.unionid.as_deref().map(Cow::Borrowed),
@@ -72,7 +72,7 @@ pub fn write(session: &Session) -> Vec<u8> {
 /// Parses a stored session. `None` when it is malformed or names no user.
 #[must_use]
 pub fn read(text: &[u8]) -> Option<Session> {
-    let record: Record<'_> = serde_json::from_slice(text).ok()?;
+    let record: StoredSession<'_> = serde_json::from_slice(text).ok()?;
     if record.openid.is_empty() || record.appid.is_empty() {
         return None;
     }

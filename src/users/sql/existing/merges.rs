@@ -1,6 +1,6 @@
 //! Merges of two rows of an existing table.
 
-use super::{ExistingUsers, Names, User, text};
+use super::{ExistingUsers, Names, UserRow, text};
 use crate::users::sql::database::{Database, SqlError, Statement};
 use crate::users::{Bans, log_merge};
 
@@ -43,8 +43,8 @@ impl ExistingUsers {
 
 /// Whether the row with the unionid keeps its id, of two rows of one person: the smaller id stays,
 /// but ids that are not numbers have no order.
-pub(super) fn holds_on(one: &User, holder: &User) -> bool {
-    let number = |user: &User| user.id.parse::<u64>().ok();
+pub(super) fn holds_on(one: &UserRow, holder: &UserRow) -> bool {
+    let number = |user: &UserRow| user.id.parse::<u64>().ok();
     number(one) >= number(holder)
 }
 

@@ -28,7 +28,7 @@ pub(super) struct ExistingUsers {
 }
 
 /// A row: user id and unionid.
-struct User {
+struct UserRow {
     id: String,
     unionid: Option<String>,
 }
@@ -127,7 +127,7 @@ impl ExistingUsers {
         &self,
         database: &Database,
         names: Names<'_>,
-    ) -> Result<Option<User>, SqlError> {
+    ) -> Result<Option<UserRow>, SqlError> {
         let unionid = self.unionid.as_deref().unwrap_or(&self.openid);
         let app = self.app.as_deref().unwrap_or(&self.openid);
         let (which, values) = self.this_openid(names);
@@ -146,7 +146,7 @@ impl ExistingUsers {
             };
             let same_app = self.app.is_none() || app.as_deref() == Some(names.0);
             // The collation may have matched another user's openid that differs only in case.
-            (openid == names.1 && same_app).then(|| User {
+            (openid == names.1 && same_app).then(|| UserRow {
                 id,
                 unionid: unionid.filter(|_| self.unionid.is_some()),
             })
@@ -159,7 +159,7 @@ impl ExistingUsers {
         database: &Database,
         column: &str,
         unionid: &str,
-    ) -> Result<Option<User>, SqlError> {
+    ) -> Result<Option<UserRow>, SqlError> {
         let sql = format!(
             "SELECT {}, {} FROM {} WHERE {column} = ?",
             database.as_text(&self.id),
@@ -171,7 +171,7 @@ impl ExistingUsers {
             let [Some(id), Some(found)] = <[_; 2]>::try_from(row).ok()? else {
                 return None;
             };
-            (found == unionid).then_some(User {
+            (found == unionid).then_some(UserRow {
                 id,
                 unionid: Some(found),
             })

@@ -126,7 +126,7 @@ impl Admin {
             }
             _ => fixed(
                 StatusCode::NOT_FOUND,
-                "there are /livez, /readyz and POST /reload",
+                "there are /livez, /readyz, POST /reload and, when it is configured, the relay",
             ),
         }
     }

@@ -177,8 +177,8 @@ impl Reloader {
         now.unwrap_or_else(|| self.files.clone())
     }
 
-    /// Reads files in a thread of its own. `None` after `READ_TIMEOUT`, and at once while an earlier
-    /// read has not come back: a disk that hangs holds one thread, and no reload for good.
+    /// Reads files in a thread of its own. `None` after `READ_TIMEOUT`, and at once while an
+    /// earlier read has not come back: a disk that hangs holds one thread, and no reload for good.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> T + Send + 'static,

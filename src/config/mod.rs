@@ -113,9 +113,9 @@ pub struct Loaded {
 }
 
 impl Loaded {
-    /// The keys of `next`, a later state of the file, whose new values need a restart, in
-    /// alphabetical order:
-    /// `redis.url`. A secret counts as changed by its text, wherever it stands.
+    /// The keys of `next`, a later state of the file, whose new values need a restart, such as
+    /// `redis.url`, in alphabetical order. A secret counts as changed by
+    /// its text, wherever it stands.
     #[must_use]
     pub fn restart_keys<'l>(&'l self, next: &'l Self) -> Vec<&'l str> {
         let names: BTreeSet<&String> = self.fixed.keys().chain(next.fixed.keys()).collect();

@@ -9,26 +9,22 @@ use super::keys;
 use super::reader::{Fault, Reader, Value, duration, integer, text};
 use super::values::{ServerAddress, TIMEOUT};
 
-/// One upstream service.
+/// One upstream service; `config/keys/upstreams.rs` describes each field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
-    /// Its servers, at least one; more than one is not available in this version.
+    /// `servers`: at least one; more than one is not available in this version.
     pub servers: Vec<ServerAddress>,
-    /// Time an idle connection is kept; below the upstream's own (Node closes after 5 s). Default
-    /// `"4s"`. One that answered HEAD is not kept.
+    /// `idle_timeout`.
     pub idle_timeout: Duration,
-    /// Time to look up the name and to connect, for each try. Default `"1s"`.
+    /// `connect_timeout`, for each try.
     pub connect_timeout: Duration,
-    /// Time to the first byte of the answer, of silence between two pieces of it, and of waiting
-    /// for a place. Default `"30s"`.
+    /// `response_timeout`.
     pub response_timeout: Duration,
-    /// The `Host` sent. Default `"preserve"`.
+    /// `host`.
     pub host: HostHeader,
-    /// Further tries: after a failed connect for every method, after a reset before the answer only
-    /// for idempotent methods without a body. Default 1; 0 to 3.
+    /// `retries`: further tries.
     pub retries: u32,
-    /// Requests in flight at once, to the end of their responses; open tunnels do not count. As
-    /// many more wait in the queue. Default 1024.
+    /// `max_in_flight`.
     pub max_in_flight: usize,
 }
 

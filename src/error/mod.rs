@@ -147,7 +147,8 @@ pub struct ErrorResponse {
 }
 
 impl Error {
-    /// The table of responses; the only place to extend for a new variant.
+    /// The table of responses. A new variant has its row here, its cause in `Display`, and its
+    /// row in README.md.
     #[must_use]
     pub fn response(&self) -> ErrorResponse {
         let (status, name, errcode, errmsg, retry_after) = match self {

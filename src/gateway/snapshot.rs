@@ -81,7 +81,8 @@ impl fmt::Display for UnknownUpstream {
 
 impl std::error::Error for UnknownUpstream {}
 
-/// Services that outlive a snapshot; opened once and reconfigured with each.
+/// What a snapshot calls: stores, which outlive it, and clients made anew with each file, which go
+/// on with the state of the former ones.
 #[derive(Clone)]
 pub struct Services {
     /// The session store.

@@ -106,7 +106,8 @@ impl RateLimits {
         Some(self.limit(&login.rate_limit?, &place, "the login's per_address"))
     }
 
-    /// The limit of logout and me: the quota of the first login in a bucket of its own, so that
+    /// The limit of the own endpoints other than login: the quota of the first login in a
+    /// bucket of its own, so that
     /// neither exhausts the other.
     #[must_use]
     pub fn of_endpoints(&self, logins: &[Login]) -> Option<Limit> {

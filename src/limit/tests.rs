@@ -310,7 +310,7 @@ async fn a_caller_over_a_tight_limit_is_let_in_soon_by_a_looser_one_of_the_next_
         let limit = format!("rate_limit = {{ per_address = \"{rate}\", burst = {burst} }}");
         config(&limit, "").routes.remove(0)
     };
-    let limits = Limits::new(None);
+    let limits = RateLimits::new(None);
     let tight = limits.of_route(&of("2/h", 2)).unwrap();
     let caller = || RateLimitKey::address("192.0.2.7".parse().unwrap());
     let limit = tight.per_address.as_ref().unwrap();

@@ -2,9 +2,9 @@
 //! command has one deadline (`redis.timeout`) in any state of Redis, and cancelling it does not
 //! disturb others. Key names and values belong to the callers.
 //!
-//! One server for now. Sentinel and cluster differ in connecting and checking a slot, which is
-//! `address` and `supervisor`; callers use one key per command or script, so nothing above this
-//! module would change.
+//! One server for now. Sentinel and cluster differ in finding, connecting and checking a
+//! server, which is `address`, `supervisor` and `connect` here; the keys of a command or script share one hash
+//! slot, so nothing above this module would change.
 
 mod address;
 mod command;
@@ -63,8 +63,8 @@ struct Picked<'a> {
 }
 
 impl RedisLink {
-    /// Starts connecting and returns at once, so that the gateway starts without Redis; `ping`
-    /// tests it. Must be called within a tokio runtime.
+    /// Starts connecting and returns at once; `ping` waits for Redis. The link of a running gateway
+    /// reconnects by itself. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// `redis.url` is invalid.

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 
 /// Commands without a reply on one connection after which a single ping without a reply condemns
 /// it.
-const MAX_UNANSWERED_COMMANDS: u32 = 3;
+const SUSPICIOUS_COMMANDS: u32 = 3;
 
 /// The state of a slot.
 pub(super) enum SlotState {
@@ -63,7 +63,7 @@ impl Slot {
     }
 
     pub(super) fn unanswered(&self) {
-        if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= MAX_UNANSWERED_COMMANDS {
+        if self.silent.fetch_add(1, Ordering::Relaxed) + 1 >= SUSPICIOUS_COMMANDS {
             self.suspected.notify_one();
         }
     }
@@ -104,7 +104,7 @@ impl Slot {
     }
 
     pub(super) fn silent_commands_condemn(&self) -> bool {
-        self.silent.load(Ordering::Relaxed) >= MAX_UNANSWERED_COMMANDS
+        self.silent.load(Ordering::Relaxed) >= SUSPICIOUS_COMMANDS
     }
 
     pub(super) fn set_live(&self, connection: MultiplexedConnection) {

@@ -1,6 +1,6 @@
-//! Reading tables. A table's reader function names each key once, with its default and how it is
-//! read; from that one line come the value, the report of unknown keys, "did you mean", and the
-//! list of keys. Reading goes on after a problem, with the key's default in the place of what was
+//! Reading tables. A table's reader function names each declared key (`config/keys/`) once, with
+//! how it is read; from that one line come the value, the report of unknown keys, and "did you
+//! mean". Reading goes on after a problem, with the key's default in the place of what was
 //! wrong.
 
 use std::cell::RefCell;

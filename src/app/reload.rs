@@ -17,6 +17,9 @@ use crate::config::{Config, ConfigError, Loaded, Problem, WatchedFiles};
 /// Time to read the configuration with every file that it names.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Reads that may hang. Each holds a thread, as at a pipe that no process writes to.
+const MAX_READS: usize = 4;
+
 /// Reads the configuration again and puts it to work.
 pub struct Reloader {
     app: Arc<App>,
@@ -27,7 +30,7 @@ pub struct Reloader {
     /// The files as they were when they were read last, well or not.
     files: WatchedFiles,
     requests: Option<mpsc::Receiver<ReloadRequest>>,
-    /// One read of the files at a time.
+    /// Reads that have not come back.
     reading: Arc<Semaphore>,
 }
 
@@ -59,7 +62,7 @@ impl Reloader {
             file,
             started_with,
             files,
-            reading: Arc::new(Semaphore::new(1)),
+            reading: Arc::new(Semaphore::new(MAX_READS)),
         }
     }
 
@@ -93,6 +96,8 @@ impl Reloader {
                         changed = None;
                     } else if changed.as_ref() == Some(&now) {
                         changed = None;
+                        // So that files which cannot be read in time are reported once.
+                        self.files = now;
                         self.reload(Cause::Files).await;
                     } else {
                         // A half-written file may be valid and open routes that the whole file
@@ -177,8 +182,8 @@ impl Reloader {
         now.unwrap_or_else(|| self.files.clone())
     }
 
-    /// Reads files in a thread of its own. `None` after `READ_TIMEOUT`, and at once while an
-    /// earlier read has not come back: a disk that hangs holds one thread, and no reload for good.
+    /// Reads files in a thread of its own. `None` after `READ_TIMEOUT`, and at once while
+    /// `MAX_READS` earlier reads have not come back.
     async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce() -> T + Send + 'static,

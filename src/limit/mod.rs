@@ -107,8 +107,7 @@ impl RateLimits {
     }
 
     /// The limit of the own endpoints other than login: the quota of the first login in a
-    /// bucket of its own, so that
-    /// neither exhausts the other.
+    /// bucket of its own, so that neither exhausts the other.
     #[must_use]
     pub fn of_endpoints(&self, logins: &[Login]) -> Option<Limit> {
         let quota = logins.first()?.rate_limit?;

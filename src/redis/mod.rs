@@ -2,9 +2,9 @@
 //! command has one deadline (`redis.timeout`) in any state of Redis, and cancelling it does not
 //! disturb others. Key names and values belong to the callers.
 //!
-//! One server for now. Sentinel and cluster differ in finding, connecting and checking a
-//! server, which is `address`, `supervisor` and `connect` here; the keys of a command or script share one hash
-//! slot, so nothing above this module would change.
+//! One server for now. Sentinel and cluster differ in finding, connecting and checking a server,
+//! which is `address`, `supervisor` and `connect` here; the keys of a command or script share one
+//! hash slot, so nothing above this module would change.
 
 mod address;
 mod command;

@@ -253,6 +253,42 @@ async fn listeners_open_and_drain_at_a_reload_and_the_others_stay() {
     gateway.program.line("configuration refused").await;
     assert_eq!(status(gateway.address, "/d").await, 200);
     drop(taken);
+
+    // All addresses of a port that the gateway itself has open at one.
+    gateway.rewrite(&both);
+    assert_eq!(reload(admin).await.0, 200);
+    let port = more.port();
+    gateway.rewrite(&both.replace(&more.to_string(), &format!("0.0.0.0:{port}")));
+    let (code, body) = reload(admin).await;
+    assert_eq!(code, 422, "{body}");
+    let problem = body["problems"][0].as_str().expect("a problem");
+    for part in [&more.to_string(), "the gateway itself", "needs a restart"] {
+        assert!(problem.contains(part), "{problem}");
+    }
+}
+
+#[tokio::test]
+async fn a_secret_that_became_a_pipe_holds_up_no_request_and_no_later_reload() {
+    let (parts, mut gateway, _) = start(Setup::new().memory().routes(OPEN)).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    std::fs::write(&secret, "0123456789abcdef0123456789abcdef").expect("a file");
+    let line = format!("token_file = \"{}\"", secret.display());
+    let token = format!("token = \"{TOKEN}\"");
+    assert!(parts.toml.contains(&token), "{}", parts.toml);
+    gateway.rewrite(&parts.toml.replace(&token, &line));
+    gateway.program.line("configuration reloaded").await;
+
+    std::fs::remove_file(&secret).expect("it was there");
+    let made = std::process::Command::new("mkfifo").arg(&secret).status();
+    assert!(made.expect("mkfifo").success());
+    let refused = gateway.program.line("config.refused").await;
+    assert!(refused.contains("\"cause\":\"files\""), "{refused}");
+    assert_eq!(status(gateway.address, "/a").await, 200);
+
+    std::fs::remove_file(&secret).expect("it was there");
+    std::fs::write(&secret, "fedcba9876543210fedcba9876543210").expect("a file");
+    gateway.program.line("configuration reloaded").await;
 }
 
 #[tokio::test]

@@ -43,13 +43,7 @@ impl WatchedFiles {
     /// The same files as they are now.
     #[must_use]
     pub fn now(&self) -> Self {
-        let now = |(file, content): &(PathBuf, Content)| {
-            let content = match content {
-                Content::Unwatched => Content::Unwatched,
-                Content::Hash(_) | Content::Unreadable(_) => content_of(file),
-            };
-            (file.clone(), content)
-        };
+        let now = |(file, _): &(PathBuf, Content)| (file.clone(), content_of(file));
         Self(self.0.iter().map(now).collect())
     }
 }
@@ -79,11 +73,10 @@ pub(in crate::config) fn read(file: &Path) -> io::Result<FileBytes> {
 }
 
 fn content_of(file: &Path) -> Content {
-    let is_regular = fs::metadata(file).map(|metadata| metadata.is_file());
-    let read = match is_regular {
-        Ok(true) => read(file),
+    let read = match fs::metadata(file) {
+        Ok(metadata) if metadata.is_file() || metadata.is_dir() => read(file),
         // To open a pipe would wait for its writer.
-        Ok(false) => return Content::Unwatched,
+        Ok(_) => return Content::Unwatched,
         Err(error) => Err(error),
     };
     match read {
@@ -94,4 +87,49 @@ fn content_of(file: &Path) -> Content {
 
 fn hash(bytes: &[u8]) -> Vec<u8> {
     digest(&SHA256, bytes).as_ref().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    #[test]
+    fn only_changed_content_is_a_change_and_a_pipe_is_never_opened_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let pipe = path("pipe");
+        assert!(
+            Command::new("mkfifo")
+                .arg(&pipe)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let writer = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || fs::write(pipe, "once")
+        });
+        fs::write(path("file"), "a").unwrap();
+        let mut files = WatchedFiles::default();
+        for file in [
+            &path("file"),
+            &pipe,
+            &path("missing"),
+            &folder.path().into(),
+        ] {
+            files.note(file, &read(file));
+        }
+        writer.join().unwrap().unwrap();
+
+        assert_eq!(files.now(), files);
+
+        for changed in ["file", "missing", "pipe"] {
+            let before = files.now();
+            let _ = fs::remove_file(path(changed));
+            fs::write(path(changed), "b").unwrap();
+            assert_ne!(files.now(), before, "{changed}");
+        }
+    }
 }

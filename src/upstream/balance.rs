@@ -1,16 +1,7 @@
 //! Chooses the endpoint of a try. Pure: it sees states and returns a position, so every policy can
 //! be tested without sockets.
 
-use super::endpoint::Health;
-
-/// The state of one endpoint, as far as a choice depends on it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct EndpointState {
-    /// Tries of this request that failed there.
-    pub(super) failures: usize,
-    /// Its health, by the connections of all requests.
-    pub(super) health: Health,
-}
+use super::endpoint::EndpointState;
 
 /// The position of the endpoint to try next: the one with the fewest failures of this request, then
 /// the healthier one, then the first one in the file. `None` only without endpoints.
@@ -23,6 +14,7 @@ pub(super) fn pick(states: impl IntoIterator<Item = EndpointState>) -> Option<us
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::upstream::endpoint::Health;
 
     const UP: Health = Health::Up;
     const DOWN: Health = Health::ConnectFailed;

@@ -36,6 +36,15 @@ struct Settings {
     max_in_flight: usize,
 }
 
+/// What the choice of an endpoint depends on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct EndpointState {
+    /// Tries of this request that failed there.
+    pub(super) failures: usize,
+    /// Its health, by the connections of all requests.
+    pub(super) health: Health,
+}
+
 /// The health of an endpoint, the better value first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Health {
@@ -89,13 +98,14 @@ impl Endpoint {
         &self.label
     }
 
-    /// The health by the last attempt to connect.
-    pub(super) fn health(&self) -> Health {
-        if self.connect_failed.load(Ordering::Relaxed) {
-            Health::ConnectFailed
-        } else {
-            Health::Up
-        }
+    /// The state for a request that failed here `failures` times.
+    pub(super) fn state(&self, failures: usize) -> EndpointState {
+        // By the last attempt to connect.
+        let health = match self.connect_failed.load(Ordering::Relaxed) {
+            true => Health::ConnectFailed,
+            false => Health::Up,
+        };
+        EndpointState { failures, health }
     }
 
     /// Sets the `Host` of a request that is sent here; `is_named`: the client's own is in

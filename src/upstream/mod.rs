@@ -21,7 +21,6 @@ use hyper::http::request::Parts;
 use hyper::http::uri::PathAndQuery;
 use hyper::{HeaderMap, Request, Response, Uri, Version};
 
-use self::balance::EndpointState;
 use self::endpoint::Endpoint;
 pub use self::request_body::{BodyFailure, BodyWatch, RequestBody};
 pub use self::response::ResponseBody;
@@ -151,9 +150,8 @@ impl Upstream {
 
     /// The endpoint of the next try, and its position; `failed` has the positions of failed tries.
     fn pick(&self, failed: &[usize]) -> Result<(usize, &Endpoint), Error> {
-        let state = |(position, endpoint): (usize, &Arc<Endpoint>)| EndpointState {
-            failures: failed.iter().filter(|at| **at == position).count(),
-            health: endpoint.health(),
+        let state = |(position, endpoint): (usize, &Arc<Endpoint>)| {
+            endpoint.state(failed.iter().filter(|at| **at == position).count())
         };
         balance::pick(self.endpoints.iter().enumerate().map(state))
             .and_then(|position| Some((position, self.endpoints.get(position)?.as_ref())))

@@ -15,6 +15,7 @@ use tokio::task::JoinHandle;
 use super::{Attempt, RequestBody, ResponseKind, Upstream, UpstreamRequest, UpstreamResponse};
 use crate::config::{HostHeader, ServerAddress, Upstream as UpstreamConfig};
 use crate::error::Error;
+use crate::testing::free_port;
 
 const TIMEOUT: Duration = Duration::from_secs(5);
 const NO_CONTENT: Option<&str> = Some("HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n");
@@ -66,8 +67,8 @@ async fn bind() -> (TcpListener, SocketAddr) {
 }
 
 /// An address that refuses connections.
-async fn refusing() -> SocketAddr {
-    bind().await.1
+fn refusing() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], free_port()))
 }
 
 /// Reads one request from each connection and writes the next response; `None` closes without one.
@@ -120,7 +121,7 @@ async fn a_response_names_its_endpoint_and_the_number_of_tries() {
 
 #[tokio::test]
 async fn a_failed_endpoint_is_left_for_the_next_one_and_avoided_afterwards() {
-    let (away, (listener, here)) = (refusing().await, bind().await);
+    let (away, (listener, here)) = (refusing(), bind().await);
     let server = serve(listener, [NO_CONTENT, NO_CONTENT]);
     let upstream = upstream(&[away, here], 1);
 
@@ -140,7 +141,7 @@ async fn a_failed_endpoint_is_left_for_the_next_one_and_avoided_afterwards() {
 
 #[tokio::test]
 async fn the_endpoint_is_known_when_no_response_came() {
-    let away = refusing().await;
+    let away = refusing();
     let (attempts, result) = send(&upstream(&[away], 1)).await;
     assert!(matches!(result, Err(Error::UpstreamRefused(_))));
     let away = away.to_string();
@@ -157,7 +158,7 @@ async fn the_endpoint_is_known_when_no_response_came() {
 
 #[tokio::test]
 async fn a_preview_names_the_first_endpoint_and_sets_its_host() {
-    let (one, two) = (refusing().await, refusing().await);
+    let (one, two) = (refusing(), refusing());
     let mut headers = HeaderMap::new();
 
     let attempt = upstream(&[one, two], 1).preview(&mut headers).unwrap();
@@ -190,7 +191,7 @@ async fn endpoints_that_did_not_change_keep_their_connections_under_another_conf
     };
     read(&first).await;
 
-    let (gone, config) = (refusing().await, first.config().clone());
+    let (gone, config) = (refusing(), first.config().clone());
     let config = UpstreamConfig {
         servers: vec![config.servers[0].clone(), server_at(gone)],
         response_timeout: TIMEOUT * 2,
